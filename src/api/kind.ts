@@ -1,7 +1,6 @@
 import type { KubernetesObject } from "./meta.ts";
 import type { Parsed } from "./parsed.ts";
 
-/** A kind of resource: its place in the API, and its parser for untrusted objects. */
 export interface KindDefinition<Value extends KubernetesObject = KubernetesObject> {
   /** Empty for the core group. */
   readonly group: string;
@@ -15,17 +14,20 @@ export interface KindDefinition<Value extends KubernetesObject = KubernetesObjec
   readonly parse?: (raw: unknown) => Parsed<Value>;
 }
 
-/** Infers the type, so that a kind is only named once: `export const podKind = defineKind<Pod>({…})`. */
+/**
+ * Infers the type parameter, so that a definition names its type only once: `export const podKind =
+ * defineKind<Pod>({…})`.
+ */
 export function defineKind<Value extends KubernetesObject>(definition: KindDefinition<Value>): KindDefinition<Value> {
   return definition;
 }
 
-/** `v1` or `gateway.networking.k8s.io/v1`. */
+/** The `apiVersion` of the kind's objects: `v1` or `gateway.networking.k8s.io/v1`. */
 export function apiVersionOf(kind: Pick<KindDefinition, "group" | "versions">): string {
   return kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`;
 }
 
-/** The group and the version of an `apiVersion`. The group of Kubernetes' core kinds is empty. */
+/** The group and the version of an `apiVersion`. The core group is empty. */
 export function groupVersionOf(apiVersion: string): { readonly group: string; readonly version: string } {
   const slash = apiVersion.indexOf("/");
   return { group: slash < 0 ? "" : apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1) };

@@ -1,7 +1,6 @@
 import { ownField } from "../base/index.ts";
 import type { LabelSelector } from "./meta.ts";
 
-/** The labels of an object by their names. */
 export type Labels = Readonly<Record<string, string>>;
 
 /**
@@ -31,13 +30,16 @@ export function matchesLabelSelector(selector: LabelSelector | undefined, labels
   return true;
 }
 
-/** Whether the labels contain all wanted labels, like a Service's selector. An empty selector matches nothing. */
+/**
+ * Whether the labels contain all wanted labels. An empty set of wanted labels matches nothing, as in a Service's
+ * selector.
+ */
 export function matchesLabels(wanted: Labels | undefined, labels: Labels = {}): boolean {
   const entries = Object.entries(wanted ?? {});
   return entries.length > 0 && entries.every(([key, value]) => labels[key] === value);
 }
 
-/** Formats the selector as the `labelSelector` parameter of a list: `app=web,tier in (a,b),!old`. */
+/** The selector in the form of a list's `labelSelector` parameter: `app=web,tier in (a,b),!old`. */
 export function formatLabelSelector(selector: LabelSelector): string {
   const parts = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
   for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {

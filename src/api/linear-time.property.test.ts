@@ -106,7 +106,7 @@ function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
 }
 
 /**
- * Makes values of the same form with other names and numbers. The form is analysed once, because tests make thousands
+ * Makes values of the same form with other names and numbers. It analyses the form once, because tests make thousands
  * of values.
  */
 function variantsOf(value: unknown): (index: number) => unknown {
@@ -130,8 +130,8 @@ function variantsOf(value: unknown): (index: number) => unknown {
 const trimmedDepth = 1;
 
 /**
- * Drops the deeper levels of a value, because many small elements show the cost of comparisons, and large elements take
- * long anyway.
+ * The value without its deeper levels. Many small elements suffice to show the cost of comparisons, and large ones take
+ * long.
  */
 function trimmed(value: unknown, depth = 0): unknown {
   if (typeof value !== "object" || value === null) return value;
@@ -180,8 +180,8 @@ function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
 
 const listSize = 4_000;
 /**
- * The limits for lists of {@link listSize} elements. They find the same parsers as the usual limits would with twice as
- * many elements: those in which the quadratic part of the time would then be above 30 ms, and more than four times the
+ * The limits for lists of {@link listSize} elements. They find the same parsers as the usual limits would with lists
+ * twice as long: those in which the quadratic part of the time would be above 30 ms, and more than four times the
  * linear part.
  */
 const listLimits: GrowthLimits = { unsuspiciousMs: 7.5, maxTimes: 8 };

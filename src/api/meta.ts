@@ -1,4 +1,4 @@
-/** The metadata of all objects (metav1.ObjectMeta). Times are RFC 3339 strings. */
+/** metav1.ObjectMeta. Times are RFC 3339 strings. */
 export interface ObjectMeta {
   name?: string;
   generateName?: string;
@@ -42,7 +42,6 @@ export interface KubernetesObject {
   metadata: ObjectMeta;
 }
 
-/** An object of unknown shape. */
 export interface UntypedObject extends KubernetesObject {
   [field: string]: unknown;
 }
@@ -77,12 +76,15 @@ export function keyOf(object: KubernetesObject): string {
 /** The label of an EndpointSlice that names its Service (KEP-752). */
 export const serviceNameLabel = "kubernetes.io/service-name";
 
-/** The annotation with the uid that a static pod has at its kubelet. The pod's object in the API has another uid. */
+/**
+ * On the API server's object of a static pod, the uid that the kubelet uses for the pod. The object itself has another
+ * uid.
+ */
 export const mirrorAnnotation = "kubernetes.io/config.mirror";
 
 /**
- * Whether a kubelet made the object for a pod that it runs without the API server. Every node may create such objects
- * in any namespace and with any labels.
+ * Whether the object represents a pod that a kubelet runs without the API server. Every node may create such objects in
+ * any namespace and with any labels, so do not trust them.
  */
 export function isMirrorPod({ metadata: { annotations = {} } }: KubernetesObject): boolean {
   return annotations[mirrorAnnotation] !== undefined;

@@ -1,6 +1,6 @@
 /**
- * The subject of a warning, for programs. `no-effect` includes fields that only Envoy acts on, and `relative-weights`
- * means that weights do not add up to 100.
+ * The subject of a warning, for programs. `no-effect` includes fields that have an effect only in Envoy.
+ * `relative-weights` means that weights do not add up to 100.
  */
 export type IssueCode =
   | "deprecated"
@@ -13,15 +13,14 @@ export type IssueCode =
 /** An issue with one field. `path` has the form `spec.rules[0].backendRefs[1].port`. */
 export interface FieldIssue {
   readonly path: string;
-  /** What was found, what was expected and what to do, without the path. */
+  /** What is wrong, what was expected and what to do. It does not repeat the path. */
   readonly message: string;
-  /** Set for warnings that other parts treat specially. */
   readonly code?: IssueCode;
 }
 
 /**
- * The result of every `parseX(raw)`, with all errors and warnings. `value` is set if and only if there are no errors,
- * with every default filled in.
+ * The result of every `parseX(raw)`, with all errors and warnings. If there are no errors, `value` is the object with
+ * every default filled in. Otherwise it is undefined.
  */
 export type Parsed<Value> =
   | { readonly value: Value; readonly errors: readonly []; readonly warnings: readonly FieldIssue[] }
@@ -36,7 +35,10 @@ export function formatIssues(issues: readonly FieldIssue[]): string {
   return issues.map((issue) => (issue.path === "" ? issue.message : `${issue.path}: ${issue.message}`)).join("\n");
 }
 
-/** Names the file or flag that has the errors: on one line, or for several errors each on an indented line. */
+/**
+ * The issues, with the name of the file or flag that has them. One issue is on the same line, and several follow on
+ * indented lines.
+ */
 export function formatIssuesOf(source: string, issues: readonly FieldIssue[]): string {
   const text = formatIssues(issues);
   return issues.length === 1

@@ -4,7 +4,7 @@ import type { FieldIssue, IssueCode, Parsed } from "./parsed.ts";
 
 /**
  * Reads an untrusted value field by field and collects issues. Each reader has a path. Reading a field marks it as
- * known, and {@link Reader.finish} reports the others.
+ * known, and {@link Reader.unknownFields} reports the others.
  */
 export class Reader {
   readonly path: string;
@@ -40,12 +40,12 @@ export class Reader {
     this.warn(message, field, "no-effect");
   }
 
-  /** Warns of a field that Istio still reads and will drop. */
+  /** Warns of a field that Istio still reads but is going to drop. */
   warnDeprecated(message: string, field?: string): void {
     this.warn(message, field, "deprecated");
   }
 
-  /** Adds to a sum over the whole object, and returns the sum. */
+  /** Adds to the sum of this name, which the readers of one object share. Returns the sum. */
   tally(what: string, amount: number): number {
     const tallies = (this.#report.tallies ??= new Map<string, number>());
     const sum = (tallies.get(what) ?? 0) + amount;
@@ -100,21 +100,21 @@ export class Reader {
     return found;
   }
 
-  /** Returns the value, or reports that the field is required. */
+  /** Returns the value. Reports an error if the field is absent. */
   required<Value>(field: string, value: Value | undefined): Value | undefined {
     if (value === undefined && !this.has(field)) this.error("is required", field);
     return value;
   }
 
-  /** Returns a reader for a nested object. Undefined if absent. Reports any other type. */
+  /** Returns a reader for a nested object. Undefined if it is absent or, with an error, of another type. */
   object(field: string): Reader | undefined {
     const value = this.#typed<object>(field, "an object", isTree);
     return value === undefined ? undefined : new Reader(value, this.#at(field), this.#report);
   }
 
   /**
-   * Returns an object of any form. Undefined if absent. Reports an object with too many levels. Whatever handles such
-   * an object recurses, and one overflow of the stack could also stop the handling of other people's objects.
+   * Returns an object of any form. Undefined if it is absent. An object with too many levels is an error: code that
+   * handles it recurses, and a stack overflow could stop the handling of other people's objects too.
    */
   freeForm(field: string): Readonly<Record<string, unknown>> | undefined {
     const value = this.#typed<Record<string, unknown>>(field, "an object", isTree);
@@ -123,18 +123,18 @@ export class Reader {
     return undefined;
   }
 
-  /** Returns a reader for each element. Empty if absent. */
+  /** Returns a reader for each element. Empty if the list is absent. */
   list(field: string): readonly Reader[] {
     const value = this.#typed<readonly unknown[]>(field, "a list", Array.isArray) ?? [];
     return value.map((element, index) => new Reader(element, `${this.#at(field)}[${index}]`, this.#report));
   }
 
-  /** Returns a reader for an empty object, in place of an absent field. */
+  /** Returns a reader for an empty object at the field's path, in place of an absent field. */
   empty(field: string): Reader {
     return new Reader({}, this.#at(field), this.#report);
   }
 
-  /** Returns a reader for each element that is an object. Reports other elements and skips them. */
+  /** Returns a reader for each element that is an object. Any other element is an error and is left out. */
   objects(field: string): readonly Reader[] {
     return this.list(field).filter((element) => {
       if (isTree(element.raw)) return true;
@@ -170,7 +170,7 @@ export class Reader {
     for (const field of fields) this.#known.add(field);
   }
 
-  /** Reports all fields that were not read. */
+  /** Reports all fields that were not read. `suggestion` is empty, or proposes a known field with a similar name. */
   unknownFields(
     report: (field: string, suggestion: string) => void = (field, suggestion) =>
       this.error(`is not a known field${suggestion}`, field),
@@ -185,7 +185,7 @@ export class Reader {
     }
   }
 
-  /** The result of the parser. It has a value only if there are no errors. */
+  /** The result of the parser. Calls `value` only if there are no errors. */
   finish<Value>(value: () => Value): Parsed<Value> {
     const [first, ...rest] = this.#report.errors;
     if (first !== undefined) return { value: undefined, errors: [first, ...rest], warnings: this.#report.warnings };
@@ -228,14 +228,13 @@ export class Reader {
   }
 }
 
-/** A text with half of a surrogate pair cannot be sent as UTF-8, and protobuf's encoder fails for it. */
+/** For texts with half of a surrogate pair. They cannot be sent as UTF-8, and protobuf's encoder fails for them. */
 const halfCharacter = "must not contain half of a character (a lone surrogate, such as \\ud800)";
 
-/** Suggesting the nearest name is slow, so it is only done for a few unknown fields. */
+/** The most unknown fields of a value for which a similar name is suggested, because finding it is slow. */
 const maxSuggestions = 20;
 const maxSuggestedLength = 64;
 
-/** A number as JSON writes it. */
 const quotedNumber = /^-?(?:0|[1-9]\d{0,20})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/;
 
 interface Report {
@@ -245,7 +244,7 @@ interface Report {
   tallies?: Map<string, number>;
 }
 
-/** For each key, whether an earlier key equals it. False for undefined keys. Runs in linear time. */
+/** For each key, whether an earlier key equals it. False for undefined keys. Takes linear time. */
 export function areRepeated(keys: readonly (string | number | undefined)[]): readonly boolean[] {
   const seen = new Set<string | number>();
   return keys.map((key) => {

@@ -7,8 +7,8 @@ export interface BackoffOptions {
 }
 
 /**
- * Backoff with jitter: each step is twice as long as the step before, and each delay is between half of its step and
- * the whole step.
+ * Exponential backoff with jitter. Each step is twice as long as the one before, up to `maxMs`. A delay is between half
+ * of its step and the whole step.
  */
 export class Backoff {
   readonly #options: BackoffOptions;
@@ -22,7 +22,6 @@ export class Backoff {
     return this.#attempt;
   }
 
-  /** The delay before the next attempt, in milliseconds. */
   nextMs(): number {
     const { initialMs, maxMs, random } = this.#options;
     const step = Math.min(maxMs, initialMs * 2 ** this.#attempt);

@@ -1,8 +1,8 @@
 import { invariant } from "./errors.ts";
 
 /**
- * A Map with a maximum size, for values that can be computed again. When it is full, a new key empties it. So a read
- * costs nothing extra, and no record of each value's last use is needed.
+ * A Map with a maximum size, for values that can be computed again. A new key empties a full cache, so that the cache
+ * need not record when each value was last used.
  */
 export class BoundedCache<Key, Value> extends Map<Key, Value> {
   readonly maxEntries: number;
@@ -20,7 +20,7 @@ export class BoundedCache<Key, Value> extends Map<Key, Value> {
 
 /**
  * A Map for few values that are expensive to compute again. A new key replaces the oldest one of a full cache. Setting
- * a value makes its key the youngest, and reading it does not.
+ * a value makes its key the youngest. Reading a value does not.
  */
 export class AgingCache<Key, Value> extends BoundedCache<Key, Value> {
   override set(key: Key, value: Value): this {
@@ -34,7 +34,6 @@ export class AgingCache<Key, Value> extends BoundedCache<Key, Value> {
   }
 }
 
-/** One cache for each declaration of {@link moduleCache}. */
 const moduleCaches = new Map<string, { readonly size: number; readonly maxEntries: number }>();
 
 /** A cache that a module keeps for the life of the process. The debug pages show its size by its name. */
@@ -45,7 +44,6 @@ export function moduleCache<Key, Value>(name: string, maxEntries: number): Bound
   return cache;
 }
 
-/** The sizes of the caches of all loaded modules, by name. */
 export function moduleCacheSizes(): Readonly<Record<string, { readonly size: number; readonly maxEntries: number }>> {
   return Object.fromEntries([...moduleCaches].map(([name, { size, maxEntries }]) => [name, { size, maxEntries }]));
 }

@@ -1,6 +1,6 @@
 import { invariant } from "./errors.ts";
 
-/** A first-in first-out queue with a bound: {@link push} returns false when it is full. */
+/** A first-in first-out queue. {@link push} returns false if the queue is full. */
 export class BoundedQueue<Item> {
   readonly capacity: number;
   #items: Item[] = [];
@@ -28,7 +28,7 @@ export class BoundedQueue<Item> {
     if (this.#head === this.#items.length) return undefined;
     const item = this.#items[this.#head];
     this.#head += 1;
-    // Compact when half of the array is consumed, so that shifting takes constant time on average.
+    // Compact the array when half of it is consumed, so that shifting takes constant time on average.
     if (this.#head * 2 >= this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;

@@ -1,15 +1,14 @@
 import { DerReader, derTags, type DerElement } from "./der/index.ts";
 
-/** One of a certificate's subject alternative names. */
 export interface AlternativeName {
-  /** OpenSSL's name of the kind: `URI`, `DNS`, `IP Address`, `email`. */
+  /** OpenSSL's name for the kind: `URI`, `DNS`, `IP Address`, `email`. */
   readonly kind: string;
   readonly value: string;
 }
 
 /**
  * Parses the text in which Node returns a certificate's subject alternative names. Node quotes a name with a comma, a
- * quote or a control character like JSON. Splitting at every comma would turn such a name into others.
+ * quote or a control character as JSON does, so splitting at every comma would turn such a name into several.
  */
 export function alternativeNames(text: string): readonly AlternativeName[] {
   return [...text.matchAll(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g)].map(([entry]) => {
@@ -28,17 +27,16 @@ function unquoted(value: string): string {
   }
 }
 
-/** The SHA-256 of a certificate's DER, in lower-case hexadecimal. Node writes it in pairs with colons. */
+/** The SHA-256 of a certificate's DER, in lower-case hexadecimal without Node's colons. */
 export function certificateFingerprint({ fingerprint256 }: { readonly fingerprint256: string }): string {
   return fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
-/** The certificates of a PEM text, each from its BEGIN line to its END line. Skips everything else. */
+/** The certificates of a PEM text, each from its BEGIN line to its END line. Everything else is left out. */
 export function certificateBlocks(pem: string): string[] {
   return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 }
 
-/** When a certificate is valid. */
 export interface CertificateValidity {
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
@@ -51,7 +49,7 @@ export function certificateValidity(pem: string): CertificateValidity | undefine
   try {
     const body = new DerReader(Buffer.from(base64, "base64")).inside(derTags.sequence).inside(derTags.sequence);
     body.optional(derTags.context0);
-    // The serial number, the algorithm and the issuer.
+    // Skip the serial number, the algorithm and the issuer.
     for (const tag of [derTags.integer, derTags.sequence, derTags.sequence]) body.next(tag);
     const validity = body.inside(derTags.sequence);
     const [notBeforeMs, notAfterMs] = [timeOf(validity.next()), timeOf(validity.next())];
@@ -61,7 +59,10 @@ export function certificateValidity(pem: string): CertificateValidity | undefine
   }
 }
 
-/** A time in UTC with seconds, as certificates have it. Years of two digits are from 1950 to 2049. */
+/**
+ * The milliseconds of a certificate's time, which is in UTC and has seconds. Years of two digits are from 1950 to 2049.
+ * Undefined for another form.
+ */
 function timeOf({ tag, contents }: DerElement): number | undefined {
   const text = contents.toString("latin1");
   const full = tag === derTags.utcTime ? `${text >= "50" ? "19" : "20"}${text}` : text;

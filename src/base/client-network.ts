@@ -1,6 +1,6 @@
 import { addressBytes } from "./ip-address.ts";
 
-/** The groups of an IPv6 address that name the network. A single machine may use all addresses below it. */
+/** The groups of an IPv6 address that name its /64 network. One machine may use all addresses in it. */
 const networkGroups = 4;
 const groups = 8;
 const isGroup = /^[0-9a-f]{1,4}$/;
@@ -19,7 +19,8 @@ export function clientNetwork(address: string): string {
 }
 
 /**
- * A full server calls this for each of its connections, so this function does not convert the whole address to bytes.
+ * The /64 of an IPv6 address. It does not convert the whole address to bytes, because a full server calls it for each
+ * of its connections.
  */
 function networkOfGroups(address: string): string | undefined {
   const gap = address.indexOf("::");
@@ -28,8 +29,8 @@ function networkOfGroups(address: string): string | undefined {
   if (first.length < networkGroups && gap >= 0) {
     const tail = address.slice(gap + 2);
     const zeros = groups - first.length - (tail === "" ? 0 : tail.split(":").length);
-    // Parse such an address completely. It may be the IPv4 address of a client of an IPv6 socket, such as
-    // ::ffff:192.0.2.1.
+    // Let the complete parser decide about rare forms, such as `::ffff:192.0.2.1`, the address of an IPv4 client of an
+    // IPv6 socket.
     if (first.length + zeros < networkGroups || head === "") return networkOfBytes(address);
     while (first.length < networkGroups) first.push("0");
   }

@@ -27,7 +27,7 @@ test("a limit counts a standstill of the process as a tenth of its time", async 
   using cancelled = afterRunning(limitMs, () => assert.fail("cancelled"));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 * limitMs);
   cancelled[Symbol.dispose]();
-  // Node runs due timers, and then reads sockets, before the second of these turns.
+  // Before the second of these turns, Node runs due timers, and then reads sockets.
   for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(isOver, false);
   await until(() => isOver);

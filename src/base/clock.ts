@@ -1,18 +1,18 @@
-// Imported, because the global with this name is an accessor, which every use would call.
+// Import it, because the global of this name is an accessor that every use would call.
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleepFor } from "node:timers/promises";
 
-/** The source of time. Code that needs time gets it as a parameter, so that tests can control it. */
+/** The source of time. Code that needs the time gets a Clock as a parameter, so that tests can control it. */
 export interface Clock {
   /** Wall-clock time in milliseconds since the epoch. */
   nowMs(): number;
   /** Monotonic time in milliseconds, for durations. Its zero has no meaning. */
   steadyMs(): number;
-  /** Resolves after `ms`, even if that is more than 24 days. Rejects with the signal's reason if it aborts first. */
+  /** Resolves after `ms`, or after 24.8 days if that is less. Rejects with the signal's reason if it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /**
-   * Calls `run` once after `ms`, even if that is more than 24 days. Disposing the handle first cancels it. Does not
-   * keep the process alive.
+   * Calls `run` once, after `ms` or after 24.8 days if that is less. Disposing of the handle cancels the call. The
+   * timer does not keep the process alive.
    */
   after(ms: number, run: () => void): Disposable;
 }
@@ -27,10 +27,10 @@ export function rfc3339Micros(atMs: number): string {
   return new Date(atMs).toISOString().replace("Z", "000Z");
 }
 
-/** The maximum time of a timer. Node treats a longer time as one millisecond. */
+/** The maximum time of a timer of Node, 24.8 days. Node treats a longer time as one millisecond. */
 const maxTimerMs = 2 ** 31 - 1;
 
-/** This is a class, because V8 creates object literals with computed names slowly. */
+/** A class, because V8 is slow to create object literals with computed names. */
 class StartedTimer implements Disposable {
   readonly #timer: NodeJS.Timeout;
 
@@ -92,7 +92,7 @@ class RunningLimit implements Disposable {
   readonly #next = (): void => {
     this.#left -= 1;
     if (this.#left > 0) this.#timer = this.#clock.after(this.#partMs, this.#next);
-    // Wait for one more reading of the sockets before the call.
+    // Let Node read its sockets once more before the call.
     else this.#last = setImmediate(this.#run);
   };
 
@@ -102,7 +102,7 @@ class RunningLimit implements Disposable {
   }
 }
 
-/** The CPU time that this thread has used, for limits which a busy machine must not make stricter. */
+/** The CPU time that this thread has used. A limit of it does not become stricter on a busy machine. */
 export function threadCpuTimeMs(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;

@@ -2,7 +2,6 @@ import type { Server, Socket } from "node:net";
 import { clientNetwork } from "./client-network.ts";
 import { LinkedList, type Linked } from "./shared-timeouts.ts";
 
-/** An open connection of a server. */
 interface LimitedConnection {
   destroy(): unknown;
 }
@@ -11,7 +10,7 @@ interface Count {
   readonly size: number;
 }
 
-/** The address with the most connections, and how many it could lose to a newcomer's address. */
+/** The address with the most connections. `surplus` is how many of them it could lose to the newcomer's address. */
 function mostConnections(
   held: ReadonlyMap<string, Count>,
   newcomer: string,
@@ -23,19 +22,19 @@ function mostConnections(
 }
 
 /**
- * An address with no more connections than this is compared by its network ({@link clientNetwork}). An honest client
- * needs no more.
+ * If no address has more connections than this, clients are compared by their networks ({@link clientNetwork}) instead.
+ * An honest client needs no more.
  */
 const fewConnections = 8;
 
-/** Whether a connection of this address ends for a newcomer. Called once for each connection, the oldest first. */
+/** Whether a connection of this address ends for a newcomer. It is called once for each connection, oldest first. */
 type EndsForNewcomer = (address: string) => boolean;
 
 /**
- * Decides how many connections of each address end when a full server needs room for a newcomer, up to `wanted` in
- * total. The address with the most connections loses some, or several addresses do if one cannot lose so many. Each
- * keeps at least one more than the newcomer's address has. If no address has more than {@link fewConnections}, the
- * network with the most connections loses some. Undefined if nobody loses any.
+ * Decides which connections end when a full server needs room for `wanted` newcomers of one address. The address with
+ * the most connections loses some, or several addresses do if that one cannot lose so many. Each of them keeps at least
+ * one more than the newcomer's address has. If no address has more than {@link fewConnections}, the network with the
+ * most connections loses some instead. Undefined if nobody loses any.
  */
 export function connectionsToEnd(
   held: ReadonlyMap<string, Count>,
@@ -73,7 +72,7 @@ function endsOfNetworks(
     () => most.surplus,
   );
   if (most.surplus >= wanted) return ofMost;
-  // A newcomer of a larger network takes no connections from a smaller network.
+  // A newcomer of a larger network takes no connections from a smaller one.
   const lossOf = (address: string): number =>
     sizeOf(address) < sizeOf(newcomer) ? 0 : (held.get(address)?.size ?? 0) - own - 1;
   for (const address of held.keys()) if (lossOf(address) > 0) return upTo(wanted, (other) => other, lossOf);
@@ -81,8 +80,8 @@ function endsOfNetworks(
 }
 
 /**
- * Ends up to `wanted` connections, and at most as many of each owner as it loses. Connections without an owner
- * continue.
+ * Ends up to `wanted` connections, and for each owner at most as many as `lossOf` says. A connection without an owner
+ * continues.
  */
 function upTo(
   wanted: number,
@@ -102,7 +101,7 @@ function upTo(
   };
 }
 
-/** A connection's place in the limit, which becomes free when the connection ends. */
+/** A counted connection. It no longer counts after it has been disposed of. */
 class Place implements Disposable, Linked<Place> {
   readonly connection: LimitedConnection;
   readonly address: string;
@@ -123,9 +122,9 @@ class Place implements Disposable, Linked<Place> {
 }
 
 /**
- * Limits how many connections a server holds. When it is full, the address with the most connections loses its oldest
- * one to an address with fewer. Otherwise one client could block all others just by keeping connections open. A client
- * with many addresses is judged by its network ({@link connectionsToEnd}).
+ * Limits how many connections a server holds. Without it, one client could block all others just by keeping connections
+ * open. If the server is full, the address with the most connections loses its oldest one to an address with fewer. A
+ * client with many addresses is judged by its network ({@link connectionsToEnd}).
  */
 export class ConnectionLimit {
   readonly #max: number;
@@ -159,7 +158,10 @@ export class ConnectionLimit {
     return place;
   }
 
-  /** The place that a newcomer gets. An address may have many, so their list must not be copied for each newcomer. */
+  /**
+   * The connection that ends for a newcomer. It must not copy an address's list of connections, because the list may be
+   * long and newcomers many.
+   */
   #oldestFor(newcomer: string): Place | undefined {
     const ends = connectionsToEnd(this.#open, newcomer, 1);
     if (ends === undefined) return undefined;
@@ -167,7 +169,7 @@ export class ConnectionLimit {
     return undefined;
   }
 
-  /** Has no effect on a connection that no longer counts. */
+  /** Does nothing if the connection no longer counts. */
   readonly #leave = (place: Place): void => {
     const own = this.#open.get(place.address);
     if (own?.remove(place) !== true) return;
@@ -177,16 +179,16 @@ export class ConnectionLimit {
 }
 
 /**
- * The default limit. It is more than a server of readiness, metrics or pages needs, and little compared with a
- * process's limit of descriptors.
+ * The default limit: more than a server of readiness, metrics or pages needs, and few compared with a process's limit
+ * of descriptors.
  */
 const defaultMax = 1024;
 
-/** Limits the connections of one of node's servers. With TLS, those that have not ended their handshake count too. */
+/** Limits the connections of a server of Node. Those whose TLS handshake has not ended count too. */
 export function limitConnections(server: Server, max = defaultMax): void {
   const limit = new ConnectionLimit(max);
   server.on("connection", (socket: Socket) => {
-    // The address is unknown once the socket has closed.
+    // Read the address now, because a closed socket has none.
     const place = limit.admit(socket, socket.remoteAddress ?? "");
     if (place !== undefined) socket.once("close", () => place[Symbol.dispose]());
   });

@@ -1,19 +1,18 @@
 /**
- * Every component ends in the same way. Its `run(signal)` blocks until it is done. When the signal is aborted, it
- * accepts no new work, lets running work end, and returns. A {@link Shutdown} aborts such signals when the process gets
- * a termination signal: the first one asks to drain, the second one to close at once.
+ * How a process ends. Every component has a `run(signal)`, which returns when the component has ended. When the signal
+ * aborts, the component accepts no new work, lets running work end, and returns. A {@link Shutdown} aborts such signals
+ * when the process gets termination signals: the first one asks to drain, and the second one to close at once.
  */
 export interface Shutdown {
-  /** Aborted by the first request: drain, then end. */
+  /** Aborted by the first request. A component then drains and ends. */
   readonly drain: AbortSignal;
   /**
-   * Aborted by the second request, or by the deadline after the first. The component then closes everything that is
-   * left.
+   * Aborted by the second request, or at the deadline after the first. A component then closes everything that is left.
    */
   readonly force: AbortSignal;
 }
 
-/** The source of a {@link Shutdown}. Its owner calls {@link request}, for example for each signal to the process. */
+/** The source of a {@link Shutdown}. Its owner calls {@link request} for each termination signal, for example. */
 export class ShutdownController implements Shutdown {
   readonly #drain = new AbortController();
   readonly #force = new AbortController();
@@ -27,27 +26,26 @@ export class ShutdownController implements Shutdown {
     return this.#force.signal;
   }
 
-  /** The first call drains, every later one forces. */
+  /** Drains at the first call, and forces the end at every later one. */
   request(reason: string): void {
     if (this.#requested) this.#force.abort(new Error(reason));
     else this.#drain.abort(new Error(reason));
     this.#requested = true;
   }
 
-  /** Drains without a request, so that the first request afterwards does not force. */
+  /** Drains without a request, so that the first request after it does not force the end. */
   drainEarly(reason: string): void {
     this.#drain.abort(new Error(reason));
   }
 }
 
-/** A shutdown driven by SIGTERM and SIGINT of this process. */
 export function shutdownOnSignals(): ShutdownController {
   const controller = new ShutdownController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => controller.request(name));
   return controller;
 }
 
-/** Resolves when the signal is aborted, or at once if it already is. */
+/** Resolves when the signal aborts, or at once if it already has. */
 export function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
@@ -56,9 +54,9 @@ export function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Calls `run` once when the signal aborts, and at once if it already has. A plain event listener would miss an abort
- * that came first, for example during an `await`. Disposing the handle cancels the call. Without a signal, the call has
- * no effect.
+ * Calls `run` once when the signal aborts, or at once if it already has. An event listener alone would miss an abort
+ * that came before it, for example during an `await`. Disposing of the handle cancels the call. Without a signal,
+ * nothing happens.
  */
 export function onAbort(signal: AbortSignal | undefined, run: () => void): Disposable {
   if (signal?.aborted === true) run();

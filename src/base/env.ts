@@ -1,6 +1,6 @@
 import { userError } from "./errors.ts";
 
-/** The environment variables. They are passed as a parameter, and never read at import. */
+/** The environment's variables. Functions get them as a parameter, and never read them at import. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The value of a variable, or the fallback if it is unset or empty. */
@@ -9,14 +9,14 @@ export function envString(env: Environment, name: string, fallback: string): str
   return value === undefined || value === "" ? fallback : value;
 }
 
-/** The variables of these names that are set, for another process. */
+/** Those of the named variables that are set, to pass them to another process. */
 export function envPart(env: Environment, names: readonly string[]): Record<string, string> {
   const part: Record<string, string> = {};
   for (const name of names) if (env[name] !== undefined) part[name] = env[name];
   return part;
 }
 
-/** Reads a list of words separated by commas. Blanks around the words and empty words are dropped. */
+/** Reads words that are separated by commas. Drops blanks around words, and empty words. */
 export function envList(env: Environment, name: string, fallback: string): string[] {
   return envString(env, name, fallback)
     .split(",")
@@ -24,7 +24,10 @@ export function envList(env: Environment, name: string, fallback: string): strin
     .filter((word) => word !== "");
 }
 
-/** The variable's value. Throws a user error if it is unset or empty; `meaning` completes the hint "set it to …". */
+/**
+ * The variable's value. Throws a user error if it is unset or empty. `meaning` completes the error's hint "set it to
+ * …".
+ */
 export function envRequired(env: Environment, name: string, meaning: string): string {
   const value = env[name];
   if (value === undefined || value === "") {
@@ -33,7 +36,7 @@ export function envRequired(env: Environment, name: string, meaning: string): st
   return value;
 }
 
-/** The variable as an integer. The fallback if it is unset or empty. Throws a user error for any other text. */
+/** The variable as an integer, or the fallback if it is unset or empty. Throws a user error for any other text. */
 export function envInteger(env: Environment, name: string, fallback: number): number {
   const value = env[name];
   if (value === undefined || value === "") return fallback;
@@ -42,7 +45,10 @@ export function envInteger(env: Environment, name: string, fallback: number): nu
   return parsed;
 }
 
-/** The variable as a whole number. Throws a user error for any other text, and for a number below the minimum. */
+/**
+ * The variable as a whole number, or the fallback if it is unset or empty. Throws a user error for any other text, and
+ * for a number below the minimum.
+ */
 export function envWhole(env: Environment, name: string, fallback: number, minimum = 0): number {
   const number = envInteger(env, name, fallback);
   if (number < minimum)
@@ -52,7 +58,7 @@ export function envWhole(env: Environment, name: string, fallback: number, minim
 
 const maxPort = 65_535;
 
-/** The variable as the number of a port, where 0 is allowed. Throws a user error for any other text. */
+/** The variable as a port number or 0. Throws a user error for any other text. */
 export function envPort(env: Environment, name: string, fallback: number): number {
   const port = envInteger(env, name, fallback);
   if (port < 0 || port > maxPort)
@@ -60,7 +66,7 @@ export function envPort(env: Environment, name: string, fallback: number): numbe
   return port;
 }
 
-/** The variable as a boolean: `true` or `1`, and `false` or `0`. Throws a user error for any other text. */
+/** The variable as a boolean: `true`, `1`, `false` or `0`, in any case. Throws a user error for any other text. */
 export function envBoolean(env: Environment, name: string, fallback: boolean): boolean {
   const value = env[name]?.toLowerCase();
   if (value === undefined || value === "") return fallback;

@@ -1,9 +1,9 @@
 import type { ErrorCode } from "./error-codes/index.ts";
 
 /**
- * The only error type. A user error is a mistake of the caller, and its message says how to correct it. A transient
- * fault may pass by itself, so the operation may be repeated. An internal error is a bug of Serin. Only a broken
- * {@link invariant} crashes the process, unless it belongs to one connection (`containErrors`).
+ * Who can do something about an error. A `user` error is a mistake in what the caller gave, and its message says how to
+ * correct it. A `transient` fault may pass by itself, so the caller may try again. An `internal` error is a bug of
+ * Serin.
  */
 export type ErrorKind = "user" | "transient" | "internal";
 
@@ -11,9 +11,9 @@ export interface SerinErrorOptions {
   readonly cause?: unknown;
   /** The next action for the reader, as a full sentence or a command. */
   readonly hint?: string;
-  /** Another program's code for the fault, such as `ECONNREFUSED`, an HTTP status, or OpenSSL's code. */
+  /** The code of another program or protocol for the fault: `ECONNREFUSED`, an HTTP status, or OpenSSL's code. */
   readonly reason?: string;
-  /** How long a busy server asks to wait before the next request. */
+  /** How long a busy server asks the client to wait before the next request. */
   readonly retryAfterMs?: number;
 }
 
@@ -26,9 +26,7 @@ export class SerinError extends Error {
   readonly kind: ErrorKind;
   readonly code: ErrorCode;
   readonly hint: string | undefined;
-  /** See {@link SerinErrorOptions.reason}. */
   readonly reason: string | undefined;
-  /** See {@link SerinErrorOptions.retryAfterMs}. */
   readonly retryAfterMs: number | undefined;
 
   constructor(kind: ErrorKind, code: ErrorCode, message: string, options: SerinErrorOptions = {}) {
@@ -42,8 +40,8 @@ export class SerinError extends Error {
 }
 
 /**
- * A mistake in what the user gave. Trying again does not help. The message names the file, object or field, and what
- * was expected.
+ * A mistake in what the user gave. Trying again does not help. The message must name the file, object or field, and
+ * what was expected.
  */
 export function userError(code: ErrorCode, message: string, options?: SerinErrorOptions): SerinError {
   return new SerinError("user", code, message, options);
@@ -59,9 +57,7 @@ export function internalError(code: ErrorCode, message: string, options?: SerinE
   return new SerinError("internal", code, message, options);
 }
 
-/**
- * Converts any thrown value to a {@link SerinError}. Any other error counts as a bug of ours until it is classified.
- */
+/** Converts any thrown value to a {@link SerinError}. A value of another type counts as a bug of Serin. */
 export function toSerinError(value: unknown): SerinError {
   if (value instanceof SerinError) return value;
   if (value instanceof Error) return internalError("unexpected", messageOf(value), { cause: value });
@@ -75,14 +71,14 @@ export function isProgramError(value: unknown): boolean {
 
 /**
  * The message of any thrown value, for log lines. For an error of a TLS connection, it returns OpenSSL's reason,
- * because the error's own message also contains a thread number, a source file and a line break.
+ * because the message also contains a thread number, a source file and a line break.
  */
 export function messageOf(value: unknown): string {
   if (!(value instanceof Error)) return String(value);
   const isOfTls = "reason" in value && typeof value.reason === "string" && /^[\dA-F]+:error:/.test(value.message);
   if (isOfTls) return String(value.reason);
   if (value.message !== "") return value.message;
-  // If all addresses of a name refuse a connection, Node.js throws an AggregateError with a code and an empty message.
+  // Node throws an AggregateError with a code and an empty message if all addresses of a name refuse a connection.
   return "code" in value && typeof value.code === "string" ? value.code : value.name;
 }
 
@@ -94,19 +90,19 @@ const usageCodes: ReadonlySet<ErrorCode> = new Set([
   "arguments-conflict",
   "usage",
 ]);
-/** The codes of a command that has done its work, and whose result is negative. */
+/** Codes of commands that have done their work with a negative result. */
 const resultCodes: ReadonlySet<ErrorCode> = new Set(["cancelled", "difference-found", "problem-found"]);
 
 /**
- * Exit codes of the command line: 0 done, 1 failed or found something, 2 refused, 64 wrong use (3 rolled back and 4
- * waiting belong to rollouts).
+ * The exit code of the command line: 1 if it failed or found something, 2 if it refused, 64 for wrong use. (0 means
+ * done. Commands of rollouts also use 3 for rolled back, and 4 for waiting.)
  */
 export function exitCodeOf({ kind, code }: SerinError): number {
   if (kind !== "user" || resultCodes.has(code)) return 1;
   return usageCodes.has(code) ? usageExitCode : 2;
 }
 
-/** The whole error for a person: message, then causes that it does not quote, then the hint, one line each. */
+/** The whole error for a person, in lines: the message, each cause that the message does not quote, and the hint. */
 export function describeError(value: unknown): string {
   const error = toSerinError(value);
   const lines = [error.message];
@@ -118,17 +114,23 @@ export function describeError(value: unknown): string {
   return lines.join("\n");
 }
 
-/** Thrown when a signal ends a command. The message is for the person, for example what the command left behind. */
+/**
+ * Thrown when a signal ends a command. The message is for the person, and says for example what the command left
+ * behind.
+ */
 export class Interruption extends Error {
   override readonly name = "AbortError";
 }
 
-/** Thrown by {@link invariant}: an assumption of the program was wrong, and it would be harmful to continue. */
+/**
+ * Thrown by {@link invariant}. It ends the process, because continuing with a wrong assumption would be harmful. If it
+ * belongs to one connection, it ends only that (`containErrors`).
+ */
 class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";
 }
 
-/** Asserts a condition that must hold for any input. Do not use it to check input. Parse the input instead. */
+/** Asserts a condition that must hold for any input. Do not check input with it: parse the input instead. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantViolation(message);
 }

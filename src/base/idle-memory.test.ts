@@ -23,7 +23,7 @@ test("an idle process collects its heap, and changes no flag of V8's collector, 
   const before = v8.getHeapStatistics().used_heap_size;
   assert.equal(garbage.length, 200_000);
   garbage = undefined;
-  // The second tick is long enough for a timer that would reset a flag later. No flag may change then.
+  // The second tick is long enough for a timer that would reset a flag later. No flag may change after the first tick.
   for (const ms of [3_000, 30_000]) mock.timers.tick(ms);
   assert.ok(v8.getHeapStatistics().used_heap_size < before - 5_000_000, "the garbage is collected");
   assert.deepEqual(flags, ["--expose-gc", "--no-expose-gc"]);

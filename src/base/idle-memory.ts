@@ -9,11 +9,14 @@ type Collect = (options: {
 }) => void;
 
 const lookMs = 3000;
-/** A process that is busy for at most this share of the time can afford a pause of some tens of milliseconds. */
+/**
+ * The share of time up to which a process counts as idle. An idle process can afford a pause of some tens of
+ * milliseconds.
+ */
 const idleShare = 0.03;
-/** A process that serves people can afford the pause unless it is fully loaded. */
+/** The share of time up to which a process can afford that pause, if people use it and not programs. */
 export const unhurriedShare = 0.5;
-/** How much the heap must have grown to make another collection worth its pause. */
+/** How much the heap must have grown since the last collection for another one to be worth its pause. */
 const worthBytes = 6 * 1024 * 1024;
 
 /**
@@ -38,19 +41,19 @@ export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
     collect ??= exposedCollector();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
     heapBytes = heapTotalBytes();
-    // The collection itself does not count as work.
+    // Do not count the collection itself as work.
     seen = performance.eventLoopUtilization();
   }, lookMs);
   timer.unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-/** `process.memoryUsage` would open a file, and throw in a process that has no descriptors left. */
+/** `process.memoryUsage` would open a file, and so throw an error in a process that has no descriptors left. */
 function heapTotalBytes(): number {
   return getHeapStatistics().total_heap_size;
 }
 
-/** The flag is reset at once, because V8 caches compiled code together with the flags with which it was compiled. */
+/** Makes V8's collector callable. Resets the flag at once, because V8 caches compiled code together with its flags. */
 function exposedCollector(): Collect {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as Collect;

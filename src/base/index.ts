@@ -1,4 +1,4 @@
-// The terms of every part: errors, logs, clocks, backoff, drain, environment variables. It imports no other part.
+// What every part needs: errors, logs, clocks, backoff, drain, environment variables. It imports no other part.
 export {
   alternativeNames,
   certificateBlocks,

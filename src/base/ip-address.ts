@@ -1,11 +1,10 @@
 import { invariant } from "./errors.ts";
 
-/** The 4 or 16 bytes of an address in text form. Undefined if the text is not an address. */
+/** The 4 or 16 bytes of an address. Undefined if the text is not an address. */
 export function addressBytes(text: string): Uint8Array | undefined {
   return text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
 }
 
-/** Whether a text is an IP address, and not a name for example. */
 export function isAddress(text: string): boolean {
   return addressBytes(text) !== undefined;
 }
@@ -58,13 +57,12 @@ function groupsOf(text: string): number[] | undefined {
     : undefined;
 }
 
-/** An IP network: its address, and the length of its prefix. */
 export interface Network {
   readonly address: Uint8Array;
   readonly length: number;
 }
 
-/** An address or a CIDR as bytes and prefix length. */
+/** The network of a CIDR, or of an address as a network of its own. Undefined if the text is neither. */
 export function cidrOf(text: string): Network | undefined {
   const [base = "", prefix, ...rest] = text.split("/");
   const address = addressBytes(base);
@@ -76,7 +74,7 @@ export function cidrOf(text: string): Network | undefined {
 
 const loopbackNetworks = ["127.0.0.0/8", "::1/128", "::ffff:127.0.0.0/104"].map(networkOf);
 
-/** Whether an address is a loopback address, even if it is written as an IPv4-mapped IPv6 address. */
+/** Whether the text is a loopback address, also as an IPv4-mapped IPv6 address. */
 export function isLoopbackAddress(text: string): boolean {
   const address = addressBytes(text);
   return address !== undefined && loopbackNetworks.some((network) => isWithin(address, network));
@@ -85,8 +83,8 @@ export function isLoopbackAddress(text: string): boolean {
 const unspecifiedNetworks = ["0.0.0.0/8", "::/128", "::ffff:0.0.0.0/104"].map(networkOf);
 
 /**
- * Whether a connection to the address reaches this machine, whatever its own addresses are: a loopback or an
- * unspecified address.
+ * Whether a connection to the address reaches this machine on every machine: it is a loopback or an unspecified
+ * address. A text that is not an address counts too.
  */
 export function isOwnMachineAddress(text: string): boolean {
   const address = addressBytes(text);
@@ -98,16 +96,16 @@ export function isOwnMachineAddress(text: string): boolean {
 }
 
 /**
- * IPv6 networks whose addresses contain an IPv4 address in their last 32 bits: mapped, compatible, and the prefixes of
+ * IPv6 networks whose addresses have an IPv4 address in their last 32 bits: mapped, compatible, and the prefixes of
  * NAT64.
  */
 const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
-/** The prefix of 6to4 addresses. The IPv4 address to which such packets are sent follows it. */
+/** The prefix of 6to4 addresses. The 32 bits after it are the IPv4 address to which such packets are sent. */
 const sixToFour = networkOf("2002::/16");
 /**
- * This machine, its link, and the addresses at which clouds serve a machine's credentials. In IPv4, the addresses of
- * Alibaba, Azure (168.63.129.16) and Oracle (192.0.0.192) are not link-local. In IPv6, those of Amazon and Google are
- * not.
+ * The networks of this machine and its link, and the addresses at which clouds serve a machine's credentials. In IPv4,
+ * Alibaba, Azure (168.63.129.16) and Oracle (192.0.0.192) use addresses that are not link-local. In IPv6, Amazon and
+ * Google do.
  */
 const insideNetworks = [
   "0.0.0.0/8",
@@ -123,9 +121,9 @@ const insideNetworks = [
 ].map(networkOf);
 
 /**
- * Whether an address belongs to this machine, to its own link, or to a server of a machine's credentials. An IPv6
- * address that contains such an IPv4 address counts too. So does a text that is not an address, so that no connection
- * is made to it.
+ * Whether an address belongs to this machine, to its link, or to a cloud's server of a machine's credentials. An IPv6
+ * address that contains such an IPv4 address counts too. So does a text that is not an address, so that callers do not
+ * connect to it.
  */
 export function isInsideAddress(text: string): boolean {
   return addressWithoutZone(text) === undefined || isAddressOf(text, insideNetworks);
@@ -146,7 +144,6 @@ function addressWithoutZone(text: string): Uint8Array | undefined {
   return addressBytes(zone < 0 ? text : text.slice(0, zone));
 }
 
-/** The IPv4 address that an IPv6 address contains. */
 function carriedAddress(address: Uint8Array): Uint8Array | undefined {
   if (address.length === 4) return undefined;
   if (ipv4Carriers.some((network) => isWithin(address, network))) return address.subarray(-4);

@@ -1,27 +1,28 @@
 /** An object with unchecked fields, as parsed from JSON or YAML. */
 export type Tree = Readonly<Record<string, unknown>>;
 
-/** Whether the value is an object: neither null nor a list. */
 export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value if it is an object. Otherwise an object without fields. */
+/** The value if it is an object, or else an empty object. */
 export function treeOf(value: unknown): Tree {
   return isTree(value) ? value : {};
 }
 
-/** The elements of a list that are objects. Empty if the value is no list. */
+/** The elements that are objects. Empty if the value is no list. */
 export function treesOf(value: unknown): readonly Tree[] {
   return Array.isArray(value) ? value.filter(isTree) : [];
 }
 
-/** The value if it is a string. Otherwise an empty text. */
+/** The value if it is a string, or else an empty string. */
 export function stringOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** A value as JSON for the output of a command: indented by four spaces as in kubectl, with a newline at its end. */
+/**
+ * The value as JSON for a command's output: indented by four spaces, as kubectl does, and with a newline at its end.
+ */
 export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, undefined, 4)}\n`;
 }
@@ -38,13 +39,15 @@ export function textAt(tree: unknown, ...path: readonly string[]): string | unde
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** The object at the path. Undefined if there is none, or a value of another type. */
+/** The object at the path. Undefined if there is no object. */
 export function treeAt(tree: unknown, ...path: readonly string[]): Tree | undefined {
   const value = valueAt(tree, ...path);
   return isTree(value) ? value : undefined;
 }
 
-/** The texts of an object by their names. Numbers and booleans become texts, and other values are left out. */
+/**
+ * The strings in the object at the path, by key. Numbers and booleans become strings, and other values are left out.
+ */
 export function textMapAt(tree: unknown, ...path: readonly string[]): Readonly<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const [key, value] of Object.entries(treeAt(tree, ...path) ?? {})) {
@@ -54,26 +57,26 @@ export function textMapAt(tree: unknown, ...path: readonly string[]): Readonly<R
   return found;
 }
 
-/** The object itself. Undefined if it has no fields. */
+/** The object, or undefined if it has no fields. */
 export function filledTree(tree: Tree | undefined): Tree | undefined {
   return tree === undefined || Object.keys(tree).length === 0 ? undefined : tree;
 }
 
-/** The same fields with `undefined` excluded: those that allow it may be missing instead. */
+/** The same fields, but those that allow `undefined` are optional instead. */
 export type DefinedFields<Fields> = {
   [Field in keyof Fields as undefined extends Fields[Field] ? never : Field]: Fields[Field];
 } & {
   [Field in keyof Fields as undefined extends Fields[Field] ? Field : never]?: Exclude<Fields[Field], undefined>;
 };
 
-/** A copy without the fields that are undefined, so that merges and comparisons see only what was set. */
+/** A copy without undefined fields, so that merges and comparisons see only fields that were set. */
 export function definedFields<Fields extends object>(fields: Fields): DefinedFields<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as DefinedFields<Fields>;
 }
 
 /**
- * A copy of a JSON value without fields and list elements that are null, at any depth. YAML and Go's encoders write
- * null for what is absent, and Kubernetes' API reads it so.
+ * A copy of a JSON value without fields and elements that are null, at any depth. YAML and Go's encoders write null for
+ * absent values, and Kubernetes' API treats null as absent.
  */
 export function withoutNulls<Value>(value: Value): Value {
   if (Array.isArray(value)) return value.filter((element) => element !== null).map(withoutNulls) as Value;
@@ -82,12 +85,12 @@ export function withoutNulls<Value>(value: Value): Value {
   return Object.fromEntries(fields) as Value;
 }
 
-/** Whether two JSON values are equal. The order of keys does not matter, and undefined fields count as absent. */
+/** Whether two JSON values are equal. The order of keys does not matter. Undefined fields count as absent. */
 export function jsonEqual(left: unknown, right: unknown): boolean {
   return areEqual(left, right, false);
 }
 
-/** Like {@link jsonEqual}, but a field that is null counts as absent too. `[null]` and `[]` differ. */
+/** Like {@link jsonEqual}, but null fields count as absent too. `[null]` and `[]` still differ. */
 export function jsonEqualWithoutNulls(left: unknown, right: unknown): boolean {
   return areEqual(left, right, true);
 }
@@ -106,7 +109,9 @@ function areEqual(left: unknown, right: unknown, nullIsAbsent: boolean): boolean
   );
 }
 
-/** Reads a field of the object itself, because a client may choose names such as `constructor`. */
+/**
+ * Reads only a field of the object's own. A client may choose names such as `constructor`, which every object inherits.
+ */
 export function ownField<Value>(
   object: Readonly<Record<string, Value>> | null | undefined,
   key: string,
@@ -114,24 +119,31 @@ export function ownField<Value>(
   return object !== undefined && object !== null && Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
-/** Sets a field of the object itself. An assignment would lose the key `__proto__`, which a client may choose. */
+/**
+ * Sets a field, even one with the name `__proto__`, which a client may choose. A plain assignment would lose that one.
+ */
 export function setOwnField<Value>(object: Record<string, Value>, key: string, value: Value): void {
   if (key === "__proto__")
     Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
   else object[key] = value;
 }
 
-/** JSON with sorted keys and without undefined fields. Values that are {@link jsonEqual} have the same text. */
+/**
+ * JSON with sorted keys and without undefined fields. Values that {@link jsonEqual} considers equal have the same text.
+ */
 export function canonicalJson(value: unknown): string {
   return canonicalText(value, false);
 }
 
-/** {@link canonicalJson} also without fields that are null. {@link jsonEqualWithoutNulls} values have the same text. */
+/**
+ * Like {@link canonicalJson}, but without null fields. Values that {@link jsonEqualWithoutNulls} considers equal have
+ * the same text.
+ */
 export function canonicalJsonWithoutNulls(value: unknown): string {
   return canonicalText(value, true);
 }
 
-/** Appends to one text instead of joining lists of parts, which takes a third less time. */
+/** Appends to one string, which takes a third less time than joining lists of parts. */
 function canonicalText(value: unknown, nullIsAbsent: boolean): string {
   if (Array.isArray(value)) {
     let items = "";
@@ -161,11 +173,10 @@ export function pointerName(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** The rules of {@link mergeTrees}, which differ from format to format. */
 export interface MergeRules {
   /**
-   * What a null in the upper tree does. `remove` removes the field from the result. `keep` keeps it as a value, so that
-   * a later merge can still remove the field from a third tree.
+   * What a null in the upper tree does. `remove` removes the field. `keep` keeps the null, so that a later merge over a
+   * third tree can still remove the field from that.
    */
   readonly nulls: "remove" | "keep";
   /**
@@ -176,9 +187,9 @@ export interface MergeRules {
 }
 
 /**
- * Merges two trees, in which `over` takes precedence. Objects are merged field by field at any depth, and lists by the
- * rules. Any other value of `over` replaces that of `base`, except undefined, which keeps it. Neither tree is changed.
- * An object that only `over` has is taken as it is, with its nulls.
+ * Merges two trees, where `over` takes precedence. Objects are merged field by field at any depth, and nulls and lists
+ * by the rules. Any other value of `over` replaces that of `base`, except undefined, which keeps it. Neither tree is
+ * changed. An object that only `over` has is used as it is, with its nulls.
  */
 export function mergeTrees(base: Tree, over: Tree, rules: MergeRules): Tree;
 export function mergeTrees(base: unknown, over: unknown, rules: MergeRules): unknown;

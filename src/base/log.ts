@@ -2,18 +2,18 @@ import { fstatSync, writeSync } from "node:fs";
 import { systemClock, type Clock } from "./clock.ts";
 import { withoutControls } from "./message-text.ts";
 
-/** Levels as istiod and ztunnel name them, least important first. */
+/** The levels of istiod and ztunnel, least important first. */
 export const logLevels = ["trace", "debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 export type LogFields = Readonly<Record<string, string | number | boolean | bigint | null | undefined>>;
 
-/** How lines are written: as text, or as JSON objects whose message has this key. */
+/** Lines of text, or of JSON objects with the message under this key. */
 export type LogFormat = "text" | { readonly messageKey: "msg" | "message" };
 
 /**
- * A structured logger. As text, a line is `time TAB level TAB scope TAB message TAB key=value…`, as Istio's components
- * print.
+ * A structured logger. A line of text is `time TAB level TAB scope TAB message TAB key=value…`, as in Istio's
+ * components.
  */
 export interface Logger {
   readonly level: LogLevel;
@@ -22,32 +22,30 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** Returns a logger with the same output and another scope. */
   scoped(scope: string): Logger;
 }
 
-/** A level that may change while loggers follow it. */
+/** A level that may change. Loggers follow it. */
 export interface LogThreshold {
   level: LogLevel;
 }
 
 export interface LoggerOptions {
   readonly scope: string;
-  /** `info` when absent. */
+  /** `info` if absent. */
   readonly level?: LogLevel | LogThreshold;
-  /** Writes one whole line, including its newline. If absent, lines go to stderr. */
+  /** Writes a whole line with its newline. If absent, lines go to standard error. */
   readonly write?: (line: string, level: LogLevel) => void;
   readonly clock?: Clock;
-  /** The format of lines. If absent, the format of the thread, see {@link setLogFormat}. */
+  /** If absent, the thread's format ({@link setLogFormat}). */
   readonly format?: LogFormat;
 }
 
 let threadFormat: LogFormat = "text";
 
-/** The variable of upstream's ztunnel whose value `json` asks for JSON. Threads inherit it. */
+/** The variable of upstream's ztunnel that asks for JSON with the value `json`. Threads inherit it. */
 export const logFormatVariable = "LOG_FORMAT";
 
-/** Sets the format of this thread's loggers. */
 export function setLogFormat(format: LogFormat): void {
   threadFormat = format;
 }
@@ -112,7 +110,7 @@ class LineLogger implements Logger {
 let lastSecond = Number.NaN;
 let lastSecondText = "";
 
-/** ISO 8601 in UTC. Lines of one second share the text before the milliseconds. */
+/** ISO 8601 in UTC. It formats the part before the milliseconds only once for each second. */
 function timestamp(ms: number): string {
   const whole = Math.trunc(ms);
   const second = Math.floor(whole / 1000);
@@ -124,7 +122,7 @@ function timestamp(ms: number): string {
   return `${lastSecondText}${millis < 10 ? "00" : millis < 100 ? "0" : ""}${millis}Z`;
 }
 
-/** A logger that writes to standard error unless `write` is given. The default level is `info`. */
+/** A logger with the level `info` that writes to standard error, unless the options say otherwise. */
 export function createLogger(options: LoggerOptions): Logger {
   const write = options.write ?? standardErrorWriter();
   const { level = "info" } = options;
@@ -138,8 +136,8 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 /**
- * Write to the descriptor without a stream, because after one failure (such as a full disk) a stream would never write
- * again.
+ * Writes to the descriptor and not to a stream, because a stream would never write again after one failure, such as a
+ * full disk.
  */
 function standardErrorWriter(): (line: string) => void {
   let isFile: boolean | undefined;
@@ -149,15 +147,14 @@ function standardErrorWriter(): (line: string) => void {
       if (isFile) writeSync(2, line);
       else process.stderr.write(line);
     } catch {
-      // The line is lost, and there is nowhere to report that.
+      // The line is lost, and there is no other place to report that.
     }
   };
 }
 
-/** Drops all lines. For tests, and for callers that need no log. */
 export const silentLogger: Logger = createLogger({ scope: "silent", level: "error", write: () => undefined });
 
-/** Access log lines have their fields in the message, after a tab. */
+/** The fields of a line in JSON. An access log line has its fields in the message, after a tab. */
 function jsonFields(message: string, fields: LogFields | undefined, messageKey: string): Record<string, unknown> {
   const tab = message.indexOf("\t");
   const out: Record<string, unknown> = { [messageKey]: tab < 0 ? message : message.slice(0, tab) };

@@ -1,29 +1,29 @@
-/** The text, or its first `maxCharacters` UTF-16 code units with an ellipsis. Never ends in half of a character. */
+/** The text, cut to `maxCharacters` UTF-16 code units and an ellipsis. A cut text never ends in half of a character. */
 export function truncated(text: string, maxCharacters: number): string {
   if (text.length <= maxCharacters) return text;
   const isSplit = /[\uD800-\uDBFF]$/.test(text.slice(0, maxCharacters));
   return `${text.slice(0, isSplit ? maxCharacters - 1 : maxCharacters)}…`;
 }
 
-/** The first names for a message, and the number of the others: `a, b and 3 more`. */
+/** The first names for a message, with the number of the others: `a, b and 3 more`. */
 export function firstNames(names: readonly string[], most: number): string {
   const shown = names.slice(0, most).join(", ");
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }
 
-/** A number with its noun: `1 pod`, `2 pods`. `words` is the plural if that has more than an `s`. */
+/** A number with its noun: `1 pod`, `2 pods`. `words` is a plural that is not `word` with an `s`. */
 export function counted(count: number, word: string, words = `${word}s`): string {
   return `${count} ${count === 1 ? word : words}`;
 }
 
-/** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
+/** A copy of a part of a longer text, such as a scrape. Without the copy, V8 would keep the whole text in memory. */
 export function ownCopy(text: string): string {
   return Buffer.from(text, "utf8").toString("utf8");
 }
 
 /**
- * The first line of a JSON or YAML parser's message, with its line and column, but without the part of the text that it
- * quotes. That part may be a token or a key.
+ * The first line of a JSON or YAML parser's message, with its line and column. Leaves out the part of the text that the
+ * message quotes, because that may be a token or a key.
  */
 export function withoutQuotes(message: string): string {
   const [line = ""] = message.split("\n");
@@ -32,8 +32,8 @@ export function withoutQuotes(message: string): string {
 }
 
 /**
- * A noun with its indefinite article: `a Pod`, `an IstioOperator`, `an HTTPRoute`. An abbreviation at its beginning has
- * the article of its first letter's name.
+ * A noun with its indefinite article: `a Pod`, `an IstioOperator`, `an HTTPRoute`. An abbreviation gets the article of
+ * its first letter's spoken name.
  */
 export function withArticle(noun: string): string {
   const isAbbreviation = /^[A-Z](?:[A-Z]|$)/.test(noun);
@@ -41,7 +41,7 @@ export function withArticle(noun: string): string {
   return `${soundsLikeVowel.test(noun) ? "an" : "a"} ${noun}`;
 }
 
-/** The text as one word of a shell command. It has quotes only if a shell would change it without them. */
+/** The text as one word of a shell command. It is quoted only if a shell would change it otherwise. */
 export function shellWord(text: string): string {
   return /^[\w@.:/+=,-]+$/.test(text) ? text : shellQuoted(text);
 }
@@ -74,10 +74,12 @@ function distance(from: string, to: string): number {
   return previous[to.length] ?? 0;
 }
 
-/** Longer names are not compared, because the author of an object may use names of a megabyte. */
+/** Longer names get no suggestion, because the author of an object may use names of a megabyte. */
 const longestCompared = 100;
 
-/** The known name that a misspelt one most likely means. Undefined if none is similar. Case does not matter. */
+/**
+ * The known name that a misspelt one most likely means. Undefined if none is similar. Upper and lower case are equal.
+ */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   if (name.length > longestCompared) return undefined;
   const wanted = name.toLowerCase();
@@ -93,33 +95,35 @@ export function nearestName(name: string, known: Iterable<string>): string | und
 }
 
 /**
- * Changes of the writing direction and invisible characters, which let a text look like another one. Joiners are not
- * included, because some writing systems need them.
+ * Characters that are invisible or change the writing direction, so that a text can look like another one. Joiners are
+ * not included, because some writing systems need them.
  */
 const disguises = String.raw`\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff`;
 const controls = new RegExp(String.raw`[\p{Cc}${disguises}]`, "gu");
 
 /**
- * The text with its control characters written out, as `\x1b`. A terminal obeys control characters, so a name that
- * contains some could overwrite other lines, or write into the clipboard of the person who lists it.
+ * The text with its control characters written out, for example as `\x1b`. A terminal obeys control characters, so a
+ * name with some could overwrite other lines, or write into the clipboard of the person who lists it.
  */
 export function withoutControls(text: string): string {
   return text.replaceAll(controls, writtenOut);
 }
 
 const escape = String.fromCharCode(0x1b);
-/** The colours that Serin's own command line sends, and one control character. */
+/**
+ * What the command line may send: the colours that it uses itself. Otherwise one control character, which must be
+ * written out.
+ */
 const ownColours = new RegExp(
   String.raw`${escape}\[(?:0|1|2|31|32|33|1;31)m|\r\n|(?![\n\t])[\p{Cc}${disguises}]`,
   "gu",
 );
-/** How Serin's own command line moves the cursor: only at the beginning of an output, to redraw lines of its own. */
+/** How the command line may move the cursor: only at the beginning of an output, to redraw its own lines. */
 const ownMovement = new RegExp(String.raw`^(?:(?:${escape}\[\d+A)?\r${escape}\[[JK]|${escape}\[\?25[lh]$)`, "u");
 
 /**
- * One output of the command line for a terminal. All control characters are written out, except those that Serin's own
- * command line sends, in the places where it sends them. Texts of objects could otherwise move the cursor and replace
- * other lines.
+ * One output of the command line for a terminal. Control characters are written out, except those that Serin's command
+ * line itself sends, where it sends them. Texts of objects could otherwise move the cursor and replace other lines.
  */
 export function terminalText(text: string): string {
   const movement = ownMovement.exec(text)?.[0] ?? "";

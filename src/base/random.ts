@@ -1,9 +1,9 @@
-/** A source of random numbers, uniform in [0, 1). It is passed as a parameter. */
+/** A source of random numbers, uniform in [0, 1). Code that needs one gets it as a parameter. */
 export type Random = () => number;
 
 export const systemRandom: Random = () => Math.random();
 
-/** A small seeded generator (mulberry32) for simulations and tests, but not for secrets. */
+/** A small seeded generator (mulberry32) for simulations and tests. It is not fit for secrets. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   return () => {

@@ -1,11 +1,8 @@
-/** The readiness of a component as a set of named tasks. It is ready when no task is open. */
+/** The readiness of a component. It is ready when no named task is open. */
 export class Readiness {
   readonly #open = new Set<string>();
 
-  /**
-   * Opens a task. Disposing the returned handle completes the task. Use it with `using`, or keep the handle until the
-   * task is done.
-   */
+  /** Opens a task. Disposing of the handle completes it. */
   add(task: string): Disposable {
     this.#open.add(task);
     return { [Symbol.dispose]: () => void this.#open.delete(task) };
@@ -15,7 +12,6 @@ export class Readiness {
     return this.#open.size === 0;
   }
 
-  /** The names of the tasks that are still open, for the readiness probe's answer. */
   pending(): readonly string[] {
     return [...this.#open];
   }

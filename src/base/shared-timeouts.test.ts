@@ -7,7 +7,6 @@ import type { Clock } from "./clock.ts";
 import { SharedTimeouts } from "./shared-timeouts.ts";
 import { HandClock } from "./testing/index.ts";
 
-/** Counts the timers that are started. */
 class CountedClock extends HandClock implements Clock {
   started = 0;
 

@@ -1,13 +1,13 @@
 import type { Clock } from "./clock.ts";
 
-/** A member of a {@link LinkedList}, which alone writes these fields. */
+/** The fields by which a {@link LinkedList} finds a member. Only the list writes them. */
 export interface Linked<Node> {
   isListed: boolean;
   previous: Node | undefined;
   next: Node | undefined;
 }
 
-/** The fields of a member that no list has yet. */
+/** The values of these fields before a list has the member. */
 export const unlisted: Pick<Linked<never>, "isListed" | "previous" | "next"> = {
   isListed: false,
   previous: undefined,
@@ -15,11 +15,10 @@ export const unlisted: Pick<Linked<never>, "isListed" | "previous" | "next"> = {
 };
 
 /**
- * A list whose members know their neighbours, in the order in which they were added.
- *
- * Unlike a Map or a Set, it keeps nothing of a member that has left, so that V8 can collect a short-lived member while
- * it is young. A Map or a Set moves to a new table again and again, and each table refers to the next one. Once one
- * table is old, all later ones become old too, with everything that was in them when they were left.
+ * A list in the order in which members were added. The members refer to their neighbours. Unlike a Map or a Set, it
+ * keeps nothing of a member that has left, so V8 can collect a short-lived member while it is young. A Map or a Set
+ * moves to a new table again and again, and each table refers to the next one. After one table has become old, all
+ * later tables become old too, with everything that was in them when they were left.
  */
 export class LinkedList<Node extends Linked<Node>> {
   #first: Node | undefined;
@@ -43,14 +42,14 @@ export class LinkedList<Node extends Linked<Node>> {
     this.#size += 1;
   }
 
-  /** The members at this moment. They may leave while they are visited. */
+  /** The members at the moment of the call. They may leave while the caller visits them. */
   [Symbol.iterator](): Iterator<Node> {
     const members: Node[] = [];
     for (let node = this.#first; node !== undefined; node = node.next) members.push(node);
     return members.values();
   }
 
-  /** Returns false if the member has left already. */
+  /** Removes the member. Returns false if it has already left. */
   remove(node: Node): boolean {
     if (!node.isListed) return false;
     const { previous, next } = node;
@@ -59,7 +58,7 @@ export class LinkedList<Node extends Linked<Node>> {
     if (next === undefined) this.#last = previous;
     else next.previous = previous;
     node.isListed = false;
-    // Otherwise, the removed member would keep later members from being collected.
+    // Clear the references. Otherwise the removed member would keep later members from being collected.
     node.previous = undefined;
     node.next = undefined;
     this.#size -= 1;
@@ -67,7 +66,6 @@ export class LinkedList<Node extends Linked<Node>> {
   }
 }
 
-/** A timeout in the list of its length. */
 class Timeout implements Disposable, Linked<Timeout> {
   readonly run: () => void;
   readonly dueMs: number;
@@ -87,7 +85,7 @@ class Timeout implements Disposable, Linked<Timeout> {
   }
 }
 
-/** The timeouts of one length, in the order in which they expire, with one timer for the first. */
+/** The timeouts of one length, in the order in which they expire. One timer waits for the first of them. */
 class Queue {
   readonly #clock: Clock;
   readonly #lengthMs: number;
@@ -122,14 +120,11 @@ class Queue {
 }
 
 /**
- * Timeouts that are nearly always cancelled, such as the limits of connects. One timer of the clock serves all timeouts
- * of one length, so neither starting nor cancelling one changes a timer. A timeout expires up to a millisecond late.
+ * For timeouts that are nearly always cancelled, such as the limits of connects. All timeouts of one length share one
+ * timer, so neither starting nor cancelling one touches a timer. A timeout may expire up to a millisecond late.
  */
 export class SharedTimeouts {
-  /**
-   * The maximum number of different lengths that have a shared timer. A timeout of any further length gets its own
-   * timer.
-   */
+  /** The maximum number of lengths that have a shared timer. A timeout of a further length gets a timer of its own. */
   static readonly maxLengths = 64;
   readonly #clock: Clock;
   readonly #queues = new Map<number, Queue>();
@@ -138,7 +133,9 @@ export class SharedTimeouts {
     this.#clock = clock;
   }
 
-  /** Calls `run` once after `ms`, unless the result is disposed of first. Does not keep the process alive. */
+  /**
+   * Calls `run` once after `ms`. Disposing of the result cancels the call. The timer does not keep the process alive.
+   */
   after(ms: number, run: () => void): Disposable {
     let queue = this.#queues.get(ms);
     if (queue === undefined) {

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 const place = /(file:\/\/[^\s()]+\.js):(\d+):(\d+)/g;
 
 /**
- * An error's stack with positions in the sources, even if the process runs from a bundle. It reads the chunks' source
- * maps, which takes tens of milliseconds, so use it only for errors that a person sees.
+ * An error's stack with positions in the sources, even if the process runs from a bundle. Use it only for errors that a
+ * person sees, because it reads source maps, which takes tens of milliseconds.
  */
 export function sourceStack(error: Error): string {
   const maps = new Map<string, SourceMap | undefined>();
@@ -22,7 +22,7 @@ export function sourceStack(error: Error): string {
 }
 
 /**
- * The source map of a file. Returns undefined if there is none, or if it cannot be read: a process without descriptors
+ * The source map of a file. Undefined if there is none, or if it cannot be read: a process without free descriptors
  * must still report its error.
  */
 function mapOf(file: string): SourceMap | undefined {

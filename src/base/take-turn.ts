@@ -1,6 +1,6 @@
 /**
- * Takes the first item of the caller whose turn it is: the first one in the map that `mayTake` accepts. A caller with
- * more items moves to the end, so that callers take turns. Returns undefined if no such caller has an item.
+ * Takes one item from the first caller in the map that `mayTake` accepts. If the caller has more items, it moves to the
+ * end of the map, so that callers take turns. Returns undefined if no such caller has an item.
  */
 export function takeTurn<Item>(
   waiting: Map<string, Item[]>,

@@ -1,6 +1,6 @@
 /**
- * The text without these characters at its end. A regular expression such as `/\/+$/` would try to match from each
- * character of a run, and so take minutes for a run of a megabyte inside a text.
+ * The text without any of these characters at its end. A regular expression such as `/\/+$/` would take minutes for a
+ * run of a megabyte inside the text, because it tries to match from each character of the run.
  */
 export function withoutEnd(text: string, characters: string): string {
   let end = text.length;

@@ -11,7 +11,6 @@ import { Recorder } from "./testing/recorder.ts";
 const path = bytePath("libuv");
 assert.ok(path !== undefined, "this node must have the libuv byte path");
 
-/** Clients whose connections wait in the queue of a listener before anyone accepts. */
 function waitingClients(count: number): { readonly fd: number; readonly clients: readonly ByteStream[] } {
   const fd = listenTcpInNamespace(undefined, { address: "127.0.0.1", port: 0 });
   const clients = Array.from({ length: count }, () => {
@@ -22,7 +21,6 @@ function waitingClients(count: number): { readonly fd: number; readonly clients:
   return { fd, clients };
 }
 
-/** How many connections each turn of the event loop accepts. */
 async function acceptedByTurn(options: ListenOptions, count: number): Promise<readonly number[]> {
   const turns: number[] = [];
   let inTurn = 0;

@@ -57,7 +57,7 @@ for (const kind of ["libuv", "node"] as const) {
       assert.equal(hasUnreadInput(near), true);
       far.destroy({ reset: true });
       near.write(Buffer.from("ping"));
-      // Node's own sockets learn of the failure only later.
+      // Node's own sockets notice the failure only later.
       if (kind === "libuv") assert.equal(near.sentBytes, 0);
       assert.ok((await closed) instanceof Error);
       assert.equal(hasUnreadInput(near), false);
@@ -176,7 +176,6 @@ for (const kind of ["libuv", "node"] as const) {
       const pump = (): void => {
         for (;;) {
           const isFull = !writeAll(near, [next(9), next(65_536), next(9), next(200_000)]);
-          // These bytes are queued after the waiting ones.
           if (isFull) near.write(next(70_000));
           if (sent >= total) return near.end();
           if (isFull) return;
@@ -184,7 +183,8 @@ for (const kind of ["libuv", "node"] as const) {
       };
       left.onDrain = pump;
       pump();
-      // Provoke garbage collection. If the stream did not hold its buffers, other bytes would overwrite them.
+      // Provoke garbage collection. If the stream did not keep references to its buffers, other bytes would overwrite
+      // them.
       for (let count = 0; count < 50; count += 1) Buffer.alloc(1 << 20, 0xaa);
       const right = new Recorder(far, { verifyPattern: true });
       await right.ended;
@@ -200,7 +200,7 @@ for (const kind of ["libuv", "node"] as const) {
       const total = 24 << 20;
       const pieceBytes = 16_384;
       let sent = 0;
-      // The heads and the pieces continue each other's pattern. 70 pieces are more than one system call takes.
+      // The heads and the pieces continue one pattern. One system call takes fewer than 70 pieces.
       const next = (pieces: number): FramedBytes => {
         const heads: Buffer[] = [];
         const body: Buffer[] = [];
@@ -218,7 +218,6 @@ for (const kind of ["libuv", "node"] as const) {
       const pump = (): void => {
         for (let count = 0; ; count += 1) {
           const isFull = !writeFramed(near, next([1, 17, 70][count % 3] ?? 1));
-          // These are queued after the waiting ones.
           if (isFull) writeFramed(near, next(3));
           if (sent >= total) return near.end();
           if (isFull) return;
@@ -419,8 +418,7 @@ for (const kind of ["libuv", "node"] as const) {
 
     test("a connect from a given address waits for the peer, or fails with the reason why there is no connection", async () => {
       const sourceAddress = "127.0.0.1";
-      // Once one connection waits to be accepted, the kernel drops further attempts, and sends them again after a
-      // second.
+      // When one connection waits to be accepted, the kernel drops further attempts, and repeats them after a second.
       const fd = listenTcpInNamespace(undefined, { address: "127.0.0.1", port: 0, backlog: 0 });
       const { port } = socketName(fd);
       const dial = (timeoutMs: number): Promise<ByteStream> =>
@@ -510,7 +508,7 @@ for (const kind of ["libuv", "node"] as const) {
       address.writeUInt16LE(2, 0);
       address.writeUInt16BE(listener.address.port, 2);
       Buffer.from([127, 0, 0, 1]).copy(address, 4);
-      // The socket does not block. A connect over loopback starts at once, and is done when the other side accepts.
+      // The socket does not block. A connect over loopback begins at once, and ends when the other side accepts.
       libc().connect(fd, address, address.length);
       const far = await accepted.promise;
       const near = path.adoptTcp(fd);

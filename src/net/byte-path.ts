@@ -19,19 +19,16 @@ import { keepAlive } from "./tcp-keepalive.ts";
 
 const defaultBacklog = 4096;
 const noBytes = new Uint8Array(0);
-/**
- * The maximum number of connections that a listener accepts in one turn of the event loop, before other sockets have
- * their turn.
- */
+/** The maximum number of connections that a listener accepts before other sockets have their turn of the event loop. */
 const acceptsPerTurn = 16;
 
-/** Where to listen: on a given descriptor, whose ownership passes to the callee, or on an address. */
+/** Where to listen: on a given descriptor, which listening takes ownership of, or on an address. */
 export type ListenOptions =
   | {
       readonly fd: number;
       /**
-       * Called after each accepted connection. Returns whether another one that waits is accepted in the same turn of
-       * the event loop. If absent, each turn accepts one. Needs libc, which it loads.
+       * Called after each accepted connection. If it returns true, a connection that already waits is accepted in the
+       * same turn of the event loop. If absent, each turn accepts one connection. It needs libc, which it loads.
        */
       readonly acceptsMore?: () => boolean;
     }
@@ -39,30 +36,28 @@ export type ListenOptions =
       readonly address: string;
       /** 0 means any free port. */
       readonly port: number;
-      /** SO_REUSEPORT: whether several processes or threads may listen. */
+      /** SO_REUSEPORT: whether several processes or threads may listen on the address. */
       readonly reusePort?: boolean;
       readonly backlog?: number;
       /**
-       * Whether the address is only reserved at first, if this version of Node can do that. The socket refuses clients
-       * until {@link ByteListener.begin}.
+       * Whether to only reserve the address at the beginning, if this version of Node can do that. The socket refuses
+       * clients until {@link ByteListener.begin}.
        */
       readonly held?: boolean;
       /** Whether to accept connections to addresses of other hosts (IP_TRANSPARENT). */
       readonly transparent?: boolean;
     };
 
-/** One implementation of the byte path. */
 export interface BytePath {
   readonly kind: "libuv" | "node";
   connectTcp(options: ConnectOptions): Promise<ByteStream>;
   listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener>;
-  /** Makes a stream from a connected socket. Takes ownership of the descriptor. */
+  /** Makes a stream of a connected socket, and takes ownership of the descriptor. */
   adoptTcp(fd: number): ByteStream;
 }
 
 /**
- * Opens a socket for an outgoing connection in advance, if the options need a socket that Node cannot open. Undefined
- * otherwise.
+ * A socket for an outgoing connection with options that Node does not support. Undefined if Node can open the socket.
  */
 function preparedSocket(options: ConnectOptions): number | undefined {
   const { namespaceFd, mark, sourceAddress, address } = options;
@@ -76,14 +71,17 @@ function connectName(options: ConnectOptions): string {
 
 const timeouts = new SharedTimeouts(systemClock);
 
-/** Calls `giveUp` with the reason when the time is over or the signal aborts. Disposing the result stops both. */
+/**
+ * Calls `giveUp` with the reason when the time is over, or when the signal aborts. Disposing of the result cancels
+ * both.
+ */
 function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposable {
   const { signal, timeoutMs } = options;
   const timer = timeouts.after(timeoutMs, () =>
     giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)),
   );
-  // Give up in a microtask, because the signal may have aborted before this call. The caller then has not yet got the
-  // result that it disposes when it gives up.
+  // Give up in a microtask. The signal may have aborted already, and the caller needs this function's result before it
+  // can give up.
   const abortBecauseOf = (reason: unknown): void =>
     queueMicrotask(() => giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: reason })));
   options.onStart?.(abortBecauseOf);
@@ -169,10 +167,10 @@ class LibuvPath implements BytePath {
       server.close();
       return Promise.reject(networkError(operation, error));
     }
-    // Set the option on the listener, because accepted sockets inherit it.
+    // Set the option on the listener. The sockets that it accepts inherit it.
     if (status === 0) server.setNoDelay(true);
     if (status === 0 && !held) status = server.listen(backlogOf(options));
-    // libuv reports an address that is in use only at the next call.
+    // libuv reports an address in use only at the next call.
     if (status === 0) status = server.getsockname(out);
     if (status !== 0) {
       server.close();
@@ -194,12 +192,12 @@ class LibuvPath implements BytePath {
   }
 
   /**
-   * Accepts further connections in the same turn: libuv accepts one in each turn. A tunnel then sends the requests of
-   * several connections in one write.
+   * Accepts further connections in this turn of the event loop, where libuv would accept one. A tunnel can then send
+   * the requests of several connections in one write.
    */
   #acceptMore(server: TcpHandle, acceptsMore: () => boolean, accept: (stream: ByteStream) => void): void {
     for (let accepted = 1; accepted < acceptsPerTurn && acceptsMore(); accepted += 1) {
-      // A listener that was closed meanwhile has no descriptor.
+      // A listener that `accept` has closed has no descriptor.
       const fd = acceptWaiting(server.fd);
       if (fd === undefined) return;
       const handle = this.#binding.newSocket();
@@ -222,7 +220,7 @@ class LibuvPath implements BytePath {
   #dial(handle: TcpHandle, options: ConnectOptions, done: (status: number) => void): void {
     const fd = preparedSocket(options);
     const { address, port } = options;
-    // Leave addresses with an IPv6 zone to libuv, because only it resolves zones.
+    // Leave addresses with an IPv6 zone to libuv, which resolves zones.
     if (fd !== undefined && !address.includes("%")) return this.#dialPrepared(handle, fd, options, done);
     const opened = fd === undefined ? 0 : open(handle, fd);
     if (opened !== 0) return done(opened);
@@ -234,8 +232,8 @@ class LibuvPath implements BytePath {
   }
 
   /**
-   * Connects a socket of our own. If it is connected at once, as a socket to an application in the same namespace is,
-   * libuv need not watch it.
+   * Connects a socket of our own. A socket to an application in the same namespace is connected at once, and libuv then
+   * need not watch it.
    */
   #dialPrepared(handle: TcpHandle, fd: number, options: ConnectOptions, done: (status: number) => void): void {
     let isConnected: boolean;
@@ -247,10 +245,10 @@ class LibuvPath implements BytePath {
     }
     const opened = open(handle, fd);
     if (opened !== 0) return done(opened);
-    // Report the connection only after this call, so that a caller that has given up by then learns that first.
+    // Report the connection after this call, so that a caller that gives up in the meantime learns that first.
     if (isConnected) return queueMicrotask(() => done(0));
-    // libuv refuses to connect the socket again. So make an empty write: it completes when the socket is connected, or
-    // fails with the reason why it is not.
+    // libuv refuses to connect the socket again. Make an empty write instead: it completes when the socket is
+    // connected, or fails with the reason why it is not.
     const request = this.#binding.newWriteRequest();
     request.oncomplete = done;
     const status = handle.writeBuffer(request, noBytes);
@@ -281,7 +279,7 @@ function open(handle: TcpHandle, fd: number): number {
   return status;
 }
 
-/** Opens a socket with IP_TRANSPARENT. On `::`, it accepts both families, like the sockets of libuv and Node. */
+/** Opens a socket with IP_TRANSPARENT. On `::`, it accepts IPv4 too, like the sockets of libuv and Node. */
 function transparentSocket({ address, port, reusePort }: Exclude<ListenOptions, { fd: number }>): number {
   return bindTcpInNamespace(undefined, {
     address,
@@ -356,8 +354,8 @@ class NodePath implements BytePath {
   }
 
   /**
-   * A listener that only reserves its address: sockets of node:net cannot be bound without listening, so this one opens
-   * later.
+   * A listener with `held`. It does not reserve the address: sockets of node:net cannot be bound without listening, so
+   * this one opens in `begin`.
    */
   #held(options: Exclude<ListenOptions, { fd: number }>, accept: (stream: ByteStream) => void): ByteListener {
     let listener: ByteListener | undefined;
@@ -384,8 +382,8 @@ function dialSocket(options: ConnectOptions): Socket {
   const fd = preparedSocket(options);
   const target = { host: options.address, port: options.port };
   if (fd === undefined) return connectSocket({ ...target, allowHalfOpen: true });
-  // Do not let Node start reading at once, which it does for a given descriptor and which fails on a socket that is not
-  // connected yet. Node's types lack `manualStart`.
+  // Keep Node from reading at once, as it does on a given descriptor. Reading fails on a socket that is not connected
+  // yet. Node's types lack `manualStart`.
   const socket = new Socket({
     fd,
     readable: true,
@@ -398,7 +396,7 @@ function dialSocket(options: ConnectOptions): Socket {
 
 let chosen: BytePath | undefined;
 
-/** Returns the byte path of that kind, for tests. Undefined if this version of Node cannot run it. */
+/** The byte path of that kind, for tests. Undefined if this version of Node cannot run it. */
 export function bytePath(kind: BytePath["kind"]): BytePath | undefined {
   if (kind === "node") return new NodePath();
   const binding = libuvBinding();
@@ -411,7 +409,8 @@ function best(): BytePath {
 }
 
 /**
- * Connects to an IP address. Error codes: `timeout`, `connection-refused`, `host-unreachable`, `aborted` and others.
+ * Connects to an IP address. Rejects with `timeout`, `connection-refused`, `host-unreachable`, `aborted` and other
+ * codes.
  */
 export function connectTcp(options: ConnectOptions): Promise<ByteStream> {
   const { keepalive } = options;
@@ -424,16 +423,16 @@ export function connectTcp(options: ConnectOptions): Promise<ByteStream> {
 }
 
 /**
- * Accepts connections until closed. Passes each stream to `accept` in paused state. Error codes: `address-in-use` and
- * others.
+ * Accepts connections until the listener closes, and passes each to `accept` as a paused stream. Rejects with
+ * `address-in-use` and other codes.
  */
 export function listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener> {
   return best().listenTcp(options, accept);
 }
 
 /**
- * Makes a paused stream from the descriptor of a connected socket, and takes ownership of the descriptor. Throws if it
- * is not a connected socket.
+ * Makes a paused stream of a connected socket, and takes ownership of the descriptor. Throws an error if it is no
+ * connected socket.
  */
 export function adoptTcp(fd: number): ByteStream {
   return best().adoptTcp(fd);

@@ -10,16 +10,16 @@ import {
 import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
 
-/** The translated entries to delete: the port to which datagrams were sent, and the port that got them instead. */
+/** A translation of UDP: datagrams to the one port go to the other port. */
 export interface DatagramTranslation {
   readonly destinationPort: number;
   readonly translatedPort: number;
 }
 
 /**
- * Deletes the kernel's entries for a translation of UDP in a network namespace. Returns how many it deleted. Such an
- * entry lives up to two minutes after its last datagram, and longer than the rule that made it. A new socket with the
- * same local port would be translated too.
+ * Deletes the kernel's entries for a translation of UDP in a network namespace, and returns how many it deleted. An
+ * entry lives up to two minutes after its last datagram, even if the rule that made it is gone. Until then, the kernel
+ * would also translate the datagrams of a new socket with the same local port.
  */
 export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramTranslation): number {
   using socket = new NetlinkSocket("netfilter", namespaceFd);
@@ -33,8 +33,8 @@ export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramT
 
 /**
  * Deletes the kernel's entries for unanswered TCP connects to endpoints (`address:port`) that are no longer current, in
- * the calling thread's network namespace. Returns how many it deleted. Such an entry lives for two minutes after the
- * last attempt. Until then, it sends each repeated SYN to the endpoint that was chosen first, and also the SYNs of
+ * the calling thread's network namespace. Returns how many it deleted. An entry lives for two minutes after the last
+ * attempt. Until then, the kernel sends each repeated SYN to the endpoint that it chose first, and also the SYNs of
  * later connections from the same port.
  */
 export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolean): number {
@@ -47,11 +47,11 @@ export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolea
 
 /**
  * The maximum number of entries that one call deletes. A pod can make the kernel track hundreds of thousands of
- * connections, and deleting all of them would block the caller for seconds. The rest expires within two minutes.
+ * connections, and deleting them all would block the caller for seconds. The rest expires within two minutes.
  */
 const maxForgotten = 16_384;
 
-/** Deletes the listed entries for which `wanted` returns an entry. Returns how many it deleted. */
+/** Deletes the entries that `wanted` returns for the listed payloads. Returns how many it deleted. */
 function forgetAll(socket: NetlinkSocket, list: Buffer, wanted: (payload: Buffer) => TrackedEntry | undefined): number {
   const entries: TrackedEntry[] = [];
   for (const payload of socket.dump("list tracked connections", list)) {
@@ -71,7 +71,7 @@ function forget(socket: NetlinkSocket, entry: TrackedEntry): void {
   if (fault !== undefined && fault !== "ENOENT") throw systemError("delete a tracked connection", fault);
 }
 
-/** Reads the reply to a message. Returns the errno's name if the kernel refused the message. */
+/** Waits for the reply to a message. Returns the errno's name if the kernel refused the message. */
 function awaitReply(socket: NetlinkSocket, sequence: number): string | undefined {
   for (;;) {
     for (const reply of socket.receive())

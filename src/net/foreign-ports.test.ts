@@ -36,7 +36,7 @@ test("an address whose ports are all in use takes no attempts from other address
   assert.equal(dials.attempts(7, "10.0.0.1", false), 4);
   assert.equal(dials.attempts(7, "10.0.0.2", false), 4);
   assert.equal(dials.attempts(8, "10.0.0.1", false), 4);
-  // If one of them finds a free port, the others remain crowded.
+  // If one of the addresses finds a free port, the others remain crowded.
   assert.deepEqual(
     crowdedTurns.map(() => dials.attempts(8, "10.0.0.1", true)),
     crowdedTurns,

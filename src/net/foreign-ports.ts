@@ -1,20 +1,20 @@
 import { BoundedCache } from "../base/index.ts";
 
 /**
- * The ports for connections from another host's address. The range lies below Linux's `ip_local_port_range` (32768 to
- * 60999), because the other host may connect to the same server from a port of that range. The SYN of such a connection
- * would meet ours and stay unanswered.
+ * The ports for connections from another host's address. The range is below Linux's `ip_local_port_range` (32768 to
+ * 60999), from which the other host takes its own ports. If that host connected to the same server from the same port,
+ * the SYN of one of the two connections would stay unanswered.
  */
 const range = { first: 1024, end: 32_768 } as const;
 const portCount = range.end - range.first;
-/** The number of ports that are tried before the kernel chooses one. */
+/** The number of ports to try before the kernel chooses one. */
 const maxAttempts = 4;
-/** The maximum number of remembered addresses without free ports. Forgetting one costs only a few more attempts. */
+/** The maximum number of recorded addresses without free ports. Forgetting one only costs a few more attempts. */
 const maxCrowded = 1024;
-/** For an address without free ports, only one in this many connections tries a port. */
+/** For an address without free ports, one connection in this many tries a port. */
 const crowdedTurns = 8;
 
-/** A random integer from `min` to `max - 1`. */
+/** Returns a random integer from `min` to `max - 1`. */
 type RandomInt = (min: number, max: number) => number;
 
 /**
@@ -42,8 +42,8 @@ export class ForeignPorts {
   }
 
   /**
-   * Calls `tryPort` with one port after another until it returns true. Returns false if it gives up; the kernel should
-   * then choose the port.
+   * Calls `tryPort` with ports until it returns true for one. Returns false if it gives up, and then the kernel should
+   * choose the port.
    */
   choose(namespaceFd: number | undefined, address: string, tryPort: (port: number) => boolean): boolean {
     const key = `${namespaceFd} ${address}`;
@@ -68,7 +68,7 @@ export class ForeignPorts {
   }
 }
 
-/** A step width that visits each of `count` positions once before it returns to the first. */
+/** A random step with which a walk through `count` positions visits each of them before it returns to the first. */
 function coprimeStep(count: number, randomInt: RandomInt): number {
   let step = 0;
   do step = randomInt(1, count);

@@ -8,16 +8,16 @@ export interface FramedBytes {
   /** Where each head ends in `heads`. There is one head for each piece. */
   readonly headEnds: readonly number[];
   readonly body: Uint8Array;
-  /** The length of every piece of the body. The last one may be shorter. */
+  /** The length of every piece of the body except the last, which may be shorter. */
   readonly pieceBytes: number;
 }
 
 /**
- * The maximum number of pieces that this code writes. libuv writes a body with more pieces. The largest chunk of a read
- * needs at most 17, because every peer of HTTP/2 accepts frames of 16 KiB.
+ * The maximum number of pieces of a body. Larger bodies are left to libuv. The largest chunk of a read has at most 17
+ * pieces, because every peer of HTTP/2 accepts frames of 16 KiB.
  */
 const maxPieces = 64;
-/** The size of an iovec in 32-bit words: an address and a length, of 8 bytes each. */
+/** The size of an iovec in 32-bit words. It has an address and a length, of 8 bytes each. */
 const wordsOfPart = 4;
 const parts = new Uint32Array(2 * maxPieces * wordsOfPart);
 const partBytes = new Uint8Array(parts.buffer);
@@ -26,7 +26,7 @@ const halfOfWord = 2 ** 32;
 const headAddress = new KnownAddress();
 const bodyAddress = new KnownAddress();
 
-/** Libc. Null until it is first needed. Undefined if this process cannot call it. */
+/** Null until it is needed for the first time. Undefined if this process cannot call libc. */
 let functions: Libc | undefined | null = null;
 
 /**
@@ -56,7 +56,7 @@ export function writeFramedNow(fd: number, framed: FramedBytes): number {
   return Math.max(0, functions.writev(fd, partBytes, word / wordsOfPart));
 }
 
-/** The parts behind the first `written` bytes. */
+/** The parts after the first `written` bytes. */
 export function partsAfter(framed: FramedBytes, written: number): Uint8Array[] {
   const { heads, headEnds, body, pieceBytes } = framed;
   const left: Uint8Array[] = [];
@@ -72,7 +72,7 @@ export function partsAfter(framed: FramedBytes, written: number): Uint8Array[] {
   return left;
 }
 
-/** Writes an iovec. Its numbers are little-endian, as on every processor that Serin runs on. */
+/** Writes an iovec, in little-endian order as on every processor that Serin runs on. */
 function putPart(word: number, address: number, length: number): void {
   parts[word] = address % halfOfWord;
   parts[word + 1] = Math.floor(address / halfOfWord);

@@ -19,11 +19,11 @@ import {
 /** The maximum number of queued bytes. A stream with more is closed, because its writer ignores back pressure. */
 const maxBufferedBytes = 64 << 20;
 /**
- * The number of queued bytes above which writes to a TLS stream return false. TLS copies what is written, so this
- * memory is not the writer's own.
+ * The number of queued bytes above which a write to a TLS stream returns false. TLS copies what is written, so the
+ * queued bytes take memory in addition to the writer's own.
  */
 const tlsHighWaterBytes = 128 << 10;
-/** The size of the largest TLS record. If the buffer has less room left, the bytes in it are delivered. */
+/** The largest TLS record. Bytes in a buffer with less room than this are delivered, so that the next record fits. */
 const tlsRecordBytes = 16_384;
 const fullReadsToGrow = 2;
 const smallReadsToShrink = 16;
@@ -31,18 +31,17 @@ const smallReadsToShrink = 16;
 const noAddress: SocketAddress = { address: "", port: 0 };
 const noBuffers: readonly ReadBuffer[] = [];
 
-/** What differs between a TCP handle and a TLS handle. */
 export interface HandleBacking {
   readonly handle: StreamHandle;
   /**
-   * Whether it is a TLS handle. The records that it delivers in one turn are joined. It may deliver some even while it
-   * is paused.
+   * Whether it is a TLS handle. It may deliver records even while it is paused. Records that it delivers in one turn of
+   * the event loop are joined.
    */
   readonly tls: boolean;
   name(which: "local" | "remote", out: NameOut): number;
-  /** Sends the end of our side at once, if nothing waits to be written. If it returns false, libuv has to send it. */
+  /** Ends this side at once if no write waits. If it returns false, libuv must do it. */
   sendEnd?(): boolean;
-  /** Closes the handle and those below it. Calls `done` later. */
+  /** Closes the handle and those below it. `done` is not called during this call. */
   close(reset: boolean, done: () => void): void;
 }
 
@@ -51,10 +50,9 @@ interface QueuedWrite {
   readonly buffer: ReadBuffer | undefined;
 }
 
-/** A write request that is free. Most writes to TCP complete at once, and then the next write uses the same request. */
+/** A free write request. Most writes to TCP complete at once, and leave their request free for the next write. */
 let spareRequest: WriteRequest | undefined;
 
-/** A {@link ByteStream} on a libuv handle, without Node's streams. */
 export class HandleStream implements ByteStream {
   readonly #binding: LibuvBinding;
   readonly #backing: HandleBacking;
@@ -64,10 +62,10 @@ export class HandleStream implements ByteStream {
 
   #state: "open" | "closing" | "detached" = "open";
   #endSuccessor: (() => void) | undefined;
-  /** Set when the handler's `close` has been called. */
+  /** Set after the handler's `close` was called. */
   #closed: { readonly error: Error | undefined } | undefined;
   #buffer: ReadBuffer | undefined;
-  /** Exists once the stream has read into a large buffer. */
+  /** Set after the stream has first read into a large buffer. */
   #large: LargeReader | undefined;
   #deliveredUpTo = 0;
   #filledUpTo = 0;
@@ -78,12 +76,15 @@ export class HandleStream implements ByteStream {
   #flushScheduled = false;
   #paused = true;
   #readEnded = false;
-  /** Bytes that TLS has decrypted while the stream was paused, and bytes that were put back. */
+  /**
+   * What is delivered before further reads: bytes that TLS has decrypted while the stream was paused, and bytes that
+   * were put back.
+   */
   #early: Buffer[] = [];
   #earlyEnd = false;
   #earlyScheduled = false;
 
-  /** The request of the write in progress, and the requests of earlier TLS writes for reuse. */
+  /** The request of the current write, and requests of earlier TLS writes to be used again. */
   #inFlight: WriteRequest | undefined;
   #completed: WriteRequest | undefined;
   #reusable: WriteRequest | undefined;
@@ -97,7 +98,7 @@ export class HandleStream implements ByteStream {
 
   #local: SocketAddress | undefined;
   #remote: SocketAddress | undefined;
-  /** Whether the addresses must be known after the stream has closed. */
+  /** Whether the addresses may be read after the stream has closed. */
   keepsAddresses = true;
   receivedBytes = 0;
   sentBytes = 0;
@@ -135,14 +136,14 @@ export class HandleStream implements ByteStream {
   }
 
   /**
-   * Takes the peer's address from the stream below. The kernel forgets the address as soon as the peer resets the
-   * connection, even while bytes of the peer still wait.
+   * Takes the peer's address from the stream below. Otherwise it would be lost when the peer resets the connection,
+   * because the kernel forgets it then, even while the peer's bytes still wait.
    */
   takePeerOf({ remote }: ByteStream): void {
     if (remote.address !== "") this.#remote = remote;
   }
 
-  /** Hands the handle over, for example to a TLS handshake. Only {@link destroy} may be used afterwards. */
+  /** Hands the handle over, for example to a TLS handshake. After that, only {@link destroy} may be called. */
   detach(): StreamHandle {
     invariant(
       this.#state === "open" && this.#paused && this.bufferedBytes === 0,
@@ -153,14 +154,12 @@ export class HandleStream implements ByteStream {
     return this.#handle;
   }
 
-  /**
-   * Names the next user of the handle: {@link destroy} then calls `end`. Must be called after {@link detach}.
-   */
+  /** Names what {@link destroy} must call, because the handle has another user now. Call it after {@link detach}. */
   handedOn(end: () => void): void {
     this.#endSuccessor = end;
   }
 
-  /** Puts bytes back, so that they are read before all others. Allowed only while paused. */
+  /** Puts bytes back, so that they are delivered before all others. The stream must be paused. */
   unread(bytes: Buffer): void {
     if (this.#state === "open") this.#early.unshift(bytes);
   }
@@ -191,7 +190,7 @@ export class HandleStream implements ByteStream {
       return false;
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
-    // TLS has copied and encrypted the bytes by now. TCP still reads from the caller's bytes, so they must be kept.
+    // Keep the bytes for TCP, which still reads them. TLS has copied and encrypted them.
     if (this.#backing.tls) this.#awaitWrite(request, bytes.length, noBuffers);
     else {
       request.chunks = [bytes];
@@ -200,7 +199,7 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
-  /** Writes all chunks as {@link write} would, but with one system call. Nothing is copied for TCP. */
+  /** Writes all chunks as {@link write} does, but with one system call. TCP copies nothing. */
   writeAll(chunks: readonly Uint8Array[]): boolean {
     if (this.#state !== "open") return false;
     invariant(!this.#ending, "a stream was written to after its end");
@@ -228,7 +227,6 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
-  /** Writes the heads and pieces as {@link writeAll} would write them. */
   writeFramed(framed: FramedBytes): boolean {
     if (this.#state !== "open") return false;
     invariant(!this.#ending, "a stream was written to after its end");
@@ -248,7 +246,7 @@ export class HandleStream implements ByteStream {
     else this.#close(options.error, options.reset === true);
   }
 
-  /** Called when the transport below has failed. */
+  /** To be called when the transport below has failed or closed. */
   transportClosed(error: Error | undefined): void {
     this.#close(error, false);
   }
@@ -274,7 +272,7 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
-  /** Returns the request for the next write. If a write completes at once, the same request is used again. */
+  /** The request for the next write. A request is used again after its write has completed at once. */
   #nextRequest(): WriteRequest {
     if (!this.#backing.tls) return (spareRequest ??= this.#binding.newWriteRequest());
     if (this.#reusable === undefined) {
@@ -310,8 +308,8 @@ export class HandleStream implements ByteStream {
     this.#inFlightBytes = 0;
     for (const buffer of this.#inFlightBuffers) buffer.release();
     this.#inFlightBuffers = noBuffers;
-    // Keep the request of a TLS write, and reuse the one that completed before it. Every TLS write completes later, and
-    // a request must not be reused during its own completion.
+    // Keep the request of the completed TLS write, and use the one before it again. A TLS write never completes at
+    // once, and its request must not be used again during its own completion.
     this.#reusable ??= this.#completed;
     this.#completed = this.#inFlight;
     this.#inFlight = undefined;
@@ -346,38 +344,38 @@ export class HandleStream implements ByteStream {
     if (status !== 0) this.#notSent(length, status);
   }
 
-  /** Called when the kernel has refused a whole write, for example because the peer has reset the connection. */
+  /** Called if the kernel has refused a whole write, for example because the peer has reset the connection. */
   #notSent(length: number, status: number): void {
     this.sentBytes -= length;
     this.#fail("write", status);
   }
 
   #shutDown(): void {
-    // Close at once if both sides have ended: closing a TCP socket also sends the FIN, and saves a system call and a
-    // turn of the event loop. TLS must first send its own end.
+    // If both sides have ended, close at once. Closing a TCP socket also sends the FIN, and saves a system call and a
+    // turn of the event loop. TLS must send its own end first.
     if (this.#readEnded && !this.#earlyEnd && !this.#backing.tls) return this.#close(undefined, false);
-    // Send the end directly if possible. libuv would do so in a later turn, with a request and a callback.
+    // End this side directly if possible. libuv would do it in a later turn, with a request and a callback.
     if (this.#backing.sendEnd?.() === true) return this.#shutDownDone();
     const request = this.#binding.newShutdownRequest();
     const done = (): void => this.#shutDownDone();
     request.oncomplete = done;
     const status = this.#handle.shutdown(request);
-    // 1 means that the shutdown is done already. Any other number means that the peer is gone, which the next read
+    // The status is 1 if the side has already ended. Any other number means that the peer is gone, which the next read
     // reports.
     if (status !== 0) this.#shutDownDone();
   }
 
   #shutDownDone(): void {
     this.#writeEnded = true;
-    // Deliver the bytes that arrived before the end first.
+    // Wait if bytes from before the end are still to be delivered.
     if (this.#readEnded && !this.#earlyEnd) this.#close(undefined, false);
   }
 
   #installReader(): void {
     this.#buffer = ReadBuffer.take(0);
     this.#handle.useUserBuffer(this.#buffer.area);
-    // Assign the function to a variable first. If it were written directly into the property, V8 would treat it as a
-    // method and move it to the old objects, where it would keep a closed stream alive until those are collected.
+    // Assign the function to a variable first. V8 would treat a function in the assignment itself as a method, and move
+    // it to the old objects, where it would keep a closed stream alive until those are collected.
     const read = (): Buffer | undefined => {
       try {
         return this.#onRead();
@@ -396,7 +394,7 @@ export class HandleStream implements ByteStream {
     if (status !== 0) this.#fail("read", status);
   }
 
-  /** Called for a read. Returns the memory for libuv's next read if that memory changes. */
+  /** Called for each read. Returns the memory for libuv's next read if it must change. */
   #onRead(): Buffer | undefined {
     const result = this.#binding.readResult();
     const buffer = this.#buffer;
@@ -416,7 +414,7 @@ export class HandleStream implements ByteStream {
     return this.#nextArea(buffer, lastRead);
   }
 
-  /** Whether more records of this turn may join those in the buffer. */
+  /** Whether further records of this turn may join those in the buffer. */
   #gather(buffer: ReadBuffer): boolean {
     if (buffer.tier === 0 || buffer.area.length - this.#filledUpTo < tlsRecordBytes) return false;
     if (!this.#flushScheduled) {
@@ -467,7 +465,7 @@ export class HandleStream implements ByteStream {
     largeBuffers.hasRead(this.#large, tier);
   }
 
-  /** Replaces a large buffer by a small one while nothing is read. */
+  /** Replaces a large buffer by a small one. Returns false if bytes in it are still to be delivered. */
   #giveUpLarge(): boolean {
     const { area } = this.#buffer ?? {};
     if (area === undefined || this.#state !== "open" || this.#filledUpTo > this.#deliveredUpTo) return false;
@@ -488,7 +486,7 @@ export class HandleStream implements ByteStream {
   }
 
   #nextTier(buffer: ReadBuffer, lastRead: number): number {
-    // Avoid the index -1, which would make each read of a small buffer a call into V8's runtime.
+    // Avoid the index -1, for which each read into a small buffer would call V8's runtime.
     const smaller = buffer.tier === 0 ? undefined : readBufferTiers[Math.min(buffer.tier, usualReadTier) - 1];
     this.#fullReads = lastRead * 2 > buffer.area.length ? this.#fullReads + 1 : 0;
     this.#smallReads = smaller !== undefined && lastRead <= smaller / 2 ? this.#smallReads + 1 : 0;
@@ -550,7 +548,7 @@ export class HandleStream implements ByteStream {
     this.#close(uvError(`${operation} ${this.remote.address}:${this.remote.port}`, status), false);
   }
 
-  /** Reads the state through a method. Otherwise the compiler would assume that a callback has not changed it. */
+  /** A method, because the compiler would otherwise assume that callbacks do not change the state. */
   #stateIs(state: "open" | "closing" | "detached"): boolean {
     return this.#state === state;
   }
@@ -558,7 +556,7 @@ export class HandleStream implements ByteStream {
   #close(error: Error | undefined, reset: boolean): void {
     if (this.#state !== "open") return;
     if (this.keepsAddresses) {
-      // Read the addresses now, because logs need them after the handle has closed.
+      // Read the addresses now, because logs need them after the close.
       this.#local ??= this.#name("local");
       this.#remote ??= this.#name("remote");
     }
@@ -581,7 +579,7 @@ export class HandleStream implements ByteStream {
   }
 }
 
-/** A stream that encrypts bytes, without copying them first, and writes them to another stream. */
+/** A stream that encrypts bytes and writes them to the stream below. It does not copy them before. */
 export interface StreamAbove extends ByteStream {
   readonly below: ByteStream;
 }
@@ -598,8 +596,8 @@ function held(bytes: Uint8Array): ReadBuffer[] {
 }
 
 /**
- * Writes chunks in order, with one system call if the stream supports that. The result and the rule about the bytes are
- * those of {@link ByteStream.write}.
+ * Writes chunks in order, with one system call if the stream supports that. The result, and when the bytes may change,
+ * are as for {@link ByteStream.write}.
  */
 export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boolean {
   if (stream instanceof HandleStream) return stream.writeAll(chunks);
@@ -608,30 +606,30 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
   return room;
 }
 
-/** Writes a body that has a head in front of each of its pieces, like {@link writeAll}. */
+/** Writes a body in pieces, each with a head, like {@link writeAll}. */
 export function writeFramed(stream: ByteStream, framed: FramedBytes): boolean {
   return stream instanceof HandleStream ? stream.writeFramed(framed) : writeAll(stream, partsAfter(framed, 0));
 }
 
 /**
- * Whether {@link writeFramed} can send these bytes without a copy. They must belong to the chunk that is being
- * delivered, which is kept until the kernel has accepted it.
+ * Whether {@link writeFramed} can send these bytes without copying them. They must belong to the chunk that is being
+ * delivered. The stream keeps that chunk until the kernel has accepted it.
  */
 export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
   return stream instanceof HandleStream && !stream.copiesWrites && readBufferOf(bytes) !== undefined;
 }
 
 /**
- * The chunk that is being delivered, with room for a header of this many bytes in front. One write can then send both
- * from the memory into which the chunk was read. Undefined if that is impossible.
+ * The chunk that is being delivered, with room for a header of this many bytes before it, so that one write sends both
+ * from the memory of the read. Undefined if there is no room.
  */
 export function withHeaderInFront(stream: ByteStream, chunk: Uint8Array, headerBytes: number): Buffer | undefined {
   return stream instanceof HandleStream || isAbove(stream) ? expandFront(chunk, headerBytes) : undefined;
 }
 
 /**
- * Makes large data arrive in small chunks, so that the stream keeps no large buffer. For connections that are many and
- * mostly quiet.
+ * Makes data arrive in small chunks only, so that the stream needs no large buffer. It is for many, mostly quiet
+ * connections.
  */
 export function readInSmallChunks(stream: ByteStream): void {
   if (isAbove(stream)) return readInSmallChunks(stream.below);
@@ -639,22 +637,22 @@ export function readInSmallChunks(stream: ByteStream): void {
 }
 
 /**
- * Makes a large message arrive in as few parts as possible, for readers of HTTP/1. It has no effect on TLS streams,
- * which join their records in smaller parts.
+ * Makes a large message arrive in as few chunks as possible, for readers of HTTP/1. It has no effect on TLS streams,
+ * whose chunks are smaller.
  */
 export function readLargeMessages(stream: ByteStream): void {
   if (stream instanceof HandleStream && !stream.copiesWrites) stream.maxReadTier = messageReadTier;
 }
 
-/** Tells the stream that its addresses are not needed after its end, which saves system calls. */
+/** Saves system calls of a stream whose addresses nobody needs after its end. */
 export function forgetAddresses(stream: ByteStream): void {
   if (isAbove(stream)) return forgetAddresses(stream.below);
   if (stream instanceof HandleStream) stream.keepsAddresses = false;
 }
 
 /**
- * Pauses a stream, and calls `proceed` after `waitMs`. If that is 0, calls it in the next turn of the event loop, after
- * other streams were read. The stream is read again when `proceed` returns true.
+ * Pauses a stream and calls `proceed` after `waitMs`, or, if that is 0, in the next turn of the event loop, when other
+ * streams have been read. Reads on if `proceed` returns true.
  */
 export function inLaterTurn(
   stream: ByteStream,

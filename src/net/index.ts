@@ -1,4 +1,4 @@
-// The byte path of connections, TLS, and the network of the kernel: namespaces, netlink, descriptors over sockets.
+// Connections as byte streams, TLS, and the kernel's network: namespaces, netlink, and sockets that carry descriptors.
 export type {
   ByteListener,
   ByteStream,
@@ -38,7 +38,7 @@ export { isSystemCode, isTlsFault, networkError } from "./node-error.ts";
 export { peek, unread } from "./peek.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 export { streamDuplex } from "./stream-duplex.ts";
-// The codecs that users of the netlink sockets need.
+// The encodings that callers of the netlink sockets need.
 export {
   action,
   bytesToIp,

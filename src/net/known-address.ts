@@ -1,8 +1,8 @@
 import { addressOf } from "./libc.ts";
 
 /**
- * Finds the memory address of a buffer, without a call for the buffer that was used last. The memory of an ArrayBuffer
- * does not move, and the entry keeps the buffer alive, so the address stays valid.
+ * Finds the memory address of a buffer. It keeps the address of the last buffer, because looking one up is slow. An
+ * ArrayBuffer does not move, and this object keeps it alive, so the address stays valid.
  */
 export class KnownAddress {
   #buffer: ArrayBufferLike | undefined;

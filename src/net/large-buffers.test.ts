@@ -14,7 +14,6 @@ const path = found;
 const mebibyte = 1_048_576;
 const much = Buffer.alloc(2 * mebibyte, "x");
 
-/** Lets streams have fewer large buffers during a test. */
 function withBounds(owned: number, all: number): Disposable {
   const before = largeBuffers.bounds;
   largeBuffers.bounds = { owned, all };
@@ -40,7 +39,6 @@ async function secured({ near, far }: Ends): Promise<Ends> {
   return { near: client, far: server };
 }
 
-/** The two ends of a connection. The far one does not read yet. */
 async function connected(onFar: (bytes: Buffer) => void = () => undefined, isSecure = false): Promise<Pair> {
   const accepted = Promise.withResolvers<ByteStream>();
   const listener = await path.listenTcp({ address: "127.0.0.1", port: 0 }, accepted.resolve);
@@ -84,7 +82,7 @@ for (const isSecure of [false, true])
         assert.ok(largeBuffers.bytes <= mebibyte, `${largeBuffers.bytes} bytes after ${count + 1} transfers`);
       }
       assert.ok(largeBuffers.bytes > before, "the latest ones have large buffers");
-      // The first streams have given up their large buffers meanwhile, and get new ones.
+      // The first streams have given up their large buffers by now, and must get new ones.
       for (const transfer of transfers) await transfer();
       assert.ok(largeBuffers.bytes <= mebibyte, `${largeBuffers.bytes}`);
     }
@@ -97,14 +95,13 @@ test("streams whose bytes wait for a slow reader read little at a time once such
   {
     await using pairs = new AsyncDisposableStack();
     for (let count = 0; count < 12; count += 1) {
-      // A connection whose far end never reads.
       const deaf = pairs.use(await connected());
       let received = 0;
       let isPaused = false;
       const { near, far } = pairs.use(
         await connected((bytes) => {
           received += bytes.length;
-          // The first bytes are read, so that the buffer grows.
+          // Read the first bytes, so that the buffer grows.
           if (received < mebibyte || isPaused || deaf.near.write(bytes)) return;
           isPaused = true;
           far.pause();

@@ -4,8 +4,8 @@ import { loadPackage } from "../base/index.ts";
 import { systemError } from "./node-error.ts";
 
 /**
- * The functions of libc that Node does not offer. Results are those of C: after -1, {@link lastErrorName} names the
- * error.
+ * The functions of libc that Node does not offer. They return what C's functions return. After -1, {@link
+ * lastErrorName} names the error.
  */
 export interface Libc {
   setns(fd: number, type: number): number;
@@ -65,16 +65,16 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   chdir: "int chdir(const char *path)",
 };
 
-/** Load the library on demand, because processes such as the control plane never leave their own network namespace. */
+/** The library for such calls is loaded on demand. Processes such as the control plane never need it. */
 let library: typeof Koffi | undefined;
 const koffi = (): typeof Koffi => (library ??= loadPackage<typeof Koffi>("koffi"));
 
 let loaded: Libc | undefined;
 
-/** The functions of libc. The first call loads them. */
+/** The functions. The first call loads them. */
 export function libc(): Libc {
   if (loaded === undefined) {
-    // The handle of the running program gives the program's own libc, whether glibc or musl.
+    // The handle of the running program contains its own libc, whether that is glibc or musl.
     const own = koffi().load(null);
     loaded = Object.fromEntries(
       Object.entries(prototypes).map(([name, prototype]) => [name, own.func(prototype)]),
@@ -83,12 +83,12 @@ export function libc(): Libc {
   return loaded;
 }
 
-/** The functions of libc, if this process has loaded them before. For callers that can do without them. */
+/** The functions if this process has already loaded them, for callers that can do without. */
 export function loadedLibc(): Libc | undefined {
   return loaded;
 }
 
-/** The name of an errno (`ENOENT`), or its number if it has no name. */
+/** The name of an errno, such as `ENOENT`, or `errno` and its number if it has no name. */
 export function errorName(number: number): string {
   try {
     return getSystemErrorName(-number);
@@ -97,32 +97,32 @@ export function errorName(number: number): string {
   }
 }
 
-/** The name of the errno of the last call. Read it before any other call. */
+/** The errno's name after a failed call. Read it before any other call of libc. */
 export function lastErrorName(): string {
   return errorName(koffi().errno());
 }
 
-/** Returns the result, or throws the error of libc. `operation` names the call in the message, such as `setns`. */
+/** Returns the result of a call. If it is negative, throws the error of libc, whose message begins with `operation`. */
 export function check(operation: string, result: number | bigint): number {
   if (result < 0) throw systemError(operation, lastErrorName());
   return Number(result);
 }
 
-/** The memory address of a buffer. The buffer must stay referenced while the address is in use. */
+/** The memory address of a buffer. Keep a reference to the buffer while the address is in use. */
 export function addressOf(bytes: Uint8Array): number {
   return Number(koffi().address(bytes));
 }
 
 /**
- * Calls `ready` whenever the descriptor is readable or was hung up, until the result is disposed of. Keeps the process
- * alive.
+ * Calls `ready` whenever the descriptor is readable or was hung up. Disposing of the result ends this. Until then, the
+ * process stays alive.
  */
 export function watchReadable(fd: number, ready: () => void): Disposable {
   const handle = koffi().node.poll(fd, { readable: true, disconnect: true }, () => ready());
   return closing(handle);
 }
 
-/** Like {@link watchReadable}, for a descriptor that becomes writable. */
+/** Like {@link watchReadable}, but for writing. */
 export function watchWritable(fd: number, ready: () => void): Disposable {
   const handle = koffi().node.poll(fd, { writable: true }, () => ready());
   return closing(handle);

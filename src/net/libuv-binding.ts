@@ -1,7 +1,7 @@
-// Node's internal bindings for TCP, which are not a public API. Only this file uses them. If this version of Node lacks
-// them, {@link libuvBinding} returns undefined, and the byte path runs on node:net.
+// Node's internal bindings for TCP, which are no public API, so only this file uses them. If this version of Node lacks
+// them, {@link libuvBinding} returns undefined, and streams use node:net.
 
-/** A libuv stream as node wraps it: TCP, or TLS on top of TCP. Negative numbers are libuv's errors. */
+/** A libuv stream as Node wraps it: TCP, or TLS over TCP. Negative results are libuv's errors. */
 export interface StreamHandle {
   readonly fd: number;
   onread: () => Buffer | undefined;
@@ -11,7 +11,7 @@ export interface StreamHandle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
   /** All chunks must be buffers. */
   writev(request: WriteRequest, chunks: readonly Uint8Array[], allBuffers: true): number;
-  /** Returns 1 if the shutdown is done already. */
+  /** Returns 1 if the side has already ended. */
   shutdown(request: ShutdownRequest): number;
   close(done?: () => void): void;
 }
@@ -44,7 +44,7 @@ export interface ConnectRequest {
 export interface WriteRequest {
   oncomplete: (status: number) => void;
   /**
-   * The chunks of a write that completes later. libuv holds no reference to them, so without this one they could be
+   * The chunks of a write that has not completed. libuv holds no reference to them, so without this one they could be
    * collected before the kernel has read them.
    */
   chunks?: readonly Uint8Array[];
@@ -54,17 +54,17 @@ export interface ShutdownRequest {
   oncomplete: (status: number) => void;
 }
 
-/** A connection in memory. Its owner assigns the functions, and Node calls them. */
+/** A connection in memory. Its owner sets the functions that Node calls. */
 export interface JsStreamHandle {
   onreadstart: () => number;
   onreadstop: () => number;
-  /** Called to end the connection. The owner completes the request with {@link finishShutdown}. */
+  /** Ends the connection. The owner completes the request with {@link finishShutdown}. */
   onshutdown: (request: ShutdownRequest) => number;
-  /** Called to write. The owner completes the request with {@link finishWrite}. */
+  /** Writes to the connection. The owner completes the request with {@link finishWrite}. */
   onwrite: (request: WriteRequest, chunks: readonly Buffer[]) => number;
   isClosing: () => boolean;
   close: (done?: () => void) => void;
-  /** Gives received bytes to Node. */
+  /** Passes received bytes to Node. */
   readBuffer(bytes: Buffer): void;
   emitEOF(): void;
   finishWrite(request: WriteRequest, status: number): void;
@@ -74,14 +74,14 @@ export interface JsStreamHandle {
 export interface LibuvBinding {
   newSocket(): TcpHandle;
   newServer(): TcpHandle;
-  /** Absent if this version of node has no such connections. */
+  /** Absent if this version of Node has no such connections. */
   readonly newJsStream?: () => JsStreamHandle;
   newConnectRequest(): ConnectRequest;
   newWriteRequest(): WriteRequest;
   newShutdownRequest(): ShutdownRequest;
-  /** The result of the read whose callback is running: a number of bytes, or an error. */
+  /** The result of the read whose callback is running: a number of bytes, or a negative error. */
   readResult(): number;
-  /** Whether the last write still waits for its completion. */
+  /** Whether the last write has not completed yet. */
   lastWriteWasAsync(): boolean;
   readonly reusePortFlag: number;
 }
@@ -123,7 +123,7 @@ function loadModule(name: string): unknown {
 
 let loaded: LibuvBinding | undefined | null = null;
 
-/** Returns the bindings. Undefined if they do not have the form that the byte path needs. */
+/** The bindings. Undefined if this Node lacks them, or has them in another form. */
 export function libuvBinding(): LibuvBinding | undefined {
   if (loaded === null) loaded = probe();
   return loaded;

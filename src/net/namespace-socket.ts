@@ -13,14 +13,14 @@ export interface NamespaceSocketOptions {
   /** IP_TRANSPARENT: whether to accept connections to addresses of other hosts. */
   readonly transparent?: boolean;
   readonly reusePort?: boolean;
-  /** Whether a socket on `::` accepts IPv6 only. True if absent. */
+  /** Whether a socket on `::` accepts only IPv6. True if absent. */
   readonly ipv6Only?: boolean;
   /** SO_MARK. */
   readonly mark?: number;
 }
 
 export interface NamespaceListenOptions extends NamespaceSocketOptions {
-  /** The number of connections that may wait for accept. 4096 if absent. */
+  /** How many connections may wait to be accepted. 4096 if absent. */
   readonly backlog?: number;
 }
 
@@ -28,13 +28,13 @@ export interface ConnectingSocketOptions {
   readonly family: IpFamily;
   readonly mark?: number | undefined;
   /**
-   * The local address from which to connect. It may belong to another host. Unless it is a loopback address, this sets
-   * IP_TRANSPARENT.
+   * The local address of the connection, which may belong to another host. Unless it is a loopback address, it needs
+   * IP_TRANSPARENT, which this sets.
    */
   readonly sourceAddress?: string | undefined;
   /**
-   * The port from which to connect. If absent, the kernel chooses one. For the address of another host, the port must
-   * be outside of that host's own ephemeral range.
+   * The local port of the connection. If absent, it is chosen automatically. For another host's address, it must be
+   * outside of that host's own ephemeral range.
    */
   readonly sourcePort?: number;
 }
@@ -43,19 +43,19 @@ const defaultBacklog = 4096;
 
 const foreignPorts = new ForeignPorts(randomInt);
 
-/** Memory for the arguments of calls, which use it only while they run. */
+/** Memory for the arguments of calls, which read it only during the call. */
 const optionBytes = Buffer.alloc(4);
 const addressBytes = Buffer.alloc(28);
 const lengthBytes = Buffer.alloc(4);
 
 /**
- * Opens a listening TCP socket in a namespace, or in our own if `namespaceFd` is undefined. The caller owns the
- * descriptor.
+ * Opens a listening TCP socket in a namespace, or in the thread's own if `namespaceFd` is undefined. The caller owns
+ * the descriptor.
  */
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = boundSocket(linux.socketStream, options);
-    // Set the option on the listener: accepted sockets inherit it, even those that already wait.
+    // Set the option on the listener. The sockets that it accepts inherit it, even those that already wait.
     setOption(fd, linux.levelTcp, linux.noDelay, 1);
     if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0)
       throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
@@ -68,9 +68,7 @@ export function bindTcpInNamespace(namespaceFd: number | undefined, options: Nam
   return inNamespace(namespaceFd, () => boundSocket(linux.socketStream, options));
 }
 
-/**
- * Opens a bound UDP socket for `bind({ fd })` of `dgram`. Bind 127.0.0.1 and ::1 separately instead of all addresses.
- */
+/** Opens a bound UDP socket for `bind({ fd })` of `dgram`. To serve the loopback, bind 127.0.0.1 and ::1 separately. */
 export function bindUdpInNamespace(namespaceFd: number | undefined, options: NamespaceSocketOptions): number {
   return inNamespace(namespaceFd, () => boundSocket(linux.socketDatagram, options));
 }
@@ -100,13 +98,10 @@ export function mayMarkSockets(mark: number): boolean {
   }
 }
 
-/** The destination that a redirected connection had originally. Undefined if the connection was not redirected. */
+/** The original destination of a redirected connection. Undefined if the connection was not redirected. */
 export function originalDestination(socket: {
   readonly fd: number;
-  /**
-   * The peer's address. The destination has the same family. The caller already knows this address, because logs need
-   * it.
-   */
+  /** The peer's address, which the caller already knows. Its family is that of the destination. */
   readonly remote: SocketAddress;
 }): SocketAddress | undefined {
   const ipv6 = ipFamilyOf(socket.remote.address) === "ipv6";
@@ -120,7 +115,6 @@ export function originalDestination(socket: {
   return decodeSocketAddress(addressBytes);
 }
 
-/** The address that a descriptor is bound to. */
 export function socketName(fd: number): SocketAddress {
   lengthBytes.writeInt32LE(28);
   check("getsockname", libc().getsockname(fd, addressBytes, lengthBytes));
@@ -128,8 +122,7 @@ export function socketName(fd: number): SocketAddress {
 }
 
 /**
- * The peer's address of a stream. Empty if the stream has closed. This costs less than the stream's own `remote`, but
- * loads libc.
+ * The peer's address. Empty if the stream has closed. It costs less than the stream's own `remote`, but it loads libc.
  */
 export function peerOf(stream: ByteStream): SocketAddress {
   const { fd } = stream;
@@ -143,14 +136,14 @@ const peekWithoutWait = 0x42;
 const oneByte = Buffer.alloc(1);
 
 /**
- * Whether bytes or an end of the peer have arrived that the event loop has not read yet. A reset does not count,
- * because a write reports it. Loads libc.
+ * Whether bytes of the peer, or its end, have arrived that the event loop has not read yet. A reset does not count,
+ * because a write reports it. It loads libc.
  */
 export function hasUnreadInput({ fd }: ByteStream): boolean {
   return fd >= 0 && libc().recv(fd, oneByte, oneByte.length, peekWithoutWait) >= 0;
 }
 
-/** Makes close send RST and drop queued bytes. */
+/** Makes closing the socket send a RST and drop queued bytes. */
 export function resetOnClose(fd: number): void {
   const linger = Buffer.alloc(8);
   linger.writeInt32LE(1, 0);
@@ -158,16 +151,16 @@ export function resetOnClose(fd: number): void {
 }
 
 /**
- * Ends our side of a socket, after everything that was written to it. Returns false if libc is not loaded. If the call
- * fails, the peer is gone, which the next read reports.
+ * Ends this side of a socket, after everything that was written to it. Returns false if libc is not loaded. A failure
+ * is ignored: the peer is gone then, which the next read reports.
  */
 export function sendEnd(fd: number): boolean {
   return loadedLibc()?.shutdown(fd, linux.shutWrite) !== undefined;
 }
 
 /**
- * Accepts a connection from a non-blocking listener. Undefined if none waits, or if accepting fails. In the latter
- * case, the code that polls the listener learns the reason.
+ * Accepts a connection that waits at a non-blocking listener. Undefined if none waits, or if accepting fails. Whoever
+ * polls the listener learns of the failure.
  */
 export function acceptWaiting(listenerFd: number): number | undefined {
   const fd = libc().accept4(listenerFd, null, null, linux.closeOnExec | linux.nonBlocking);
@@ -179,7 +172,7 @@ export function duplicateDescriptor(fd: number): number {
   return check("dup", libc().fcntl(fd, linux.duplicateCloseOnExec, 0));
 }
 
-/** Closes a descriptor that the caller owns. An invalid one has no effect. */
+/** Closes a descriptor that the caller owns. Ignores an invalid one. */
 export function closeDescriptor(fd: number): void {
   libc().close(fd);
 }
@@ -207,25 +200,22 @@ function boundSocket(type: number, options: NamespaceSocketOptions): number {
 }
 
 function bindSource(fd: number, namespaceFd: number | undefined, address: string, port: number | undefined): void {
-  // All of 127/8 is local, so it does not need IP_TRANSPARENT, for which a sidecar may lack the capability.
+  // All of 127/8 is local. So it needs no IP_TRANSPARENT, for which a sidecar may lack the capability.
   const foreign = !address.startsWith("127.") && address !== "::1";
   if (foreign) setTransparent(fd, ipFamilyOf(address));
   if (port !== undefined) return bindTo(fd, address, port);
   if (foreign && bindForeign(fd, namespaceFd, address)) return;
-  // Let the kernel choose the port only at connect, by both addresses and the remote port, which allows far more
-  // connections.
+  // Let the kernel choose the port only when it knows both addresses and the remote port. The same local port can then
+  // serve connections to many destinations.
   setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
   bindTo(fd, address, 0);
 }
 
-/**
- * The encoded form of recently used addresses, with the port of the last use. Most connections use the same few
- * addresses.
- */
+/** Encoded addresses, each with the port of its last use. Most connections use the same few addresses. */
 const encodedAddresses = moduleCache<string, Buffer>("socket-addresses", 1024);
 
 /**
- * Encodes an address and port for the kernel. The next call for the same address changes the port in the same bytes.
+ * An address and port in the kernel's encoding. The next call for the same address changes the port in the same bytes.
  */
 function encoded(address: string, port: number): Buffer {
   let bytes = encodedAddresses.get(address);
@@ -243,8 +233,8 @@ function encodeAddress(address: string): Buffer {
 }
 
 /**
- * Begins to connect a non-blocking socket. Returns whether it is connected already. Linux connects two sockets of one
- * namespace within the call, but reports this only to a second call.
+ * Begins to connect a non-blocking socket. Returns whether it is already connected: Linux connects two sockets of one
+ * namespace during the call, but tells only the second call.
  */
 export function beginConnect(fd: number, { address, port }: SocketAddress): boolean {
   const bytes = encoded(address, port);
@@ -291,8 +281,7 @@ function closedAfter(fd: number, operation: string): Error {
 }
 
 /**
- * The texts of IPv4 addresses, by the address's bytes. If equal texts are one object, V8 finds and compares them
- * fastest.
+ * IPv4 addresses as strings, by their bytes. V8 finds and compares strings fastest if equal ones are the same object.
  */
 const ipv4Texts = moduleCache<number, string>("ipv4-texts", 4096);
 

@@ -11,15 +11,16 @@ const forceSendBuffer = 32;
 const forceReceiveBuffer = 33;
 
 /**
- * A netlink socket for synchronous use. The kernel has answered by the time that sending returns, so no call blocks for
- * long.
+ * A netlink socket for synchronous use. The kernel has answered before a send returns, so no receive blocks for long.
  */
 export class NetlinkSocket implements Disposable {
   readonly #buffer = Buffer.alloc(receiveBytes);
   #fd: number;
   #sequence = 1;
 
-  /** Opens a socket in the namespace of the descriptor, or in our own. The socket stays there. */
+  /**
+   * Opens the socket in the namespace of the descriptor, or in the thread's own. The socket stays in that namespace.
+   */
   constructor(protocol: "route" | "netfilter", namespaceFd?: number) {
     this.#fd = inNamespace(namespaceFd, () =>
       check(
@@ -28,7 +29,7 @@ export class NetlinkSocket implements Disposable {
       ),
     );
     this.#trySetOption(netlinkLevel, capAcknowledgements, 1);
-    // Forcing the buffer's size needs CAP_NET_ADMIN on the host. Without it, wmem_max limits the size.
+    // Forcing a buffer's size needs CAP_NET_ADMIN on the host. The plain option is limited by wmem_max and rmem_max.
     for (const [force, plain] of [
       [forceSendBuffer, linux.sendBufferBytes],
       [forceReceiveBuffer, linux.receiveBufferBytes],
@@ -38,7 +39,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Writes the next sequence number into a message. */
+  /** Writes the next sequence number into a message, and returns it. */
   number(message: Buffer): number {
     const sequence = this.#sequence;
     this.#sequence += 1;
@@ -52,16 +53,16 @@ export class NetlinkSocket implements Disposable {
     if (sent < 0) throw systemError(`netlink send of ${bytes.length} bytes`, lastErrorName());
   }
 
-  /** Reads the replies in one datagram. */
+  /** Receives one datagram, which may have several replies. */
   receive(): NetlinkReply[] {
     const length = check("netlink receive", libc().recv(this.#fd, this.#buffer, this.#buffer.length, 0));
     return [...splitReplies(Buffer.from(this.#buffer.subarray(0, length)))];
   }
 
   /**
-   * Sends a dump request and yields the payload of each part. A pod may fill its own network namespace with any number
-   * of objects, so the caller must not keep all parts. A caller that stops early must close the socket, because the
-   * kernel continues the dump.
+   * Sends a dump request and yields each part of the answer. Do not keep all parts, because a pod may fill its network
+   * namespace with any number of objects. A caller that stops early must close the socket, because the kernel continues
+   * the dump.
    */
   *dump(operation: string, request: Buffer): Generator<Buffer, undefined> {
     const sequence = this.number(request);
@@ -76,7 +77,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Whether an object exists. `request` asks for that one object, without the dump flag. */
+  /** Whether an object exists. `request` must ask for that object alone, without the dump flag. */
   exists(operation: string, request: Buffer): boolean {
     const sequence = this.number(request);
     this.send([request]);

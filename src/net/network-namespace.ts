@@ -4,8 +4,8 @@ import { check, libc, linux } from "./libc.ts";
 
 const ownPath = "/proc/thread-self/ns/net";
 /**
- * The descriptor of the thread's own namespace, to which every {@link NetworkNamespace.enter} returns. It is never
- * closed, because all threads of the process may share it.
+ * The descriptor of the thread's own namespace, to which {@link NetworkNamespace.enter} returns. It is never closed,
+ * because all threads of the process may share it.
  */
 let ownFd: number | undefined;
 
@@ -18,25 +18,25 @@ function own(): number {
   return ownFd;
 }
 
-/** The descriptor of this thread's own namespace, for {@link shareOwnNamespace} in threads that this one starts. */
+/** The descriptor of this thread's own namespace. Threads that this one starts pass it to {@link shareOwnNamespace}. */
 export function ownNamespaceFd(): number {
   return own();
 }
 
 /**
- * Makes this thread use another thread's descriptor of their common namespace. If the thread opened its own, nobody
- * would close that one when the thread dies.
+ * Makes this thread use another thread's descriptor of their common namespace. A descriptor of its own would stay open
+ * when the thread ends.
  */
 export function shareOwnNamespace(fd: number): void {
   ownFd ??= fd;
 }
 
 function goHome(): void {
-  // End the process: a thread that cannot leave a pod's namespace would open all later sockets there.
+  // End the process, because a thread that cannot leave a pod's namespace would open all later sockets in it.
   if (libc().setns(own(), linux.cloneNewNetwork) < 0) process.abort();
 }
 
-/** A network namespace, referenced by a descriptor that the owner closes. */
+/** A network namespace. Disposing closes its descriptor. */
 export class NetworkNamespace implements Disposable {
   #fd: number;
 
@@ -44,7 +44,7 @@ export class NetworkNamespace implements Disposable {
     this.#fd = fd;
   }
 
-  /** Creates a namespace that is empty except for its `lo`, which is down. */
+  /** Creates a namespace with nothing in it but `lo`, which is down. */
   static create(): NetworkNamespace {
     own();
     check("unshare a network namespace", libc().unshare(linux.cloneNewNetwork));
@@ -55,17 +55,15 @@ export class NetworkNamespace implements Disposable {
     }
   }
 
-  /** Opens a namespace by a path such as `/proc/<pid>/ns/net`. */
   static open(path: string): NetworkNamespace {
     return new NetworkNamespace(openReadOnly(path));
   }
 
-  /** Takes ownership of a descriptor, for example one that another process has sent. */
+  /** Takes ownership of the descriptor, for example of one that another process has sent. */
   static adopt(fd: number): NetworkNamespace {
     return new NetworkNamespace(fd);
   }
 
-  /** The namespace of this thread. */
   static current(): NetworkNamespace {
     return new NetworkNamespace(check("dup", libc().fcntl(own(), linux.duplicateCloseOnExec, 0)));
   }
@@ -75,14 +73,14 @@ export class NetworkNamespace implements Disposable {
     return this.#fd;
   }
 
-  /** The inode of the namespace. Descriptors of the same namespace have the same inode. */
+  /** The namespace's inode. It identifies the namespace, which may have many descriptors. */
   get inode(): number {
     return fstatSync(this.#fd).ino;
   }
 
   /**
-   * Runs a synchronous function in the namespace. The function must not wait, because libuv's threads and later
-   * callbacks run outside of the namespace.
+   * Runs a function in the namespace. The function must be synchronous, because later callbacks and libuv's threads run
+   * outside of the namespace.
    */
   enter<Result>(run: () => Result): Result {
     return inNamespace(this.#fd, run);
@@ -99,7 +97,7 @@ export class NetworkNamespace implements Disposable {
   }
 }
 
-/** Like {@link NetworkNamespace.enter}, for a descriptor. Undefined means the current namespace. */
+/** Like {@link NetworkNamespace.enter}, but for a descriptor. Undefined means the current namespace. */
 export function inNamespace<Result>(namespaceFd: number | undefined, run: () => Result): Result {
   if (namespaceFd === undefined) return run();
   own();

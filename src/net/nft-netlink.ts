@@ -15,15 +15,12 @@ import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
 
 /**
- * The number of messages in one transaction of {@link NftNetlink.commitAll}. They take much less than the socket's
- * buffer.
+ * The number of messages in a transaction of {@link NftNetlink.commitAll}. They need much less memory than the socket's
+ * buffer has.
  */
 const messagesPerTransaction = 400;
 
-/**
- * Access to nf_tables of one network namespace by raw netlink, without the nft program. Any number of namespaces may be
- * open.
- */
+/** Access to nf_tables of one network namespace over netlink, without the program nft. */
 export class NftNetlink implements Disposable {
   readonly #socket: NetlinkSocket;
 
@@ -32,8 +29,9 @@ export class NftNetlink implements Disposable {
   }
 
   /**
-   * Applies a transaction as a whole, or throws and names the first refused message with the reason. The socket's send
-   * buffer limits its size (about 400 kB, a thousand rules, if it cannot be raised). Use {@link commitAll} for more.
+   * Applies a transaction as a whole. If the kernel refuses it, throws an error with the first refused message and the
+   * reason. The socket's send buffer limits its size: about 400 kB, or a thousand rules, if the buffer cannot be
+   * enlarged. Use {@link commitAll} for more.
    */
   commit(transaction: NftTransaction): void {
     const { messages, labels } = transaction;
@@ -46,7 +44,7 @@ export class NftNetlink implements Disposable {
     for (const [index, message] of messages.entries()) {
       last = this.#socket.number(message);
       labelOf.set(last, labels[index] ?? "");
-      // Request one acknowledgement only, because the kernel reports the refusal of any message.
+      // Request an acknowledgement of the last message only. The kernel reports a refusal of any message by itself.
       if (index === messages.length - 1) message.writeUInt16LE(message.readUInt16LE(6) | netlinkFlags.acknowledge, 6);
     }
     this.#socket.number(end);
@@ -55,7 +53,7 @@ export class NftNetlink implements Disposable {
     if (fault !== undefined) throw fault;
   }
 
-  /** Commits groups of changes one after another, in transactions of bounded size. A group is never split. */
+  /** Commits groups of changes one after another, in transactions of limited size. A group is never split. */
   commitAll(groups: Iterable<(transaction: NftTransaction) => void>): void {
     let transaction = new NftTransaction();
     for (const group of groups) {
@@ -73,7 +71,7 @@ export class NftNetlink implements Disposable {
     );
   }
 
-  /** Whether a table exists. The cost does not depend on the number of other tables. */
+  /** Whether a table exists. It takes the same time however many other tables there are. */
   hasTable(family: NftFamily, table: string): boolean {
     return this.#socket.exists(`get table ${table}`, getTableMessage(family, table));
   }
@@ -89,7 +87,7 @@ export class NftNetlink implements Disposable {
   }
 
   /**
-   * The rules of a table in their order: the chain of each, and its expressions in the kernel's encoding. Handles are
+   * The rules of a table in their order, each with its chain, and its expressions in the kernel's encoding. Handles are
    * left out, so that equal rules have equal bytes. A caller that stops early must close this object.
    */
   *rules(
@@ -119,8 +117,8 @@ export class NftNetlink implements Disposable {
         if (reply.type !== netlinkTypes.error || reply.sequence > last) continue;
         const name = replyError(reply);
         if (name !== undefined) fault ??= systemError(`nf_tables: ${labelOf.get(reply.sequence) ?? "batch"}`, name);
-        // A refusal of the whole batch (no permission, no memory) has the sequence number of the batch's first message,
-        // and no further reply follows.
+        // If the kernel refuses the whole batch (no permission, no memory), its only reply has the sequence number of
+        // the batch's first message.
         done ||= reply.sequence === last || !labelOf.has(reply.sequence);
       }
     }

@@ -1,7 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import { messageOf, SerinError, transientError, userError, type ErrorCode } from "../base/index.ts";
 
-/** Error codes of faults that may pass by themselves, by the name of the errno. */
+/** The codes of faults that may pass by themselves, by errno. */
 const transientCodes: Readonly<Record<string, ErrorCode>> = {
   ECONNREFUSED: "connection-refused",
   ECONNRESET: "connection-reset",
@@ -22,7 +22,7 @@ const transientCodes: Readonly<Record<string, ErrorCode>> = {
   EAGAIN: "resources-exhausted",
 };
 
-/** Error codes of faults that the user must fix on this machine, by the name of the errno. */
+/** The codes of faults that the user must correct on this machine, by errno. */
 const userCodes: Readonly<Record<string, readonly [code: ErrorCode, hint: string]>> = {
   EADDRINUSE: ["address-in-use", "end the process that listens there, or choose another port"],
   EACCES: ["permission-denied", "run with the capability that this needs, or choose a port above 1023"],
@@ -34,9 +34,7 @@ const userCodes: Readonly<Record<string, readonly [code: ErrorCode, hint: string
   ],
 };
 
-/**
- * The error for an errno such as `ECONNREFUSED`. `operation` describes the attempt, such as `connect to 10.0.0.1:80`.
- */
+/** The error for an errno such as `ECONNREFUSED`. `operation` says what was tried, such as `connect to 10.0.0.1:80`. */
 export function systemError(operation: string, name: string, cause?: unknown): SerinError {
   const options = { reason: name, ...(cause === undefined ? {} : { cause }) };
   const message = `${operation}: ${name}`;
@@ -47,7 +45,6 @@ export function systemError(operation: string, name: string, cause?: unknown): S
   return transientError("network-failure", message, options);
 }
 
-/** Like {@link systemError}, for libuv's negative numbers. */
 export function uvError(operation: string, status: number): SerinError {
   return systemError(operation, uvErrorName(status));
 }
@@ -62,8 +59,8 @@ function uvErrorName(status: number): string {
 }
 
 /**
- * Converts an error of Node's sockets, of TLS or of a system call to an error of ours. Only this function knows their
- * codes.
+ * Converts an error of Node's sockets, of TLS or of a system call to a {@link SerinError}. No other code need know
+ * their codes.
  */
 export function networkError(operation: string, thrown: unknown): SerinError {
   if (thrown instanceof SerinError) return thrown;
@@ -82,29 +79,26 @@ function codeOf(thrown: unknown): string | undefined {
 }
 
 /**
- * The error code for a word that Node uses as one. The word is OpenSSL's (`UNABLE_TO_VERIFY_LEAF_SIGNATURE`,
- * `ERR_SSL_…`), unless it has the prefix of another module of Node.
+ * The error code for a code of Node that is a word. Such a word is OpenSSL's (`UNABLE_TO_VERIFY_LEAF_SIGNATURE`,
+ * `ERR_SSL_…`), unless its prefix is that of another module of Node.
  */
 function codeOfNode(word: string): ErrorCode {
   return /^(?:ERR_(?!SSL_|TLS_|OSSL_)|HPE_)/.test(word) ? "network-failure" : "tls-failed";
 }
 
-/** Whether an error of this part has one of these errno names. */
+/** Whether the error came from one of these errnos. */
 export function isSystemCode(error: unknown, ...names: readonly string[]): boolean {
   return error instanceof SerinError && error.reason !== undefined && names.includes(error.reason);
 }
 
 const tlsFaults = new WeakSet<SerinError>();
 
-/** Marks an error as one of TLS. */
 export function tlsFault(error: SerinError): SerinError {
   tlsFaults.add(error);
   return error;
 }
 
-/**
- * Whether this error comes from a TLS handshake or a TLS connection. Its code may be that of the network fault below.
- */
+/** Whether the error came from a TLS handshake or connection. Its code may still be that of a network fault below. */
 export function isTlsFault(error: SerinError): boolean {
   return tlsFaults.has(error);
 }

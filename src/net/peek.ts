@@ -4,30 +4,24 @@ import { HandleStream } from "./handle-stream.ts";
 import { SocketStream } from "./socket-stream.ts";
 
 export interface PeekOptions {
-  /** Whether the bytes so far are enough. Also called after the timeout, possibly with no bytes. */
+  /** Whether the bytes so far are enough. It is also called after the timeout, perhaps with no bytes. */
   readonly enough: (bytes: Buffer) => boolean;
-  /** The number of bytes after which the peek ends. */
   readonly maxBytes: number;
-  /** 0 means no limit. */
+  /** 0 means without limit. */
   readonly timeoutMs: number;
 }
 
 export interface Peeked {
   readonly bytes: Buffer;
-  /**
-   * How the peek ended. `ended` means that the peer ended its side, or that the connection closed, before there were
-   * enough bytes.
-   */
+  /** `ended` means that the peer ended its side, or that the connection closed, before there were enough bytes. */
   readonly outcome: "enough" | "timeout" | "ended";
-  /**
-   * Why the connection failed, such as a TLS alert of the peer. Undefined if the peer ended its side in an orderly way.
-   */
+  /** Why the connection failed, for example a TLS alert of the peer. Undefined if it did not fail. */
   readonly error?: Error | undefined;
 }
 
 /**
- * Reads the first bytes of a paused stream and pauses it again. The bytes are no longer in the stream: pass them to
- * {@link unread} or to a TLS handshake. Replaces the stream's handler.
+ * Reads the first bytes of a paused stream, and pauses it again. The bytes are then no longer in the stream: pass them
+ * to {@link unread} or to a TLS handshake. Peeking replaces the stream's handler.
  */
 export function peek(stream: ByteStream, options: PeekOptions): Promise<Peeked> {
   return new Promise((resolve) => {
@@ -60,7 +54,7 @@ const ignoring: ByteStreamHandler = {
   close: () => undefined,
 };
 
-/** Returns a paused stream that first delivers these bytes. Use the result instead of the given stream. */
+/** A paused stream that delivers these bytes before all others. Use the result instead of the given stream. */
 export function unread(stream: ByteStream, bytes: Buffer): ByteStream {
   if (bytes.length === 0) return stream;
   if (stream instanceof HandleStream || stream instanceof SocketStream) {
@@ -70,7 +64,6 @@ export function unread(stream: ByteStream, bytes: Buffer): ByteStream {
   return new PrefixedStream(stream, bytes);
 }
 
-/** A stream that first delivers bytes that were read earlier. */
 class PrefixedStream implements ByteStream {
   readonly #inner: ByteStream;
   #prefix: Buffer | undefined;
@@ -114,7 +107,7 @@ class PrefixedStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
-    // After the prefix, data goes directly to the handler. On a closed stream, the handler's `close` is called.
+    // After the prefix, data goes directly to the handler. A closed stream calls the handler's `close`.
     if (this.#prefix === undefined || this.#closed) this.#inner.setHandler(handler);
   }
   write(bytes: Uint8Array): boolean {
@@ -135,7 +128,7 @@ class PrefixedStream implements ByteStream {
     if (this.#prefix === undefined) return this.#inner.resume();
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // Never call the handler inside the caller's own call.
+    // Do not call the handler before `resume` has returned.
     process.nextTick(() => {
       try {
         this.#deliverPrefix();

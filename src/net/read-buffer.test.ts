@@ -54,7 +54,6 @@ test("a frame's header can be prepended to a chunk in place", () => {
   buffer.disown();
 });
 
-/** The number of pieces in which a queue returns its bytes. */
 function piecesOf(queue: ChunkQueue): number {
   let pieces = 0;
   for (let chunk = queue.shift(); chunk !== undefined; chunk = queue.shift()) {
@@ -109,7 +108,7 @@ test("chunks of any size leave in the order in which they came, whatever is take
           const chunk = Buffer.alloc(size, (next += 1) % 251);
           given.push(Buffer.from(chunk));
           queue.push(chunk);
-          // The chunk is valid during the call only.
+          // The chunk is valid only during the call.
           chunk.fill(255);
         }
         for (let index = 0; index < count; index += 1) {

@@ -1,48 +1,46 @@
 import { LinkedList, type Linked } from "../base/index.ts";
 
-// Memory into which streams read. A stream owns one buffer at a time. A reader that still needs bytes after `data` has
-// returned holds the buffer, and the stream then takes another one.
+// Memory into which streams read. A stream owns one buffer at a time. If a reader still needs bytes after `data` has
+// returned, it holds the buffer, and the stream takes another one.
 
-/** Free bytes in front of the data, so that a frame header fits there without a copy. */
+/** Free bytes before the data, so that a frame header fits there without copying the data. */
 const headroomBytes = 16;
 
-/**
- * The sizes of the buffers. The largest is for streams of messages, see {@link messageReadTier}.
- */
+/** The sizes of the buffers. The largest is only for streams of messages ({@link messageReadTier}). */
 export const readBufferTiers = [4096, 65_536, 262_144, 266_240] as const;
 /**
- * The index of the largest size that ordinary streams use. The largest size of all would cost a ztunnel a tenth of its
- * bulk throughput.
+ * The index of the largest size for ordinary streams. The next size would cost a ztunnel a tenth of its bulk
+ * throughput.
  */
 export const usualReadTier = 2;
 /**
- * The index of the largest size that streams of messages use. It is 4 KiB more than 256 KiB: the size of a body is
- * often a power of two, so the head and the body then fit into one read, and no few bytes are left for a separate read
- * and write.
+ * The index of the largest size for streams of messages. It is 4 KiB more than 256 KiB, because the size of a body is
+ * often a power of two: the head and the body then fit into one read, and no few bytes are left for a separate read and
+ * write.
  */
 export const messageReadTier = 3;
-/** The number of spare buffers that are kept for each tier: 1, 4, 4 and 4 MiB in total. */
+/** How many spare buffers of each tier are kept: 1, 4, 4 and 4 MiB. */
 const sparesKept: readonly number[] = [256, 64, 16, 16];
 const spares: readonly ReadBuffer[][] = readBufferTiers.map(() => []);
 
-/** The maximum number of bytes in a thread's large buffers, which are those above the first tier. */
+/** The maximum bytes of a thread's large buffers, which are all except those of the first tier. */
 interface LargeBounds {
-  /** Buffers that streams read into. */
+  /** Of the buffers that streams own. */
   readonly owned: number;
-  /** All buffers, including those whose bytes a reader still holds. */
+  /** Of all buffers, including those that readers still hold. */
   readonly all: number;
 }
 
 const maxLargeBounds: LargeBounds = { owned: 64 * 1_048_576, all: 256 * 1_048_576 };
 const minLargeBounds: LargeBounds = { owned: 8 * 1_048_576, all: 32 * 1_048_576 };
-/** The divisor for the memory of a container: all large buffers together may use this part of it. */
+/** Large buffers may use this part of a container's memory: one in so many. */
 const memoryParts = 8;
-/** How many streams may refuse to give up their buffer before the search for one ends. */
+/** After this many refusals of streams to give up their buffers, the search for room ends. */
 const maxRefusals = 8;
 
-/** A stream that reads into a large buffer. It may receive nothing for hours, so others may take its buffer. */
+/** A stream that owns a large buffer. It may receive nothing for hours, so others may take the buffer. */
 export class LargeReader implements Linked<LargeReader> {
-  /** Makes the stream read into a small buffer. Returns false if it cannot now. */
+  /** Makes the stream read into a small buffer. Returns false if the stream cannot do so now. */
   readonly giveUp: () => boolean;
   bytes = 0;
   isListed = false;
@@ -56,17 +54,17 @@ export class LargeReader implements Linked<LargeReader> {
 
 /**
  * Limits the large buffers of a thread. A stream keeps its buffer while it waits for data. Without a limit, a client
- * could fill the memory: it would open thousands of connections, transfer much data once over each, and then wait.
+ * could fill the memory: it would open thousands of connections, transfer much data over each, and then wait.
  */
 class LargeBuffers {
   bounds = largeBoundsOf(process.constrainedMemory());
-  /** The bytes of all large buffers in use. */
+  /** The bytes of all large buffers, owned or held. */
   bytes = 0;
   #ownedBytes = 0;
-  /** The streams that own large buffers, in the order of their last reads. */
+  /** The owners of large buffers, in the order of their last reads. */
   readonly #readers = new LinkedList<LargeReader>();
 
-  /** Called when a stream has read into its large buffer, or has got one. */
+  /** To be called when a stream has got a large buffer, or has read into it. */
   hasRead(reader: LargeReader, tier: number): void {
     this.left(reader);
     reader.bytes = readBufferTiers[tier] ?? 0;
@@ -74,14 +72,14 @@ class LargeBuffers {
     this.#readers.add(reader);
   }
 
-  /** Called when a stream no longer has a large buffer. */
+  /** To be called when a stream no longer owns a large buffer. */
   left(reader: LargeReader): void {
     if (this.#readers.remove(reader)) this.#ownedBytes -= reader.bytes;
   }
 
   /**
-   * Whether a stream may take a buffer of this tier. To make room, the streams that have not read for longest give up
-   * their buffers.
+   * Whether a stream may take a buffer of this tier. To make room, the streams that have not read for longest must give
+   * up their buffers.
    */
   hasRoom(tier: number): boolean {
     if (tier === 0) return true;
@@ -99,7 +97,7 @@ class LargeBuffers {
   }
 }
 
-/** The bounds for a process with this much memory. 0 means that nothing limits its memory. */
+/** The bounds for a process whose memory has this limit. 0 means that it has no limit. */
 export function largeBoundsOf(memoryBytes: number): LargeBounds {
   const all = memoryBytes > 0 ? memoryBytes / memoryParts : Infinity;
   const part = maxLargeBounds.owned / maxLargeBounds.all;
@@ -109,12 +107,11 @@ export function largeBoundsOf(memoryBytes: number): LargeBounds {
   };
 }
 
-/** The large buffers of this thread. */
 export const largeBuffers = new LargeBuffers();
 
 export class ReadBuffer {
   readonly tier: number;
-  /** The part of the buffer into which libuv reads, behind the headroom. */
+  /** The part into which libuv reads, after the headroom. */
   readonly area: Buffer;
   #holds = 0;
   #owned = true;
@@ -145,7 +142,7 @@ export class ReadBuffer {
     if (this.#holds === 0 && !this.#owned) this.#recycle();
   }
 
-  /** Called when the stream that read into the buffer no longer needs it. */
+  /** To be called when the stream no longer reads into the buffer. */
   disown(): void {
     this.#owned = false;
     if (this.#holds === 0) this.#recycle();
@@ -162,8 +159,8 @@ let delivering: ReadBuffer | undefined;
 let deliveryStart = 0;
 
 /**
- * Calls `run` with a chunk that lies in the buffer. During the call, readers may hold or extend the chunk. `start` is
- * the chunk's offset in the area.
+ * Calls `run` with a chunk in the buffer. During the call, readers may hold the chunk, or extend it at its front.
+ * `start` is the chunk's offset in `area`.
  */
 export function deliver(buffer: ReadBuffer, start: number, chunk: Buffer, run: (chunk: Buffer) => void): void {
   const before = delivering;
@@ -178,31 +175,31 @@ export function deliver(buffer: ReadBuffer, start: number, chunk: Buffer, run: (
   }
 }
 
-/** The buffer that contains these bytes, if it is being delivered now. Otherwise undefined. */
+/** The buffer of these bytes, if it is being delivered now. */
 export function readBufferOf(bytes: Uint8Array): ReadBuffer | undefined {
   return delivering !== undefined && bytes.buffer === delivering.area.buffer ? delivering : undefined;
 }
 
 /**
- * A chunk is held in place only if it fills at least this fraction of its memory (one in `heldParts`). Otherwise a few
- * bytes could keep a large buffer.
+ * A chunk is held in place only if it fills at least this part of its memory: one in so many. Otherwise a few bytes
+ * could keep a large buffer.
  */
 const heldParts = 4;
-/** An offset at which no chunk begins. It prevents a header from being put in front of a kept chunk. */
+/** An offset at which no chunk begins, so that no header is put in front of a kept chunk. */
 const noStart = -1;
 
-/** The maximum size of a chunk that is appended to the copy of an earlier one. */
+/** The largest chunk that is appended to an earlier one's copy. */
 const maxAddedBytes = 1024;
 /** A copy does not grow beyond this size. */
 const maxCopyBytes = 16_384;
 
 /**
- * A chunk that is kept beyond its delivery. It is held in place, or copied if holding it would keep too much memory.
+ * A chunk that is needed after its delivery. It is held in place, or copied if holding it would keep too much memory.
  */
 export class KeptChunk {
   readonly #buffer: ReadBuffer | undefined;
   #bytes: Buffer;
-  /** The number of free bytes behind a copy. */
+  /** The number of free bytes after a copy. */
   #room = 0;
   #released = false;
 
@@ -214,17 +211,16 @@ export class KeptChunk {
     this.#bytes = isHeld ? chunk : Buffer.from(chunk);
   }
 
-  /** The bytes of the chunk. They are valid until {@link release}. */
+  /** The bytes of the chunk, valid until {@link release}. */
   get bytes(): Buffer {
     return this.#bytes;
   }
 
-  /** Drops this many bytes from the front. */
   skip(bytes: number): void {
     this.#bytes = this.#bytes.subarray(bytes);
   }
 
-  /** Appends a small chunk to this one. Returns false if this one is not a copy, or if either is too large. */
+  /** Appends a small chunk. Returns false if this chunk is no copy, or if either is too large. */
   add(chunk: Buffer): boolean {
     const { length } = this.#bytes;
     const total = length + chunk.length;
@@ -241,7 +237,7 @@ export class KeptChunk {
     return true;
   }
 
-  /** Calls `run` as if the chunk had just been read. A reader that needs it for longer must keep it. */
+  /** Calls `run` as if the chunk had just been read. A reader that needs it after the call must keep it again. */
   deliver(run: (chunk: Buffer) => void): void {
     if (this.#buffer === undefined) run(this.#bytes);
     else deliver(this.#buffer, noStart, this.#bytes, run);
@@ -254,18 +250,18 @@ export class KeptChunk {
   }
 }
 
-/** The number of removed chunks whose places are kept. */
+/** At most this many places of removed chunks stay in the array. */
 const maxGone = 64;
 
 /**
- * A queue of chunks. Small chunks share memory: a peer may send single bytes, and a chunk of one byte costs 200 bytes
- * by itself.
+ * A queue of chunks. Small chunks share memory, because a peer may send single bytes, and a chunk of one byte costs 200
+ * bytes by itself.
  */
 export class ChunkQueue {
   #chunks: KeptChunk[] = [];
   /**
-   * How many chunks at the beginning of the array were removed. They stay in the array for a while, because `shift`
-   * would move all others.
+   * How many chunks at the beginning of the array are removed. They stay in it for a while, because `shift` would move
+   * all others.
    */
   #gone = 0;
 
@@ -273,22 +269,20 @@ export class ChunkQueue {
     return this.#gone === this.#chunks.length;
   }
 
-  /** Whether there is exactly one chunk. */
   get isLone(): boolean {
     return this.#chunks.length - this.#gone === 1;
   }
 
-  /** The chunk that has waited longest. Undefined if there is none. */
   get first(): KeptChunk | undefined {
     return this.#chunks[this.#gone];
   }
 
-  /** Adds a chunk, which the caller may reuse after the call. */
+  /** Adds a chunk. The caller may reuse its memory after the call. */
   push(chunk: Buffer): void {
     if (this.isEmpty || this.#chunks.at(-1)?.add(chunk) !== true) this.#chunks.push(new KeptChunk(chunk));
   }
 
-  /** Removes and returns the chunk that has waited longest. The caller must release it. */
+  /** Removes the chunk that has waited longest, and returns it. The caller must release it. */
   shift(): KeptChunk | undefined {
     const { first } = this;
     if (first === undefined) return undefined;
@@ -300,7 +294,7 @@ export class ChunkQueue {
     return first;
   }
 
-  /** Releases all chunks. Returns their total length. */
+  /** Releases all chunks, and returns their total length. */
   clear(): number {
     let bytes = 0;
     for (let chunk = this.shift(); chunk !== undefined; chunk = this.shift()) {
@@ -310,7 +304,7 @@ export class ChunkQueue {
     return bytes;
   }
 
-  /** Removes all chunks, and returns their bytes in one piece. */
+  /** Removes all chunks, and returns their bytes as one piece. */
   takeAll(): Buffer {
     const kept: KeptChunk[] = [];
     for (let chunk = this.shift(); chunk !== undefined; chunk = this.shift()) kept.push(chunk);
@@ -321,7 +315,8 @@ export class ChunkQueue {
 }
 
 /**
- * Extends the chunk by `bytes` (at most 16) writable bytes in front, without moving it. Undefined if there is no room.
+ * The chunk with `bytes` (at most 16) more writable bytes in front of it. It does not move. Undefined if there is no
+ * room.
  */
 export function expandFront(chunk: Uint8Array, bytes: number): Buffer | undefined {
   const buffer = readBufferOf(chunk);

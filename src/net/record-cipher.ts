@@ -18,10 +18,11 @@ import { KnownAddress } from "./known-address.ts";
 import { addressOf } from "./libc.ts";
 import { nextSecretOf, trafficKeyOf } from "./tls-keys.ts";
 
-// AES-GCM of the OpenSSL inside Node, on memory that the caller chooses. Node's own functions make objects and copies
-// for each record. Only this file calls OpenSSL and handles memory addresses. It checks all ranges before each call.
+// AES-GCM by the OpenSSL inside Node, in memory that the caller chooses. Node's own functions make objects and copies
+// for each record. Only this file calls OpenSSL and handles memory addresses, and it checks all ranges before each
+// call.
 
-/** Takes and returns addresses and numbers only. */
+/** All arguments and results are addresses or numbers. */
 type Call = (...values: number[]) => number;
 
 interface OpenSsl {
@@ -75,15 +76,14 @@ const sealTarget = new KnownAddress();
 const openSource = new KnownAddress();
 const openTarget = new KnownAddress();
 
-/** Memory for a nonce, for the type of a content, and for lengths that OpenSSL writes and nobody reads. */
+/** Memory for a nonce, for a content's type, and for lengths that OpenSSL writes and nobody reads. */
 const scratch = Buffer.allocUnsafeSlow(32);
 const typeAt = nonceBytes;
 const lengthAt = 16;
 
-/** Frees the contexts of connections that were dropped without {@link Direction.free}. */
+/** Frees the contexts of connections that were garbage-collected before {@link Direction.free}. */
 const forgotten = new FinalizationRegistry<number>((context) => loaded?.openSsl.freeContext(context));
 
-/** The state of one direction of a connection. */
 abstract class Direction {
   protected readonly openSsl: OpenSsl;
   protected readonly scratchAddress: number;
@@ -92,7 +92,7 @@ abstract class Direction {
   readonly #seals: boolean;
   #secret: Buffer;
   #iv: Buffer = Buffer.alloc(nonceBytes);
-  /** The number of the next record. */
+  /** The number of the next record under the key. */
   sequence = 0;
 
   constructor(suite: Suite, secret: Buffer, seals: boolean) {
@@ -109,7 +109,6 @@ abstract class Direction {
     this.#useKey();
   }
 
-  /** Continues with the next key. */
   changeKey(): void {
     const before = this.#secret;
     this.#secret = nextSecretOf(this.#suite, before);
@@ -117,7 +116,7 @@ abstract class Direction {
     this.#useKey();
   }
 
-  /** Erases the keys. The direction must not be used afterwards. May be called again. */
+  /** Erases the keys. The object must not be used afterwards. Calling it again has no effect. */
   free(): void {
     if (this.context === noPointer) return;
     forgotten.unregister(this);
@@ -127,7 +126,6 @@ abstract class Direction {
     this.#iv.fill(0);
   }
 
-  /** Prepares the next record. */
   protected nextNonce(): void {
     putNonce(scratch, 0, this.#iv, this.sequence);
     this.sequence += 1;
@@ -153,7 +151,6 @@ function requireRange(bytes: Uint8Array, from: number, to: number): void {
   invariant(from >= 0 && from <= to && to <= bytes.length, "a range lies within its memory");
 }
 
-/** Protects (encrypts) records. */
 export class Sealer extends Direction {
   readonly #recordsOfKey: number;
 
@@ -162,14 +159,13 @@ export class Sealer extends Direction {
     this.#recordsOfKey = recordsOfKey;
   }
 
-  /** How many records the key may still protect. */
   get recordsLeft(): number {
     return this.#recordsOfKey - this.sequence;
   }
 
   /**
-   * Writes a content as one or more records to the beginning of `target`, which must have room for {@link sealedBytes}.
-   * Returns the length of the records.
+   * Encrypts a content as one or more records to the beginning of `target`, which must have room for {@link
+   * sealedBytes}. Returns the length of the records.
    */
   seal(source: Uint8Array, from: number, to: number, target: Uint8Array, type: number): number {
     requireRange(source, from, to);
@@ -201,20 +197,19 @@ export class Sealer extends Direction {
   }
 }
 
-/** The length of the records that protect a content of this length. */
+/** The length of the records for a content of this length. */
 export function sealedBytes(contentBytes: number): number {
   return contentBytes + Math.ceil(contentBytes / maxContentBytes) * recordOverheadBytes;
 }
 
-/** Opens (decrypts) records. */
 export class Opener extends Direction {
   constructor(suite: Suite, secret: Buffer) {
     super(suite, secret, false);
   }
 
   /**
-   * Opens the record at `at`, whose protected part has `length` bytes, into `target` from `out` on. Returns the length
-   * of its content with type and padding, or -1 if the record is not authentic. In that case, the bytes in `target`
+   * Decrypts the record at `at`, whose protected part has `length` bytes, into `target` from `out` on. Returns the
+   * length of its content with type and padding. If the record is not authentic, returns -1, and the bytes in `target`
    * must not be used.
    */
   open(source: Uint8Array, at: number, length: number, target: Uint8Array, out: number): number {
@@ -235,7 +230,7 @@ export class Opener extends Direction {
         openSsl.control(context, setTag, tagBytes, body + size),
     );
     if (openSsl.decryptFinal(context, targetAddress + size, lengthAddress) === 1) return size;
-    // Clear the error, because Node's TLS would take it for one of its own.
+    // Clear OpenSSL's error, because Node's TLS would report it as its own.
     openSsl.clearErrors();
     return -1;
   }
@@ -245,8 +240,8 @@ let loaded: { readonly openSsl: OpenSsl; readonly scratchAddress: number } | und
 let isUsable: boolean | undefined;
 
 /**
- * Whether this Node offers OpenSSL's functions, and they agree with Node's own. The first call loads and tries them,
- * which takes a few milliseconds.
+ * Whether this Node offers OpenSSL's functions, and their results agree with Node's own. The first call loads and tries
+ * them, which takes a few milliseconds.
  */
 export function hasRecordCiphers(): boolean {
   isUsable ??= loadAndTry();
@@ -263,7 +258,7 @@ function loadAndTry(): boolean {
   }
 }
 
-/** Protects a record here and opens it by Node's functions, and the other way round. */
+/** Encrypts a record here and decrypts it with Node's functions, and the other way round. */
 function agreesWithNode(name: string): boolean {
   const suite = suiteOf(name);
   if (suite === undefined || suite.cipher === "chacha20-poly1305") return false;

@@ -24,7 +24,6 @@ before(async () => {
   issued = await (await TestAuthority.create()).issue({ spiffe: "spiffe://cluster.local/ns/default/sa/ours" });
 });
 
-/** A stream whose reads and writes the test decides. */
 class Below implements ByteStream {
   handler: ByteStreamHandler | undefined;
   bufferedBytes = 0;
@@ -124,7 +123,6 @@ test("writes that wait for the kernel keep no more memory than they need", () =>
 async function oldServer(): Promise<{
   readonly stream: SecureStream;
   readonly peer: TLSSocket;
-  /** What the server has sent. */
   readonly fromServer: Buffer[];
   readonly isEnded: () => boolean;
   readonly read: (reads: boolean) => void;

@@ -19,12 +19,12 @@ export { describeRecordLayer, recordLayer, recordMemory } from "./record-layer.t
 const noBytes = Buffer.alloc(0);
 
 /**
- * A TLS handshake that Node's TLS performs on a connection in memory. The records pass through here one by one, so when
- * the handshake ends, it is known exactly which records Node's TLS has read and written. A {@link RecordStream}
+ * A TLS handshake that Node's TLS performs on a connection in memory. The records pass through this object one by one,
+ * so at the end of the handshake it knows exactly which records Node's TLS has read and written. A {@link RecordStream}
  * continues with the next ones.
  */
 export class RecordHandshake {
-  /** The socket that Node's TLS uses as its connection. */
+  /** The socket on which Node's TLS runs. */
   readonly socket: Socket;
   readonly #stream: ByteStream;
   readonly #handle: JsStreamHandle;
@@ -32,7 +32,7 @@ export class RecordHandshake {
   #isServer = false;
   #clientSecret: Buffer | undefined;
   #serverSecret: Buffer | undefined;
-  /** Received bytes that Node's TLS has not got yet: an incomplete record, or what follows the handshake. */
+  /** Received bytes that Node's TLS does not have yet: an incomplete record, or what follows the handshake. */
   #received: Buffer = noBytes;
   #pending: WriteRequest[] = [];
   #isPumpScheduled = false;
@@ -44,7 +44,7 @@ export class RecordHandshake {
   #phase: "before" | "handshake" | "passing on" | "over" = "before";
   #hasRoom = true;
   #whenRoom: (() => void) | undefined;
-  /** Whether the stream has ended. Node's TLS may still write an answer, which has no reader any more. */
+  /** Whether the stream has ended. Node's TLS may still write an answer, but nobody reads it. */
   #hasEnded = false;
 
   constructor(stream: ByteStream, handle: JsStreamHandle) {
@@ -63,7 +63,7 @@ export class RecordHandshake {
     this.socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
   }
 
-  /** Starts the handshake. `received` are bytes that were already read from the stream. */
+  /** Starts the handshake. `received` was already read from the stream. */
   begin(secured: TLSSocket, isServer: boolean, received: Buffer | undefined): void {
     this.#secured = secured;
     this.#isServer = isServer;
@@ -87,7 +87,7 @@ export class RecordHandshake {
       },
       close: (error) => void secured.destroy(asOfNode(error)),
     });
-    // Wait for the end of this turn, when Node's TLS is ready.
+    // Wait for the end of this turn of the event loop. Node's TLS is ready then.
     process.nextTick(() => {
       this.#phase = "handshake";
       if (received !== undefined && received.length > 0) this.#read(received);
@@ -96,8 +96,8 @@ export class RecordHandshake {
   }
 
   /**
-   * Takes the connection over from Node's TLS. Must be called inside the event that ends the handshake. `recordsOfKey`
-   * limits the use of one key. Undefined if this code does not support the connection's version or suite.
+   * Takes the connection over from Node's TLS. Call it inside the event that ends the handshake. `recordsOfKey` limits
+   * the use of one key. Undefined if this code does not support the connection's TLS version or cipher.
    */
   secured(title: string, recordsOfKey = maxRecordsOfKey): RecordStream | undefined {
     const suite = this.#secured?.getProtocol() === "TLSv1.3" ? suiteOf(this.#secured.getCipher().name) : undefined;
@@ -148,13 +148,12 @@ export class RecordHandshake {
   #handOver(result: RecordStream): void {
     this.#phase = "over";
     this.#stream.pause();
-    // Count the server's session tickets, which are its first records under the new key. A client has written none
-    // under its key.
+    // Count the session tickets of a server, which are its first records under the new key. A client has written none.
     result.begin(this.#received, this.#isServer ? recordsIn(Buffer.concat(this.#written)) : 0);
     this.#received = noBytes;
     this.#written = [];
     const secured = this.#secured;
-    // Node's TLS is still inside its event.
+    // Destroy it later, because it is still inside its event.
     setImmediate(() =>
       secured
         ?.removeAllListeners()
@@ -180,8 +179,8 @@ export class RecordHandshake {
   }
 
   /**
-   * Node's TLS has written its end, and may close the connection once this request is done. So send the end before
-   * that.
+   * Sends the end that Node's TLS has written. It must be sent before the request completes, because Node's TLS may
+   * close the connection then.
    */
   #shutDown(request: ShutdownRequest): number {
     const done = (): void => {
@@ -196,9 +195,9 @@ export class RecordHandshake {
     return 0;
   }
 
-  /** Tells Node's TLS that its writes are complete, so that it writes the rest. */
+  /** Tells Node's TLS that its writes are complete, so that it writes on. */
   #pump(): void {
-    // The number of records of a handshake must be known at its end, and they are few.
+    // During the handshake, keep the records, because their number is needed at its end. They are few.
     if (this.#phase === "passing on") {
       this.#written = [];
       if (!this.#hasRoom) return;
@@ -217,8 +216,8 @@ function recordsIn(bytes: Buffer): number {
 }
 
 /**
- * The end of the record that begins here. Undefined if the record is incomplete. If the bytes cannot be a record,
- * returns the end of the bytes, so that Node's TLS gets them and refuses them.
+ * The end of the record that begins at `at`. Undefined if the record is incomplete. If the bytes cannot be a record, it
+ * is the end of all bytes, so that Node's TLS gets them and refuses them.
  */
 function endOfRecord(bytes: Buffer, at: number): number | undefined {
   const left = bytes.length - at;
@@ -231,7 +230,7 @@ function endOfRecord(bytes: Buffer, at: number): number | undefined {
   return left < recordHeaderBytes + length ? undefined : at + recordHeaderBytes + length;
 }
 
-/** Converts an error of the stream below to the form that Node's own sockets report. */
+/** Converts an error of the stream below to the form in which Node's sockets report errors. */
 function asOfNode(error: Error | undefined): Error | undefined {
   if (!(error instanceof SerinError) || error.reason === undefined) return error;
   return Object.assign(new Error(error.message, { cause: error }), { code: error.reason });

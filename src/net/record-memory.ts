@@ -1,23 +1,23 @@
 import { maxContentBytes, maxRecordBytes } from "../wire/tls13/index.ts";
 import { sealedBytes } from "./record-cipher.ts";
 
-/** The largest content of one write to the network: the content of the largest read, plus a frame header. */
+/** The largest content of one write to the network: that of the largest read, plus a frame header. */
 export const maxContentOfWrite = 17 * maxContentBytes;
 
-/** The memory for sealed records, by the size of the content. */
+/** The sizes of memory for sealed records, one for small, medium and largest contents. */
 const sealedTiers = [2048, 5 * maxContentBytes, maxContentOfWrite].map(sealedBytes);
-/** The number of spare pieces to keep for each tier: 0.1, 1.3 and 1.1 MiB in total. */
+/** How many spare pieces of each tier are kept: 0.1, 1.3 and 1.1 MiB. */
 const sparesKept: readonly number[] = [64, 16, 4];
 const spares: readonly Buffer[][] = sealedTiers.map(() => []);
 
-/** Memory with room for this many bytes of sealed records. */
+/** Takes memory for this many bytes of sealed records. */
 export function takeSealedMemory(bytes: number): Buffer {
   let tier = 0;
   while (tier < sealedTiers.length - 1 && bytes > (sealedTiers[tier] ?? 0)) tier += 1;
   return spares[tier]?.pop() ?? Buffer.allocUnsafeSlow(sealedTiers[tier] ?? bytes);
 }
 
-/** Takes back memory. Nobody may read it any more, not even the kernel. */
+/** Gives memory back. Nobody may read it any more, not even the kernel. */
 export function giveBackSealedMemory(memory: Buffer): void {
   const tier = sealedTiers.indexOf(memory.length);
   const list = spares[tier];
@@ -27,7 +27,6 @@ export function giveBackSealedMemory(memory: Buffer): void {
 const incompleteKept = 16;
 const spareIncomplete: Buffer[] = [];
 
-/** The memory in which incomplete records wait. */
 export const incompleteRecords = {
   take: (): Buffer => spareIncomplete.pop() ?? Buffer.allocUnsafeSlow(maxRecordBytes),
   giveBack: (memory: Buffer): void => {

@@ -43,7 +43,6 @@ const serverOptions: SecureServerOptions = {
   ownRecords: true,
 };
 
-/** Our server, with a client of Node's. */
 async function oursWithNodeClient(
   client: ConnectionOptions = {},
   server: TlsContext = context,
@@ -63,7 +62,6 @@ async function oursWithNodeClient(
   return { stream: await accepted.promise, peer, close: () => listener.close() };
 }
 
-/** Our client, with a server of Node's. */
 async function oursWithNodeServer(
   options: TlsOptions = {},
 ): Promise<{ readonly stream: SecureStream; readonly peer: TLSSocket; readonly close: () => void }> {
@@ -154,7 +152,7 @@ test("a connection with another version or suite stays with Node's TLS", async (
   }
 });
 
-/** Passes a connection on. After `harm`, it changes what the client sends. */
+/** Passes a connection on. After `harm` was called, it changes what the client sends. */
 async function harmed(
   port: number,
 ): Promise<{ readonly port: number; readonly harm: () => void; readonly close: () => void }> {
@@ -223,7 +221,7 @@ test("our key changes before its limit, and Node's TLS follows", async () => {
   listener.close();
 });
 
-/** A {@link RecordStream}, and a peer that sends what it wants. */
+/** A {@link RecordStream} whose peer sends whatever the test wants. */
 async function withRawPeer(): Promise<{
   readonly stream: RecordStream;
   readonly send: (type: number, ...contents: readonly (readonly number[])[]) => void;

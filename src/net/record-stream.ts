@@ -20,20 +20,21 @@ import { giveBackSealedMemory, incompleteRecords, maxContentOfWrite, takeSealedM
 import { tlsFault } from "./node-error.ts";
 
 const fatal = 2;
-/** The maximum number of records in one write. It includes one for a change of the key. */
+/** The maximum number of records in one write, including one that announces a change of the key. */
 const maxRecordsOfWrite = maxContentOfWrite / maxContentBytes + 1;
 
 export interface RecordStreamOptions {
   readonly sealer: Sealer;
   readonly opener: Opener;
   readonly isServer: boolean;
-  /** The beginning of the connection's error messages. */
+  /** The error messages of the connection begin with it. */
   readonly title: string;
 }
 
 /**
- * A TLS 1.3 connection after its handshake, whose records this code protects and opens. The records of a whole read or
- * write cost one call of the handler or one system call, and no copies. Owns the stream below.
+ * A TLS 1.3 connection after its handshake, whose records Serin's own code encrypts and decrypts. All records of a read
+ * together cost one call of the handler, and those of a write one system call, without copies. It owns the stream
+ * below.
  */
 export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPort {
   readonly #below: ByteStream;
@@ -44,25 +45,25 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   readonly #content: ContentReader;
   readonly #data = (chunk: Buffer): void => this.#handler?.data(chunk);
   #handler: ByteStreamHandler | undefined;
-  /** Bytes that arrived with the end of the handshake. */
+  /** Bytes that arrived together with the end of the handshake. */
   #first: Buffer | undefined;
   #isPaused = true;
   #isReading = false;
   #isScheduled = false;
-  /** The memory into which contents are opened during a read. `#filled` says how much of it is used. */
+  /** The memory into which a read decrypts contents, and how much of it is filled. */
   #opened: ReadBuffer | undefined;
   #filled = 0;
-  /** Contents that were opened while the stream was paused. They come from at most one read. */
+  /** Contents that were decrypted before the stream was paused. They come from at most one read. */
   #early: Buffer[] = [];
   #isEndTold = false;
   #hasEnded = false;
-  /** Whether a write returned false, so that the writer waits for `drain`. */
+  /** Whether the last write returned false, so that the writer waits for `drain`. */
   #saidNo = false;
   #owesKeyUpdate = false;
-  /** Memory that the stream below still reads from. */
+  /** Memory that the stream below may still read. */
   #lent: Buffer[] = [];
   #fault: SerinError | undefined;
-  /** Whether {@link destroy} was called. Only `close` follows. */
+  /** Whether {@link destroy} was called. After it, only `close` is called. */
   #isDestroyed = false;
   #closed: { readonly error: Error | undefined } | undefined;
   /** Called before the handler's `close`. */
@@ -80,8 +81,8 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   }
 
   /**
-   * Takes over the paused stream below. `first` are bytes that were read from it after the handshake. `written` is how
-   * many records under our key were already written to it.
+   * Takes over the stream below, which must be paused. `first` was read from it after the handshake. `written` is how
+   * many records were already written to it under our key.
    */
   begin(first: Buffer, written: number): void {
     this.#sealer.sequence = written;
@@ -112,7 +113,6 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   get bufferedBytes(): number {
     return this.#below.bufferedBytes;
   }
-  /** The stream of the records. */
   get below(): ByteStream {
     return this.#below;
   }
@@ -165,7 +165,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
       this.#deliver();
     } catch (error) {
       if (!(error instanceof RecordError || error instanceof PeerAlertError)) throw error;
-      // Deliver the contents before the faulty record, which are authentic.
+      // The contents before the faulty record are authentic, so deliver them.
       this.#deliver();
       this.#fail(error);
     } finally {
@@ -195,12 +195,10 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   keyUpdated(wantsAnswer: boolean): void {
     this.#opener.changeKey();
-    // Change our own key once with the next record, even if the peer has asked for it several times (RFC 8446, section
-    // 4.6.3).
+    // Change our own key once, with the next record, however often the peer has asked for it (RFC 8446, section 4.6.3).
     if (wantsAnswer && !this.#hasEnded) this.#owesKeyUpdate = true;
   }
 
-  /** Delivers the opened contents. */
   #deliver(): void {
     const buffer = this.#opened;
     const length = this.#filled;
@@ -262,8 +260,8 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   }
 
   /**
-   * Treat the end of the stream below as a fault unless a close_notify came before it. The end itself is not authentic,
-   * so bytes may be missing.
+   * Without a close_notify before it, the end of the stream below is a fault. That end itself is not authentic, so
+   * bytes may be missing.
    */
   #belowEnded(): void {
     if (this.#content.hasEnded || this.#isOver()) return;
@@ -274,7 +272,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   // ---- Writing
 
-  /** Writes a content as records. Returns whether the stream below accepts more. */
+  /** Writes a content as records. Returns whether the stream below has room for more. */
   #seal(bytes: Uint8Array, type: number): boolean {
     let hasRoom = true;
     for (let at = 0; at < bytes.length;) {
@@ -289,7 +287,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   #sealPiece(bytes: Uint8Array, from: number, to: number, type: number): boolean {
     if (this.#lent.length > 0) this.#reclaim();
     const size = sealedBytes(to - from);
-    // Allocate exactly what the record needs if the record must wait, because it holds its memory until the peer reads.
+    // If the record must wait, allocate exactly what it needs, because it holds the memory until the peer reads it.
     const memory = this.#below.bufferedBytes > 0 ? Buffer.allocUnsafeSlow(size) : takeSealedMemory(size);
     const length = this.#sealer.seal(bytes, from, to, memory, type);
     const hasRoom = this.#below.write(memory.subarray(0, length));
@@ -298,7 +296,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     return hasRoom;
   }
 
-  /** Sends the message that the next record is protected by our next key, and changes the key. */
+  /** Announces our next key, and changes to it. */
   #changeKey(): void {
     this.#owesKeyUpdate = false;
     if (this.#hasEnded || this.#isOver()) return;
@@ -326,7 +324,10 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     return this.#closed !== undefined || this.#fault !== undefined || this.#isDestroyed;
   }
 
-  /** Closes if both sides have ended. Nothing follows, so do not wait for the end of the stream below. */
+  /**
+   * Closes the connection when both sides have ended. Nothing can follow, so it does not wait for the end of the stream
+   * below.
+   */
   #closeIfDone(): void {
     if (this.#isEndTold && this.#hasEnded && this.#below.bufferedBytes === 0) this.#below.destroy();
   }
@@ -347,7 +348,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     if (this.#closed !== undefined) return;
     const reason = this.#fault ?? error;
     this.#closed = { error: reason };
-    // Drop the lent memory instead of reusing it, because the kernel may still read from it.
+    // Drop the lent memory instead of using it again, because the kernel may still read it.
     this.#lent = [];
     this.#early = [];
     this.#first = undefined;

@@ -30,8 +30,8 @@ import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
 
 /**
- * Links, addresses, routes, neighbours and rules of one network namespace. Synchronous: a call takes 10 to 100
- * microseconds.
+ * The links, addresses, routes, neighbours and rules of one network namespace. All calls are synchronous. One takes 10
+ * to 100 microseconds.
  */
 export class RouteNetlink implements Disposable {
   readonly #socket: NetlinkSocket;
@@ -42,8 +42,8 @@ export class RouteNetlink implements Disposable {
   }
 
   /**
-   * Sends all requests that `run` makes as one datagram. If the kernel refuses some, the others still have their
-   * effect, and the first error is thrown.
+   * Sends all requests of `run` as one datagram. If the kernel refuses some, the others still take effect, and the
+   * first error is thrown.
    */
   batch(run: () => void): void {
     if (this.#batch !== undefined) return run();
@@ -60,7 +60,6 @@ export class RouteNetlink implements Disposable {
     return Array.from(this.#socket.dump("list links", listLinksMessage()), readLink);
   }
 
-  /** A link by name. Undefined if there is none. */
   link(name: string): LinkInfo | undefined {
     return this.links().find((link) => link.name === name);
   }
@@ -69,7 +68,7 @@ export class RouteNetlink implements Disposable {
     return [...this.eachAddress()];
   }
 
-  /** Like {@link addresses}, but yields them one by one. A caller that stops early must close this object. */
+  /** Yields the addresses one by one. A caller that stops early must close this object. */
   *eachAddress(): Generator<AddressInfo, undefined> {
     for (const payload of this.#socket.dump("list addresses", listAddressesMessage())) {
       const address = readAddress(payload);
@@ -80,7 +79,7 @@ export class RouteNetlink implements Disposable {
   setLink(index: number, change: LinkChange): void {
     this.#do(`change link ${index}`, setLinkMessage(index, change));
   }
-  /** Sets the loopback interface up. It is always link 1. */
+  /** Sets the loopback interface up, which is always link 1. */
   setLoopbackUp(): void {
     this.setLink(1, { up: true });
   }

@@ -11,7 +11,6 @@ function scratch(context: TestContext): string {
   return join(directory, "s.sock");
 }
 
-/** Returns received messages one after another, as promises. */
 class Inbox {
   readonly closed: Promise<Error | undefined>;
   readonly #messages: SeqpacketMessage[] = [];

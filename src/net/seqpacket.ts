@@ -3,7 +3,7 @@ import { BoundedQueue, invariant, userError, type SerinError } from "../base/ind
 import { addressOf, check, lastErrorName, libc, linux, watchReadable, watchWritable } from "./libc.ts";
 import { systemError } from "./node-error.ts";
 
-/** The kernel's SCM_MAX_FD: the number of descriptors that one message may carry. */
+/** SCM_MAX_FD of the kernel: how many descriptors one message may carry. */
 export const maxDescriptorsPerMessage = 253;
 const maxMessageBytes = 1 << 16;
 const maxQueuedMessages = 4096;
@@ -17,18 +17,18 @@ const maxPathBytes = 107;
 
 export interface SeqpacketMessage {
   readonly bytes: Buffer;
-  /** The descriptors that came with the message. The receiver must close them. */
+  /** The descriptors that came with the message. The receiver owns them and must close them. */
   readonly descriptors: readonly number[];
 }
 
 export interface SeqpacketHandler {
   message(message: SeqpacketMessage): void;
-  /** Called once, after all other calls. `error` is undefined if the peer or this side closed the connection. */
+  /** Called once, as the last call. `error` is undefined if the peer or this side has closed the connection. */
   close(error: SerinError | undefined): void;
 }
 
 /**
- * A connection over a Unix socket of type SOCK_SEQPACKET. It transports whole messages, which can carry descriptors
+ * A connection over a Unix socket of type SOCK_SEQPACKET. It transports whole messages, which may carry descriptors
  * (SCM_RIGHTS).
  */
 export class SeqpacketConnection {
@@ -44,7 +44,7 @@ export class SeqpacketConnection {
     this.#fd = fd;
   }
 
-  /** Connects at once or throws. The peer must listen, but need not have accepted the connection. */
+  /** Connects at once, or throws an error. The peer must listen, but need not have accepted the connection. */
   static connect(path: string): SeqpacketConnection {
     const address = unixAddress(path);
     const fd = seqpacketSocket();
@@ -56,7 +56,7 @@ export class SeqpacketConnection {
     return new SeqpacketConnection(fd);
   }
 
-  /** Starts reading. Messages that arrived earlier are not lost. */
+  /** Starts to read. Earlier messages are still delivered. */
   start(handler: SeqpacketHandler): void {
     invariant(this.#handler === undefined, "a seqpacket connection must be started only once");
     this.#handler = handler;
@@ -68,8 +68,8 @@ export class SeqpacketConnection {
   }
 
   /**
-   * Sends or queues a message. Queued descriptors must stay open until `sent` is called. Throws if the connection is
-   * closed or 4096 messages wait.
+   * Sends or queues a message. Its descriptors must stay open until `sent` is called. Throws an error if the connection
+   * is closed, or if 4096 messages wait.
    */
   send(bytes: Buffer, descriptors: readonly number[] = [], sent?: () => void): void {
     if (this.#fd < 0) throw systemError("send", "ENOTCONN");
@@ -146,7 +146,9 @@ export class SeqpacketConnection {
   }
 }
 
-/** Accepts connections of type SOCK_SEQPACKET on a path. Replaces a socket file on which nobody listens. */
+/**
+ * Accepts connections of type SOCK_SEQPACKET at a path. It replaces a socket file of a server that no longer listens.
+ */
 export class SeqpacketServer implements Disposable {
   readonly path: string;
   #fd: number;
@@ -172,7 +174,7 @@ export class SeqpacketServer implements Disposable {
     return new SeqpacketServer(path, fd, accept);
   }
 
-  /** Stops accepting and removes the file. Open connections stay. */
+  /** Stops accepting, and removes the file. Open connections continue. */
   close(): void {
     if (this.#fd < 0) return;
     this.#accepting?.[Symbol.dispose]();
@@ -182,7 +184,7 @@ export class SeqpacketServer implements Disposable {
     try {
       unlinkSync(this.path);
     } catch {
-      // The file or its directory was removed before.
+      // Somebody has already removed the file or its directory.
     }
   }
 
@@ -237,7 +239,7 @@ function removeStale(path: string): void {
 
 interface MessageHeader {
   readonly bytes: Buffer;
-  /** The memory to which the header points. It must live as long as the header. */
+  /** The memory that the header points to. Keep it as long as the header. */
   readonly parts: readonly Buffer[];
 }
 

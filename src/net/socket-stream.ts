@@ -6,8 +6,8 @@ import { resetOnClose } from "./namespace-socket.ts";
 import { networkError } from "./node-error.ts";
 
 /**
- * A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`. It is slower than {@link HandleStream},
- * but uses only public API.
+ * A {@link ByteStream} over a `net.Socket` or `TLSSocket` with `allowHalfOpen`. It is slower than {@link HandleStream},
+ * but needs only Node's public API.
  */
 export class SocketStream implements ByteStream {
   readonly #socket: Socket;
@@ -24,7 +24,7 @@ export class SocketStream implements ByteStream {
   receivedBytes = 0;
   sentBytes = 0;
 
-  /** `under` is the stream that carries a TLS socket. Undefined if Node's own TCP socket carries it. */
+  /** `under` is the stream that carries a TLS socket. It is undefined if Node's own TCP socket does. */
   constructor(socket: Socket, under?: ByteStream) {
     this.#socket = socket;
     this.#under = under;
@@ -34,8 +34,8 @@ export class SocketStream implements ByteStream {
     socket.pause();
     this.#listen("error", (error: unknown) => {
       this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);
-      // Close the socket, because Node does not do so after a TLS alert. Otherwise the connection would seem to end in
-      // an orderly way.
+      // Close the socket, because Node does not do so after a TLS alert. The connection would seem to end in an orderly
+      // way.
       socket.destroy();
     });
     this.#listen("close", () => this.#onClose());
@@ -50,7 +50,7 @@ export class SocketStream implements ByteStream {
       this.receivedBytes += chunk.length;
       this.#handler?.data(chunk);
     });
-    // Pause again: adding a data listener starts a Node stream, but a ByteStream waits for resume.
+    // Pause the socket again. A Node stream starts when it gets a data listener, but a ByteStream waits for `resume`.
     this.#socket.pause();
     this.#listen("end", () => this.#handler?.end());
     this.#listen("drain", () => this.#handler?.drain());
@@ -63,7 +63,7 @@ export class SocketStream implements ByteStream {
     return this.#socket.writableLength;
   }
 
-  /** Hands the socket over, for example to a TLS handshake. Only {@link destroy} may be used afterwards. */
+  /** Hands the socket over, for example to a TLS handshake. After that, only {@link destroy} may be called. */
   detach(): Socket {
     this.#closed = true;
     for (const [event, listener] of this.#listeners) this.#socket.off(event, listener);
@@ -71,14 +71,12 @@ export class SocketStream implements ByteStream {
     return this.#socket;
   }
 
-  /**
-   * Names the next user of the socket: {@link destroy} then calls `end`. Must be called after {@link detach}.
-   */
+  /** Names what {@link destroy} must call, because the socket has another user now. Call it after {@link detach}. */
   handedOn(end: () => void): void {
     this.#endSuccessor = end;
   }
 
-  /** Puts bytes back in front of the next ones, without counting them again. Allowed only while paused. */
+  /** Puts bytes back before the next ones, without counting them twice. The stream must be paused. */
   unread(bytes: Buffer): void {
     if (this.#closed) return;
     this.receivedBytes -= bytes.length;
@@ -113,7 +111,7 @@ export class SocketStream implements ByteStream {
   }
 
   #listen<Arguments extends unknown[]>(event: string, listener: (...values: Arguments) => void): void {
-    // Remember our listeners, so that only they are removed later. Removing all listeners would resume a paused socket.
+    // Record the listeners, so that only they are removed later. Removing all listeners would resume a paused socket.
     const any = (...values: unknown[]): void => {
       try {
         listener(...(values as Arguments));
@@ -133,7 +131,7 @@ export class SocketStream implements ByteStream {
   }
 }
 
-/** The descriptor of a socket, also below TLS. -1 if there is none. */
+/** The descriptor of a socket, even of the one below TLS. -1 if there is none. */
 export function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
   return handle?.fd ?? -1;

@@ -2,19 +2,22 @@ import { Duplex } from "node:stream";
 import type { ByteStream } from "./byte-stream.ts";
 
 /**
- * The maximum size of one write. A TLS stream encrypts a write at once, so a large write would need twice its size in
+ * The largest single write. A TLS stream encrypts what it gets at once, so a larger write would need twice its size in
  * memory.
  */
 const maxWriteBytes = 1 << 16;
 
-/** A Duplex with the members of a socket by which servers know their clients and their progress. */
+/** A Duplex with those members of a socket by which servers recognise clients and see progress. */
 export interface StreamDuplex extends Duplex {
   readonly remoteAddress: string;
-  /** The number of bytes that the stream has accepted. During a large write, it grows as the peer reads. */
+  /** How many bytes the stream has accepted. During a large write, it grows as the peer reads. */
   readonly sentBytes: number;
 }
 
-/** Wraps a {@link ByteStream} as a Node stream, for code that needs one, such as TLS inside a tunnel. It is slower. */
+/**
+ * Makes a Node stream of a {@link ByteStream}, for code that needs one, such as TLS inside a tunnel. A Node stream is
+ * slower.
+ */
 export function streamDuplex(stream: ByteStream): StreamDuplex {
   const { address: remoteAddress } = stream.remote;
   let drained: (() => void) | undefined;

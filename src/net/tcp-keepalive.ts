@@ -1,12 +1,12 @@
 import { libc, linux } from "./libc.ts";
 
-/** When the kernel probes a quiet peer. An absent field keeps the system's default. */
+/** When the kernel probes a quiet peer. Absent fields keep the system's defaults. */
 export interface TcpKeepalive {
   /** The quiet time before the first probe, from 1 to 32,767 seconds. */
   readonly timeSeconds?: number;
-  /** The time between probes, 1 to 32,767. */
+  /** The time between two probes, from 1 to 32,767 seconds. */
   readonly intervalSeconds?: number;
-  /** The number of unanswered probes after which the connection breaks, 1 to 127. */
+  /** After this many unanswered probes, from 1 to 127, the connection breaks. */
   readonly probes?: number;
   /** How long sent data may stay unacknowledged before the connection breaks (TCP_USER_TIMEOUT). */
   readonly userTimeoutSeconds?: number;
@@ -16,9 +16,9 @@ const maxSeconds = 32_767;
 const maxProbes = 127;
 
 /**
- * Makes the kernel send keepalive probes. Set on a listener, the options apply to the connections that it accepts. Does
- * nothing for a stream without a descriptor (a tunnel, or a closed stream). A number beyond the kernel's limits is
- * replaced by the nearest allowed one.
+ * Makes the kernel send keepalive probes. A listener passes the options on to the connections that it accepts. Does
+ * nothing if the stream has no descriptor, like a tunnel or a closed stream. The nearest allowed number replaces a time
+ * or count of probes beyond the kernel's limits.
  */
 export function keepAlive(
   socket: { readonly fd: number },
@@ -39,7 +39,8 @@ function within(value: number, most: number): number {
 }
 
 /**
- * Sets an option. A failure is ignored: a socket that its peer has closed meanwhile accepts no options and needs none.
+ * Sets an option. Ignores a failure: a socket that its peer has closed in the meantime accepts no options, and needs
+ * none.
  */
 function setOption(fd: number, level: number, name: number, value: number): void {
   const bytes = Buffer.alloc(4);

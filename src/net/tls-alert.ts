@@ -13,12 +13,12 @@ import {
 } from "../wire/tls13/index.ts";
 import { trafficKeyOf } from "./tls-keys.ts";
 
-/** How long a refused client may take to read its alert before the connection is destroyed, in milliseconds. */
+/** How long a refused client may take to read the alert, in milliseconds. Then the connection is destroyed. */
 const lingerMs = 1000;
 
 /**
- * The alert for each verification error, as OpenSSL sends it when it verifies peers itself. All other errors have the
- * alert `certificate_unknown`.
+ * The alerts that OpenSSL sends for verification errors if it verifies peers itself. Other errors have the alert
+ * `certificate_unknown`.
  */
 const alertOfError: Readonly<Record<string, number>> = {
   CERT_REVOKED: 44,
@@ -42,21 +42,23 @@ const alertOfError: Readonly<Record<string, number>> = {
 };
 const certificateUnknown = 46;
 
-/**
- * Tells a client why its certificate is refused. `code` is OpenSSL's verification error, or undefined if one of our own
- * checks refused the certificate.
- */
 export interface RefusalAlert {
-  /** Ends the connection with the alert. Returns false if that is impossible here and nothing was sent. */
+  /**
+   * Ends the connection with the alert for OpenSSL's verification error `code`, or with `certificate_unknown` if it is
+   * undefined. Returns false, and sends nothing, if the connection does not allow this.
+   */
   send(code: string | undefined): boolean;
-  /** Whether the alert was sent or will be sent in this turn. The connection then ends by itself within a second. */
+  /**
+   * Whether the alert was sent, or will be sent in this turn of the event loop. The connection then ends by itself
+   * within a second.
+   */
   readonly isSent: boolean;
 }
 
 /**
- * Node's TLS server verifies a client's certificate after the handshake, and can then only close the connection, so
- * that the client does not learn why. This sends the alert that OpenSSL would have sent, as the first record after
- * those of the handshake. It needs TLS 1.3, because Node does not report enough about older handshakes.
+ * Sends the alert that OpenSSL would send for a client's certificate. Node's TLS server verifies the certificate after
+ * the handshake and can only close the connection then, so the client would not learn why. The alert is the first
+ * record after those of the handshake. This needs TLS 1.3, because Node does not tell enough about older handshakes.
  */
 export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAlert {
   let secret: Buffer | undefined;
@@ -69,7 +71,7 @@ export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAler
     send: (code: string | undefined): boolean => {
       const suite = suiteOf(secured.getCipher().name);
       if (secret === undefined || suite === undefined || secured.getProtocol() !== "TLSv1.3") return false;
-      // The number of records before the alert: OpenSSL sends two session tickets, or one after a resumption.
+      // How many records precede the alert: OpenSSL sends two session tickets, or one after a resumption.
       const sent = secured.isSessionReused() ? 1 : 2;
       const record = fatalAlert(suite, secret, sent, (code && alertOfError[code]) || certificateUnknown);
       sendAndLinger(secured, transport, record);
@@ -81,7 +83,7 @@ export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAler
 }
 
 /**
- * Sends the alert, and reads for a while before closing. Unread data would make the kernel reset the connection, and
+ * Sends the alert, and reads for a while before closing. With unread data, the kernel would reset the connection, and
  * the client could lose the alert.
  */
 function sendAndLinger(secured: TLSSocket, transport: Socket, record: Buffer): void {
@@ -91,7 +93,7 @@ function sendAndLinger(secured: TLSSocket, transport: Socket, record: Buffer): v
   };
   const timer = setTimeout(close, lingerMs);
   secured.once("end", close).once("close", close).resume();
-  // Wait for Node to write the handshake's last records after this event, because the alert must follow them.
+  // The alert must follow the handshake's last records, which Node writes after this event.
   setImmediate(() => {
     if (!transport.destroyed) transport.end(record);
   });

@@ -5,54 +5,48 @@ import { approvedCiphers, approvedCurves, type CompliancePolicy } from "../base/
 
 export interface TlsContextOptions {
   /**
-   * The certificate chain in PEM, with the leaf first. Absent for a client without a certificate. A list has one chain
-   * for each key, in the order of the keys.
+   * The certificate chain in PEM, the leaf first. Absent for a client without a certificate. A list has one chain for
+   * each key, in the order of the keys.
    */
   readonly certificateChain?: string | readonly string[];
   readonly privateKey?: string | readonly string[];
-  /** The roots in PEM that verify the peer. Absent means the system's roots. */
+  /** The roots in PEM by which peers are verified. Absent means the system's roots. */
   readonly roots?: string;
   /**
-   * The revocation lists in PEM, one in each text. Every authority in a peer's chain needs a valid list, and no
-   * certificate of the chain may be on a list.
+   * The revocation lists, each a PEM text. Every authority in a peer's chain must have a valid list, and no certificate
+   * of the chain may be on one.
    */
   readonly revocations?: readonly string[];
-  /** Checks peers whose chain was verified. */
+  /** Checks the peers whose chains are valid. */
   readonly guard?: PeerGuard;
   /**
    * `mesh` allows only TLS 1.3 with AES-GCM, as HBONE requires. `web`, the default, allows TLS 1.2 and later with
-   * node's ciphers.
+   * Node's ciphers.
    */
   readonly profile?: "mesh" | "web";
   /** The lowest TLS version, in place of the profile's. */
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
   /**
-   * OpenSSL's names of ciphers up to TLS 1.2. Unknown names are skipped. The ciphers of TLS 1.3 are always offered, see
-   * {@link aesGcmOnly}.
+   * OpenSSL's names of ciphers up to TLS 1.2. Unknown names are ignored. The ciphers of TLS 1.3 are offered in any case
+   * (see {@link aesGcmOnly}).
    */
   readonly ciphers?: readonly string[];
-  /**
-   * Whether AES-GCM is the only cipher that is offered for TLS 1.3. Unless other ciphers are named, this applies to TLS
-   * 1.2 too.
-   */
+  /** Whether TLS 1.3 uses only AES-GCM. Unless `ciphers` names others, TLS 1.2 does too. */
   readonly aesGcmOnly?: boolean;
-  /**
-   * OpenSSL's names of groups for the key exchange, such as `X25519MLKEM768`. Absent or empty means the profile's
-   * groups.
-   */
+  /** OpenSSL's names of key exchange groups, such as `X25519MLKEM768`. Absent or empty means the profile's groups. */
   readonly curves?: readonly string[];
-  /** Whether session tickets are disabled, so that each connection proves its certificate anew. */
+  /** Whether to issue no session tickets, so that each connection proves its certificate anew. */
   readonly noTickets?: boolean;
-  /** The policy whose versions, ciphers and curves replace those above. */
+  /** The policy whose versions, ciphers and groups replace those above. */
   readonly compliance?: CompliancePolicy | undefined;
 }
 
-/** Checks peers with a valid chain, during the handshake and again while the connection is open. */
+/** Checks peers with a valid chain: during the handshake, and again while the connection is open. */
 export interface PeerGuard {
-  /** Why the holder of a certificate is refused. Undefined if it is not. `peer` is its role in the handshake. */
+  /** Why the holder of the certificate is refused. Undefined if it is accepted. `peer` is its role in the handshake. */
   refuse(certificate: X509Certificate, peer: "client" | "server"): string | undefined;
-  /** Whether only the URIs in the certificate prove who its holder is. If absent, all kinds of names do. */
+  /** Whether only URIs in the certificate prove who the holder is. If absent, names of all kinds do. */
   provesOnlyUris?(certificate: X509Certificate): boolean;
   /**
    * Called when a connection begins. `close` ends the connection. The caller disposes of the result when the connection
@@ -63,7 +57,7 @@ export interface PeerGuard {
 
 export type SecureVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
-/** Keys, certificates and roots that were checked and parsed once. To rotate them, make a new context. */
+/** Checked and parsed keys, certificates and roots. A rotation needs a new context. */
 export class TlsContext {
   readonly secureContext: SecureContext;
 
@@ -75,8 +69,8 @@ export class TlsContext {
   }
 
   /**
-   * Throws a user error (`tls-material-invalid`) if something cannot be parsed or does not fit together. Takes about a
-   * millisecond.
+   * Makes a context, which takes about a millisecond. Throws the user error `tls-material-invalid` if something cannot
+   * be parsed or does not fit together.
    */
   static create(options: TlsContextOptions): TlsContext {
     const { certificateChain, privateKey, roots } = options;
@@ -108,12 +102,15 @@ export class TlsContext {
   }
 }
 
-/** The names of groups that OpenSSL has accepted. OpenSSL has a few dozen groups, which bounds the set. */
+/**
+ * The names of key exchange groups that OpenSSL has accepted: a few dozen groups, each in any spelling of upper and
+ * lower case.
+ */
 const knownCurves = new Set<string>();
 
 /**
  * Whether OpenSSL knows a key exchange group of this name. Only making a context shows that, so accepted names are
- * remembered.
+ * cached.
  */
 export function isTlsCurve(name: string): boolean {
   if (knownCurves.has(name)) return true;
@@ -131,7 +128,6 @@ function mutable(text: string | readonly string[]): string | string[] {
   return typeof text === "string" ? text : [...text];
 }
 
-/** Versions, ciphers and groups. */
 type Negotiation = Pick<SecureContextOptions, "minVersion" | "maxVersion" | "ciphers" | "ecdhCurve">;
 
 function negotiationOf(options: TlsContextOptions): Negotiation & Pick<SecureContextOptions, "secureOptions"> {
@@ -156,7 +152,7 @@ const versions: Readonly<Record<CompliancePolicy, Pick<Negotiation, "minVersion"
 };
 
 /**
- * The TLS versions of the mesh under each policy. HBONE needs TLS 1.3. With FIPS 140-2, the servers of waypoints accept
+ * The TLS versions of the mesh under each policy. HBONE needs TLS 1.3. With FIPS 140-2, upstream's waypoints accept
  * only TLS 1.2, but upstream's ztunnels speak TLS 1.2 only if they are configured so. So both versions must be
  * possible.
  */
@@ -171,10 +167,7 @@ function limitsOf(policy: CompliancePolicy, profile: TlsContextOptions["profile"
   return { ...allowed[policy], ciphers: approved, ecdhCurve: approvedCurves[policy].join(":") };
 }
 
-/**
- * The TLS options that a policy demands of a server that uses Node's own HTTPS. Without a policy, the server accepts
- * TLS 1.2 and later.
- */
+/** The TLS options of a server that uses Node's own HTTPS. Without a policy, it accepts TLS 1.2 and later. */
 export function negotiationUnder(policy: CompliancePolicy | undefined): Negotiation {
   return policy === undefined ? { minVersion: "TLSv1.2" } : limitsOf(policy, "web");
 }
@@ -193,14 +186,14 @@ const meshSettings = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
   ciphers: "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384",
-  // A client sends a key share for the first group only, so the last group costs nothing unless a peer insists on it.
+  // A client sends a key share for the first group only, so the last one costs nothing unless a peer insists on it.
   ecdhCurve: "X25519:P-256:X25519MLKEM768",
   secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const;
 
 /**
- * Returns the context for a connection. It is called for each connection, so the result may change. It may wait, for
- * example for the first certificate. For a server, it is called first without a name, and then again with the client's
- * SNI if there is one.
+ * Returns the context for a connection. It is called for each connection, so it may return another context each time.
+ * It may wait, for example for the first certificate. For a server, it is called without a name first, and again with
+ * the client's SNI if there is one.
  */
 export type TlsContextSource = (servername?: string) => TlsContext | Promise<TlsContext>;

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { labelBlock, nonceBytes, type Suite } from "../wire/tls13/index.ts";
 
-/** The key material that protects the records of one direction. */
+/** The key and the nonces' base of one direction. */
 export interface TrafficKey {
   readonly key: Buffer;
   readonly iv: Buffer;
@@ -12,8 +12,7 @@ const innerPad = 0x36;
 const outerPad = 0x5c;
 
 /**
- * HMAC (RFC 2104) with a key of at most one block. `createHmac` makes a key object first, which costs ten times as
- * much.
+ * HMAC (RFC 2104) with a key of at most one block. `createHmac` takes ten times as long, because it makes a key object.
  */
 function hmac(algorithm: Suite["hash"], key: Buffer, data: Buffer): Buffer {
   const length = blockBytes[algorithm];
@@ -28,7 +27,7 @@ function hmac(algorithm: Suite["hash"], key: Buffer, data: Buffer): Buffer {
   return padded(outerPad, padded(innerPad, data));
 }
 
-/** HKDF-Expand-Label of RFC 8446 with an empty context, for at most one block of the suite's hash. */
+/** HKDF-Expand-Label of RFC 8446 with an empty context. The result is at most one block of the suite's hash. */
 function expandLabel(suite: Suite, secret: Buffer, label: Parameters<typeof labelBlock>[0], length: number): Buffer {
   return hmac(suite.hash, secret, labelBlock(label, length)).subarray(0, length);
 }
@@ -40,7 +39,7 @@ export function trafficKeyOf(suite: Suite, secret: Buffer): TrafficKey {
   };
 }
 
-/** The secret of a direction after its key was changed (RFC 8446, section 7.2). */
+/** The secret of a direction after a change of its key (RFC 8446, section 7.2). */
 export function nextSecretOf(suite: Suite, secret: Buffer): Buffer {
   return expandLabel(suite, secret, "traffic upd", secret.length);
 }

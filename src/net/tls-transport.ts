@@ -11,30 +11,32 @@ import { SocketStream } from "./socket-stream.ts";
 import { streamDuplex } from "./stream-duplex.ts";
 import type { RefusalAlert } from "./tls-alert.ts";
 
-/** The socket on which Node's TLS runs, and the function that makes a stream of the result. */
+/** Where Node's TLS runs, and how a stream is made after the handshake. */
 export interface Transport {
   readonly socket: Socket;
-  /** Takes the socket that Node's TLS uses now. Must be called at once. */
+  /** Must be called at once after Node's TLS has got the socket. */
   begin(secured: TLSSocket, options: { readonly isServer: boolean; readonly alert?: RefusalAlert | undefined }): void;
-  /** Makes the stream. Must be called inside the event that ends the handshake, because otherwise records get lost. */
+  /**
+   * Makes the stream. It must be called inside the event that ends the handshake, because records would get lost
+   * otherwise.
+   */
   secured(secured: TLSSocket): SecuredTransport;
 }
 
 export interface SecuredTransport {
   readonly stream: ByteStream;
-  /** Ends the connection with an error. */
   readonly destroy: (error: SerinError) => void;
   readonly onceClosed: (run: () => void) => void;
 }
 
 export interface TransportOptions {
-  /** Bytes that were already read from the stream. */
+  /** Bytes that were read from the stream before. */
   readonly received?: Buffer | undefined;
-  /** The module that protects the records after the handshake. Absent if Node's TLS does so. */
+  /** The module whose code protects the records after the handshake. Absent if Node's TLS does. */
   readonly records?: typeof Records | undefined;
 }
 
-/** Takes over the stream, which must be paused and must have no bytes to write. */
+/** Takes over the stream. It must be paused, and must have nothing left to write. */
 export function takeTransport(stream: ByteStream, options: TransportOptions): Transport {
   const binding = libuvBinding();
   const { records } = options;
@@ -84,7 +86,7 @@ function nodeTransport(
 ): { readonly socket: Socket; readonly secured: (socket: TLSSocket) => ByteStream } {
   if (stream instanceof HandleStream && binding !== undefined) {
     const handle = stream.detach();
-    // `handle` and `manualStart` are node's internal options, which its types lack.
+    // `handle` and `manualStart` are internal options of Node, which its types lack.
     const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
     return { socket, secured: (tlsSocket) => handleStreamOf(binding, handle as TcpHandle, tlsSocket, stream) };
   }
@@ -97,8 +99,8 @@ function nodeTransport(
 }
 
 /**
- * Lets the owner of the stream below end the connection, for example because its server is full. The owner also ends
- * the connection after a refusal, which must not cut off the alert.
+ * Lets the owner of the stream below end the connection, for example because its server is full. The owner also does
+ * that after a refusal, where it must not cut off the alert.
  */
 function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): void {
   const end = (): void => {
@@ -108,8 +110,8 @@ function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): v
 }
 
 /**
- * Takes the TLS handle over from Node's stream. Must be called inside the event that ends the handshake, because
- * otherwise records get lost.
+ * Takes the TLS handle over from Node's stream. It must be called inside the event that ends the handshake, because
+ * records would get lost otherwise.
  */
 function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket, below: HandleStream): ByteStream {
   const handle = (tlsSocket as unknown as { readonly _handle: StreamHandle })._handle;
@@ -130,8 +132,8 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
   let fault: SerinError | undefined;
   tlsSocket.on("error", (error) => {
     fault = tlsFault(networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error));
-    // Report the fault, because Node does not close the socket after an alert. The end of the connection would
-    // otherwise look like an orderly one.
+    // Report the fault, because Node does not close the socket after an alert. The end of the connection would seem
+    // orderly.
     stream.transportClosed(fault);
   });
   tlsSocket.on("close", () => stream.transportClosed(fault));

@@ -68,7 +68,7 @@ interface Refusal {
   readonly session: Buffer | undefined;
 }
 
-/** The error of a client that writes at once, and the session that it could resume. */
+/** The error that a client sees which writes at once, and the session that it could resume. */
 async function refusedWith(context: TlsContext, port: number, resumed?: Buffer): Promise<Refusal> {
   const socket = connect({
     port,
@@ -164,7 +164,7 @@ for (const [kind, ownRecords] of [
       const near = await client;
       near.write(pattern(0, 100_000));
       const far = await server;
-      // Wait before reading from the server's end: records are decrypted before anybody reads them.
+      // Wait before the server's end is read. Records are decrypted even if nobody reads them.
       await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
       const right = new Recorder(far, { verifyPattern: true });
       await right.received(100_000);
@@ -413,7 +413,7 @@ for (const [kind, ownRecords] of [
         behind.setHandler({
           data: (chunk) => {
             read = Buffer.concat([read, chunk]);
-            // A part of the ClientHello has been read too, and TLS must get it back.
+            // TLS must also get back the part of the ClientHello that was read here.
             if (read.length <= preface.length) return;
             behind.pause();
             resolve(read);
@@ -457,7 +457,7 @@ for (const [kind, ownRecords] of [
   });
 }
 
-/** Hides the type of a stream, so that the TLS code sees a stream of unknown type, such as a tunnel. */
+/** Hides what kind of stream it is, so that the TLS code handles it like a tunnel. */
 function wrapped(stream: ByteStream): ByteStream {
   return {
     setHandler: (handler) => stream.setHandler(handler),

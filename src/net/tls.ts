@@ -12,32 +12,31 @@ import { takeTransport, type Transport } from "./tls-transport.ts";
 
 export interface SecureClientOptions {
   /**
-   * The protocols to offer, the preferred one first. The handshake fails if the server selects none of them. If the
-   * list is empty, no protocol is offered.
+   * The protocols to offer, the preferred one first. The handshake fails if the server selects none. If the list is
+   * empty, none is offered.
    */
   readonly alpn: readonly string[];
-  /** Whether a server that selects none of the protocols is accepted. */
+  /** Whether the server may select none of the protocols. */
   readonly alpnOptional?: boolean;
   /** The SNI to send. If absent, none is sent. */
   readonly servername?: string;
   readonly timeoutMs: number;
   /**
    * How the server is verified. Except with `none`, its chain must lead to the context's roots. With `identities`, it
-   * must have one of these SPIFFE ids, or any id if the list is empty. With `hostname`, the certificate must be valid
-   * for this name. With `chain`, the chain suffices. `refuse` is called last, and may refuse the server.
+   * must also have one of these SPIFFE ids, unless the list is empty. With `hostname`, its certificate must be valid
+   * for this name. `refuse` may refuse a server whose chain and hostname are verified.
    */
   readonly verify:
     | { readonly by: "identities"; readonly identities: readonly string[] }
     | { readonly by: "hostname"; readonly hostname: string }
     | { readonly by: "chain" | "none" };
   readonly refuse?: RefusePeer;
-  /** See {@link SecureServerOptions.ownRecords}. */
   readonly ownRecords?: boolean;
 }
 
 /**
- * Returns why the holder of a certificate is refused. Undefined means that it is accepted. With `onlyUris`, only URIs
- * prove a name.
+ * Why the holder of a certificate is refused. Undefined if it is accepted. With `onlyUris`, only URIs in the
+ * certificate prove a name.
  */
 export type RefusePeer = (certificate: X509Certificate | undefined, onlyUris: boolean) => string | undefined;
 
@@ -45,27 +44,30 @@ export interface SecureServerOptions {
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
   /**
-   * `require` refuses clients without a certificate that a trusted root has signed. `request` refuses untrusted
-   * certificates, but accepts clients without any certificate. `any` requests a certificate and accepts every client.
+   * `require` refuses clients without a certificate from a trusted root. `request` refuses untrusted certificates, but
+   * accepts clients without one. `any` requests a certificate, but accepts every client. `none` requests none.
    */
   readonly clientCertificate: "require" | "request" | "any" | "none";
-  /** Bytes (at most a few kB) that were already read from the stream and belong to TLS. */
+  /** Bytes of TLS (at most a few kB) that were already read from the stream. */
   readonly received?: Buffer;
-  /** Called last. May refuse the client. */
+  /**
+   * May refuse a client whose chain is verified. It is not called for a client without a certificate, or with `any`.
+   */
   readonly refuse?: RefusePeer;
-  /** Whether the server says why it refuses a client's certificate, by an alert of TLS 1.3. */
+  /** Whether a refused client learns the reason from an alert of TLS 1.3. */
   readonly alerts?: boolean;
   /**
-   * Whether Serin's own code protects the records after the handshake, if that is possible, and not Node's TLS. This is
-   * for long connections: it costs less, but resumes no sessions. It has no effect on a connection with `alerts`, or
-   * whose peer need not prove who it is.
+   * Whether Serin's own code, and not Node's TLS, protects the records after the handshake, if that is possible. It is
+   * for long connections: it costs less, but resumes no sessions. It has no effect with `alerts`, or if the peer need
+   * not prove who it is.
    */
   readonly ownRecords?: boolean;
 }
 
 /**
- * A TLS handshake as the client. Takes over the stream, which must be paused and idle, and closes it on failure. Error
- * codes: `tls-failed` (with OpenSSL's word as the reason), `timeout`, `connection-reset`, `peer-identity`.
+ * Performs the TLS handshake as a client. It takes over the stream, which must be paused and idle, and closes it on
+ * failure. Rejects with `tls-failed` (whose reason is OpenSSL's word), `timeout`, `connection-reset` or
+ * `peer-identity`.
  */
 export async function secureClient(
   stream: ByteStream,
@@ -83,8 +85,7 @@ export async function secureClient(
     rejectUnauthorized: verify.by !== "none",
     ...(options.alpn.length > 0 ? { ALPNProtocols: [...options.alpn] } : {}),
     ...(options.servername === undefined ? {} : { servername: options.servername }),
-    // With a hostname, Node checks the name. Otherwise the identity is checked after the handshake, so disable Node's
-    // check.
+    // Let Node check a hostname. Disable Node's check otherwise, because an identity is checked after the handshake.
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
@@ -116,8 +117,8 @@ export async function secureClient(
 }
 
 /**
- * Performs the TLS handshake as the server, and takes over the stream. Waits for the context first. If there is none,
- * closes the stream and throws. The time limit starts when the context is available.
+ * Performs the TLS handshake as a server, and takes over the stream. It first waits for the context, and closes the
+ * stream if that fails. The time limit starts when there is a context.
  */
 export async function secureServer(
   stream: ByteStream,
@@ -159,7 +160,7 @@ export async function secureServer(
     (_identity, certificate) => {
       if (options.clientCertificate === "any") return undefined;
       const fault = wantsCertificate ? verifyError(secured) : undefined;
-      // OpenSSL reports this error also for a peer that sent no certificate.
+      // OpenSSL reports a fault even for a client without a certificate.
       if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined))
         return networkError(title, fault);
       const reason =
@@ -184,12 +185,12 @@ async function contextOrClose(stream: ByteStream, source: TlsContextSource): Pro
   }
 }
 
-/** Load the module on demand, because few processes have tunnels. */
+/** Loaded on demand, because few processes have tunnels. */
 async function recordModule(): Promise<typeof Records> {
   return await import("./record-handshake.ts");
 }
 
-/** The log message that says whether Serin or Node's TLS encrypts the records of HBONE connections in this process. */
+/** The log message about who protects the records of HBONE connections in this process, Serin or Node's TLS. */
 export async function describeRecords(): Promise<string> {
   const { describeRecordLayer, recordLayer } = await recordModule();
   return describeRecordLayer(recordLayer());
@@ -202,7 +203,7 @@ function refuseClosed(stream: ByteStream, title: string): void {
 }
 
 interface Handshake {
-  /** The beginning of the error messages. */
+  /** The error messages begin with it. */
   readonly title: string;
   readonly timeoutMs: number;
   readonly guard: PeerGuard | undefined;
@@ -235,11 +236,12 @@ function finish(
     const gone = (): void =>
       fail(tlsFault(transientError("connection-reset", `${title}: the peer closed during the handshake`)));
     secured.once("close", gone);
-    // Let the socket flow, because it reports the peer's end only then. No data is decrypted before the handshake ends.
+    // Let the socket flow, because otherwise it does not report the peer's end. It decrypts no data before the
+    // handshake ends.
     secured.once("end", gone).resume();
     secured.once(event, () => {
       clearTimeout(timer);
-      // Call it only once, because Node returns nothing at a second call.
+      // Call it only once, because Node returns nothing the second time.
       const peerCertificate = secured.getPeerX509Certificate();
       const peerIdentity = peerIdentityOf(peerCertificate);
       const refused = refusal(peerIdentity, peerCertificate);
@@ -272,8 +274,8 @@ function finish(
 }
 
 /**
- * The peer's SPIFFE id: the only URI among its subject alternative names. Empty if there is none, or more than one,
- * which SPIFFE forbids.
+ * The peer's SPIFFE id: the only `spiffe://` URI among its subject alternative names. Empty if there is none, or more
+ * than one, which SPIFFE forbids.
  */
 function peerIdentityOf(certificate: X509Certificate | undefined): string {
   const names = certificate?.subjectAltName;
@@ -307,8 +309,8 @@ function watchSignature(secured: TLSSocket): () => Error | undefined {
   const { onerror } = handle;
   let fault: NodeJS.ErrnoException | undefined;
   handle.onerror = (error) => {
-    // Read the error now. Later the handle may be gone, and the call would end the process. Without a certificate, the
-    // call would end it too.
+    // Read the error now, because the call would end the process later, when the handle may be gone. Without a
+    // certificate, it would end the process even now.
     if (secured.getPeerX509Certificate() !== undefined) fault = verifyError(secured);
     onerror?.call(handle, error);
   };

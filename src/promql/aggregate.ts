@@ -12,8 +12,8 @@ interface Group {
 const groupings = new WeakMap<Aggregation, (labels: Labels) => Labels>();
 
 /**
- * Returns a function for the labels that a series keeps in an aggregation. For the same labels, the function returns
- * the same object at every step of a query.
+ * Returns a function from a series' labels to the labels that the aggregation keeps. For the same labels, it returns
+ * the same object at every step of a query, which makes comparisons fast.
  */
 function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   let grouping = groupings.get(aggregation);
@@ -27,7 +27,7 @@ function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   return grouping;
 }
 
-/** Evaluates an aggregation. `parameter` is its first argument, for aggregations that have one. */
+/** Evaluates an aggregation. `parameter` is its first argument, if it has one. */
 export function aggregate(
   aggregation: Aggregation,
   samples: readonly Sample[],
@@ -81,7 +81,6 @@ function countValues(groups: readonly Group[], label: string): Sample[] {
   });
 }
 
-/** Formats a number as Prometheus does. */
 export function numberText(value: number): string {
   if (value === Infinity) return "+Inf";
   if (value === -Infinity) return "-Inf";

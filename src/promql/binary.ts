@@ -24,7 +24,7 @@ import type { Sample } from "./values.ts";
 
 type Side = readonly Sample[] | number;
 
-/** The result of a binary operator. For two scalars, it is one sample without labels. */
+/** Evaluates a binary operator. The result of two scalars is one sample without labels. */
 export function combine(expression: Binary, left: Side, right: Side): readonly Sample[] {
   const { operator } = expression;
   if (isSetOperator(operator)) return combineSets(operator, expression.matching, vectorOf(left), vectorOf(right));
@@ -51,7 +51,7 @@ function combineWithScalar({ operator, bool }: Binary, left: Side, right: Side):
     if (!isComparison(operator))
       answer.push({ labels: withoutName(labels), value: calculate(operator, first, second) });
     else if (bool) answer.push({ labels: withoutName(labels), value: holds(operator, first, second) ? 1 : 0 });
-    // The filter keeps the value of the vector's sample. The vector may be on either side of the operator.
+    // The filter keeps the value of the vector's sample, on whichever side of the operator the vector is.
     else if (holds(operator, first, second)) answer.push({ labels, value });
   }
   return answer;
@@ -96,8 +96,8 @@ function holds(operator: ComparisonOperator, left: number, right: number): boole
 const matchers = new WeakMap<Matching, (labels: Labels) => Labels>();
 
 /**
- * Returns a function that turns the labels by which series match into a text. For the same labels, the text is the same
- * at every step of a query.
+ * Returns a function from a series' labels to a text. Series match if their texts are equal. For the same labels, it
+ * returns the same text object at every step of a query.
  */
 function matchKey(matching: Matching): (labels: Labels) => string {
   let matched = matchers.get(matching);
@@ -149,8 +149,8 @@ function combineVectors(expression: Binary, left: readonly Sample[], right: read
     if (comparison === false && !bool) continue;
     const value = isComparison(operator) ? (bool ? Number(comparison) : first) : calculate(operator, first, second);
     const labels = resultLabels(expression, sample.labels, partner.labels);
-    // A series may match only one series of the other side, unless the query allows many on one side. Even then, all
-    // results must have distinct labels.
+    // Unless the query allows many series on one side, a series may match only one series of the other side. Even if it
+    // does, all results must have distinct labels.
     const place = matching.many === undefined ? key : labelsKey(labels);
     if (taken.has(place)) throw severalMatches(matching, labels);
     taken.add(place);

@@ -2,7 +2,6 @@ import { nearestName } from "../base/index.ts";
 import { aggregationParameters, functionSignatures } from "./function-signatures.ts";
 import { isComparison, isSetOperator, type Binary, type Expression, type ValueType } from "./syntax.ts";
 
-/** The names of types with their articles, for messages. */
 export const typeNames: Readonly<Record<ValueType, string>> = {
   scalar: "a scalar",
   string: "a string",
@@ -10,7 +9,6 @@ export const typeNames: Readonly<Record<ValueType, string>> = {
   matrix: "a range vector",
 };
 
-/** The type of an expression's value. */
 export function typeOf(expression: Expression): ValueType {
   switch (expression.type) {
     case "number":
@@ -37,7 +35,7 @@ export function unknownFunction(name: string): string {
   return `the function ${name} is not supported${near === undefined ? "" : `; did you mean ${near}?`}`;
 }
 
-/** The fault of a function call, as a message. Undefined if the call is correct. */
+/** What is wrong with a call of a function, for a message. Undefined if nothing is. */
 export function checkCall(name: string, args: readonly Expression[]): string | undefined {
   const signature = functionSignatures.get(name);
   if (signature === undefined) return unknownFunction(name);

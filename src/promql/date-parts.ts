@@ -6,7 +6,7 @@ function part(partOf: (date: Date) => number): DatePart {
 
 const dayMs = 86_400_000;
 
-/** Functions that return a part of a date. The argument is in seconds since 1970. The parts are in UTC. */
+/** Functions from seconds since 1970 to a part of the date in UTC. */
 export const dateParts: ReadonlyMap<string, DatePart> = new Map([
   ["year", part((date) => date.getUTCFullYear())],
   ["month", part((date) => date.getUTCMonth() + 1)],

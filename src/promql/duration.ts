@@ -10,7 +10,7 @@ const unitsMs: Readonly<Record<string, number>> = {
 const whole = /^(?:\d+(?:y|w|d|h|ms|m|s))+$/;
 const part = /(\d+)(y|w|d|h|ms|m|s)/g;
 
-/** Parses a Prometheus duration such as `1h30m` to milliseconds. Undefined if invalid. */
+/** Parses a duration of Prometheus such as `1h30m` to milliseconds. Undefined if the text is no duration. */
 export function parseDurationMs(text: string): number | undefined {
   if (text === "0") return 0;
   if (!whole.test(text)) return undefined;
@@ -20,8 +20,8 @@ export function parseDurationMs(text: string): number | undefined {
 }
 
 /**
- * Parses a PromQL number. It may be decimal or hexadecimal, may contain underscores, and may be a duration, whose value
- * is its number of seconds.
+ * Parses a number of PromQL: decimal or hexadecimal, perhaps with underscores, or a duration, whose value is its
+ * seconds. Undefined if the text is neither.
  */
 export function parseNumber(text: string): number | undefined {
   const sign = text.startsWith("-") ? -1 : 1;

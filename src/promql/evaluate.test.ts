@@ -6,9 +6,7 @@ import { seriesOf } from "./testing/series-notation.ts";
 
 const minuteMs = 60_000;
 
-/**
- * The result as lines of the form `{labels} value`. They are sorted alphabetically, unless the query sorts its result.
- */
+/** The result as lines `{labels} value`, in alphabetical order unless the query sorts its result. */
 function lines(value: QueryValue): string[] {
   const text = (number: number): string =>
     numberText(Number.isInteger(number) ? number : Number(number.toPrecision(10)));
@@ -29,7 +27,7 @@ function lines(value: QueryValue): string[] {
 
 interface Cases {
   readonly series: string;
-  /** The time of the evaluation, in minutes. */
+  /** The time of the evaluation in minutes. */
   readonly at: number;
   readonly stepMs?: number;
   readonly ordered?: boolean;
@@ -143,11 +141,11 @@ test("a rate is extrapolated to its window's edges as far as samples allow, and 
     queries: {
       "rate(steady[10m])": ['{c="1"} 0.1666666667'],
       "increase(steady[10m])": ['{c="1"} 100'],
-      // The window is (0, 10]. The counter rises from 18 to 90. After a reset, it rises from 0 to 72. Together, these
-      // are 144 in 9 minutes. The missing minute at the start is extrapolated, which gives 160.
+      // The window is (0, 10]. The counter rises from 18 to 90 and, after a reset, from 0 to 72: by 144 in 9 minutes.
+      // The missing minute at the start is extrapolated, which gives 160.
       "increase(reset[10m])": ['{c="1"} 160'],
-      // The counter was zero within the window. Extrapolated by half an interval before its first sample, it would be
-      // below zero, so nothing is added there.
+      // The counter began within the window, at zero. Half an interval before its first sample, it would be below zero,
+      // so nothing is added before that sample.
       "increase(young[10m])": ['{c="1"} 60'],
       "delta(gauge[10m])": ['{c="1"} -100'],
       "increase(one[10m])": [],
@@ -433,8 +431,8 @@ test("the error for a regular expression of great size names the expression and 
 });
 
 /**
- * Returns how many times a query calls the checkpoint. Fails at the first call above `most`, so that the test ends even
- * if the query does not.
+ * How many times a query calls the checkpoint. It throws an error at the first call above `most`, so that the test ends
+ * even if the query does not.
  */
 function checksOf(query: string, series: string, most = 10_000): number {
   let checks = 0;

@@ -12,18 +12,18 @@ import type { Call, Expression, RangeSelector, Selector, Subquery } from "./synt
 import type { Point, QueryValue, RangeSeries, Sample } from "./values.ts";
 
 export interface EvaluationOptions {
-  /** The maximum age of a sample that is used as the present value of its series. */
+  /** A sample counts as the current value of its series up to this age. */
   readonly lookbackMs?: number;
-  /** The step of subqueries that state none. */
+  /** The step of subqueries without one. */
   readonly defaultStepMs?: number;
-  /** The maximum number of samples that one query may load at once. */
+  /** The maximum number of samples that a query may load at once. */
   readonly maxSamples?: number;
   /**
-   * The maximum number of points that a range query or a subquery may collect. Points take more memory than loaded
-   * samples.
+   * The maximum number of points that a range query or a subquery may collect. A point takes more memory than a loaded
+   * sample.
    */
   readonly maxCollected?: number;
-  /** Called before each step, expression, window and match. It may throw, to end the evaluation. */
+  /** Called before each step, expression, window and match. It may throw an error, which ends the evaluation. */
   readonly checkpoint?: () => void;
 }
 
@@ -33,15 +33,15 @@ const defaultMaxSamples = 50_000_000;
 const defaultMaxCollected = 5_000_000;
 /**
  * The maximum number of characters that `label_replace` and `label_join` may write in one step. Each of several nested
- * calls could double the length of a label.
+ * calls could double a label's length.
  */
 const maxLabelCharacters = 64_000_000;
-/** The maximum number of steps of one query. As in Prometheus, a query with more steps is refused. */
+/** The maximum number of steps of a query, as in Prometheus. A query with more is refused. */
 export const maxPoints = 11_000;
 
 /**
- * Evaluates a query at one time. Throws a user error if the data does not fit the query (many-to-many matching,
- * duplicates).
+ * Evaluates a query at one time. Throws a user error if the data does not fit the query, for example if a match is
+ * many-to-many.
  */
 export function evaluateAt(
   expression: Expression,
@@ -67,7 +67,7 @@ export function evaluateRange(
   return completed(evaluateRangeInSteps(expression, source, range, options));
 }
 
-/** Like {@link evaluateRange}, but yields after each step, so that the caller can do other work between steps. */
+/** Like {@link evaluateRange}, but yields after each step, so that the caller can do other work. */
 export function* evaluateRangeInSteps(
   expression: Expression,
   source: SampleSource,
@@ -230,7 +230,7 @@ class Evaluation {
       sampleTimes: (selector) =>
         this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
     });
-    // Without the names of their metrics, several series may have the same labels.
+    // Several series may have the same labels now, because the names of their metrics are gone.
     refuseDuplicates(answer);
     return answer;
   }
@@ -258,7 +258,7 @@ class Evaluation {
     return found;
   }
 
-  /** Yields one window at a time, because the points of all windows together would take much memory. */
+  /** Yields one window after another, because the points of all windows together would take much memory. */
   #windows(expression: Expression, timeMs: number): Iterable<RangeWindow> {
     if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
     if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
@@ -282,7 +282,7 @@ class Evaluation {
     const stepMs = subquery.stepMs ?? this.#defaultStepMs;
     const endMs = shiftedMs(subquery, timeMs, this.#times);
     const startMs = endMs - subquery.rangeMs;
-    // Evaluate at multiples of the step since 1970, so that the times do not depend on when the query runs.
+    // The times of a subquery are multiples of its step since 1970, so that they do not depend on when the query runs.
     const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
     if (subquery.rangeMs / stepMs > maxPoints)
       throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "use a greater step" });

@@ -2,9 +2,9 @@ import type { ValueType } from "./syntax.ts";
 
 export interface Signature {
   readonly args: readonly ValueType[];
-  /** The number of trailing arguments that may be omitted. */
+  /** How many arguments at the end may be left out. */
   readonly optional: number;
-  /** Whether the last argument may occur any number of times, including zero. */
+  /** Whether the last argument may occur any number of times, even zero. */
   readonly variadic: boolean;
   readonly result: ValueType;
 }
@@ -67,7 +67,7 @@ const perRange = [
   "ts_of_min_over_time",
 ];
 
-/** All functions of PromQL, except those for native histograms: the text format of metrics has no native histograms. */
+/** All functions of PromQL except those for native histograms, because metrics in the text format have none. */
 export const functionSignatures: ReadonlyMap<string, Signature> = new Map([
   ...perVector.map((name) => [name, signature("vector", ["vector"])] as const),
   ...ofVector.map((name) => [name, signature("vector", ["vector"])] as const),
@@ -91,7 +91,7 @@ export const functionSignatures: ReadonlyMap<string, Signature> = new Map([
   ["vector", signature("vector", ["scalar"])],
 ]);
 
-/** All aggregations, each with the type of its parameter. Undefined if it has none. */
+/** All aggregations, with the types of their parameters. Undefined means that an aggregation has no parameter. */
 export const aggregationParameters: ReadonlyMap<string, "scalar" | "string" | undefined> = new Map([
   ["sum", undefined],
   ["avg", undefined],

@@ -11,15 +11,14 @@ import { quantile, regression } from "./statistics.ts";
 import type { Call, Expression, Selector } from "./syntax.ts";
 import type { Sample } from "./values.ts";
 
-/** Provides the arguments of a function during evaluation. */
 export interface CallContext {
   readonly timeMs: number;
   scalar(expression: Expression): number;
   vector(expression: Expression): readonly Sample[];
   windows(expression: Expression): Iterable<RangeWindow>;
-  /** Called before a function writes a label. Throws if the query writes too much. */
+  /** Must be called before a function writes a label. Throws an error if the query writes too much. */
   readonly writeLabel: (characters: number) => void;
-  /** For each series that a selector finds, the time of its latest sample, in seconds. */
+  /** The time of the latest sample of each series that the selector finds, in seconds. */
   sampleTimes(selector: Selector): readonly Sample[];
 }
 
@@ -74,7 +73,7 @@ const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFun
   [
     "quantile_over_time",
     (call, context) => {
-      // Evaluate the argument once, and not for each window, because it may itself contain such a function.
+      // Evaluate the argument once and not for each window, because it may contain such a function itself.
       const share = context.scalar(argument(call, 0));
       return overWindows(context, argument(call, 1), ({ points }) =>
         quantile(
@@ -93,7 +92,6 @@ const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFun
   ["vector", (call, context) => [{ labels: noLabels, value: context.scalar(argument(call, 0)) }]],
 ]);
 
-/** Evaluates a function that returns an instant vector. */
 export function callFunction(call: Call, context: CallContext): readonly Sample[] {
   const { name } = call;
   const own = functions.get(name);
@@ -142,7 +140,10 @@ function isEmpty(windows: Iterable<RangeWindow>): boolean {
   return true;
 }
 
-/** If nothing was found, one sample with the labels that the selector requires with `=`. Otherwise an empty vector. */
+/**
+ * One sample if nothing was found, or else none. Its labels are those that the selector requires to have one value
+ * (`=`).
+ */
 function absent(call: Call, isAbsent: boolean): Sample[] {
   if (!isAbsent) return [];
   const [target] = call.args;

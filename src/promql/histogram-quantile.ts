@@ -10,8 +10,8 @@ interface Bucket {
 const withoutBound = remembered((labels) => without(labels, new Set(["le", metricName])));
 
 /**
- * One quantile for each histogram, from the counts of its buckets. The bound of a bucket is in its label `le`. Skips
- * samples without this label.
+ * A quantile of each histogram, from the counts of its buckets. A bucket's bound is in its label `le`. Samples without
+ * this label are skipped.
  */
 export function histogramQuantile(rank: number, samples: readonly Sample[]): Sample[] {
   const histograms = new Map<string, { readonly labels: Labels; readonly buckets: Bucket[] }>();
@@ -28,9 +28,9 @@ export function histogramQuantile(rank: number, samples: readonly Sample[]): Sam
 }
 
 /**
- * Assumes that values are spread evenly within a bucket. The first bucket begins at zero if its bound is positive. If
- * the quantile lies in the last, open bucket, the result is the lower bound of that bucket. The open bucket is the one
- * with the bound infinity. NaN if the histogram has no open bucket or no observation.
+ * A quantile of one histogram, which assumes that values are spread evenly within a bucket. The first bucket begins at
+ * zero if its bound is positive. If the quantile is in the open bucket (whose bound is infinity), the result is that
+ * bucket's lower bound. NaN if the histogram has no open bucket, only one bucket, or no observation.
  */
 function quantileOf(rank: number, found: readonly Bucket[]): number {
   if (Number.isNaN(rank)) return NaN;
@@ -62,8 +62,8 @@ function merged(found: readonly Bucket[]): Bucket[] {
 }
 
 /**
- * The buckets with counts that never decrease. Counts that were scraped or summed at slightly different moments may
- * decrease from one bucket to the next, although real ones never do.
+ * Raises counts, so that they never decrease from one bucket to the next. Real counts never do, but counts that were
+ * scraped or summed at slightly different moments may.
  */
 function monotonic(buckets: Bucket[]): Bucket[] {
   let most = -Infinity;

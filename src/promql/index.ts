@@ -1,4 +1,4 @@
-// PromQL: reads queries, and evaluates them over any source of samples. The functions are pure.
+// PromQL: parses queries, and evaluates them over any source of samples. The functions are pure.
 export { parseDurationMs } from "./duration.ts";
 export { evaluateAt, evaluateRange, evaluateRangeInSteps, type EvaluationOptions } from "./evaluate.ts";
 export { expand } from "./label-functions.ts";

@@ -4,7 +4,7 @@ import { withLabel } from "./labels.ts";
 import { boundMatch, compileWhole } from "./matcher.ts";
 import type { Sample } from "./values.ts";
 
-/** Called before a label is written, with its number of characters. Throws if the query writes too much. */
+/** Called with the number of characters before a label is written. Throws an error if the query writes too much. */
 type WriteLabel = (characters: number) => void;
 
 /** Evaluates `label_replace(v, destination, replacement, source, regex)`. */
@@ -17,7 +17,7 @@ export function replaceLabel(
   const compiled = compileWhole(expression);
   return samples.map(({ labels, value }) => {
     const text = labels.get(source) ?? "";
-    // The result has at most this length: each dollar sign of the replacement can insert the text once.
+    // The maximum length of the result, because each dollar sign of the replacement can insert the text once.
     writeLabel(replacement.length + text.length * (replacement.split("$").length - 1));
     boundMatch(compiled, text);
     const replaced = expand(compiled, text, replacement);
@@ -47,7 +47,8 @@ function checkName(name: string, label: string): void {
 const reference = /\$(?:\$|(\w+)|\{(\w+)\})/g;
 
 /**
- * Fills in `$1`, `${1}` and `${name}` in the replacement. Undefined if the expression does not match the whole text.
+ * The replacement, with `$1`, `${1}` and `${name}` filled in. Undefined if the expression does not match the whole
+ * text.
  */
 export function expand(expression: RE2JS, text: string, replacement: string): string | undefined {
   const matcher = expression.matcher(text);

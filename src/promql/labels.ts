@@ -1,6 +1,6 @@
 /**
- * The labels of one series, sorted by name, with the metric's name under `__name__`. No value is empty, because an
- * empty value means the same as an absent label.
+ * The labels of a series, sorted by name, with the metric's name as `__name__`. No value is empty, because an empty
+ * value means the same as an absent label.
  */
 export type Labels = ReadonlyMap<string, string>;
 
@@ -8,7 +8,7 @@ export const metricName = "__name__";
 
 const keys = new WeakMap<Labels, string>();
 
-/** Makes labels from entries. A later entry overrides an earlier one with the same name. */
+/** Labels from entries. If a name occurs several times, its last value counts. */
 export function labelsOf(entries: Iterable<readonly [string, string]>): Labels {
   const values = new Map(entries);
   return new Map([...values].filter(([, value]) => value !== "").sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -16,7 +16,7 @@ export function labelsOf(entries: Iterable<readonly [string, string]>): Labels {
 
 export const noLabels: Labels = new Map();
 
-/** A text that is equal for equal labels, and different for different labels. */
+/** A text that identifies labels: it is equal for equal labels only. */
 export function labelsKey(labels: Labels): string {
   let key = keys.get(labels);
   if (key === undefined) {
@@ -27,12 +27,11 @@ export function labelsKey(labels: Labels): string {
   return key;
 }
 
-/** The labels as a plain object, for JSON. */
 export function labelsObject(labels: Labels): Record<string, string> {
   return Object.fromEntries(labels);
 }
 
-/** Formats a series as Prometheus does: `name{label="value",…}`. */
+/** A series in Prometheus' notation: `name{label="value",…}`. */
 export function labelsText(labels: Labels): string {
   const name = labels.get(metricName) ?? "";
   const others = [...labels]
@@ -41,7 +40,7 @@ export function labelsText(labels: Labels): string {
   return others.length === 0 && name !== "" ? name : `${name}{${others.join(", ")}}`;
 }
 
-/** Wraps a function of labels in a cache. A cached result lives as long as its input. */
+/** Caches a function of labels. A result is cached as long as its input is in memory. */
 export function remembered(make: (labels: Labels) => Labels): (labels: Labels) => Labels {
   const made = new WeakMap<Labels, Labels>();
   return (labels) => {
@@ -66,7 +65,7 @@ export function only(labels: Labels, names: ReadonlySet<string>): Labels {
   return new Map([...labels].filter(([name]) => names.has(name)));
 }
 
-/** The labels with this one added or replaced. An empty value removes the label. */
+/** The labels with this one added or replaced. An empty value removes it. */
 export function withLabel(labels: Labels, name: string, value: string): Labels {
   return labelsOf([...labels, [name, value]]);
 }

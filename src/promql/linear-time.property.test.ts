@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { suspicion } from "../base/testing/index.ts";
 import { parseQuery } from "./index.ts";
 
-/** The length of the queries in this test. It is just below the limit, which is 100,000 characters. */
+/** Just below the limit for the length of a query, which is 100,000. */
 const size = 96_000;
 
 const repeated = (piece: string, size_: number): string => piece.repeat(Math.ceil(size_ / piece.length));
@@ -70,7 +70,6 @@ for (const [name, make] of Object.entries(growths))
     assert.equal(suspicion(read, make, size), undefined);
   });
 
-/** The CPU time of parsing the text, in milliseconds: the shortest of several runs. */
 function workMs(text: string): number {
   const runs = Array.from({ length: 3 }, () => {
     const before = process.cpuUsage();

@@ -4,7 +4,7 @@ import { maxRegexSize, regexSize } from "../base/regex-size/index.ts";
 
 export type MatchOperator = "=" | "!=" | "=~" | "!~";
 
-/** A condition on one label. An absent label is treated as empty. */
+/** A condition on one label. An absent label counts as empty. */
 export interface Matcher {
   readonly name: string;
   readonly operator: MatchOperator;
@@ -13,8 +13,8 @@ export interface Matcher {
 }
 
 /**
- * Makes a matcher. Throws a user error if the value of `=~` or `!~` is not a valid RE2 expression, or if the expression
- * is too large for the request.
+ * Makes a matcher. Throws a user error if the value of `=~` or `!~` is not valid RE2, or is too large for what the
+ * request may still use.
  */
 export function createMatcher(
   name: string,
@@ -27,7 +27,7 @@ export function createMatcher(
 
 /**
  * A matcher that calls `checkpoint` before each match. A store tries many thousands of matches, and `checkpoint` may
- * throw to end the query.
+ * throw an error to end the query.
  */
 export function checkedMatcher(matcher: Matcher, checkpoint: () => void): Matcher {
   return {
@@ -55,12 +55,12 @@ function predicateOf(operator: MatchOperator, value: string, regexes: RequestReg
 }
 
 /**
- * The maximum product of an expression's size and a text's length. The time of a match is proportional to this product,
- * and the maximum corresponds to about half a second.
+ * The maximum product of an expression's size and a text's length. The time of a match is proportional to it. The
+ * maximum takes about half a second.
  */
 const maxMatchWork = 20_000_000;
 
-/** Throws a user error if the match could take too long. Nothing could end the query during the match. */
+/** Throws a user error if a match could take too long, because nothing could end the query during the match. */
 export function boundMatch(compiled: Re2.RE2JS, text: string): void {
   if (compiled.programSize() * text.length > maxMatchWork)
     throw userError("query-too-large", `a string of ${text.length} characters is too long for a regular expression`, {
@@ -68,13 +68,12 @@ export function boundMatch(compiled: Re2.RE2JS, text: string): void {
     });
 }
 
-/** The maximum number of values whose results one expression caches. */
+/** For so many values, an expression caches whether it matches them. */
 const maxRemembered = 10_000;
 
 /**
- * The regular expressions of one request. Each distinct expression is compiled only once, because a dashboard writes
- * the same expression into many selectors. The number of instructions that repetitions add is bounded for all of them
- * together.
+ * The regular expressions of one request. Each distinct expression is compiled only once, because a dashboard repeats
+ * one in many selectors. All of them share a limit for the instructions that repetitions add.
  */
 export class RequestRegexes {
   readonly #predicates = new Map<string, (value: string) => boolean>();
@@ -103,18 +102,20 @@ function remembering(compiled: Re2.RE2JS): (value: string) => boolean {
 }
 
 /**
- * The number of instructions of an expression beyond one for each of its characters. Only repetitions such as `{1000}`
- * add such instructions. The characters are bounded by the length of the request, and need no stricter limit, because
- * an expression that lists a thousand pods is ordinary.
+ * How many instructions an expression has beyond one for each of its characters. Only repetitions such as `{1000}` add
+ * these. Its characters have the limit of the request's length, and need no stricter one, because an expression that
+ * lists a thousand pods is ordinary.
  */
 function repeatedSize(expression: string): number {
   return Math.max(0, regexSize(expression) - expression.length);
 }
 
-/** The maximum number of characters of a refused expression that an error shows. */
+/** The maximum number of characters of a refused expression that an error quotes. */
 const maxShown = 60;
 
-/** Compiles an RE2 expression as Prometheus does: it is anchored at both ends, and its dot also matches line breaks. */
+/**
+ * Compiles an RE2 expression as Prometheus does: it must match the whole text, and its dot also matches line breaks.
+ */
 export function compileWhole(expression: string, allowedRepetition = maxRegexSize): Re2.RE2JS {
   const repeated = repeatedSize(expression);
   if (repeated > allowedRepetition) {

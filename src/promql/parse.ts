@@ -8,23 +8,23 @@ import { createMatcher, RequestRegexes, type Matcher, type MatchOperator } from 
 import { unquote } from "./string-literal.ts";
 import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "./syntax.ts";
 
-/** The maximum length of a query. Longer queries are refused. */
+/** The maximum length of a query. */
 export const maxQueryCharacters = 100_000;
 /**
- * The number of characters after an error that are read to describe it. The tolerant parser tries many ways to continue
- * after an error, so it must not read the whole of a long query that is refused anyway.
+ * How many characters after an error are parsed again to describe it. The tolerant parser tries many ways to continue
+ * after an error, so it must not read all of a long query that is refused anyway.
  */
 const describedCharacters = 200;
 const strictParser = parser.configure({ strict: true });
-/** The maximum depth of a query. Deeper ones are refused, because evaluation recurses. */
+/** The maximum depth of a query, because evaluation recurses. */
 const maxDepth = 200;
 const tooDeep = `the query is nested more than ${maxDepth} levels deep, and each operator of a chain such as a + b + c is one level; aggregate the terms, as in sum(a), or group them by parentheses`;
-/** Matches the names of the grammar's nodes that nest expressions. */
+/** The nodes of the grammar that nest expressions. */
 const nestingNode = /Expr$|^(?:FunctionCall|MatrixSelector)$/;
 
 /**
- * Parses a query with Prometheus' own grammar. Throws a user error with the position if the query is invalid. The
- * queries of one request share the limit for regular expressions.
+ * Parses a query with Prometheus' own grammar. Throws a user error with the position if the query is invalid. Queries
+ * of one request should share `regexes`, which limits their regular expressions together.
  */
 export function parseQuery(text: string, regexes = new RequestRegexes()): Expression {
   if (text.length > maxQueryCharacters)
@@ -37,7 +37,7 @@ export function parseQuery(text: string, regexes = new RequestRegexes()): Expres
   return reader.expression(top, 0);
 }
 
-/** Parses a query strictly: throws a user error for the first text that the grammar does not expect. */
+/** Parses a query. Throws a user error at the first text that the grammar does not expect. */
 function parseStrictly(text: string, reader: QueryReader): Tree {
   let failedAt: number;
   try {
@@ -48,8 +48,8 @@ function parseStrictly(text: string, reader: QueryReader): Tree {
     failedAt = Number(position);
   }
   const tree = parser.parse(text.slice(0, failedAt + describedCharacters));
-  // In a long chain or a deep nesting, the parser may stop anywhere, as if there were a syntax error. So check the
-  // depth before reporting errors.
+  // Check the depth before reporting errors. In a long chain or a deep nesting, the parser may stop anywhere, as if
+  // there were a syntax error.
   let depth = 0;
   let unexpected: Error | undefined;
   tree.iterate({
@@ -94,8 +94,8 @@ class QueryReader {
   }
 
   /**
-   * The error for a text that the grammar does not expect. If the text is a parenthesis after a name, the message says
-   * that the function is unknown.
+   * The error for a text that the grammar does not expect. For a parenthesis after a name, it says that the function is
+   * unknown.
    */
   unexpected(from: number, to: number): Error {
     const before = this.#text.slice(0, from).trimEnd();
@@ -326,10 +326,7 @@ class QueryReader {
     return expression;
   }
 
-  /**
-   * In Prometheus' grammar, a sign is part of its number. But in a power such as -2^2, the sign applies to the whole
-   * power.
-   */
+  /** Applies the sign of a power such as -2^2 to the whole power. In the grammar, the sign is a part of the number. */
   #signed(node: SyntaxNode, expression: Expression): Expression {
     if (expression.type !== "binary" || expression.operator !== "^" || expression.left.type !== "number")
       return expression;

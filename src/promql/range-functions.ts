@@ -2,28 +2,24 @@ import type { RangeWindow } from "./range-window.ts";
 import { quantile, regression, spread } from "./statistics.ts";
 import type { Point } from "./values.ts";
 
-/** Computes the result for a window. Undefined if there is no result for its series. */
+/** Computes a window's result. Undefined if its series has no result. */
 export type RangeFunction = (window: RangeWindow) => number | undefined;
 
-/**
- * How to compute a rate from the samples of a window: whether they are those of a counter, and whether the result is
- * per second.
- */
+/** How to compute a rate: whether the samples are those of a counter, and whether the result is per second. */
 interface RateForm {
   readonly counter: boolean;
   readonly perSecond: boolean;
 }
 
 /**
- * How large the gap between the samples and an edge of the window may be, in average intervals. Up to this gap, the
- * series is assumed to reach the edge.
+ * A series is assumed to reach an edge of the window if the gap to the edge is below this number of average intervals.
  */
 const edgeDistances = 1.1;
 
 /**
  * Extrapolates the change between the first and last sample to the whole window. If an edge of the window is at most
  * about one interval away, the change is extended to it. Otherwise the series begins or ends within the window, and the
- * change is extended by half an interval. A counter is never extended below zero.
+ * change is extended by half an interval. A counter is not extended below zero.
  */
 function extrapolated({ points, startMs, endMs }: RangeWindow, { counter, perSecond }: RateForm): number | undefined {
   const [first] = points;
@@ -40,7 +36,7 @@ function extrapolated({ points, startMs, endMs }: RangeWindow, { counter, perSec
   return perSecond ? whole / ((endMs - startMs) / 1000) : whole;
 }
 
-/** The increase of a counter. If its value decreases, the counter was reset to zero. */
+/** The increase of a counter. If its value decreases, the counter has been reset to zero. */
 function counterIncrease(points: readonly Point[]): number {
   let increase = 0;
   let previous: number | undefined;
@@ -89,7 +85,10 @@ function changesWhere(changed: (previous: number, value: number) => boolean): Ra
   };
 }
 
-/** The point that no other point beats. If several points are equal, it is the last of them. */
+/**
+ * The point that beats all others. Of equal points, it is the first one if `beats` is strict, and otherwise the last
+ * one.
+ */
 function extreme(points: readonly Point[], beats: (value: number, best: number) => boolean): Point | undefined {
   return points.reduce<Point | undefined>(
     (best, point) => (best === undefined || Number.isNaN(best.value) || beats(point.value, best.value) ? point : best),

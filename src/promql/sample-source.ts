@@ -1,25 +1,24 @@
 import type { Labels } from "./labels.ts";
 import type { Matcher } from "./matcher.ts";
 
-/** The samples of one series between two times, in order of time. `timesMs` and `values` have the same length. */
+/** Samples of one series in order of time. `timesMs` and `values` have the same length. */
 export interface SeriesSlice {
   readonly labels: Labels;
   readonly timesMs: ArrayLike<number>;
   readonly values: ArrayLike<number>;
-  /** The times at which the series ended, in order. A lookback does not go back beyond the latest of these times. */
+  /** When the series ended, in order. A lookback stops at the latest of these times. */
   readonly staleMs: readonly number[];
 }
 
-/** The source from which an evaluation reads samples. */
 export interface SampleSource {
   /**
-   * The series that all matchers match, each once, with their samples in (fromMs, toMs]. A series without samples may
-   * be left out.
+   * The series that meet all matchers, each once, with their samples in (fromMs, toMs]. Series without samples may be
+   * left out.
    */
   select(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly SeriesSlice[];
 }
 
-/** The index of the last time at or before `timeMs`, or -1. */
+/** The index of the last time that is not after `timeMs`. -1 if there is none. */
 export function indexAtOrBefore(timesMs: ArrayLike<number>, timeMs: number): number {
   let low = 0;
   let high = timesMs.length;

@@ -1,6 +1,6 @@
 import type { Expression, Selector, TimeShift } from "./syntax.ts";
 
-/** The time range of a whole query. For an instant query, both times are equal. */
+/** The time range of a query. The two times of an instant query are equal. */
 export interface QueryTimes {
   readonly startMs: number;
   readonly endMs: number;
@@ -11,13 +11,13 @@ export interface SelectionWindow {
   readonly toMs: number;
 }
 
-/** The time at which an expression with an offset or `@` is evaluated, at the step `timeMs` of the query. */
+/** The time at which an expression with an offset or `@` is evaluated for the step at `timeMs`. */
 export function shiftedMs({ offsetMs, at }: TimeShift, timeMs: number, { startMs, endMs }: QueryTimes): number {
   const base = at === undefined ? timeMs : at === "start" ? startMs : at === "end" ? endMs : at;
   return base - offsetMs;
 }
 
-/** For each selector of a query, the range (from, to] that contains all samples that the query's steps need. */
+/** For each selector of a query, a range (from, to] with all samples that the query's steps need. */
 export function selectionWindows(
   expression: Expression,
   times: QueryTimes,

@@ -1,6 +1,6 @@
 /**
- * Holt's linear method. Returns the last smoothed value, in which the trend of all values has an effect. Undefined for
- * fewer than two values.
+ * Holt's linear method: the last smoothed value, which also follows the trend of all values. Undefined for fewer than
+ * two values.
  */
 export function doubleExponentialSmoothing(
   values: readonly number[],

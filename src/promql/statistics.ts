@@ -1,4 +1,7 @@
-/** A quantile of values, interpolated between its two neighbours. Infinite if the rank is below 0 or above 1. */
+/**
+ * A quantile of values, interpolated between its two neighbours. Infinite if the rank is below 0 or above 1, and NaN
+ * without values.
+ */
 export function quantile(rank: number, values: readonly number[]): number {
   if (values.length === 0 || Number.isNaN(rank)) return NaN;
   if (rank < 0) return -Infinity;
@@ -18,15 +21,14 @@ export function spread(values: readonly number[]): number {
 }
 
 /**
- * The straight line with the least squared distance from at least two points: its slope per second, and its value at
- * `originMs`.
+ * The line with the least squared distance from at least two points: its slope per second, and its value at `originMs`.
  */
 export function regression(
   points: readonly { readonly timestampMs: number; readonly value: number }[],
   originMs: number,
 ): { readonly slope: number; readonly intercept: number } {
   const first = points[0]?.value ?? NaN;
-  // If all values are equal, the slope is 0. The general formula could yield another value, because of rounding.
+  // The slope of equal values is 0. The general formula could yield another value because of rounding.
   if (points.every(({ value }) => value === first)) return { slope: 0, intercept: first };
   let sumX = 0;
   let sumY = 0;

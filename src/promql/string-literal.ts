@@ -15,8 +15,8 @@ const escape =
 type EscapeGroups = Readonly<Partial<Record<"hex" | "short" | "long" | "octal" | "plain", string>>>;
 
 /**
- * Decodes a PromQL string. Its quotes and escapes are the same as in Go, and a string in backticks has no escapes.
- * Undefined if the string is incomplete.
+ * Decodes a string of PromQL. Quotes and escapes are those of Go, and a string in backticks has no escapes. Undefined
+ * if the string is incomplete.
  */
 export function unquote(text: string): string | undefined {
   const quote = text[0];

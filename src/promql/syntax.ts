@@ -1,8 +1,6 @@
 import type { Matcher } from "./matcher.ts";
 
-/**
- * A query in the form in which it is evaluated: without parentheses, and with metric names as matchers of `__name__`.
- */
+/** A query as it is evaluated: without parentheses, and with names of metrics as matchers of `__name__`. */
 export type Expression =
   | NumberLiteral
   | StringLiteral
@@ -24,10 +22,10 @@ export interface StringLiteral {
   readonly value: string;
 }
 
-/** The shift of a lookup: `offsetMs` before the time of evaluation, or before the fixed time `at`. */
+/** Shifts a lookup to `offsetMs` before the time of evaluation, or before the fixed time `at`. */
 export interface TimeShift {
   readonly offsetMs: number;
-  /** A fixed time in milliseconds since 1970. `start` and `end` mean the start and end of the whole query. */
+  /** A fixed time in milliseconds since 1970, or the start or end of the whole query. */
   readonly at: number | "start" | "end" | undefined;
 }
 
@@ -46,7 +44,7 @@ export interface Subquery extends TimeShift {
   readonly type: "subquery";
   readonly expression: Expression;
   readonly rangeMs: number;
-  /** The step between evaluations of the subquery. If undefined, the evaluator's default applies. */
+  /** The step of the subquery. Undefined means the evaluator's default. */
   readonly stepMs: number | undefined;
 }
 
@@ -62,20 +60,20 @@ export interface Aggregation {
   readonly parameter: Expression | undefined;
   readonly expression: Expression;
   readonly grouping: ReadonlySet<string>;
-  /** Whether the aggregation keeps all labels except those in `grouping` (`without`). */
+  /** Whether the aggregation keeps all labels except those in `grouping` (`without`). Otherwise it keeps only those. */
   readonly without: boolean;
 }
 
 export interface Matching {
   /**
-   * Whether series match if they agree in these labels (`on`). Otherwise they match if they agree in all labels except
-   * these (`ignoring`).
+   * Whether series match if they agree in these labels (`on`). Otherwise (`ignoring`), they must agree in all other
+   * labels.
    */
   readonly on: boolean;
   readonly labels: ReadonlySet<string>;
-  /** The side on which several series may match one series of the other side. */
+  /** The side of which several series may match one series of the other side. */
   readonly many: "left" | "right" | undefined;
-  /** The labels that the results copy from the side with one series (`group_left`, `group_right`). */
+  /** The labels that results copy from the side with one series (`group_left`, `group_right`). */
   readonly include: readonly string[];
 }
 

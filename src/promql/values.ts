@@ -12,7 +12,7 @@ export interface Point {
 
 export interface RangeSeries {
   readonly labels: Labels;
-  /** The points in order of time. */
+  /** In order of time. */
   readonly points: readonly Point[];
 }
 

@@ -7,8 +7,8 @@ const maxLevels = 32;
 const constructed = 0x20;
 
 /**
- * Checks the lengths of all elements, including nested ones, but not the content of an OCTET STRING. Throws the user
- * error `bad-der`.
+ * Checks that the lengths of all elements fit, at every depth. The content of an OCTET STRING is not checked. Throws
+ * the user error `bad-der`.
  */
 export function checkDer(bytes: Buffer, levels = maxLevels): void {
   if (levels === 0) throw malformedDer(`more than ${maxLevels} levels`);
@@ -23,24 +23,23 @@ export function derElement(tag: number, ...contents: readonly Uint8Array[]): Buf
   return Buffer.concat([Buffer.from([tag, ...derLength(length)]), ...contents]);
 }
 
-/** A SEQUENCE of encoded elements. */
 export function derSequence(...contents: readonly Uint8Array[]): Buffer {
   return derElement(derTags.sequence, ...contents);
 }
 
-/** Encodes an object identifier, given the hex of its contents. */
+/** An object identifier, from the hex of its contents. */
 export function derObjectIdentifier(hex: string): Buffer {
   return derElement(derTags.objectIdentifier, Buffer.from(hex, "hex"));
 }
 
-/** A BIT STRING. `unusedBits` is the number of bits without a meaning in the last byte. */
+/** A BIT STRING. `unusedBits` is how many bits of the last byte have no meaning. */
 export function derBitString(bytes: Uint8Array, unusedBits = 0): Buffer {
   return derElement(derTags.bitString, Buffer.from([unusedBits]), bytes);
 }
 
 const utcTimeEndsMs = Date.UTC(2050, 0, 1);
 
-/** Encodes a time in whole seconds. Years until 2049 have two digits, later ones four (RFC 5280, 4.1.2.5). */
+/** A time in whole seconds. A year before 2050 has two digits, and a later one four (RFC 5280, 4.1.2.5). */
 export function derTime(ms: number): Buffer {
   const text = `${new Date(ms).toISOString().slice(0, "2026-01-01T00:00:00".length).replaceAll(/[-:T]/g, "")}Z`;
   return ms < utcTimeEndsMs

@@ -3,8 +3,8 @@ import { derBitString, derElement, derObjectIdentifier, DerReader, derSequence, 
 import { alternativeName, type AlternativeName } from "./names.ts";
 
 /**
- * The extensions of certificates that are made and read here (RFC 5280, 4.2). The values are the contents of their
- * object identifiers in hex.
+ * The extensions that this part makes and reads (RFC 5280, 4.2), as the hex of the contents of their object
+ * identifiers.
  */
 export const extensionIds = {
   subjectKeyIdentifier: "551d0e",
@@ -25,25 +25,25 @@ function extension(id: string, critical: boolean, value: Buffer): Buffer {
   return derSequence(derObjectIdentifier(id), ...(critical ? [truth] : []), derElement(derTags.octetString, value));
 }
 
-/** The numbers of the bits of KeyUsage (RFC 5280, 4.2.1.3). */
+/** The positions of the bits of KeyUsage (RFC 5280, 4.2.1.3). */
 const keyUses = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, crlSign: 6 } as const;
 
-/** The critical extension that limits the use of the key (RFC 5280, 4.2.1.3). Needs at least one use. */
+/** The critical extension that limits the use of the key (RFC 5280, 4.2.1.3). At least one use is required. */
 export function keyUsage(...uses: readonly (keyof typeof keyUses)[]): Buffer {
   const bits = uses.map((use) => keyUses[use]);
   const byte = bits.reduce<number>((sum, bit) => sum | (0x80 >> bit), 0);
   return extension(extensionIds.keyUsage, true, derBitString(Buffer.from([byte]), 7 - Math.max(...bits)));
 }
 
-/** The extension for the use as a server, a client, or both (RFC 5280, 4.2.1.12). */
+/** The extension that allows the key for servers, clients, or both (RFC 5280, 4.2.1.12). */
 export function extendedKeyUsage(...uses: readonly ("server" | "client")[]): Buffer {
   const ids = uses.map((use) => derObjectIdentifier(use === "server" ? serverAuth : clientAuth));
   return extension(extensionIds.extendedKeyUsage, false, derSequence(...ids));
 }
 
 /**
- * The extension that says whether the certificate is an authority's (RFC 5280, 4.2.1.9). `pathLength` is the number of
- * authorities that may be below this one. Undefined means any number.
+ * The extension that says whether the certificate is an authority's (RFC 5280, 4.2.1.9). `pathLength` is how many
+ * authorities may be below this one. Undefined means any number.
  */
 export function basicConstraints(role: "authority" | "leaf", pathLength?: number): Buffer {
   const limit = pathLength === undefined ? [] : [derElement(derTags.integer, Buffer.from([pathLength]))];
@@ -72,7 +72,7 @@ export function subjectAltName(
 export function keyIdentifierOf(key: KeyObject): Buffer {
   const parts = new DerReader(key.export({ type: "spki", format: "der" })).inside(derTags.sequence);
   parts.next(derTags.sequence);
-  // The first byte of a bit string is the number of unused bits in its last byte.
+  // Skip the first byte of the bit string, which is the number of unused bits.
   const bits = parts.next(derTags.bitString).contents.subarray(1);
   return createHash("sha256").update(bits).digest().subarray(0, keyIdentifierBytes);
 }

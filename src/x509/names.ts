@@ -3,14 +3,13 @@ import { derElement, derObjectIdentifier, derSequence, derTags } from "./der.ts"
 
 export interface NameParts {
   readonly organizations?: readonly string[];
-  /** Empty or absent if the name has no common name. */
+  /** Absent or empty if the name has no common name. */
   readonly commonName?: string;
 }
 
 const organizationId = "55040a";
 export const commonNameId = "550403";
 
-/** Encodes the name of a subject or an issuer. */
 export function distinguishedName({ organizations = [], commonName = "" }: NameParts): Buffer {
   const attributes = organizations.map((value) => attribute(organizationId, value));
   if (commonName !== "") attributes.push(attribute(commonNameId, commonName));

@@ -1,26 +1,26 @@
 import type { X509Certificate } from "node:crypto";
 import { isIssuedBy } from "./signature-algorithms.ts";
 
-/** A certificate of a peer's chain, with a certificate that has issued it. */
+/** A certificate of a peer's chain, and a certificate that issued it. */
 export interface IssuedBy {
   readonly certificate: X509Certificate;
   readonly issuer: X509Certificate;
 }
 
 export interface PeerChain {
-  /** Each certificate of each path, with its issuer on that path. */
+  /** Every certificate on a path to a root, each with its issuer. */
   readonly links: readonly IssuedBy[];
-  /** The trusted roots at the ends of the paths. The roots of one list have the same name and key. */
+  /** The trusted roots at the ends of the paths. The roots of one inner list have the same name and key. */
   readonly anchors: readonly (readonly X509Certificate[])[];
 }
 
-/** The maximum number of certificates that a peer may send. A mesh's chains are shorter. */
+/** The maximum number of certificates that a peer may send. Chains of a mesh are shorter. */
 const maxSent = 16;
 
 /**
- * All paths from a peer's certificate to trusted roots. A peer may send its certificates in any order, and unrelated
- * ones among them, so OpenSSL may have verified any of these paths. Like OpenSSL, prefers a trusted issuer to one that
- * the peer sent. Undefined if no path leads to a root, or if the peer sent too many certificates.
+ * All paths from a peer's certificate to trusted roots. Undefined if no path leads to a root, or if the peer sent too
+ * many certificates. A peer may send its certificates in any order and unrelated ones among them, so OpenSSL may have
+ * verified any of these paths. Like OpenSSL, this prefers a trusted issuer to one that the peer sent.
  */
 export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate[]): PeerChain | undefined {
   const sent = sentWith(leaf);
@@ -47,8 +47,8 @@ export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate
 }
 
 /**
- * The certificates that the peer sent after its own, in the order in which it sent them. Node's `issuerCertificate`
- * leads from each one to the next, even if the next one has not issued it.
+ * The certificates that the peer sent after its own, in their order. Node's `issuerCertificate` leads from each one to
+ * the next, even if the next one has not issued it.
  */
 function sentWith(leaf: X509Certificate): readonly X509Certificate[] {
   const sent: X509Certificate[] = [];

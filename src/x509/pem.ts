@@ -1,10 +1,9 @@
-/** Encodes DER as one PEM block. */
 export function pemOf(label: string, der: Buffer): string {
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
 }
 
-/** Each block of a PEM text, with its markers and a line break at the end. */
+/** The blocks of a PEM text, each with its markers and a line break at the end. */
 export function pemBlocks(text: string): string[] {
   return [...text.matchAll(/-----BEGIN ([^-]+)-----[^-]+-----END \1-----/g)].map((match) => `${match[0]}\n`);
 }
@@ -13,8 +12,8 @@ export function pemBlocks(text: string): string[] {
 export function derOfPem(text: string, label: RegExp): Buffer | undefined {
   for (const [, name = "", body = ""] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
     if (!label.test(name)) continue;
-    // Drop lines with a colon, which are headers of old PEM forms. Split the text instead of matching a pattern,
-    // because anybody can send a request that is one very long line.
+    // Leave out lines with a colon, which are headers of old PEM forms. A pattern for them would be too slow for a
+    // request of one very long line, which anybody may send.
     const lines = body.split("\n").filter((line) => !line.includes(":"));
     return Buffer.from(lines.join("\n"), "base64");
   }

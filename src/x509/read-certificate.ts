@@ -2,21 +2,20 @@ import { DerReader, derTags } from "./der.ts";
 import { extensionIds } from "./extensions.ts";
 import { readSigned } from "./signature-algorithms.ts";
 
-/** The fields of an issuer that a certificate contains. */
+/** What certificates repeat of their issuer. */
 export interface IssuerParts {
-  /** The issuer's subject in DER. */
   readonly subject: Buffer;
-  /** The issuer's key identifier, if it has one. */
+  /** The issuer's key identifier. Undefined if it has none. */
   readonly keyIdentifier: Buffer | undefined;
 }
 
 export interface CertificateParts {
-  /** The serial number without zero bytes at the beginning. */
+  /** Without zero bytes at the beginning. */
   readonly serialNumber: Buffer;
-  /** The names in DER. */
+  /** In DER. */
   readonly issuer: Buffer;
   readonly subject: Buffer;
-  /** The extensions by id in hex. */
+  /** Keyed by the id in hex. */
   readonly extensions: ReadonlyMap<string, { readonly value: Buffer; readonly encoded: Buffer }>;
 }
 
@@ -46,13 +45,12 @@ export function readCertificate(der: Buffer): CertificateParts {
   return { serialNumber, issuer, subject, extensions };
 }
 
-/** The bytes of a positive integer without zeros at the beginning. */
+/** The bytes of a positive integer, without zero bytes at the beginning. */
 export function withoutZeros(integer: Buffer): Buffer {
   const first = integer.findIndex((byte) => byte !== 0);
   return first < 0 ? integer.subarray(integer.length) : integer.subarray(first);
 }
 
-/** Reads the issuer's fields from its certificate in DER. */
 export function readIssuer(der: Buffer): IssuerParts {
   const { subject, extensions } = readCertificate(der);
   const identifier = extensions.get(extensionIds.subjectKeyIdentifier)?.value;
@@ -62,7 +60,7 @@ export function readIssuer(der: Buffer): IssuerParts {
   };
 }
 
-/** Reads from an authority's certificate in DER how many authorities may be below it. Undefined means any number. */
+/** How many authorities may be below the authority of this certificate. Undefined means any number. */
 export function readPathLength(der: Buffer): number | undefined {
   const constraints = readCertificate(der).extensions.get(extensionIds.basicConstraints)?.value;
   if (constraints === undefined) return undefined;
@@ -72,7 +70,7 @@ export function readPathLength(der: Buffer): number | undefined {
   return length === undefined ? undefined : Number.parseInt(length.toString("hex"), 16);
 }
 
-/** The X.509 version of a certificate in DER: 1 to 3. */
+/** The X.509 version of a certificate: 1 to 3. */
 export function readVersion(der: Buffer): number {
   const version = new DerReader(readSigned(der).signed.contents).optional(derTags.context0);
   return version === undefined

@@ -32,7 +32,6 @@ class Authority {
     return this.#sign("leaf", generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey, []);
   }
 
-  /** A list in PEM that revokes these certificates. */
   async revoke(...revoked: readonly X509Certificate[]): Promise<string> {
     const der = this.key.export({ type: "pkcs8", format: "der" });
     const list = await X509CrlGenerator.create({
@@ -59,7 +58,7 @@ class Authority {
   }
 }
 
-/** A certificate as node:tls returns it for a peer that sends the others after it: each one links to the next. */
+/** A certificate as node:tls returns it if the peer sends the others after it: each links to the next. */
 function shown(leaf: X509Certificate, ...others: readonly X509Certificate[]): X509Certificate {
   const [next, ...rest] = others;
   const copy = new X509Certificate(leaf.raw);

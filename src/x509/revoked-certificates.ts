@@ -6,36 +6,37 @@ import { derOfPem } from "./pem.ts";
 import { readCertificate, withoutZeros } from "./read-certificate.ts";
 import { isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
 
-/** The number of keys for which a list remembers whether they signed it. */
+/** For how many keys a list caches whether they have signed it. */
 const maxKnownKeys = 10;
 const listLabel = /^X509 CRL$/;
 const beginOfList = "-----BEGIN X509 CRL-----";
 
 interface RevocationList {
-  /** The DER of the issuer's name, in hexadecimal. */
+  /** The issuer's name, as the hex of its DER. */
   readonly issuer: string;
   readonly serialNumbers: ReadonlySet<string>;
   isSignedBy(key: KeyObject): boolean;
 }
 
 /**
- * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain is checked against its
- * issuer's list, on every path to a trusted root. Without a list of its issuer, a certificate is valid. A list is used
- * as long as it is present, whatever its dates are.
+ * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain, on every path to a
+ * trusted root, is looked up in its issuer's list. If that list is missing, the certificate counts as valid. A list
+ * applies as long as it is present, whatever its dates are.
  */
 export class RevokedCertificates {
   readonly #lists: readonly RevocationList[];
 
   /**
-   * Reads the lists of a PEM text, or one in DER. An empty input revokes nothing. Throws if a list cannot be read.
+   * Reads the lists of a PEM text, or one list in DER. An empty input revokes nothing. Throws an error if a list cannot
+   * be read.
    */
   constructor(bytes: Buffer) {
     this.#lists = listsOf(bytes);
   }
 
   /**
-   * Why the holder of a certificate is refused: its chain has a revoked certificate, or cannot be checked. Undefined if
-   * it is accepted.
+   * Why the holder of a certificate is refused: a certificate of its chain is revoked, or the chain cannot be checked.
+   * Undefined if the holder is accepted.
    */
   refusal(leaf: X509Certificate, roots: readonly X509Certificate[]): string | undefined {
     if (this.#lists.length === 0) return undefined;
@@ -45,7 +46,7 @@ export class RevokedCertificates {
     return this.revocationIn(chain);
   }
 
-  /** Why the holder of a chain is refused. Undefined if no certificate of the chain is revoked. */
+  /** Like {@link refusal}, for a chain that is already known. */
   revocationIn({ links }: PeerChain): string | undefined {
     if (this.#lists.length === 0) return undefined;
     for (const { certificate, issuer } of links) {
@@ -59,8 +60,8 @@ export class RevokedCertificates {
     const { issuerName, serialNumber } = namesOf(certificate);
     const named = this.#lists.filter((list) => list.issuer === issuerName);
     if (named.length === 0) return undefined;
-    // Use only lists that the issuer's key has signed: two authorities may have the same name, for example when one
-    // root replaces another.
+    // Two authorities may have the same name, for example when one root replaces another. So use only lists that the
+    // issuer's key has signed.
     const authentic = named.filter((list) => list.isSignedBy(issuer.publicKey));
     if (authentic.length === 0)
       return `the revocation list of "${oneLine(certificate.issuer)}" is not signed by the issuer of the certificate`;
@@ -79,7 +80,7 @@ function listsOf(bytes: Buffer): RevocationList[] {
 }
 
 /**
- * The revocation lists of a PEM text, each with its PEM markers. Throws if the text contains no list or an incomplete
+ * The revocation lists of a PEM text, with their markers. Throws an error if the text has no list, or an incomplete
  * one, because such a text must not replace the lists that are in force.
  */
 export function listsInPem(text: string): readonly string[] {
@@ -95,9 +96,7 @@ export function listsInPem(text: string): readonly string[] {
   );
 }
 
-/**
- * The complete revocation lists of a PEM text. Leaves out lists without an end marker, and any text around the lists.
- */
+/** The complete revocation lists of a PEM text. Leaves out lists without an end marker, and other text. */
 export function completeLists(text: string): readonly string[] {
   return text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
 }
@@ -107,7 +106,7 @@ function readList(der: Buffer, which: string): RevocationList {
     const structure = readSigned(der);
     if (signatureAlgorithmOf(structure) === undefined) throw new RangeError("its signature algorithm is not supported");
     const fields = new DerReader(structure.signed.contents);
-    // Skip the version, which lists of version 1 do not have.
+    // Skip the version, which lists of version 1 lack.
     fields.optional(derTags.integer);
     fields.next(derTags.sequence);
     const issuer = fields.next(derTags.sequence).encoded;
@@ -135,7 +134,7 @@ function readList(der: Buffer, which: string): RevocationList {
   }
 }
 
-/** Reads the serial numbers of a list's entries. Skips the times of this and the next update, and the extensions. */
+/** Reads the serial numbers of a list's entries. Skips the dates of the list, and its extensions. */
 function readSerialNumbers(fields: DerReader): ReadonlySet<string> {
   const serialNumbers = new Set<string>();
   while (!fields.isAtEnd) {

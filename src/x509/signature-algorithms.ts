@@ -3,9 +3,9 @@ import { userError } from "../base/index.ts";
 import { derObjectIdentifier, DerReader, derSequence, derTags, type DerElement } from "./der.ts";
 
 export interface SignatureAlgorithm {
-  /** The contents of the algorithm's object identifier in hex. */
+  /** The hex of the contents of the algorithm's object identifier. */
   readonly identifier: string;
-  /** The hash's name in node:crypto. Null if the key's own algorithm includes it. */
+  /** The hash's name in node:crypto. Null if the algorithm itself includes a hash. */
   readonly hash: "sha256" | "sha384" | "sha512" | null;
   readonly keyType: "rsa" | "ec" | "ed25519";
 }
@@ -27,8 +27,8 @@ const hashOfCurve: Readonly<Record<string, SignatureAlgorithm["hash"]>> = {
 };
 
 /**
- * The signature algorithm of a key. The curve determines the hash. RSA uses SHA-256. Throws a user error for other
- * keys.
+ * The algorithm with which a key signs. For an elliptic curve, the curve determines the hash. RSA uses SHA-256. Throws
+ * a user error for other keys.
  */
 export function algorithmOf(key: KeyObject): SignatureAlgorithm {
   const { asymmetricKeyType: keyType, asymmetricKeyDetails } = key;
@@ -44,8 +44,8 @@ const keysExpected =
 const minRsaBits = 2048;
 const maxRsaBits = 8192;
 /**
- * The largest public exponent that Go accepts. An exponent as long as the modulus makes a verification sixty times
- * slower.
+ * The largest public exponent that Go accepts. With an exponent as long as the modulus, a verification takes sixty
+ * times as long.
  */
 const maxPublicExponent = 2n ** 31n - 1n;
 
@@ -73,14 +73,14 @@ export function algorithmIdentifier({ identifier, keyType }: SignatureAlgorithm)
     : derSequence(derObjectIdentifier(identifier));
 }
 
-/** The common structure of certificates, requests and revocation lists: content, algorithm, signature. */
+/** What certificates, requests and revocation lists have in common: content, algorithm and signature. */
 export interface SignedStructure {
   readonly signed: DerElement;
   readonly algorithm: DerElement;
   readonly signature: Buffer;
 }
 
-/** Reads the structure that certificates, requests and revocation lists share. Throws a user error for other bytes. */
+/** Reads this structure. Throws a user error for other bytes. */
 export function readSigned(der: Buffer): SignedStructure {
   const outer = new DerReader(der);
   const reader = outer.inside(derTags.sequence);
@@ -93,13 +93,13 @@ export function readSigned(der: Buffer): SignedStructure {
   return { signed, algorithm, signature: bits.subarray(1) };
 }
 
-/** The algorithm of a structure's signature. Undefined if it is not supported, such as MD5 and SHA-1. */
+/** The algorithm of the signature. Undefined if it is not supported, for example because it uses MD5 or SHA-1. */
 export function signatureAlgorithmOf({ algorithm }: SignedStructure): SignatureAlgorithm | undefined {
   const identifier = new DerReader(algorithm.contents).next(derTags.objectIdentifier).contents.toString("hex");
   return algorithms.find((candidate) => candidate.identifier === identifier);
 }
 
-/** Whether the key signed the structure. Throws a user error for an unsupported algorithm. */
+/** Whether the key has signed the structure. Throws a user error if the algorithm is not supported. */
 export function isSignedBy(structure: SignedStructure, key: KeyObject): boolean {
   const known = signatureAlgorithmOf(structure);
   if (known === undefined)
@@ -112,7 +112,7 @@ export function isSignedBy(structure: SignedStructure, key: KeyObject): boolean 
   );
 }
 
-/** Whether an authority has issued the certificate. Checks the issuer's name and the signature. */
+/** Whether the authority has issued the certificate: the issuer's name and the signature match. */
 export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }

@@ -7,14 +7,13 @@ import { pemOf } from "./pem.ts";
 import { algorithmIdentifier, algorithmOf, type SignatureAlgorithm } from "./signature-algorithms.ts";
 
 export interface CertificateContent {
-  /** The names in DER. */
+  /** In DER, like the other names, keys and extensions here. */
   readonly issuer: Buffer;
   readonly subject: Buffer;
-  /** SubjectPublicKeyInfo in DER. */
+  /** SubjectPublicKeyInfo. */
   readonly publicKey: Buffer;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** The extensions, each in DER. */
   readonly extensions: readonly Buffer[];
 }
 
@@ -24,32 +23,33 @@ const requestVersion = derElement(derTags.integer, Buffer.from([0]));
 const extensionRequest = "2a864886f70d01090e";
 const serialBytes = 16;
 
-/** Signs certificates and requests with one key. */
 export class X509Signer {
   readonly #key: KeyObject;
   readonly #algorithm: SignatureAlgorithm;
   readonly #algorithmDer: Buffer;
 
-  /** Throws a user error unless the private key is of RSA, ECDSA or Ed25519. */
+  /** Throws a user error unless the private key is an RSA, ECDSA or Ed25519 key. */
   constructor(key: KeyObject) {
     this.#key = key;
     this.#algorithm = algorithmOf(key);
     this.#algorithmDer = algorithmIdentifier(this.#algorithm);
   }
 
-  /** A certificate in PEM, with a random serial number. */
+  /** A certificate in PEM with a random serial number. */
   certificate(content: CertificateContent): string {
     const body = this.#body(content);
     return this.#closed("CERTIFICATE", body, sign(this.#algorithm.hash, body, this.#key));
   }
 
-  /** The same as {@link certificate}, but signs in another thread, because an RSA signature takes a millisecond. */
+  /** Like {@link certificate}, but signs in another thread, because a signature with RSA takes a millisecond. */
   async certificateInPool(content: CertificateContent): Promise<string> {
     const body = this.#body(content);
     return this.#closed("CERTIFICATE", body, await signInPool(this.#algorithm.hash, body, this.#key));
   }
 
-  /** A PKCS #10 request in PEM, for a certificate of the signer's key with only these names. */
+  /**
+   * A PKCS #10 request in PEM for a certificate of the signer's key. Its subject is empty, and it has only these names.
+   */
   request(publicKey: Buffer, names: readonly AlternativeName[]): string {
     const extensions = derSequence(subjectAltName(names, { critical: true }));
     const attributes = derSequence(derObjectIdentifier(extensionRequest), derElement(derTags.set, extensions));
@@ -80,7 +80,7 @@ export class X509Signer {
   }
 }
 
-/** Makes a random serial number: positive, at most 16 bytes, without a leading zero byte. */
+/** A random serial number: positive, and without a zero byte at the beginning. */
 function serialNumber(): Buffer {
   const bytes = randomBytes(serialBytes);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;

@@ -8,7 +8,10 @@ export interface RequestUser {
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The fields that webhooks of Serin read. All of them come from the sender, so any may be missing or false. */
+/**
+ * The request's fields that Serin's webhooks read. All of them come from the sender, so any may be missing or have a
+ * false value.
+ */
 export interface AdmissionReview {
   readonly request?: {
     readonly uid: string;
@@ -16,7 +19,6 @@ export interface AdmissionReview {
     readonly resource?: { readonly group: string; readonly version: string; readonly resource: string };
     readonly name?: string;
     readonly namespace?: string;
-    /** CREATE, UPDATE, DELETE or CONNECT. */
     readonly operation?: string;
     readonly userInfo?: RequestUser;
     /** The object as it would be stored. Null for DELETE. */
@@ -33,7 +35,6 @@ export function parseReview(body: Uint8Array): AdmissionReview {
   return review;
 }
 
-/** The body with which a webhook answers a review. */
 export interface AdmissionAnswer {
   readonly apiVersion: "admission.k8s.io/v1";
   readonly kind: "AdmissionReview";

@@ -28,7 +28,7 @@ export interface GatewayConfiguration {
   readonly podAnnotations: Readonly<Record<string, string>>;
   readonly requestedNetworkView: string | undefined;
   readonly additionalEnvVars: readonly Tree[];
-  /** The original settings, which are copied into the generated MeshGateway. */
+  /** The settings as the user wrote them. The operator copies them into the MeshGateway that it generates. */
   readonly raw: Tree;
 }
 

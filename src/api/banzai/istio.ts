@@ -14,7 +14,7 @@ export interface BanzaiIstio extends KubernetesObject {
 export interface BanzaiIstioSpec {
   /** The version, for example `1.6.8`. Each operator handles one minor release. */
   readonly version: string;
-  /** True if it has no revision and serves namespaces with `istio-injection=enabled`. */
+  /** True if the control plane has no revision, so that it serves namespaces with `istio-injection=enabled`. */
   readonly global: boolean;
   readonly autoInjectionNamespaces: readonly string[];
   readonly autoMtls: boolean;
@@ -41,7 +41,6 @@ export interface BanzaiIstioSpec {
 }
 
 export interface PilotConfiguration {
-  /** The image. Undefined means the release's own image. */
   readonly image: string | undefined;
   readonly replicaCount: number | undefined;
   readonly minReplicas: number | undefined;
@@ -68,14 +67,13 @@ export interface ProxyConfiguration {
   readonly resources: Tree | undefined;
 }
 
-/** The status of Istio and MeshGateway objects. */
 export interface BanzaiStatus {
   Status?: "Created" | "ReconcileFailed" | "Reconciling" | "Available" | "Unmanaged";
   GatewayAddress?: string[];
   ErrorMessage?: string;
 }
 
-/** Deprecated and rare settings. They are ignored, with a warning if they would change something. */
+/** Deprecated and rare settings. The parser ignores them, and warns if one would change something. */
 const passedOver = [
   "logging",
   "mtls",
@@ -216,8 +214,8 @@ function readProxy(proxy: Reader): ProxyConfiguration {
 }
 
 /**
- * This kind has no parser, because an operator must also see the objects of the other operator. Each operator reports
- * the faults of its own objects itself.
+ * This kind has no parser, because each operator (of 1.6 and of 1.7) must also see the objects of the other one. Each
+ * operator reports the faults of its own objects itself.
  */
 export const banzaiIstioKind = defineKind<KubernetesObject & { spec?: Tree; status?: BanzaiStatus }>({
   group: "istio.banzaicloud.io",
@@ -227,12 +225,10 @@ export const banzaiIstioKind = defineKind<KubernetesObject & { spec?: Tree; stat
   namespaced: true,
 });
 
-/** Whether the text is a full release such as `1.6.14`. */
 export function isRelease(version: string): boolean {
   return /^1\.\d+\.\d+$/.test(version);
 }
 
-/** The minor release, for example `1.6` of `1.6.14`. */
 export function minorOf(version: string): string {
   return version.split(".").slice(0, 2).join(".");
 }

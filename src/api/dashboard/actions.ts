@@ -8,12 +8,12 @@ export interface ActionRequest {
   readonly action: RolloutAction;
   readonly why: string;
   /**
-   * The step that the user saw when confirming. If the rollout has moved on, the order is a `conflict`. Empty means any
-   * step.
+   * The step that the user saw when giving the order. If the rollout has moved on, the server answers with a
+   * `conflict`. Empty accepts any step.
    */
   readonly step: string;
   /**
-   * The run that the user saw. In another run, an approval, a promotion or the end of a soak is a `conflict`. 0 means
+   * The run that the user saw. In another run, an approval, a promotion or the end of a soak is a `conflict`. 0 accepts
    * any run.
    */
   readonly run: number;
@@ -24,17 +24,19 @@ export interface ActionRequest {
   readonly paused: boolean;
   /**
    * Whether the user saw that the rollout was Stuck. If the rollout has become Stuck since, the order is a `conflict`.
-   * Absent means any state, because a page of an earlier release does not send the field.
+   * A page of an earlier release does not send the field. Its orders are accepted in any state.
    */
   readonly stuck?: boolean;
-  /** The uid of the object that the user saw. Each order is a `conflict` for another object. Empty means any object. */
+  /**
+   * The uid of the object that the user saw. If another object has its name now, the order is a `conflict`. Empty
+   * accepts any object.
+   */
   readonly uid: string;
 }
 
 export interface AuditRecord {
   readonly atMs: number;
   readonly user: string;
-  /** The action, for example `rollback Canary shop/shop`, `apply VirtualService shop/shop` or `login`. */
   readonly what: string;
   readonly result: "done" | "refused" | "failed";
   readonly detail: string;

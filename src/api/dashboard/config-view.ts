@@ -5,7 +5,6 @@ export interface ConfigsView extends View {
   readonly tables: { readonly configs: Readonly<Record<string, ConfigRow>> };
 }
 
-/** An object of Istio, Gateway API or Serin. */
 export interface ConfigRow {
   readonly apiVersion: string;
   readonly kind: string;
@@ -35,7 +34,6 @@ export interface ConfigHead extends ViewHead {
   readonly mayWrite: boolean;
 }
 
-/** One message of the analyzer about an object. */
 export interface ConfigMessage {
   /** The code of the message's type, for example `IST0101` or `SER0110`. Empty for messages of the parser. */
   readonly code: string;

@@ -1,6 +1,5 @@
 import type { View, ViewHead } from "./view.ts";
 
-/** The things that a node can represent. */
 export const graphGroupings = ["versionedApp", "workload", "app", "service"] as const;
 export type GraphGrouping = (typeof graphGroupings)[number];
 
@@ -24,7 +23,7 @@ export interface GraphHead extends ViewHead {
   readonly oldestMs?: number;
   /** All namespaces that this user can see, including those that the filter hides. */
   readonly namespaces: readonly string[];
-  /** The number of nodes and edges that were omitted because a page cannot show more. Usually 0. */
+  /** The number of nodes and edges that the view leaves out because a page cannot show more. Usually 0. */
   readonly omitted: number;
 }
 
@@ -39,7 +38,6 @@ export interface GraphNode {
   readonly revision: string;
   readonly dataPlane: "sidecar" | "ambient" | "proxy" | "none";
   readonly health: Health;
-  /** A text about why the node is unhealthy. */
   readonly reason: string;
   readonly podsReady: number;
   readonly pods: number;
@@ -73,11 +71,9 @@ export interface GraphEdge {
   /** The configured percentage and the measured share. Undefined if no weighted route applies. */
   readonly configuredWeight?: number;
   readonly measuredShare?: number;
-  /** The key in `routes`. Empty if there is none. */
   readonly route: string;
 }
 
-/** One rule that splits traffic, as configured and as measured. */
 export interface GraphRoute {
   /** The object that configures the route, for example `HTTPRoute default/reviews`. */
   readonly object: string;

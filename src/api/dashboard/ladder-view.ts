@@ -1,6 +1,9 @@
 import type { View, ViewHead } from "./view.ts";
 
-/** The mesh's parts and their revisions: where each part is, where it goes, and what blocks it. */
+/**
+ * The parts of the mesh (see {@link LadderRung}) and the revisions: where each part is, where it goes, and what blocks
+ * it.
+ */
 export interface LadderView extends View {
   readonly head: LadderHead;
   readonly tables: {

@@ -6,7 +6,6 @@ import type { RolloutsView, RolloutView } from "./rollout-view.ts";
 import type { Problem, View, ViewHead } from "./view.ts";
 import type { ServicesView, ServiceView, WorkloadsView, WorkloadView } from "./workload-view.ts";
 
-/** The topics that a page can subscribe to, with their views and parameters. */
 export interface Topics {
   readonly overview: { readonly view: OverviewView; readonly parameters: Readonly<Record<string, never>> };
   readonly graph: { readonly view: GraphView; readonly parameters: GraphParameters };
@@ -55,14 +54,14 @@ export const topicNames = [
 ] as const satisfies readonly TopicName[];
 
 export interface NamespacesParameter {
-  /** Separated by commas. Empty means all namespaces that the user can see. */
+  /** Names separated by commas. Empty means all namespaces that the user can see. */
   readonly namespaces: string;
 }
 
 export interface GraphParameters extends NamespacesParameter {
-  /** The length of the measured window, which ends at `atMs`. */
+  /** The length of the period that the rates are measured over. It ends at `atMs`. */
   readonly windowSeconds: number;
-  /** The time to show, within the metrics store's window. 0 means now, and the view advances. */
+  /** The time to show. It must be within the metrics store's window. 0 means now, and then the view advances. */
   readonly atMs: number;
   readonly by: GraphGrouping;
 }
@@ -89,7 +88,7 @@ export type LiveMessage =
   | { readonly type: "problem"; readonly topic: string; readonly problem: Problem; readonly atMs: number }
   /** The session has ended, and the user must log in again. The server then closes the connection. */
   | { readonly type: "logged-out"; readonly problem: Problem; readonly atMs: number }
-  /** Sent after some seconds without another message, so that the page knows that the connection works. */
+  /** Sent after some seconds without another message, so that the page knows that the connection is alive. */
   | { readonly type: "alive"; readonly atMs: number };
 
 /** The topic as text, `name?key=value&…`, with sorted keys. Equal topics have the same text. */

@@ -19,7 +19,7 @@ export interface OverviewHead extends ViewHead {
     readonly stale: number;
     readonly rejected: number;
     readonly missing: number;
-    /** Why the counts are not known, for example because no control plane answers. Absent if they are known. */
+    /** Why the counts are unknown, for example because no control plane answers. Absent if they are known. */
     readonly unknown?: string;
     /** Why proxies may be missing in the counts. Absent if all control planes have answered. */
     readonly incomplete?: string;
@@ -47,6 +47,5 @@ export interface NamespaceRow {
 export interface AttentionRow {
   readonly level: "error" | "warning" | "info";
   readonly text: string;
-  /** A link within the page, such as `#/rollouts/Canary/shop/shop`. */
   readonly page: string;
 }

@@ -49,7 +49,7 @@ export interface SeriesRequest {
   /** `canaryBackend` or `stableBackend` of a rollout's head. */
   readonly backend: string;
   readonly fromMs: number;
-  /** The end of the series. 0 means now. */
+  /** 0 means now. */
   readonly toMs: number;
   /** The maximum number of points, from 2 to 1,000. */
   readonly points: number;
@@ -72,7 +72,6 @@ export interface LogsRequest {
 
 export interface LogsAnswer {
   readonly text: string;
-  /** Whether earlier lines were omitted. */
   readonly truncated: boolean;
 }
 
@@ -89,9 +88,6 @@ export const proxySections = [
 ] as const;
 export type ProxySection = (typeof proxySections)[number];
 
-/**
- * The active configuration of a proxy, as the proxy reports it. Only a ztunnel has workloads, services and policies.
- */
 export interface ProxyRequest {
   readonly namespace: string;
   readonly pod: string;
@@ -119,7 +115,6 @@ export interface WhatIfAnswer {
       readonly difference: string;
     }[];
   }[];
-  /** The number of proxies that were compared. */
   readonly compared: number;
   /** Why the answer is incomplete. Empty if it is complete. */
   readonly incomplete: string;

@@ -26,7 +26,6 @@ export interface RolloutRow {
   readonly phase: RolloutPhase | "";
   readonly progress: string;
   readonly message: string;
-  /** See `RolloutStatus.pauseReason`. */
   readonly pauseReason?: PauseReason;
   readonly cause: string;
   /** The object or the revisions that the rollout moves, for example `HTTPRoute shop/shop` or `1-31-0 -> 1-31-1`. */
@@ -35,7 +34,6 @@ export interface RolloutRow {
   readonly weight?: number;
   readonly startedAtMs?: number;
   readonly endedAtMs?: number;
-  /** Whether a person must act. */
   readonly waitsForPerson: boolean;
 }
 
@@ -59,7 +57,7 @@ export interface RolloutView extends View {
 
 export interface RolloutHead extends ViewHead {
   readonly row: RolloutRow;
-  /** Distinguishes the object from an earlier or later one of the same name. */
+  /** Tells the object from an earlier or later one of the same name. */
   readonly uid: string;
   readonly run: number;
   /** Whether somebody has ordered a pause. A phase `Paused` may have other reasons. */
@@ -72,21 +70,18 @@ export interface RolloutHead extends ViewHead {
     readonly why: string;
     readonly atMs: number;
   }[];
-  /** All orders. If this user cannot give an order, its entry contains the reason. */
+  /** All orders. An order that this user cannot give has the reason in its entry. */
   readonly actions: readonly RolloutActionOffer[];
   /** The compared backends, for the time series of both versions. See `SeriesRequest.backend`. */
   readonly canaryBackend: string;
   readonly stableBackend: string;
-  /** The workloads of both backends that the reader may see, such as `shop/web-canary`. */
+  /** The workloads of both backends that this user may see, such as `shop/web-canary`. */
   readonly canaryWorkloads: readonly string[];
   readonly stableWorkloads: readonly string[];
-  /** The number of decisions that are older than the listed ones. */
   readonly olderDecisions: number;
-  /** The object as YAML. */
   readonly yaml: string;
 }
 
-/** A step of a rollout, with its state. */
 export interface RolloutStep extends PlannedStep {
   readonly state: "done" | "current" | "to come";
   readonly weight?: number;
@@ -116,6 +111,5 @@ export interface EventRow {
   readonly reason: string;
   readonly message: string;
   readonly count: number;
-  /** The object of the event, for example `Pod default/reviews-v1-…`. */
   readonly object: string;
 }

@@ -1,4 +1,3 @@
-/** The page's user, and what the user may do. */
 export interface Session {
   readonly user: string;
   readonly groups: readonly string[];
@@ -8,7 +7,7 @@ export interface Session {
    */
   readonly authentication: "kubeconfig" | "token" | "anonymous" | "none";
   readonly mayLogIn: boolean;
-  /** Sent as header `x-serin-csrf` with every request except GET. */
+  /** The page sends it as the header `x-serin-csrf` with every request except GET. */
   readonly csrfToken: string;
   readonly version: string;
   /** The API server's address, or the name of the lab. */

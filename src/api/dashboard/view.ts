@@ -1,7 +1,7 @@
 /**
- * A view contains what one page shows: a head, and tables of rows by key. Rows are flat enough to be compared as JSON.
- * Only changed rows are sent, so the cost of a page with 500 workloads depends on how much of it changes. Times are
- * milliseconds since 1970, rates are per second, and shares are from 0 to 1.
+ * A view contains what one page shows: a head, and tables of rows by key. The server compares rows as JSON and sends
+ * only changed ones, so rows must be flat. Times are milliseconds since 1970, rates are per second, and shares are from
+ * 0 to 1.
  */
 export interface View {
   readonly head: ViewHead;
@@ -14,14 +14,14 @@ export interface ViewHead {
   readonly sources: readonly SourceState[];
 }
 
-/** One source of a view, and its age. Every view shows the age of its data. */
+/** A source of a view, and the age of its data. Every view shows it. */
 export interface SourceState {
   /** `kubernetes`, `metrics`, `pilot <pod>` or `prometheus`. */
   readonly name: string;
   readonly ok: boolean;
   /** The time of the source's latest data. Undefined before it delivered any. */
   readonly asOfMs?: number;
-  /** The problem in words, and what to do. Set if `ok` is false. */
+  /** What is wrong with the source, and what to do. Set if `ok` is false. */
   readonly problem?: string;
 }
 
@@ -35,7 +35,6 @@ export type ProblemCode =
   | "too-long"
   | "internal";
 
-/** An error for a person. Answers of the HTTP API with a status of 400 or above contain it as `{problem}`. */
 export interface Problem {
   readonly code: ProblemCode;
   readonly message: string;

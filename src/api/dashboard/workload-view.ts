@@ -67,7 +67,6 @@ export interface PodRow {
   readonly ztunnel: string;
 }
 
-/** The traffic with one peer. */
 export interface PeerRow extends GraphEdge {
   readonly peer: string;
   readonly peerNamespace: string;

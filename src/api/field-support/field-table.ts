@@ -1,4 +1,3 @@
-/** The component that acts on a field. */
 export type FieldActor = "sidecar" | "gateway" | "waypoint" | "ztunnel" | "control plane";
 
 /**
@@ -15,9 +14,9 @@ export interface FieldRow {
    * `refused`, the parser rejects it and says why.
    */
   readonly support: "acted" | "envoy" | "warned" | "refused";
-  /** Empty if no component acts on it. */
+  /** Empty if no component acts on the fields. */
   readonly by: readonly FieldActor[];
-  /** The path of the test or golden file that proves it, relative to the repository's root. */
+  /** The path of the test or golden file that proves the support, relative to the repository's root. */
   readonly proof: string;
 }
 
@@ -54,12 +53,12 @@ const actors: Readonly<Record<string, FieldActor>> = {
   c: "control plane",
 };
 
-/** The actors that the letters of a text name. For example, `sgw` means sidecars, gateways and waypoints. */
+/** Translates letters to actors. For example, `sgw` means sidecars, gateways and waypoints. */
 function actorsOf(letters: string): readonly FieldActor[] {
   return letters.split("").flatMap((letter) => actors[letter] ?? []);
 }
 
-/** Combines every prefix with every field. */
+/** Every combination of a prefix and a field, as paths. */
 export function under(prefixes: readonly string[], ...fields: readonly string[]): readonly string[] {
   return prefixes.flatMap((prefix) => fields.map((field) => (prefix === "" ? field : `${prefix}.${field}`)));
 }

@@ -26,7 +26,7 @@ import {
 export type { FieldRow, FieldTable } from "./field-table.ts";
 export { meshConfigTable, proxyDefaultsTable };
 
-/** The tables of Istio's kinds and of the Gateway API's, in the order in which the page shows them. */
+/** The order is the order in `docs/features.md`. */
 export const kindTables: readonly FieldTable[] = [
   virtualServiceTable,
   destinationRuleTable,

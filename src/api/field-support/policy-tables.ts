@@ -9,7 +9,6 @@ const target = [
   ...under(["targetRef", "targetRefs[]"], "group", "kind", "name", "namespace"),
 ];
 
-/** security.istio.io: who may talk to whom. */
 export const authorizationPolicyTable: FieldTable = {
   apiGroup: security,
   kind: "AuthorizationPolicy",
@@ -91,7 +90,6 @@ export const requestAuthenticationTable: FieldTable = {
   ],
 };
 
-/** telemetry.istio.io: what is measured, traced and logged. */
 export const telemetryTable: FieldTable = {
   apiGroup: "telemetry.istio.io",
   kind: "Telemetry",
@@ -147,7 +145,6 @@ const extensionsTest = "src/api/istio/policies.test.ts";
 const wasmTest = "src/proxy/wasm/wasm-filter.test.ts";
 const luaTest = "src/proxy/filters/lua-filter.test.ts";
 
-/** extensions.istio.io: code that proxies run. */
 export const wasmPluginTable: FieldTable = {
   apiGroup: "extensions.istio.io",
   kind: "WasmPlugin",

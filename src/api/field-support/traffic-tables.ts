@@ -12,7 +12,6 @@ const destination = ["host", "subset", "port.number"];
 const headers = ["headers.request.**", "headers.response.**"];
 const text = ["exact", "prefix", "regex"];
 
-/** networking.istio.io: where traffic goes, and how. */
 export const virtualServiceTable: FieldTable = {
   apiGroup: group,
   kind: "VirtualService",

@@ -4,7 +4,6 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { checkHostname, gatewayGroup, warnOfUnknown, type ParentReference } from "./references.ts";
 
-/** How a gateway connects to a backend with TLS. */
 export interface BackendTlsPolicy extends KubernetesObject {
   spec: BackendTlsPolicySpec;
   status?: { ancestors?: PolicyAncestorStatus[] };
@@ -17,11 +16,14 @@ export interface PolicyAncestorStatus {
   conditions: Condition[];
 }
 
-/** The maximum number of entries in a policy's status. All controllers share it, and none may add to a full list. */
+/**
+ * The maximum number of entries in a policy's status. All controllers share the list, and a controller must not add to
+ * a full one.
+ */
 export const maxPolicyAncestors = 16;
 
 export interface BackendTlsPolicySpec {
-  /** Objects in the policy's namespace. `sectionName` is the name of a port. */
+  /** Targets are in the policy's namespace. `sectionName` is the name of a port. */
   targetRefs: { group: string; kind: string; name: string; sectionName?: string | undefined }[];
   validation: {
     /** The server name. The server's certificate must contain it unless subjectAltNames are set. */

@@ -8,7 +8,6 @@ import { tcpRouteKind, tlsRouteKind, udpRouteKind } from "./l4-routes.ts";
 import { listenerSetKind } from "./listener-set.ts";
 import { referenceGrantKind } from "./reference-grant.ts";
 
-/** Every kind of the Gateway API that has a parser. */
 export const gatewayApiKinds: readonly KindDefinition[] = [
   backendTlsPolicyKind,
   gatewayClassKind,

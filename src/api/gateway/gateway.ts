@@ -11,25 +11,24 @@ export interface Gateway extends KubernetesObject {
     listeners: Listener[];
     addresses?: GatewayAddress[] | undefined;
     infrastructure?: GatewayInfrastructure | undefined;
-    /** The namespaces whose ListenerSets may add listeners. Absent means none. */
+    /** The namespaces whose ListenerSets may add listeners to the Gateway. Absent means none. */
     allowedListeners?: AllowedNamespaces | undefined;
     tls?: GatewayTls | undefined;
   };
   status?: GatewayStatus;
 }
 
-/** Settings for the objects that are created for the Gateway. */
 export interface GatewayInfrastructure {
   labels?: Record<string, string> | undefined;
   annotations?: Record<string, string> | undefined;
-  /** An object of the Gateway's namespace. */
+  /** An object in the Gateway's namespace. */
   parametersRef?: { group: string; kind: string; name: string } | undefined;
 }
 
 export interface GatewayTls {
-  /** The settings towards backends, which are the Gateway's client certificate. */
+  /** How the Gateway connects to backends: with this client certificate. */
   backend?: { clientCertificateRef?: SecretObjectReference | undefined } | undefined;
-  /** The settings towards clients, for each port, and a default for other ports. */
+  /** How clients must authenticate: a setting for each port in `perPort`, and a default for the others. */
   frontend?: { default: FrontendTls; perPort: { port: number; tls: FrontendTls }[] } | undefined;
 }
 
@@ -37,7 +36,6 @@ export interface FrontendTls {
   validation?: FrontendValidation | undefined;
 }
 
-/** How client certificates are verified. */
 export interface FrontendValidation {
   caCertificateRefs: { group: string; kind: string; name: string; namespace?: string | undefined }[];
   mode: "AllowValidOnly" | "AllowInsecureFallback";
@@ -90,7 +88,6 @@ export interface GatewayAddress {
 
 export interface GatewayStatus {
   addresses?: GatewayAddress[];
-  /** The number of accepted ListenerSets that added a listener. */
   attachedListenerSets?: number;
   conditions?: Condition[];
   listeners?: ListenerStatus[];
@@ -224,7 +221,10 @@ function readSecretReference(reference: Reader): SecretObjectReference {
   };
 }
 
-/** Reads the listeners. To a Gateway of v1alpha2, this adds the default listener that meshes of that time assumed. */
+/**
+ * Reads the listeners. A Gateway of v1alpha2 without the field gets the HBONE listener that the CRD of v1alpha2 has as
+ * its default.
+ */
 function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
   if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners"))
     return spec.objects("listeners").map((listener) => readListener(listener));
@@ -254,7 +254,7 @@ export function checkListeners(spec: Reader, listeners: readonly Listener[]): vo
   }
 }
 
-/** `portOf` returns the default port of a listener. */
+/** `portOf` returns the port of a listener that sets none. */
 export function readListener(
   reader: Reader,
   portOf: (protocol: string) => number | undefined = () => undefined,

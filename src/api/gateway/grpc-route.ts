@@ -24,7 +24,7 @@ export interface GrpcRoute extends KubernetesObject {
 
 export interface GrpcRouteRule {
   name?: string | undefined;
-  /** Empty matches all. */
+  /** Empty matches all requests. */
   matches: GrpcRouteMatch[];
   filters: GrpcRouteFilter[];
   backendRefs: GrpcBackendRef[];
@@ -112,7 +112,7 @@ function readBackendRef(reader: Reader): GrpcBackendRef {
   return backend;
 }
 
-/** Filters that change paths make no sense for gRPC, where a path names a method. */
+/** Drops HTTPRoute's filters that change paths, because a gRPC path names a method. */
 function readGrpcFilters(reader: Reader): GrpcRouteFilter[] {
   return readFilters(reader).filter((filter): filter is GrpcRouteFilter => {
     const isKnown = filterTypes.includes(filter.type);

@@ -28,7 +28,7 @@ export interface HttpRoute extends KubernetesObject {
 
 export interface HttpRouteRule {
   name?: string | undefined;
-  /** At least one match. The default matches every path. */
+  /** At least one match, because the parser adds a match of every path to an empty list. */
   matches: HttpRouteMatch[];
   filters: HttpRouteFilter[];
   backendRefs: HttpBackendRef[];
@@ -127,12 +127,12 @@ function readMatch(reader: Reader): HttpRouteMatch {
 
 function checkPath(reader: Reader, { type, value }: HttpRouteMatch["path"]): void {
   if (!value.startsWith("/")) reader.error(`must begin with "/", got "${value}"`, "value");
-  // If a prefix contains a question mark, an Envoy rejects the routes of the whole port.
+  // An Envoy rejects the routes of the whole port if a prefix contains a question mark.
   for (const part of ["//", "/./", "/../", "%2f", "%2F", "#", ...(type === "PathPrefix" ? ["?"] : [])])
     if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
 }
 
-/** Matches of headers, whose names are compared without regard to case. */
+/** Reads matches of headers. Names that differ only in case count as the same name. */
 export function readHeaderMatches(reader: Reader): NamedMatch[] {
   return firstOfEachName(reader.objects("headers").map(readNamedMatch), (name) => name.toLowerCase());
 }
@@ -150,7 +150,9 @@ function readParameterMatch(reader: Reader): NamedMatch {
   return match;
 }
 
-/** Removes all but the first of several entries with one name (Gateway API). */
+/**
+ * Keeps the first match of each name, as the Gateway API requires. `fold` converts a name to the form that is compared.
+ */
 function firstOfEachName(matches: readonly NamedMatch[], fold: (name: string) => string): NamedMatch[] {
   const seen = new Set<string>();
   return matches.filter((match) => {

@@ -14,8 +14,6 @@ import {
   type WeightedBackendReference,
 } from "./references.ts";
 
-// Routes for connections. They match the server name of TLS, or apply to a whole port.
-
 export interface L4RouteRule {
   name?: string | undefined;
   backendRefs: WeightedBackendReference[];
@@ -31,7 +29,7 @@ export interface TcpRoute extends KubernetesObject {
   status?: { parents?: RouteParentStatus[] };
 }
 
-/** UDP is not supported. A UDPRoute only gets a status that says so. */
+/** UDP is not supported: a UDPRoute gets a status that says so, and nothing else. */
 export type UdpRoute = TcpRoute;
 
 export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
@@ -40,7 +38,7 @@ export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
   const hostnames = [...reader.strings("hostnames")];
   for (const [index, hostname] of hostnames.entries())
     checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
-  // Only warn of absent fields. They are optional in v1alpha2, and an API server may return a route as v1 that was
+  // Only warns if names are missing. They are optional in v1alpha2, and an API server may return a route as v1 that was
   // written as v1alpha2.
   if (hostnames.length === 0 && isSince(raw, "v1")) reader.warn("must have at least one name", "hostnames");
   const spec = {

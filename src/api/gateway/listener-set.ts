@@ -12,7 +12,6 @@ export interface ListenerSet extends KubernetesObject {
   status?: { conditions?: Condition[]; listeners?: ListenerStatus[] };
 }
 
-/** The default ports of listeners. */
 const wellKnownPorts: Readonly<Record<string, number>> = { HTTP: 80, HTTPS: 443 };
 
 export function parseListenerSet(raw: unknown): Parsed<ListenerSet> {

@@ -4,7 +4,6 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { gatewayGroup, warnOfUnknown } from "./references.ts";
 
-/** Allows objects of other namespaces to refer to objects of this one. */
 export interface ReferenceGrant extends KubernetesObject {
   spec: {
     from: { group: string; kind: string; namespace: string }[];

@@ -4,7 +4,6 @@ import { readPortNumber } from "../istio/fields.ts";
 
 export const gatewayGroup = "gateway.networking.k8s.io";
 
-/** The parent of a route, with defaults filled in. */
 export interface ParentReference {
   group: string;
   kind: string;
@@ -67,7 +66,6 @@ export function readBackendObjectReference(reader: Reader): BackendObjectReferen
   return backend;
 }
 
-/** Reads a backend of a rule with its share of the requests. */
 export function readWeightedReference(reader: Reader): WeightedBackendReference {
   return { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1 };
 }
@@ -91,12 +89,11 @@ export function checkSectionName(value: string, report: (message: string) => voi
     report(`must be lower-case letters, digits, dashes and single dots, got "${value}"`);
 }
 
-/** Warns of unknown fields, which may be newer than this release. They are dropped, and the object is accepted. */
+/** Warns of unknown fields and drops them. They may be newer than this release, so the object is still accepted. */
 export function warnOfUnknown(reader: Reader): void {
   reader.unknownFields((field) => reader.warnNoEffect("is not known and has no effect", field));
 }
 
-/** Warns of a known field without an effect here. */
 export function warnOfUnused(reader: Reader, field: string): void {
   if (reader.has(field)) reader.warnNoEffect("is not supported and has no effect", field);
 }

@@ -145,7 +145,7 @@ function readHeaderModifier(reader: Reader): HeaderModifier {
   };
 }
 
-/** The CRD does not check these names, and a proxy would reject the routes of the whole port if one is invalid. */
+/** Checks the names, because the CRD does not, and a proxy rejects the routes of the whole port if one is invalid. */
 function readRemoved(reader: Reader): string[] {
   const names = readStrings(reader, "remove");
   const wrong = names.find((name) => !headerNamePattern.test(name));

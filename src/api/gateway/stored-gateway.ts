@@ -28,14 +28,14 @@ const gateway = {
 };
 
 /**
- * A stored Gateway in which the class, the listeners, the conditions and the addresses have their types. The object may
- * come from a cluster with older definitions, which check less. A field of another type counts as absent.
+ * A stored Gateway whose class, listeners, conditions and addresses are sure to have their declared types. The cluster
+ * may have older definitions, which check less. A field of another type counts as absent.
  */
 export function storedGateway(stored: Gateway): Gateway {
   return withFieldTypes(stored, gateway).value;
 }
 
-/** A stored GatewayClass in which the controller's name is a text. */
+/** A stored GatewayClass whose controller name is sure to be a string. It is empty if the stored value is not one. */
 export function storedGatewayClass(stored: GatewayClass): GatewayClass {
   return withFieldTypes(stored, {
     spec: always(object({ controllerName: always(text, "") }), { controllerName: "" }),

@@ -4,15 +4,13 @@ import type { Reader } from "../reader.ts";
 import { domainFault, isDnsLabel } from "./domain-names.ts";
 import { isKnownProtocol, protocols } from "./protocols.ts";
 
-// Checks that several of Istio's kinds share. They report faults to the given reader.
-
 const labelValuePattern = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
 const labelKeyPattern =
   /^([a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)*\/)?((?:[A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$/;
 const maxLabelName = 63;
 const maxLabelPrefix = 253;
 
-/** Calls the function for each string of a list, and reports the fault that it returns at the string's index. */
+/** Calls the function for each string of the list, and reports the fault that it returns, at the string's index. */
 export function checkEach(
   reader: Reader,
   field: string,
@@ -33,7 +31,10 @@ export function addressFault(text: string): string | undefined {
   return isAddress(text) ? undefined : `must be an IP address, got "${text}"`;
 }
 
-/** The fault of a text that must be an address, or a range of addresses in CIDR notation. Undefined if it is valid. */
+/**
+ * The fault of a text that is neither an address nor a range of addresses in CIDR notation. Undefined if it is one of
+ * them.
+ */
 export function subnetFault(text: string): string | undefined {
   return cidrOf(text) === undefined ? `must be an IP address or a CIDR such as 10.1.0.0/16, got "${text}"` : undefined;
 }
@@ -43,7 +44,6 @@ export function domainOrAddressFault(text: string): string | undefined {
   return `must be a DNS name or an IP address, got "${text}"`;
 }
 
-/** The prefix of an address that is the path of a Unix socket. */
 export const unixPrefix = "unix://";
 /**
  * The maximum number of bytes of a Unix socket's path. If a path is longer, Envoy rejects all endpoints that are sent
@@ -66,7 +66,6 @@ export function unixPathFault(path: string): string | undefined {
     : `must be an absolute path of a socket after unix://, or "@" and a name, got "${path}"`;
 }
 
-/** Labels must follow Kubernetes' syntax. */
 export function checkLabels(reader: Reader, field: string, labels: Labels): void {
   for (const [key, value] of Object.entries(labels)) {
     const [, prefix = "", name = ""] = labelKeyPattern.exec(key) ?? [];
@@ -78,7 +77,8 @@ export function checkLabels(reader: Reader, field: string, labels: Labels): void
 }
 
 /**
- * Labels that select workloads, without wildcards. Warns of an empty selector, because it selects the whole namespace.
+ * Checks labels that select workloads, and rejects wildcards in them. Warns of an empty selector, because it selects
+ * the whole namespace.
  */
 export function checkSelectorLabels(reader: Reader, field: string, labels: Labels): void {
   for (const [key, value] of Object.entries(labels)) {
@@ -104,9 +104,9 @@ export function checkPortName(reader: Reader, field: string, name: string): void
 
 export interface ExportToRules {
   readonly namespace: string;
-  /** Whether `~` (nobody) is allowed. Only services may use it. */
+  /** Whether `~` (no namespace) is allowed, as it is for services only. */
   readonly allowNobody?: boolean;
-  /** Whether the object only applies to clients in its own namespace, so that no other namespace needs to see it. */
+  /** Whether the object only applies to clients in its own namespace. Then no other namespace needs to see it. */
   readonly ownNamespaceOnly?: boolean;
 }
 
@@ -130,7 +130,6 @@ export function readExportTo(reader: Reader, rules: ExportToRules): readonly str
   return entries;
 }
 
-/** Names of gateways must be `mesh`, `name` or `namespace/name`. */
 export function checkGatewayNames(reader: Reader, field: string, names: readonly string[]): void {
   for (const [index, name] of names.entries()) {
     const [namespace = "", gateway, ...rest] = name.split("/");

@@ -1,11 +1,10 @@
-// The host names that Istio accepts. Each `…Fault` returns the fault, or undefined.
+// Checks of the host names that Istio accepts. Each `…Fault` returns the fault, or undefined if the name is valid.
 
 const labelPattern = /^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$/;
 const wildcardLabelPattern = /^(\*|(\*|\*-)?[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)$/;
 const maxLabelLength = 63;
 const maxDomainLength = 255;
 
-/** A DNS label: at most 63 letters, digits and dashes. It begins and ends with a letter or digit. */
 export function isDnsLabel(value: string): boolean {
   return value.length <= maxLabelLength && labelPattern.test(value);
 }
@@ -27,8 +26,8 @@ export function wildcardDomainFault(name: string): string | undefined {
 }
 
 /**
- * Whether the name has a wildcard within its first label, as `*foo.example.com` has. Proxies can match such a name in
- * some places only.
+ * Whether the name has a wildcard within its first label, as `*foo.example.com` has. Proxies can match such a name only
+ * in some fields.
  */
 export function hasPartialWildcard(name: string): boolean {
   return name.includes("*") && name.length !== 1 && !name.startsWith("*.");
@@ -54,16 +53,16 @@ function labelsFault(name: string, whole: string): string | undefined {
 interface OpenWildcard {
   readonly key: string;
   readonly index: number;
-  /** The index of the first name in the list among this name and those that contain it. */
+  /** The lowest index among this name and the wildcards that contain it. */
   readonly firstAbove: number;
-  /** The index of the first name in the list among this name and those that it contains. */
+  /** The lowest index among this name and the names that it contains. */
   firstWithin: number;
 }
 
 /**
- * For each name, the first earlier name in the list that overlaps with it. Names may be wildcards. They are sorted by
- * suffix, so that the names within a wildcard follow it directly. This keeps the cost low for objects with thousands of
- * names, which must not block the process.
+ * For each name, the first earlier name in the list that overlaps with it. Names may be wildcards. The function sorts
+ * the names by suffix, so that the names within a wildcard follow it directly. Comparing all pairs would block the
+ * process for objects with thousands of names.
  */
 export function firstOverlaps(names: readonly string[]): readonly (string | undefined)[] {
   const first: number[] = names.map((_name, index) => index);
@@ -117,7 +116,7 @@ function backwards(text: string): string {
 
 const sets = new WeakMap<readonly string[], ReadonlySet<string>>();
 
-/** Whether one of the other names contains this name. */
+/** Whether one of the other names equals or contains this name. */
 export function isWithinOneOf(name: string, others: readonly string[]): boolean {
   let known = sets.get(others);
   if (known === undefined) sets.set(others, (known = new Set(others)));

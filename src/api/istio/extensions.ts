@@ -5,7 +5,7 @@ import { areRepeated, type Reader } from "../reader.ts";
 import { openObject, readPortNumber, refuseDryRun, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTarget } from "./policy-target.ts";
 
-/** extensions.istio.io: code that proxies load. Serin's own proxy runs the extensions that handle requests. */
+/** The group of code that proxies load. Serin's own proxy runs only the extensions that handle requests. */
 const extensionsGroup = "extensions.istio.io";
 
 export interface WasmPlugin extends KubernetesObject {
@@ -33,10 +33,9 @@ export interface WasmModule {
   readonly env: readonly { readonly name: string; readonly valueFrom: "INLINE" | "HOST"; readonly value: string }[];
 }
 
-/** The position in the filter chain, and the traffic to which it applies. */
 export interface ExtensionPlace {
   readonly phase: "UNSPECIFIED" | "AUTHN" | "AUTHZ" | "STATS";
-  /** Higher values come first. */
+  /** Extensions with higher values come first. */
   readonly priority?: number | undefined;
   readonly match: readonly {
     readonly mode: "UNDEFINED" | "CLIENT" | "SERVER" | "CLIENT_AND_SERVER";
@@ -133,9 +132,8 @@ function checkModule(reader: Reader, module: WasmModule): void {
 }
 
 /**
- * Whether the text is the URL of a module. A URL without a scheme names an image. If nothing follows the scheme, a
- * proxy would reject the plugin. The plugin's listeners would then never open, because a listener waits for the
- * configuration of all its plugins.
+ * Whether the text is the URL of a module. A URL without a scheme names an image. A scheme alone is refused: a proxy
+ * would reject such a plugin, and a listener does not open before it has the configuration of all its plugins.
  */
 function isModuleUrl(text: string): boolean {
   const scheme = /^[a-z][a-z0-9+.-]*:(?=\/\/)/i.exec(text)?.[0].toLowerCase();

@@ -1,12 +1,10 @@
 import { goDurationMs } from "../../base/index.ts";
 import { Reader } from "../reader.ts";
 
-// Readers for fields that many of Istio's kinds share.
-
 export const maxPort = 65_535;
 export const maxInt32 = 2_147_483_647;
 export const maxUint32 = 4_294_967_295;
-/** The longest duration that an Envoy accepts. If a duration is longer, it rejects all routes of a port. */
+/** The longest duration that an Envoy accepts. It rejects all routes of a port for a longer one. */
 const maxDurationMs = 9_223_372_035_000;
 
 /** Reads a string. An empty string counts as unset, as in protobuf. */
@@ -35,12 +33,11 @@ export function readDurationMs(reader: Reader, field: string, minimumMs = 0): nu
   return undefined;
 }
 
-/** Reads a port number from 1 to 65535. */
 export function readPortNumber(reader: Reader, field: string): number | undefined {
   return reader.integer(field, 1, maxPort);
 }
 
-/** Warns of unknown fields, which may be newer than this release. The object is accepted. */
+/** Warns of unknown fields, which may be newer than this release. The object is still accepted. */
 export function warnOfUnknown(reader: Reader | undefined): void {
   reader?.unknownFields((field, suggestion) =>
     reader.warnNoEffect(`is not known and has no effect${suggestion}`, field),
@@ -54,7 +51,6 @@ export function refuseUnknown(reader: Reader | undefined): void {
   reader?.unknownFields((field, suggestion) => reader.error(`is not a known field${suggestion}`, field));
 }
 
-/** Reads a map whose values are objects. */
 export function readObjects<Value>(
   reader: Reader,
   field: string,
@@ -70,7 +66,7 @@ export function readObjects<Value>(
   );
 }
 
-/** An object of one of Istio's kinds with checked metadata. */
+/** An object of one of Istio's kinds whose metadata has been checked. */
 export interface OpenedObject {
   readonly object: Reader;
   /** An empty reader if the field is absent. */
@@ -88,8 +84,8 @@ export const dryRunAnnotation = "istio.io/dry-run";
  */
 export const alwaysRejectAnnotation = "internal.istio.io/webhook-always-reject";
 /**
- * Annotations that Istio only sets on generated objects. On a user's object, they would give it the rights of another
- * object.
+ * Annotations that only Istio sets, on objects that it generates. On a user's object, they would give it the rights of
+ * another object.
  */
 const internalAnnotations = ["internal.istio.io/parents", "internal.istio.io/parent-namespace", alwaysRejectAnnotation];
 
@@ -112,7 +108,7 @@ export function openObject(raw: unknown): OpenedObject {
   };
 }
 
-/** Only authorization policies support a dry run. */
+/** Rejects the annotation for a dry run, which only authorization policies support. */
 export function refuseDryRun({ object, annotations }: OpenedObject): void {
   if (annotations[dryRunAnnotation] !== undefined)
     object.error("is for AuthorizationPolicy only; remove it", `metadata.annotations.${dryRunAnnotation}`);

@@ -10,7 +10,6 @@ const three = below(two);
 const names = [...labels, ...two, ...three, ...below(three)];
 const hosts = [...labels, ...two, ...three, "*", ...[...labels, ...two].map((name) => `*.${name}`)];
 
-/** The names that a host matches. */
 function namesOf(host: string): ReadonlySet<string> {
   return new Set(names.filter((name) => name === host || (host.startsWith("*") && name.endsWith(host.slice(1)))));
 }

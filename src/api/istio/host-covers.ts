@@ -5,14 +5,12 @@ export function isWildcard(host: string): boolean {
   return host.startsWith("*");
 }
 
-/** Whether `wide` covers every name that `narrow` covers. */
 export function hostCovers(wide: string, narrow: string): boolean {
   if (!isWildcard(wide)) return wide === narrow;
   if (!isWildcard(narrow)) return narrow.endsWith(wide.slice(1));
   return narrow.length >= wide.length && narrow.slice(1).endsWith(wide.slice(1));
 }
 
-/** Whether two host names overlap. */
 export function hostsOverlap(left: string, right: string): boolean {
   return hostCovers(left, right) || hostCovers(right, left);
 }

@@ -14,7 +14,6 @@ import { virtualServiceKind } from "./virtual-service/virtual-service.ts";
 import { workloadEntryKind } from "./networking/workload-entry.ts";
 import { workloadGroupKind } from "./networking/workload-group.ts";
 
-/** Every kind that Istio's control plane reads. Each has a parser. */
 export const istioKinds: readonly KindDefinition[] = [
   authorizationPolicyKind,
   destinationRuleKind,

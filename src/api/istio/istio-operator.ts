@@ -43,7 +43,7 @@ export interface GatewaySpec extends ComponentSpec {
   readonly label?: Readonly<Record<string, string>>;
 }
 
-/** Settings that are merged into the component's workload, in Kubernetes' own form. */
+/** Settings of Kubernetes that are merged into the component's workload. */
 export interface KubernetesSettings {
   readonly replicaCount?: number;
   readonly nodeSelector?: Readonly<Record<string, string>>;
@@ -60,7 +60,6 @@ export interface KubernetesSettings {
   readonly imagePullPolicy?: string;
   readonly priorityClassName?: string;
   readonly readinessProbe?: UntypedEntry;
-  /** The pod's security context. */
   readonly securityContext?: UntypedEntry;
   readonly volumes?: readonly UntypedEntry[];
   readonly volumeMounts?: readonly UntypedEntry[];
@@ -70,7 +69,7 @@ export interface KubernetesSettings {
 type UntypedEntry = Readonly<Record<string, unknown>>;
 
 /**
- * A patch to one object that a component renders. `path` has a form such as `metadata.name` or
+ * A patch to one object that a component renders. A `path` looks like `metadata.name` or
  * `spec.containers.[name:discovery].args`.
  */
 export interface Overlay {
@@ -82,7 +81,7 @@ export interface Overlay {
 
 const apiVersion = "install.istio.io/v1alpha1";
 
-/** Reads an IstioOperator object, or the bare spec that `--set` builds up when `kind` is absent. */
+/** Reads an IstioOperator object. Without a `kind`, `raw` is the bare spec that `--set` builds up. */
 export function parseIstioOperator(raw: unknown): Parsed<IstioOperator> {
   const reader = new Reader(raw);
   const kind = reader.string("kind");
@@ -144,14 +143,14 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
   return result;
 }
 
-/** Warns of fields that Istio has removed. The number is the last minor release of Istio that read the field. */
+/** Warns of fields that Istio has removed. The numbers are the last minor releases of Istio that read the fields. */
 function warnOfRemovedFields(reader: Reader, fields: Readonly<Record<string, number>>): void {
   for (const [field, until] of Object.entries(fields)) {
     if (reader.has(field)) reader.warn(`has no effect: Istio 1.${until} was the last release that read it`, field);
   }
 }
 
-/** YAML parses a tag such as 1.18 as a number. */
+/** Reads the tag. YAML parses an unquoted tag such as 1.18 as a number. */
 function tagOf(reader: Reader): string | undefined {
   const raw = (reader.raw as { tag?: unknown } | undefined)?.tag;
   if (typeof raw === "number") {

@@ -1,4 +1,3 @@
-/** Istio's labels and annotations that several parts use. */
 export const istioLabels = {
   revision: "istio.io/rev",
   tag: "istio.io/tag",
@@ -42,8 +41,7 @@ export const istioLabels = {
 export const defaultRevision = "default";
 
 /**
- * The labels that decide which revision owns a Gateway or a route. They are the object's own label `istio.io/rev`, and
- * its namespace's.
+ * The labels `istio.io/rev` of a Gateway or route, and of its namespace. They decide which revision owns the object.
  */
 export interface RevisionLabels {
   readonly own: string | undefined;
@@ -52,8 +50,8 @@ export interface RevisionLabels {
 
 /**
  * The revision that owns a Gateway or a route. Its own label comes first, then its namespace's label, then the
- * cluster's default. `revisionOf` returns the revision that a tag points to, and undefined for a name that is not a
- * tag.
+ * cluster's default. `revisionOf` returns the revision that a tag points to. It returns undefined for a name that is
+ * not a tag.
  */
 export function resolveRevision(
   { own, namespace }: RevisionLabels,
@@ -69,7 +67,7 @@ export function resolveRevision(
  */
 export const defaultValidatorName = "istiod-default-validator";
 
-/** Annotations of the waypoints as they were in 2022 (class `istio-mesh`). */
+/** Annotations of the waypoints of 2022, which had the class `istio-mesh`. */
 export const meshWaypointAnnotations = {
   serviceAccount: "istio.io/service-account",
 } as const;
@@ -77,11 +75,11 @@ export const meshWaypointAnnotations = {
 export const istioAnnotations = {
   /**
    * With the value "true", operators ignore an IstioOperator. istioctl before 1.24 stored the spec that it had
-   * installed in an IstioOperator with this annotation.
+   * installed in such an object.
    */
   ignoreReconcile: "install.istio.io/ignoreReconcile",
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
-  /** Describes what injection added to a pod. A pod that has this annotation has a sidecar. */
+  /** What injection added to a pod. A pod that has this annotation has a sidecar. */
   sidecarStatus: "sidecar.istio.io/status",
   injectTemplates: "inject.istio.io/templates",
   interceptionMode: "sidecar.istio.io/interceptionMode",
@@ -99,13 +97,10 @@ export const istioAnnotations = {
   proxyConfig: "proxy.istio.io/config",
 } as const;
 
-/**
- * Where pods find the mesh's root. It is in a ConfigMap or in a ClusterTrustBundle, under the usual name or another
- * one.
- */
+/** Where pods find the mesh's root: in a ConfigMap or a ClusterTrustBundle. */
 export interface RootPlace {
   readonly clusterTrustBundle: boolean;
-  /** `global.trustBundleName`. Empty means the usual name. */
+  /** `global.trustBundleName`. Empty means the ConfigMap's or the bundle's default name. */
   readonly trustBundleName: string;
 }
 

@@ -58,7 +58,6 @@ const lists: Readonly<Record<string, (count: number) => Record<string, unknown>>
   }),
 };
 
-/** The shortest time of several runs. Other work on the machine makes a run longer, never shorter. */
 function quickestMs(spec: Record<string, unknown>): number {
   const raw = { metadata: { name: "v", namespace: "n" }, spec };
   let quickest = Number.POSITIVE_INFINITY;

@@ -1,3 +1,3 @@
 export const networkingGroup = "networking.istio.io";
-/** The versions of kinds that upstream serves in all three versions with the same schema. */
+/** The versions of those kinds that upstream serves in all three versions with the same schema. */
 export const networkingVersions = ["v1", "v1beta1", "v1alpha3"] as const;

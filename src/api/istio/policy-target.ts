@@ -14,8 +14,8 @@ export interface PolicyTargetReference {
 }
 
 /**
- * The scope of a policy. Without either field, it is the policy's whole namespace, or the whole mesh if that is the
- * root namespace.
+ * The scope of a policy. Without a selector and references, it is the policy's whole namespace, or the whole mesh if
+ * that is the root namespace.
  */
 export interface PolicyTarget {
   selector?: LabelSelector | undefined;
@@ -30,7 +30,7 @@ const targets = [
 ];
 const maxTargets = 16;
 
-/** Reads `selector`, `targetRefs` or the deprecated `targetRef`. At most one may be set. */
+/** Reads `selector`, and `targetRefs` or the deprecated `targetRef`. At most one of them may be set. */
 export function readPolicyTarget(reader: Reader): PolicyTarget {
   const target = { selector: readWorkloadSelector(reader), targetRefs: readTargetReferences(reader) };
   if (target.selector !== undefined && target.targetRefs.length > 0)

@@ -1,4 +1,3 @@
-/** Istio's protocol names, in upper case. */
 export const protocols = [
   "HTTP",
   "HTTPS",

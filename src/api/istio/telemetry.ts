@@ -9,7 +9,6 @@ import { copiedLength } from "./proxy-limits.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
-/** telemetry.istio.io Telemetry: the metrics, traces and logs of proxies. Narrower objects override wider ones. */
 export interface Telemetry extends KubernetesObject {
   spec: TelemetrySpec;
 }
@@ -26,9 +25,9 @@ export type WorkloadMode = "CLIENT_AND_SERVER" | "CLIENT" | "SERVER";
 
 export interface TelemetryTracing {
   readonly match?: { readonly mode: WorkloadMode } | undefined;
-  /** Names of extension providers in the mesh config. Empty means inherited. */
+  /** Names of extension providers in the mesh config. Empty means that those of a wider object apply. */
   readonly providers: readonly { readonly name: string }[];
-  /** The share of requests with spans, from 0 to 100. Absent means inherited. */
+  /** The share of requests with spans, from 0 to 100. Absent means that the value of a wider object applies. */
   readonly randomSamplingPercentage?: number | undefined;
   readonly disableSpanReporting?: boolean | undefined;
   readonly customTags: Readonly<Record<string, TracingTag>>;
@@ -101,8 +100,8 @@ export function parseTelemetry(raw: unknown): Parsed<Telemetry> {
 }
 
 /**
- * The maximum length of the metrics, and of the tags of traces, as JSON. Every listener of a proxy repeats them, the
- * metrics ten times, and a proxy may have a listener for each service of the mesh.
+ * The maximum length of an object's metrics, and of its tags of traces, as JSON. A proxy may have a listener for each
+ * service of the mesh, and every listener repeats the tags once and the metrics ten times.
  */
 const maxTelemetryLength = 65_536;
 
@@ -139,7 +138,7 @@ function readTracing(reader: Reader): TelemetryTracing {
 
 type Tags = Readonly<Record<string, TracingTag>>;
 
-/** Reads `customTags`. Warns of tags that some proxies do not accept. These are not in `accepted`. */
+/** Reads `customTags`. Warns of tags that some proxies do not accept, and leaves them out of `accepted`. */
 export function readTags(reader: Reader): { readonly tags: Tags; readonly accepted: Tags } {
   const tags = readObjects(reader, "customTags", readTag);
   const accepted = Object.entries(tags).filter(([name, tag]) => {
@@ -172,7 +171,7 @@ function readTag(reader: Reader): TracingTag {
 }
 
 /**
- * Whether all proxies accept a tag. If a listener has another tag, they reject the whole listener, and a waypoint's
+ * Whether all proxies accept the tag. A proxy that does not accept it rejects the whole listener, and a waypoint's
  * listener serves other namespaces too.
  */
 export function isAcceptedTag(tag: TracingTag): boolean {
@@ -245,8 +244,8 @@ function readAccessLogging(reader: Reader): TelemetryAccessLogging {
 }
 
 /**
- * Checks the filter's expression. If Envoy does not accept it, it would reject the listener, so Envoys do not get such
- * a log.
+ * Checks the filter's expression. It is an error if no proxy accepts it, and a warning if only Envoy does not. Envoy
+ * would reject the listener, so Envoys do not get such a log.
  */
 function checkFilter(filter: Reader, expression: string): void {
   if (exceedsExpressions(filter, "expression", [expression])) return;

@@ -3,8 +3,6 @@ import type { Condition, KubernetesObject, LabelSelector, ObjectMeta } from "../
 import type { Pod, PodSpec } from "./core.ts";
 import type { PersistentVolumeClaim } from "./others.ts";
 
-// Kinds of the group `apps` (v1).
-
 export interface PodTemplate {
   metadata?: ObjectMeta;
   spec?: PodSpec;
@@ -133,7 +131,6 @@ export const statefulSetKind = defineKind<StatefulSet>({
   namespaced: true,
 });
 
-/** A past template of a DaemonSet or StatefulSet. */
 export interface ControllerRevision extends KubernetesObject {
   data?: Record<string, unknown>;
   revision: number;
@@ -169,20 +166,20 @@ export function podsTakenAtOnce(kind: string, spec: unknown): number {
   return Math.max(1, shareOf(updateStrategy?.rollingUpdate?.maxUnavailable ?? 1, replicas));
 }
 
-/** Percentages of unavailable pods are rounded down. */
+/** A number of unavailable pods, or a percentage of them, which is rounded down. */
 function shareOf(value: number | string, total: number): number {
   if (typeof value === "number") return value;
   return value.endsWith("%") ? Math.floor((Number(value.slice(0, -1)) * total) / 100) : Number(value);
 }
 
-/** The object that a user wrote to get a pod: its Deployment, for example, or the pod itself. */
+/** The object from which a user got a pod: its Deployment, for example, or the pod itself. */
 export interface PodWorkload {
   readonly apiVersion: string;
   readonly kind: string;
   readonly name: string;
 }
 
-/** The labels whose value is at the end of a ReplicaSet's name, each with the kind that made the ReplicaSet. */
+/** The labels that repeat the hash at the end of a ReplicaSet's name, each with the kind of the ReplicaSet's owner. */
 const templateHashes = [
   { label: "rollouts-pod-template-hash", kind: "Rollout", apiVersion: "argoproj.io/v1alpha1" },
   { label: "pod-template-hash", kind: "Deployment", apiVersion: "apps/v1" },

@@ -2,8 +2,6 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector, ObjectMeta } from "../meta.ts";
 import type { PodTemplate } from "./apps.ts";
 
-// Kinds of the group `batch` (v1).
-
 /** What a Job does about a failed pod that a rule matches. The first rule that matches decides. */
 export interface PodFailurePolicy {
   rules: {
@@ -13,7 +11,9 @@ export interface PodFailurePolicy {
   }[];
 }
 
-/** The rules by which an indexed Job succeeds before all of its indexes have. One fulfilled rule is enough. */
+/**
+ * The rules by which an indexed Job succeeds before all of its indexes have succeeded. One fulfilled rule is enough.
+ */
 export interface SuccessPolicy {
   rules: { succeededIndexes?: string; succeededCount?: number }[];
 }
@@ -104,7 +104,7 @@ export interface AutoscalerTarget {
   value?: string;
 }
 
-/** Only the sources that need no other metrics API have types here. More sources exist. */
+/** A metric of an autoscaler. Only the sources that need no other metrics API have types here. */
 export interface AutoscalerMetric extends Record<string, unknown> {
   type: string;
   resource?: { name: string; target: AutoscalerTarget };

@@ -32,7 +32,7 @@ export const configMapKind = defineKind<ConfigMap>({
 
 export interface Secret extends KubernetesObject {
   type?: string;
-  /** Base64. */
+  /** Base64 by key. */
   data?: Record<string, string>;
   stringData?: Record<string, string>;
 }
@@ -193,7 +193,7 @@ interface SeLinuxOptions {
   level?: string;
 }
 
-/** The type is `RuntimeDefault`, `Localhost` or `Unconfined`. */
+/** A seccomp or AppArmor profile. The type is `RuntimeDefault`, `Localhost` or `Unconfined`. */
 export interface SecurityProfile {
   type: string;
   localhostProfile?: string;
@@ -462,7 +462,7 @@ export interface EndpointAddress {
   targetRef?: { kind?: string; name?: string; namespace?: string; uid?: string };
 }
 
-/** The deprecated form of EndpointSlice. It has the name of its Service. */
+/** The deprecated form of EndpointSlice. An object has the name of its Service. */
 export interface Endpoints extends KubernetesObject {
   subsets?: {
     addresses?: EndpointAddress[];
@@ -479,7 +479,6 @@ export const endpointsKind = defineKind<Endpoints>({
   namespaced: true,
 });
 
-/** The first taint with one of the effects that the pod does not tolerate. */
 export function untoleratedTaint(
   pod: Pod | PodSpec,
   taints: readonly Taint[] | undefined,

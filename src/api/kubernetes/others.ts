@@ -2,8 +2,6 @@ import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
 import type { NodeSelectorTerm } from "./core.ts";
 
-// Kinds of Kubernetes' smaller groups.
-
 export interface Endpoint {
   addresses: string[];
   conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
@@ -219,7 +217,7 @@ export const clusterTrustBundleKind = defineKind<ClusterTrustBundle>({
   namespaced: false,
 });
 
-/** networking.k8s.io: the older API for inbound traffic. */
+/** The backend of an Ingress, which is Kubernetes' older API for inbound traffic. */
 export interface IngressBackend {
   readonly service?: { readonly name: string; readonly port?: { readonly name?: string; readonly number?: number } };
   readonly resource?: { readonly apiGroup?: string; readonly kind: string; readonly name: string };
@@ -268,7 +266,7 @@ export const ingressClassKind = defineKind<IngressClass>({
 
 export interface CertificateSigningRequest extends KubernetesObject {
   spec?: {
-    /** PKCS #10 in PEM, in base64. */
+    /** Base64 of the PKCS #10 request in PEM. */
     request: string;
     signerName: string;
     usages?: string[];
@@ -276,7 +274,7 @@ export interface CertificateSigningRequest extends KubernetesObject {
     username?: string;
   };
   status?: {
-    /** PEM in base64. */
+    /** Base64 of the certificates in PEM. */
     certificate?: string;
     conditions?: CertificateCondition[];
   };
@@ -306,7 +304,10 @@ export interface PersistentVolumeClaim extends KubernetesObject {
     accessModes?: AccessMode[];
     resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
     selector?: LabelSelector;
-    /** Absent means the default class, which admission fills in. If it is empty, only volumes without a class fit. */
+    /**
+     * The volume's class. Admission replaces an absent class by the default class. If it is empty, only volumes without
+     * a class fit.
+     */
     storageClassName?: string;
     volumeMode?: "Filesystem" | "Block";
     volumeName?: string;

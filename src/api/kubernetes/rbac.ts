@@ -1,8 +1,6 @@
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 
-// Kinds of the group `rbac.authorization.k8s.io` (v1).
-
 export interface PolicyRule {
   verbs: string[];
   apiGroups?: string[];

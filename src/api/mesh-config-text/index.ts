@@ -6,26 +6,29 @@ import { yamlNestingFault } from "../../base/yaml-bounds/index.ts";
 import { parseMeshConfig, withJsonNames, type MeshConfig } from "../istio/index.ts";
 import { formatIssues, type FieldIssue, type Parsed } from "../parsed.ts";
 
-/** The kind of configuration in a text, and its parser. */
+/** What a text configures, for messages, and the parser for it. */
 export interface MeshText<Config> {
   readonly noun: string;
   readonly parse: (raw: unknown) => Parsed<Config>;
 }
 
-/** The fields of a mesh config as they are written. `where` names the text in errors, which are user errors. */
+/** Parses the YAML of a mesh config or of mesh networks. Throws a user error in which `where` names the text. */
 export function meshTextTree(text: string, where: string): unknown {
   const tooDeep = yamlNestingFault(text);
   if (tooDeep !== undefined) throw userError("bad-mesh-config", `${where} ${tooDeep}`);
   try {
     return withJsonNames(valueForKubernetes(loadPackage<typeof Yaml>("yaml"), text));
   } catch (error) {
-    // The first line names the fault. The other lines only quote the text around it.
+    // Only the first line names the fault. The others quote the text around it.
     const [fault = ""] = messageOf(error).split("\n");
     throw userError("bad-mesh-config", `${where} is not valid YAML: ${fault.replace(/:$/, "")}`);
   }
 }
 
-/** The configuration with its defaults. Throws a user error with all invalid fields. An empty text has all defaults. */
+/**
+ * The configuration with its defaults. An empty text has all defaults. Throws a user error that names all invalid
+ * fields.
+ */
 export function parseMeshText<Config>(
   text: string,
   where: string,
@@ -41,7 +44,7 @@ export function readMeshConfig(text: string, where: string): MeshConfig {
   return parseMeshText(text, where, { noun: "mesh config", parse: parseMeshConfig }).config;
 }
 
-/** The mesh config of a cluster, which may contain anything. Undefined if it is absent or not valid. */
+/** The mesh config of a cluster. Undefined if it is absent or invalid. */
 export function validMeshConfig(text: string | undefined): MeshConfig | undefined {
   try {
     return text === undefined ? undefined : readMeshConfig(text, "the mesh config");

@@ -17,7 +17,10 @@ export interface ServiceImport extends KubernetesObject {
 
 const shownCharacters = 60;
 
-/** Leaves out an entry that is not an address, with a warning, because the others still work. */
+/**
+ * Parses a ServiceImport. An entry of `ips` that is not an address is left out with a warning, because the others still
+ * work.
+ */
 export function parseServiceImport(raw: unknown): Parsed<ServiceImport> {
   const object = new Reader(raw);
   const spec = object.object("spec");
@@ -34,7 +37,6 @@ export function parseServiceImport(raw: unknown): Parsed<ServiceImport> {
   return object.finish(() => ({ ...(raw as ServiceImport), spec: { ips: ips.toSorted() } }));
 }
 
-/** The kind ServiceImport in the group and version that the cluster's MCS API has. */
 export function serviceImportKind({ group, version }: MultiClusterApi): KindDefinition<ServiceImport> {
   return defineKind<ServiceImport>({
     group,

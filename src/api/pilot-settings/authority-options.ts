@@ -9,21 +9,19 @@ import {
 } from "../../base/index.ts";
 import type { CertificateLifetimes, SelfSignedOptions } from "./pilot-types.ts";
 
-/** Configuration of the certificate authority from the environment, under upstream's names. */
 export interface AuthoritySettings {
   readonly lifetimes: CertificateLifetimes;
   readonly selfSigned: SelfSignedOptions;
-  /** How often the secrets are read even without a watch event. */
+  /** How often the CA reads its Secrets, even if no watch event says that they changed. */
   readonly checkIntervalMs: number;
-  /** Accepted token audiences: a token must be for one of them. */
+  /** A client's token must be for one of these audiences. */
   readonly audiences: readonly string[];
   /** Whether to send the roots over xDS to proxies that ask for them. */
   readonly trustOverXds: boolean;
   /** Whether to publish the root as a ClusterTrustBundle instead of a ConfigMap in each namespace. */
   readonly clusterTrustBundle: boolean;
-  /** Name of the ConfigMap with the root in each namespace. */
   readonly rootConfigMap: string;
-  /** Name of the ConfigMap with the revocation lists. If undefined, lists are not published. */
+  /** Undefined means that revocation lists are not published. */
   readonly revocationConfigMap: string | undefined;
 }
 
@@ -67,7 +65,7 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
   };
 }
 
-/** Refuses settings that ask for another signer, because they must not be ignored silently. */
+/** Refuses settings that ask for another signer. Ignoring them would silently sign with the wrong root. */
 function refuseExternalAuthority(env: Environment): void {
   for (const name of ["EXTERNAL_CA", "K8S_SIGNER"]) {
     const value = envString(env, name, "");
@@ -105,7 +103,6 @@ function rsaKeyBits(env: Environment): number {
   return bits;
 }
 
-/** Parses a Go duration: `24h`, `1h30m`, `-1s`, `0`. Returns milliseconds. */
 export function envDuration(env: Environment, name: string, fallbackMs: number): number {
   const text = envString(env, name, "");
   if (text === "") return fallbackMs;

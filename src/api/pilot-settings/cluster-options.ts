@@ -3,13 +3,12 @@ import { envBoolean, envList, envString, userError, type Environment } from "../
 import { envDuration } from "./authority-options.ts";
 import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } from "./multi-cluster-options.ts";
 
-/** istiod's settings for other clusters and networks, under upstream's names. */
 export interface ClusterSettings {
-  /** The folder of remote clusters' kubeconfigs, which is read instead of Secrets. */
+  /** A folder with the kubeconfigs of remote clusters. If it is set, Secrets with kubeconfigs are not read. */
   readonly kubeconfigFolder: string | undefined;
   /** How long a start waits for a remote cluster that does not answer. 0 means that it waits forever. */
   readonly remoteTimeoutMs: number;
-  /** Fields of remote secrets' kubeconfigs that may name files of this machine. */
+  /** The fields of remote clusters' kubeconfigs that may name files on this machine. */
   readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;
   /** Whether to resolve the names of network gateways. Otherwise gateways with a name are ignored. */
   readonly resolveGatewayNames: boolean;
@@ -17,16 +16,15 @@ export interface ClusterSettings {
   readonly networkGateways: NetworkGatewayPolicy;
   /** Whether ambient mode reaches services that are global in all clusters and networks. */
   readonly ambient: AmbientMultiNetwork;
-  /** The settings of the Multi-Cluster Services API. */
   readonly services: MultiClusterServiceSettings;
-  /** Settings of the environment that have no effect, for the log. */
+  /** Variables that are set but have no effect, for the log. */
   readonly withoutEffect: readonly string[];
 }
 
 export interface NetworkGatewayPolicy {
   /**
-   * Whether sidecars and gateways use Gateways (Gateway API) with a network's label as network gateways. They use
-   * labelled Services in any case.
+   * Whether a Gateway (Gateway API) with a network's label is a network gateway for sidecars and gateways. A Service
+   * with the label is one in any case.
    */
   readonly discoversResources: boolean;
   /** The namespaces whose Services and Gateways may be network gateways. Undefined means all, as in upstream Istio. */
@@ -39,7 +37,6 @@ export interface AmbientMultiNetwork {
   readonly crossing: { readonly waypoints: boolean; readonly ingress: boolean };
 }
 
-/** Fields of a kubeconfig that name files. */
 export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 const defaultTimeoutMs = 30_000;

@@ -30,64 +30,74 @@ export interface ListenAddress {
 
 /** istiod's settings from its environment and arguments, under upstream's names. */
 export interface ControlPlaneSettings {
-  /** Unknown arguments, which have no effect. */
   readonly unknownArguments: readonly string[];
   readonly podName: string;
   readonly namespace: string;
   /** `default` if the revision has no name. */
   readonly revision: string;
   /**
-   * Name of its Service: `istiod[-rev]`, or ISTIOD_SERVICE_NAME (Serin's own) if its name does not follow the revision.
+   * The name of this control plane's Service: `istiod[-rev]`, or ISTIOD_SERVICE_NAME (Serin's own variable) if the name
+   * does not follow the revision.
    */
   readonly serviceName: string;
   readonly clusterId: string;
   readonly network: string;
   readonly domain: string;
-  /** PILOT_TRACE_SAMPLING in percent, as the default of the mesh. Absent means upstream's default. */
+  /** PILOT_TRACE_SAMPLING in percent. It is the mesh's default. Absent means upstream's default. */
   readonly traceSamplingPercent?: number;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
   /**
-   * Whether the validating webhooks of this control plane fail closed, once a test shows that they work. False if
-   * VALIDATION_WEBHOOK_CONFIG_NAME is empty.
+   * Whether this control plane sets its validating webhooks to fail closed, after a test has shown that they work.
+   * False if VALIDATION_WEBHOOK_CONFIG_NAME is empty.
    */
   readonly validationFailsClosed: boolean;
   readonly clusters: ClusterSettings;
-  /** PILOT_IGNORE_RESOURCES without PILOT_INCLUDE_RESOURCES. If absent, every kind is read. */
+  /** PILOT_IGNORE_RESOURCES without PILOT_INCLUDE_RESOURCES. If absent, no kind is ignored. */
   readonly isIgnored?: IsIgnored | undefined;
-  /** PILOT_ENABLE_ANALYSIS with PILOT_ANALYSIS_INTERVAL. If absent, the configuration is not analysed. */
+  /**
+   * PILOT_ENABLE_ANALYSIS with PILOT_ANALYSIS_INTERVAL. If absent, the control plane does not analyse the
+   * configuration.
+   */
   readonly analysis?: AnalysisSettings | undefined;
   /**
-   * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: waypoints forward connections by server name to hosts of DYNAMIC_DNS.
+   * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS: whether waypoints forward TLS connections to hosts of DYNAMIC_DNS by
+   * their server name.
    */
   readonly wildcardTlsAtWaypoints?: boolean;
-  /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent means upstream's default. */
+  /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS: how many hosts a proxy caches. Absent means upstream's default. */
   readonly dynamicDnsMaxHosts?: number;
   /** PILOT_HTTP10: whether proxies accept requests of HTTP/1.0. */
   readonly acceptsHttp10?: boolean;
   /** Absent means `automatic`. */
   readonly unreadyEndpoints?: UnreadyEndpoints;
-  /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies send each other for telemetry, sorted. Absent means none. */
+  /**
+   * PILOT_MX_ADDITIONAL_LABELS, sorted: labels of pods that proxies send each other for telemetry. Absent means none.
+   */
   readonly exchangedLabels?: readonly string[];
   /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. If absent, gateways obey policies with selectors. */
   readonly gatewaysIgnoreSelectors?: boolean;
-  /** PILOT_SCOPE_GATEWAY_TO_NAMESPACE: Gateways of networking.istio.io select only proxies of their own namespace. */
+  /**
+   * PILOT_SCOPE_GATEWAY_TO_NAMESPACE: whether Gateways of networking.istio.io select only proxies of their own
+   * namespace.
+   */
   readonly gatewaysStayInNamespace?: boolean;
-  /** PILOT_JWT_ENABLE_REMOTE_JWKS. If absent, the control plane fetches key sets. */
+  /** PILOT_JWT_ENABLE_REMOTE_JWKS: who fetches key sets. If absent, the control plane does. */
   readonly keySetFetcher?: KeySetFetcher;
   /** BLOCKED_CIDRS_IN_JWKS_URIS: networks from which the control plane fetches no key set. Absent means none. */
   readonly blockedKeySetNetworks?: readonly Network[];
-  /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. If absent, a workload uses one external authorizer. */
+  /** PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS. If absent, a workload uses only one external authorizer. */
   readonly severalAuthorizers?: boolean;
   /** PILOT_ENABLE_PERSISTENT_SESSION_FILTER and the labels beside it. Absent means upstream's defaults. */
   readonly sessions?: SessionRules;
-  /** DISABLE_SHADOW_HOST_SUFFIX=false. If absent, mirrored requests keep their host. */
+  /** DISABLE_SHADOW_HOST_SUFFIX=false: whether mirrored requests get the suffix `-shadow` on their host. */
   readonly shadowHostSuffix?: boolean;
   /**
-   * COMPLIANCE_POLICY, for our own servers, the proxies' configuration and the pods of proxies. Absent means no policy.
+   * COMPLIANCE_POLICY. It restricts this process' servers, the proxies' configuration and the pods of proxies. Absent
+   * means no policy.
    */
   readonly compliance?: CompliancePolicy | undefined;
-  /** K8S_INGRESS_NS: where the gateway of Ingresses is. */
+  /** K8S_INGRESS_NS: the namespace of the gateway that serves Ingresses. */
   readonly ingressNamespace?: string;
   /**
    * PILOT_ENABLE_SENDING_HBONE, PILOT_PREFER_SENDING_HBONE, PILOT_ENABLE_SIDECAR_LISTENING_HBONE. Absent means
@@ -102,8 +112,8 @@ export interface ControlPlaneSettings {
   readonly webhooks: ListenAddress;
   readonly monitoring: ListenAddress;
   /**
-   * `--keepaliveMaxServerConnectionAge`: how long a client may keep a connection to `grpc` or `secureGrpc`. Absent, or
-   * 0 as an argument, means forever.
+   * `--keepaliveMaxServerConnectionAge`: how long a client may keep a connection to `grpc` or `secureGrpc`. Absent
+   * means forever, and so does the argument 0.
    */
   readonly maxConnectionAgeMs?: number | undefined;
   /**
@@ -113,36 +123,38 @@ export interface ControlPlaneSettings {
   readonly maxRequestBytes?: number | undefined;
   readonly hub: string;
   readonly tag: string;
-  /** Whether pods without an annotation get native sidecars. `auto` means if every node is new enough. */
+  /** Whether pods without an annotation get native sidecars. `auto` gives them if every node is new enough. */
   readonly nativeSidecars: "auto" | "true" | "false";
   /** CIDRs for the automatic addresses of ServiceEntries' hosts. If empty, hosts get no address. */
   readonly addressRanges: readonly string[];
-  /** Whether and how to create and remove WorkloadEntries for proxies on machines outside of the cluster. */
+  /**
+   * Whether to create and remove WorkloadEntries for proxies on machines outside of the cluster, and how long an entry
+   * stays after its proxy has left.
+   */
   readonly workloadRegistration: { readonly enabled: boolean; readonly graceMs: number };
-  /** PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS. If absent, the control plane changes no node. */
+  /** PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS. If absent, the control plane removes no taints from nodes. */
   readonly nodeTaint?: NodeTaintSettings;
   /** Image of the gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
-  /** Set for a shadow control plane (`--shadow`), which computes the configuration of proxies and writes nothing. */
+  /** `--shadow`: the control plane only computes the configuration of proxies, and writes nothing. */
   readonly shadow?: ShadowSettings;
 }
 
-/** Which taint the control plane removes from nodes whose CNI agent is ready. */
 export interface NodeTaintSettings {
   /** PILOT_NODE_UNTAINT_CONTROLLERS_TAINT_NAME: the taint's key. */
   readonly taint: string;
-  /** `--cniNamespace`: where the CNI agents are. */
   readonly agentNamespace: string;
 }
 
 export interface AnalysisSettings {
-  /** The maximum time between a change and the start of its analysis. */
+  /** The maximum time between a change and the analysis that it causes. */
   readonly maxDelayMs: number;
 }
 
 export interface ShadowSettings {
   /**
-   * The loopback address on which the shadow control plane serves proxies without TLS. If undefined, it serves none.
+   * The loopback address on which the shadow control plane serves proxies without TLS. If undefined, it serves no
+   * proxies.
    */
   readonly discovery: ListenAddress | undefined;
 }
@@ -162,7 +174,7 @@ const flags: Readonly<Record<string, string>> = {
 };
 
 /**
- * The flags without a default: ours, and those of upstream's `pilot-discovery discovery`, most of which have no meaning
+ * Flags without a default: ours, and those of upstream's `pilot-discovery discovery`, most of which have no effect
  * here.
  */
 const otherFlags: ReadonlySet<string> = new Set(
@@ -174,7 +186,6 @@ const otherFlags: ReadonlySet<string> = new Set(
     .map((name) => `--${name}`),
 );
 
-/** The arguments that neither we nor upstream's control plane know. */
 export function unknownArguments(args: readonly string[]): string[] {
   return args.filter((argument, index) => {
     if (!argument.startsWith("-")) {
@@ -186,7 +197,7 @@ export function unknownArguments(args: readonly string[]): string[] {
   });
 }
 
-/** Reads `discovery --httpAddr :8080 …` and the environment. Ignores flags of upstream that have no meaning here. */
+/** Reads `discovery --httpAddr :8080 …` and the environment. Ignores flags of upstream that have no effect here. */
 export function readControlPlaneSettings(
   args: readonly string[],
   env: Environment,
@@ -212,7 +223,7 @@ export function readControlPlaneSettings(
     traceSamplingPercent: samplingPercent(envString(env, "PILOT_TRACE_SAMPLING", "1")),
     trustedNodeAccounts: new Set(envList(env, "CA_TRUSTED_NODE_ACCOUNTS", "istio-system/ztunnel")),
     authority: readAuthoritySettings(env),
-    // Upstream's default is a name, so only an empty value turns the webhook configuration off.
+    // Only an empty value turns the webhooks off. Upstream's default is a name, so an absent variable leaves them on.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     isIgnored: readResourceFilter(env),
@@ -256,7 +267,7 @@ export function readControlPlaneSettings(
   };
 }
 
-/** The ranges of automatic addresses. Empty if there are none. */
+/** The ranges from which hosts get automatic addresses. Empty if they get none. */
 function addressRanges(env: Environment): readonly string[] {
   if (!envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)) return [];
   return [
@@ -265,7 +276,7 @@ function addressRanges(env: Environment): readonly string[] {
   ];
 }
 
-/** The range must be of the same family as the default. */
+/** Reads a range, which must be of the same address family as the default. */
 function addressRange(env: Environment, name: string, fallback: string): string {
   const range = envString(env, name, fallback);
   const isOfFamily = cidrOf(range)?.address.length === cidrOf(fallback)?.address.length;
@@ -281,7 +292,7 @@ function hboneSettings(env: Environment): HboneSettings {
   };
 }
 
-/** Reads the labels for persistent sessions. An empty name means that there is no such label. */
+/** Reads the labels for persistent sessions. An empty variable turns its label off. */
 function sessionRules(env: Environment): SessionRules {
   const { enabled, cookieLabel, headerLabel, drainingLabel } = defaultSessionRules;
   return {
@@ -297,7 +308,7 @@ function unreadyEndpoints(env: Environment): UnreadyEndpoints {
   return envBoolean(env, "PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", true) ? "automatic" : "never";
 }
 
-/** Reads the number, which must not be 0: Envoy rejects a cache for no host. */
+/** Reads a number of hosts, at least 1, because Envoy rejects a cache of no hosts. */
 function dynamicDnsMaxHosts(env: Environment): number {
   const name = "PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS";
   const hosts = envInteger(env, name, defaultDynamicDnsHosts);
@@ -321,14 +332,13 @@ function ownNamespace(env: Environment): string {
 const shadowHttpAddress = "127.0.0.1:8080";
 const loopbackAddresses = ["127.0.0.1", "::1", "localhost"];
 
-/** `--shadow`, or SHADOW=true. */
 function isShadow(args: readonly string[], env: Environment): boolean {
   return args.includes("--shadow") || args.includes("--shadow=true") || envBoolean(env, "SHADOW", false);
 }
 
 /**
- * A shadow control plane does not authenticate clients and has no identity of its own, so only this machine may reach
- * it.
+ * Reads the addresses of a shadow control plane. They must be loopback addresses, because it authenticates neither its
+ * clients nor itself.
  */
 function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
   const addressOf = (flag: string): ListenAddress | undefined => {
@@ -344,7 +354,7 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
 }
 
 const connectionAgeFlag = "--keepaliveMaxServerConnectionAge";
-/** The shortest age. With a shorter one, proxies would do nothing but connect. */
+/** The shortest connection age that is allowed. With a shorter one, proxies would do nothing but reconnect. */
 const minConnectionAgeMs = 1000;
 
 function connectionAge(text: string | undefined): number | undefined {
@@ -360,7 +370,10 @@ function connectionAge(text: string | undefined): number | undefined {
 /** The smallest limit that is allowed. The first request of a proxy, which contains its node, has a few KiB. */
 const minRequestBytes = 65_536;
 
-/** There is no upper limit, because large requests count against the memory that callers share. */
+/**
+ * Reads the maximum size of a request. It has no upper bound itself, because large requests count against memory that
+ * callers share.
+ */
 function maxRequestBytes(env: Environment): number | undefined {
   const name = "ISTIO_GPRC_MAXRECVMSGSIZE";
   const bytes = envInteger(env, name, 0);
@@ -408,8 +421,8 @@ function listenAddress(flag: string, text: string): ListenAddress {
 }
 
 /**
- * Upstream ignores unreadable values. This control plane refuses them, because a typing error would otherwise leave a
- * network open that the user wanted to block.
+ * Reads one network to block. Upstream ignores values that it cannot read. This control plane refuses them, because a
+ * typing error would otherwise leave open what the user wanted to block.
  */
 function blockedNetwork(text: string): Network {
   const network = cidrOf(text);

@@ -1,14 +1,13 @@
 import { defaultMultiClusterApi, type MultiClusterApi } from "../multicluster/index.ts";
 import { envBoolean, envString, userError, type Environment } from "../../base/index.ts";
 
-/** istiod's settings for the Multi-Cluster Services API, under upstream's names. */
 export interface MultiClusterServiceSettings {
   readonly api: MultiClusterApi;
-  /** Whether other clusters discover only what a ServiceExport offers. */
+  /** Whether other clusters discover only Services that a ServiceExport offers. */
   readonly discovery: boolean;
   /** Whether imported services have the host `<service>.<namespace>.svc.clusterset.local`. */
   readonly host: boolean;
-  /** Whether a host in a cluster's own domain has only the endpoints of that cluster. */
+  /** Whether the host of a Service in a cluster's own domain has endpoints of that cluster only. */
   readonly clusterLocal: boolean;
   /** Whether the leader creates a ServiceExport for each Service that is not local to its cluster. */
   readonly autoExport: boolean;
@@ -18,10 +17,7 @@ const discoveryName = "ENABLE_MCS_SERVICE_DISCOVERY";
 const hostName = "ENABLE_MCS_HOST";
 const clusterLocalName = "ENABLE_MCS_CLUSTER_LOCAL";
 
-/**
- * `withoutEffect` names each setting that has no effect because another setting is off, together with the other
- * setting.
- */
+/** Reads the settings. `withoutEffect` says for each setting that has no effect which other setting turns it off. */
 export function readMultiClusterServiceSettings(env: Environment): {
   readonly settings: MultiClusterServiceSettings;
   readonly withoutEffect: readonly string[];

@@ -41,5 +41,5 @@ test("the list of variables that are true or false is that of the sources", () =
     );
 });
 
-/** Variables that turn features on. The control plane reads the other variables of a feature only if it is on. */
+/** The control plane reads the other variables of a feature only if the feature is on. */
 const enabling = { ENABLE_MCS_SERVICE_DISCOVERY: "true", ENABLE_MCS_HOST: "true" };

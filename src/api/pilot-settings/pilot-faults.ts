@@ -1,15 +1,14 @@
 import { messageOf, SerinError, type Environment } from "../../base/index.ts";
 import { readControlPlaneSettings } from "./control-plane-options.ts";
 
-/** A setting with which a control plane does not start. */
 export interface PilotFault {
-  /** The variable, or the argument with its dashes. Empty if the message names neither. */
+  /** The environment variable, or the argument with its dashes. Empty if the message names neither. */
   readonly name: string;
   readonly message: string;
 }
 
 /**
- * All settings with which a control plane would refuse to start. It names one fault at a time, so this reads the
+ * All settings because of which a control plane would not start. Reading stops at the first fault, so this reads the
  * settings again without each faulty one, until no fault is left.
  */
 export function pilotFaults(args: readonly string[], env: Environment): readonly PilotFault[] {
@@ -35,7 +34,6 @@ function faultOf(args: readonly string[], env: Environment): string | undefined 
   }
 }
 
-/** The longest of the names that occurs in the message as a whole word. */
 function namedIn(message: string, names: readonly string[]): string {
   const words = new Set(message.split(/[^\w-]+/));
   return names

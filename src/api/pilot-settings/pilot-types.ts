@@ -1,10 +1,10 @@
 export interface CertificateLifetimes {
-  /** The lifetime of a certificate whose request names no lifetime. */
+  /** The lifetime of a certificate whose request asks for none. */
   readonly defaultSeconds: number;
   readonly maxSeconds: number;
 }
 
-/** Options of a root that control planes make themselves. Upstream's defaults if absent. */
+/** Options of a root that control planes make themselves. Upstream's defaults replace absent ones. */
 export interface SelfSignedOptions {
   readonly lifetimeMs: number;
   readonly rsaKeyBits: number;
@@ -16,21 +16,18 @@ export interface SelfSignedOptions {
   readonly inCacerts: boolean;
 }
 
-/**
- * Which proxies use HBONE, among those whose metadata allows it (ENABLE_HBONE). Waypoints and ztunnels always use it.
- */
+/** When proxies use HBONE, if their metadata allows it (ENABLE_HBONE). Waypoints and ztunnels always use it. */
 export interface HboneSettings {
   /** Whether sidecars and gateways use HBONE towards workloads that accept no other mesh protocol. */
   readonly sent: boolean;
   /** Whether sidecars and gateways also use HBONE towards workloads that accept Istio's mutual TLS. */
   readonly preferred: boolean;
-  /** Whether sidecars accept HBONE. */
   readonly takenBySidecars: boolean;
 }
 
 /** The labels by which services ask for sessions. An empty name means that there is no such label. */
 export interface SessionRules {
-  /** Whether the proxies of clients keep sessions at their endpoints. */
+  /** Whether clients' proxies keep a session at one endpoint. */
   readonly enabled: boolean;
   /** Label of services whose clients keep their endpoint in a cookie: the cookie's name, and its path after a colon. */
   readonly cookieLabel: string;
@@ -41,7 +38,7 @@ export interface SessionRules {
 }
 
 /**
- * When proxies get endpoints that are not ready. With `automatic`, they get them unless a policy lets a proxy use
+ * Which endpoints that are not ready proxies get. With `automatic`, they get all, unless a policy lets a proxy use
  * unhealthy endpoints. With `never`, they get only those of services that prefer near endpoints.
  */
 export type UnreadyEndpoints = "always" | "automatic" | "never";
@@ -52,7 +49,6 @@ export type KeySetFetcher = "control-plane" | "proxy-where-in-mesh" | "proxy";
 /** Upstream's default of PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. */
 export const defaultDynamicDnsHosts = 1024;
 
-/** Upstream's defaults. */
 export const defaultSessionRules: SessionRules = {
   enabled: false,
   cookieLabel: "istio.io/persistent-session",

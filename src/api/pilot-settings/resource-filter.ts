@@ -1,11 +1,12 @@
 import type { KindDefinition } from "../index.ts";
 import { envList, userError, type Environment } from "../../base/index.ts";
 
-/** Whether the control plane must not read a kind. */
+/** Whether the control plane must not read the kind. */
 export type IsIgnored = (kind: Pick<KindDefinition, "group" | "plural">) => boolean;
 
 /**
- * Kinds of these groups, and of groups without a dot, have no CustomResourceDefinition. Upstream ignores none of them.
+ * Groups of built-in kinds, which have no CustomResourceDefinition. As in upstream, none of them can be ignored, and
+ * neither can groups without a dot.
  */
 const builtInGroups: ReadonlySet<string> = new Set([
   "admissionregistration.k8s.io",
@@ -16,8 +17,8 @@ const builtInGroups: ReadonlySet<string> = new Set([
 const pattern = /^(\*|[a-z0-9][-a-z0-9]*)(\.[a-z0-9][-a-z0-9]*)+$/;
 
 /**
- * The kinds that PILOT_IGNORE_RESOURCES names and PILOT_INCLUDE_RESOURCES does not. Undefined if the former is empty,
- * whatever the latter says.
+ * The filter for kinds that PILOT_IGNORE_RESOURCES names and PILOT_INCLUDE_RESOURCES does not. Undefined if the first
+ * variable is empty. The second one then has no effect.
  */
 export function readResourceFilter(env: Environment): IsIgnored | undefined {
   const ignored = patternsOf(env, "PILOT_IGNORE_RESOURCES");

@@ -1,4 +1,4 @@
-/** What a variable of the environment holds. Helm's schema checks booleans. */
+/** What a variable holds. Helm's schema checks booleans. */
 type VariableType = "boolean" | "other";
 
 /** The variables of upstream's control plane that this one, its injector or its proxies read. */
@@ -66,12 +66,10 @@ const readVariables: Readonly<Record<string, VariableType>> = {
   VALIDATION_WEBHOOK_CONFIG_NAME: "other",
 };
 
-/** The names of the control plane's variables that are true or false. */
 export const booleanVariables: readonly string[] = Object.keys(readVariables).filter(
   (name) => readVariables[name] === "boolean",
 );
 
-/** Whether the control plane, its injector or its proxies read the variable. */
 export function readsVariable(name: string): boolean {
   return Object.hasOwn(readVariables, name);
 }

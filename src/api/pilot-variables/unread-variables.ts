@@ -1,7 +1,7 @@
 import pilotVariables from "#generated/istio/pilot-variables.json" with { type: "json" };
 import { readsVariable } from "./read-variables.ts";
 
-/** Flags that are not read, because Serin always behaves as with this value. */
+/** Variables that nothing reads, because Serin always behaves as if they had these values. */
 const always: Readonly<Record<string, string>> = {
   PILOT_ENABLE_AMBIENT: "true",
 };

@@ -1,4 +1,5 @@
-// Reads proxy configs of pods, and joins them as upstream does. Light enough for a proxy that starts.
+// Reads proxy configs of pods, and joins them as upstream does. It loads little, because proxies load it when they
+// start.
 import type * as Yaml from "yaml";
 import { isTree, loadPackage, messageOf, textMapAt, type Tree, treeAt, userError } from "../../base/index.ts";
 import { valueForKubernetes } from "../../base/kubernetes-yaml/index.ts";
@@ -37,12 +38,12 @@ export function parseProxyConfig(text: string): Tree {
   );
 }
 
-/** Fields with numbers. Protobuf's JSON also accepts these in quotes. */
+/** Fields with numbers. As in protobuf's JSON, a number may also be in quotes. */
 const numeric: ReadonlySet<string> = new Set(["concurrency", "proxyAdminPort", "statNameLength", "statusPort"]);
 
 /**
- * Joins proxy configs. A field of a later layer replaces that of an earlier one. The variables of `proxyMetadata` and
- * some of `proxyHeaders` are joined one by one.
+ * Joins proxy configs. A field of a later layer replaces that of an earlier one, except that `proxyMetadata` and some
+ * of `proxyHeaders` are joined member by member.
  */
 export function joinProxyConfigs(layers: readonly Tree[]): Tree {
   const config: Record<string, unknown> = Object.assign({}, ...layers) as Tree;
@@ -58,8 +59,8 @@ export function joinProxyConfigs(layers: readonly Tree[]): Tree {
 }
 
 /**
- * If a later layer does not set one of these, the earlier layer's value stays, as in upstream. All other headers are
- * replaced as a whole.
+ * The members of `proxyHeaders` that are joined, as in upstream: one that a later layer does not set keeps the earlier
+ * layer's value.
  */
 const keptHeaders = ["forwardedClientCert", "requestId", "attemptCount", "server", "envoyDebugHeaders"] as const;
 

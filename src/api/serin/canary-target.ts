@@ -41,18 +41,17 @@ export interface VirtualServiceTarget {
   readonly canary: DestinationTarget;
 }
 
-/** The fields of upstream's Destination. */
 export interface DestinationTarget {
   readonly host: string;
   readonly subset?: string;
   readonly port?: number;
 }
 
-/** The kind of route that the engine creates if no route exists. */
+/** The kind of route that the engine creates if the Service has none. */
 export type RouteKind = "VirtualService" | "HTTPRoute";
 
 /**
- * A Deployment behind a Service. The engine pauses its rolling update (`spec.paused`), creates a canary copy, subsets
+ * A Deployment behind a Service. The engine keeps the Deployment paused (`spec.paused`), creates a canary copy, subsets
  * and routes, and removes them at the end. A change of the pod template (`kubectl set image`) starts a run.
  */
 export interface DeploymentTarget {
@@ -63,8 +62,8 @@ export interface DeploymentTarget {
   readonly port?: number;
   readonly routes: RouteKind;
   /**
-   * Gateways to which the route applies in addition to the mesh: VirtualService gateways, or names of HTTPRoute
-   * parents. None by default.
+   * Where the route applies in addition to the mesh: gateways of a VirtualService, or names of an HTTPRoute's parents.
+   * None by default.
    */
   readonly gateways: readonly string[];
   /** Additional hosts of the route, for clients of `gateways`. */
@@ -74,7 +73,7 @@ export interface DeploymentTarget {
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
   };
-  /** A Service for the canary alone, which the engine creates for people and tests. */
+  /** The name of a Service with only canary pods, which the engine creates for people and tests. */
   readonly previewService?: string;
 }
 
@@ -89,8 +88,8 @@ export interface ServicesTarget {
 }
 
 /**
- * Two namespaces with the same services, such as an app that is installed twice. Each route's backends move from one
- * namespace to the other.
+ * Two namespaces with the same services, for example an app that is installed twice. The engine moves the backends of
+ * each route from one namespace to the other.
  */
 export interface NamespacesTarget {
   readonly stable: string;
@@ -106,7 +105,6 @@ const targetFields = ["httpRoute", "grpcRoute", "virtualService", "deployment", 
 const lastRule = 15;
 const maxRoutes = 32;
 
-/** Reads the field `target` of a Canary's spec. */
 export function parseTarget(spec: Reader): CanaryTarget | undefined {
   const target = spec.required("target", spec.object("target"));
   if (target === undefined) return undefined;
@@ -155,7 +153,6 @@ function parseRoute(target: Reader): RouteTarget {
   };
 }
 
-/** The name or the position of a rule. */
 function ruleOf(target: Reader, field: string, last: number): string | number {
   const named = ((target.raw ?? {}) as Readonly<Record<string, unknown>>)[field];
   if (typeof named !== "string") return target.integer(field, 0, last) ?? 0;

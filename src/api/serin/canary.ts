@@ -23,29 +23,31 @@ export interface CanarySpec extends RolloutOrdersSpec {
   readonly steps: readonly CanaryStep[];
   /** Checks for every step that sends requests to the canary, in addition to the step's own. */
   readonly checks: readonly CheckSpec[];
-  /** Keeps a client on the canary by a cookie until the rollout ends. */
+  /** Keeps a client on the canary by a cookie, until the rollout ends. */
   readonly sessionAffinity?: { readonly cookieName: string; readonly maxAgeSeconds: number };
   /** Whether the stable version shrinks as the canary grows (Deployment target). */
   readonly dynamicStableScale: boolean;
-  /** How long the old version keeps running after the end, so that an undo is immediate. */
+  /** How long the old version keeps running after the end, so that an undo can use it at once. */
   readonly scaleDownDelaySeconds: number;
 }
 
-/** A step has at least one of weight, match, mirror, scale, preview, experiment, pause and checks. */
+/** One step. It has at least one of weight, match, mirror, scale, preview, experiment, pause and checks. */
 export interface CanaryStep {
   readonly name?: string;
-  /** The percentage of traffic that goes to the canary. */
   readonly weight?: number;
   /** Requests that match go to the canary, whatever the weight is. */
   readonly match?: TrafficMatch;
   /** Copies this percentage of the stable version's requests to the canary. Its responses are dropped. */
   readonly mirror?: { readonly percent: number };
   readonly scale?: CanaryScale;
-  /** Runs the canary at full scale. Only the preview Service reaches it. This is the first half of blue-green. */
+  /**
+   * Runs the canary at full scale, where only the preview Service reaches it. This is the first half of a blue-green
+   * deployment.
+   */
   readonly preview?: boolean;
   /**
-   * Runs fresh copies of the stable version (baseline) and of the canary side by side, with no live traffic, or with
-   * mirrored traffic.
+   * Runs new copies of the stable version (the baseline) and of the canary side by side. They get no live traffic, or
+   * only mirrored traffic.
    */
   readonly experiment?: { readonly durationSeconds: number; readonly replicas: number; readonly mirrorPercent: number };
   /** The checks must pass this many times at this interval, as in A/B tests. */
@@ -55,8 +57,8 @@ export interface CanaryStep {
 }
 
 /**
- * Exactly one field is set. Without a scale step, the canary's share of replicas follows its weight, with at least one
- * replica.
+ * How many replicas the canary has. Exactly one field is set. Without a scale step, its share of the replicas follows
+ * its weight, with at least one replica.
  */
 export interface CanaryScale {
   readonly replicas?: number;
@@ -78,7 +80,7 @@ const maxIterations = 1000;
 const daySeconds = 86_400;
 const maxReplicas = 1000;
 
-/** Parses a Canary, and fills in the defaults of its spec. Keeps the status as it is. */
+/** Parses a Canary, and fills in the defaults of its spec. The status passes unchecked. */
 export function parseCanary(raw: unknown): Parsed<Canary> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");
@@ -141,7 +143,6 @@ function cookieName(affinity: Reader): string | undefined {
   return name;
 }
 
-/** Reports steps that the target does not support. */
 function checkFit(
   spec: Reader,
   target: CanaryTarget,
@@ -204,9 +205,7 @@ function warnOfCanaryFields(spec: Reader, { target, steps, scaleDownDelaySeconds
   });
 }
 
-/**
- * Reports names that are so long that the API server would not accept the names of the engine's copies and Services.
- */
+/** Reports names that are too long for the copies and Services that the engine creates with a suffix. */
 function checkDerivedNames(
   spec: Reader,
   { name, service, routes }: DeploymentTarget,
@@ -225,7 +224,7 @@ function checkDerivedNames(
   if (routes === "HTTPRoute") check("service", service, maxServiceNameLength);
 }
 
-/** Checks that weights do not decrease. To decrease the weight, a person undoes the Canary. */
+/** Checks that weights do not decrease. A person who wants a lower weight undoes the Canary. */
 function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
   let before = 0;
   steps.forEach(({ weight }, index) => {
@@ -238,7 +237,10 @@ function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
 
 const ofRequests: ReadonlySet<string> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
-/** Reports checks that would wait forever. Leaves out references, because the type of their Check is not known here. */
+/**
+ * Reports checks that would wait forever. Skips references, because this parser cannot see the type of the Check that
+ * they name.
+ */
 function refuseRequestChecks(spec: Reader, target: CanaryTarget, checks: readonly CheckSpec[], place: string): void {
   checks.forEach((check, index) => {
     const fault = check.ref === undefined ? requestCheckFault(target, check) : undefined;
@@ -246,7 +248,10 @@ function refuseRequestChecks(spec: Reader, target: CanaryTarget, checks: readonl
   });
 }
 
-/** Why the check could never pass: proxies count connections of a tcp or tls route, and no requests. */
+/**
+ * Why the check could never pass on the target. Proxies count connections of a tcp or tls route, but no requests.
+ * Undefined if it can pass.
+ */
 export function requestCheckFault(target: CanaryTarget, { type, dryRun }: CheckSpec): string | undefined {
   if (!movesConnections(target) || !ofRequests.has(type) || dryRun === true) return undefined;
   return `${type} needs an http route, because proxies count no requests of a tcp or tls route; use tcp-connect-failures`;
@@ -258,7 +263,7 @@ function movesConnections(target: CanaryTarget): boolean {
 
 /**
  * Checks that the target supports the match. A match of connections can only name the client, and a match of gRPC calls
- * only headers.
+ * has no paths and query parameters.
  */
 function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep, place: string): void {
   if (match === undefined) return;
@@ -284,8 +289,8 @@ function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep
 }
 
 /**
- * Whether all routes are VirtualServices, which match callers by their labels, also in tcp and tls routes. Routes of
- * other kinds would send the requests of all callers to the canary.
+ * Whether all routes are VirtualServices. Only these match callers by their labels (also in tcp and tls routes). Other
+ * kinds would send the requests of all callers to the canary.
  */
 function hasVirtualServices(target: CanaryTarget): boolean {
   if ("virtualService" in target) return true;
@@ -312,7 +317,7 @@ function parseStep(step: Reader): CanaryStep {
   const pause = parsePause(step);
   const checks = parseChecks(step, "checks");
   step.unknownFields();
-  // A field with a wrong value counts as present, so that it is reported only once, at the field.
+  // A field with a wrong value counts as present, because it is already reported at the field.
   const hasTraffic = ["weight", "match", "mirror", "scale", "preview", "experiment", "pause"].some((field) =>
     step.has(field),
   );

@@ -1,7 +1,6 @@
 import { untypedCel, type CelLibrary, type MeteredCel, type MeteredProgram } from "../../base/cel/index.ts";
 import { moduleCache, loadPackage, nearestName } from "../../base/index.ts";
 
-/** The variables of a condition. */
 export const conditionVariables = ["result", "baseline", "canary", "stable"] as const;
 export type ConditionBindings = Readonly<Record<(typeof conditionVariables)[number], unknown>>;
 
@@ -10,19 +9,18 @@ interface Compiled {
   readonly problem?: string;
 }
 
-/** The maximum number of characters of a condition. The parser takes about 5 µs for each of them. */
+/** The maximum number of characters of a condition. The parser takes about 5 µs for each character. */
 const maxLength = 8192;
-/** The maximum number of cached compiled expressions. */
 const maxPrograms = 256;
 const programs = moduleCache<string, Compiled>("check-conditions", maxPrograms);
 let evaluator: MeteredCel | undefined;
 
-/** The cost of all conditions of a step. Conditions on a thousand series cost some thousands. */
+/** The maximum cost of all conditions of a step together. A condition on a thousand series costs some thousands. */
 const maxStepCost = 250_000;
 
 /**
- * The cost that is left for the conditions of a step's checks. The engine evaluates them all before it does anything
- * else, and a step may have dozens.
+ * The cost that the remaining conditions of a step may have. The engine evaluates all conditions of a step, perhaps
+ * dozens, before it does anything else.
  */
 export interface ConditionBudget {
   left: number;
@@ -38,8 +36,8 @@ export function conditionProblem(expression: string): string | undefined {
 }
 
 /**
- * Returns whether the condition is true, or why it cannot be evaluated. Numbers are CEL doubles, and a missing value is
- * null.
+ * Whether the condition is true, or why it cannot be evaluated. Numbers are CEL doubles, and a missing value is null.
+ * Takes its cost out of the budget.
  */
 export function evaluateCondition(
   expression: string,
@@ -98,7 +96,7 @@ function loadEvaluator(): MeteredCel {
   return untypedCel(loadPackage<CelLibrary>("@bufbuild/cel"), conditionVariables);
 }
 
-/** Names of CEL types, which are also values. */
+/** Names of CEL types. An expression may also use them as values. */
 const typeNames = [
   "bool",
   "bytes",

@@ -2,7 +2,10 @@ import { valueAt } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import type { CheckType } from "./check-type.ts";
 
-/** The fields that only some types of checks read. Other types accept them, because earlier releases did. */
+/**
+ * The fields that only some types of checks read. The parser accepts them on other types with a warning, because
+ * earlier releases accepted them.
+ */
 const readers: readonly (readonly [field: string, types: readonly CheckType[]])[] = [
   [
     "minSamples",
@@ -19,7 +22,6 @@ const readers: readonly (readonly [field: string, types: readonly CheckType[]])[
   ["shareTolerance", ["request-share"]],
 ];
 
-/** Warns of fields that a check of this type does not read. */
 export function warnOfCheckFields(check: Reader, type: CheckType): void {
   for (const [field, types] of readers)
     if (check.has(field) && !types.includes(type))

@@ -6,12 +6,12 @@ import { objectName, optionalName } from "./object-name.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
 import { checkTypes, type CheckType } from "./check-type.ts";
 
-/** A check that a step must pass before the next one starts. The parser fills in every default. */
+/** A check that a step must pass before the next step starts. The parser fills in every default. */
 export interface CheckSpec {
-  /** The check's name. If it is absent, the name is the check's type. */
+  /** Absent means that the check's name is its type. */
   readonly name?: string;
   readonly type: CheckType;
-  /** The minimum number of canary samples. With fewer, the check waits and never passes. */
+  /** The minimum number of canary samples. With fewer, the check waits and does not pass. */
   readonly minSamples: number;
   /**
    * The highest error rate if there is no stable version to compare with, from 0 to 1. The check fails if the rate is
@@ -20,7 +20,7 @@ export interface CheckSpec {
   readonly maxErrorRate: number;
   /** The allowed difference between the canary's measured share and its configured weight, in percentage points. */
   readonly shareTolerance: number;
-  /** How long a check may have no answer, or proxies may not converge, before the check fails. */
+  /** How long a check may have no answer, or proxies may not converge, before it fails. */
   readonly timeoutSeconds: number;
   /** The time between two measurements. 0 means that it measures each time the engine looks. */
   readonly intervalSeconds?: number;
@@ -28,26 +28,29 @@ export interface CheckSpec {
   readonly count?: number;
   /** The number of measurements that may fail. If one more fails, the check fails. */
   readonly failureLimit?: number;
-  /** The number of consecutive measurements without an answer. Absent means that only `timeoutSeconds` applies. */
+  /**
+   * The number of consecutive measurements that may have no answer. Absent means that only `timeoutSeconds` applies.
+   */
   readonly errorLimit?: number;
   /**
-   * The number of consecutive inconclusive measurements. Absent means that the check waits for traffic without limit.
+   * The number of consecutive measurements that may be inconclusive. Absent means that the check waits for traffic
+   * without limit.
    */
   readonly waitLimit?: number;
   /** Whether the verdict is only recorded and has no effect. */
   readonly dryRun?: boolean;
   /** The quantiles of durations that are compared, in ascending order. */
   readonly quantiles?: readonly number[];
-  /** The factor by which the durations of the canary may exceed those of stable. */
+  /** The highest ratio of the canary's durations to those of the stable version. */
   readonly maxRatio?: number;
-  /** The limit for every quantile of durations, independent of the stable version. */
+  /** The limit for every compared quantile in milliseconds, whatever the stable version's durations are. */
   readonly maxMs?: number;
   readonly query?: QuerySpec;
   readonly webhook?: WebhookSpec;
   /** A CEL expression over `result`, `baseline`, `canary` and `stable`. */
   readonly passWhen?: string;
   readonly failWhen?: string;
-  /** The limits for a query's result. */
+  /** The lowest and highest result of the query with which the check passes. */
   readonly min?: number;
   readonly max?: number;
   /**
@@ -65,10 +68,9 @@ export interface CheckReference {
   readonly namespace?: string;
 }
 
-/** A PromQL query over the mesh metrics that the engine scrapes, or over a Prometheus. */
+/** A PromQL query, over the mesh metrics that the engine scrapes (`mesh`) or over a Prometheus. */
 export interface QuerySpec {
   readonly provider: "mesh" | "prometheus";
-  /** Base URL of the Prometheus. */
   readonly address?: string;
   /** Headers of requests to the Prometheus, such as `X-Scope-OrgID` or `Authorization`. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -79,7 +81,7 @@ export interface QuerySpec {
   readonly timeoutSeconds: number;
 }
 
-/** Sends `{rollout, step, canary, stable, window}` as JSON, together with the members of `body`. */
+/** An HTTP request with `{rollout, step, canary, stable, window}` as JSON, together with the members of `body`. */
 export interface WebhookSpec {
   readonly url: string;
   readonly method: "POST" | "PUT" | "GET";
@@ -100,7 +102,7 @@ export const checkDefaults = {
   maxRatio: 1.2,
 } as const;
 
-/** Other types are measured at each look of the engine. */
+/** In seconds. Checks of other types measure at each look. */
 const defaultIntervals: Partial<Record<CheckType, number>> = {
   "request-duration": 1,
   "error-log-rate": 2,
@@ -114,7 +116,7 @@ export function defaultIntervalSeconds(type: CheckType): number {
 }
 
 const maxChecks = 32;
-/** The limit for a check's name, because tables and messages contain it. */
+/** Tables and messages contain the names of checks. */
 const maxCheckNameLength = 63;
 const maxSeconds = 86_400;
 const maxLooks = 10_000;
@@ -147,7 +149,6 @@ export function parseChecks(owner: Reader, field: string): readonly CheckSpec[] 
   return checks;
 }
 
-/** Reads `{ref: name}` or `{ref: name, namespace}`. `name` and `dryRun` may override those of the Check. */
 function parseReference(check: Reader): CheckSpec {
   const name = optionalName(check, "name", maxCheckNameLength);
   const ref = objectName(check, "ref");
@@ -163,7 +164,6 @@ function parseReference(check: Reader): CheckSpec {
   };
 }
 
-/** Reads all fields of a check and reports unknown ones. */
 export function parseCheckSpec(check: Reader): CheckSpec {
   const type = check.required("type", check.oneOf("type", checkTypes)) ?? "request-success-rate";
   const name = optionalName(check, "name", maxCheckNameLength);
@@ -200,7 +200,6 @@ export function parseCheckSpec(check: Reader): CheckSpec {
   return result;
 }
 
-/** Reports fields that do not apply to the check's type. */
 function checkFit(check: Reader, spec: CheckSpec): void {
   const { type } = spec;
   for (const field of ["query", "webhook"] as const) {
@@ -317,7 +316,7 @@ function parseWebhook(check: Reader): WebhookSpec | undefined {
   return result;
 }
 
-/** Headers that affect routing, framing or identity cannot be set by a check's author. */
+/** Headers that affect routing, framing or identity. A check may not set them. */
 const refusedHeaders =
   /^(host|connection|keep-alive|te|trailer|transfer-encoding|content-length|upgrade|expect|proxy-.*|forwarded|x-forwarded-.*|x-envoy-.*|x-aws-ec2-.*|metadata|metadata-flavor|x-google-metadata-request|impersonate-.*|x-remote-.*)$/i;
 

@@ -16,7 +16,6 @@ export interface TemplateValues {
 const sides = ["canary", "stable"] as const;
 const members = ["service", "namespace", "workload", "revision"] as const;
 
-/** All names that an expression may contain in double braces. */
 export const templateNames: readonly string[] = [
   ...sides.flatMap((side) => members.map((member) => `${side}.${member}`)),
   "window",
@@ -24,7 +23,6 @@ export const templateNames: readonly string[] = [
 
 const placeholder = /\{\{([^{}]*)\}\}/g;
 
-/** The names in double braces. */
 function namesIn(text: string): string[] {
   return [...text.matchAll(placeholder)].map(([, name = ""]) => name.trim());
 }
@@ -34,14 +32,13 @@ export function unknownTemplateNames(text: string): string[] {
   return namesIn(text).filter((name) => !templateNames.includes(name));
 }
 
-/** Whether the text contains the name for the time since the step settled. */
 export function namesWindow(text: string): boolean {
   return namesIn(text).includes("window");
 }
 
 /**
- * Replaces the names in the text with their values. Reports a name that has no value, because the query would mean
- * something else if the name were only removed.
+ * Replaces the names in the text with their values. `missing` has the names without a value. The caller must not send
+ * such a query, because it would mean something else.
  */
 export function fillTemplate(
   text: string,

@@ -20,7 +20,6 @@ export const checkKind = defineKind<Check>({
   parse: parseCheck,
 });
 
-/** Parses a Check, and fills in the defaults of its spec. */
 export function parseCheck(raw: unknown): Parsed<Check> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");
@@ -37,8 +36,8 @@ export function parseCheck(raw: unknown): Parsed<Check> {
 }
 
 /**
- * Replaces references with the Checks that they name. `find` receives the reference's namespace if it has one, or else
- * the rollout's. Throws a user error that names a missing Check.
+ * Replaces references with the Checks that they name. `find` receives the namespace of the reference, or else the
+ * rollout's. Throws a user error if a Check is missing.
  */
 export function resolveChecks(
   checks: readonly CheckSpec[],

@@ -2,10 +2,9 @@ import { checkLabels } from "../istio/checks.ts";
 import type { Reader } from "../reader.ts";
 
 /**
- * The prefixes of keys that a Canary may add to its pods. Only people and metrics use keys with these prefixes.
- * Controllers act on keys with other prefixes, and have rights of their own. For example, an injector mounts what
- * `sidecar.istio.io/userVolume` names. Through such a key in a Canary, a user who may only write Canaries would gain a
- * controller's rights. So such keys belong in the Deployment's template.
+ * The prefixes of keys that a Canary may add to its pods. Only people and metrics use such keys. Controllers act on
+ * other keys with rights of their own: an injector mounts what `sidecar.istio.io/userVolume` names, for example. A user
+ * who may only write Canaries must not gain those rights, so other keys are allowed only in the Deployment's template.
  */
 const allowedPrefixes = ["app.kubernetes.io", "helm.sh", "prometheus.io"];
 const allowedKeys = [
@@ -20,10 +19,12 @@ const allowedKeys = [
   "sidecar.istio.io/proxyMemoryLimit",
 ];
 
-/** Injection templates copy these values into YAML, so a value must not be able to change the YAML's structure. */
+/**
+ * Injection templates copy the values of `allowedKeys` into YAML, so a value must not be able to change the YAML's
+ * structure.
+ */
 const plainValue = /^[\w.:,+-]*$/;
 
-/** Whether labels and annotations with this key may be copied to the engine's pods. */
 function mayBeCopied(key: string): boolean {
   const slash = key.indexOf("/");
   return slash === -1 || allowedPrefixes.includes(key.slice(0, slash)) || allowedKeys.includes(key);

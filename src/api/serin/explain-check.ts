@@ -1,7 +1,7 @@
 import { defaultIntervalSeconds, type CheckSpec } from "./check-spec.ts";
 import type { CheckType } from "./check-type.ts";
 
-/** Describes a check in sentences: what it judges, when it passes, fails and waits, and how often it measures. */
+/** The check in sentences: what it judges, when it passes, fails and waits, and how often it measures. */
 export function explainCheck(spec: CheckSpec): readonly string[] {
   if (spec.ref !== undefined)
     return [`Refers to the Check ${spec.ref.namespace === undefined ? "" : `${spec.ref.namespace}/`}${spec.ref.name}.`];

@@ -17,7 +17,7 @@ export interface Freeze extends KubernetesObject {
 }
 
 export interface FreezeSpec {
-  /** The reason, which is shown to people who must wait. */
+  /** Why the freeze exists. People who must wait see it. */
   readonly reason: string;
   /** An IANA name such as Europe/Berlin. The default is UTC. */
   readonly timeZone: string;
@@ -30,7 +30,7 @@ export interface FreezeSpec {
   readonly exceptions: readonly FreezeException[];
 }
 
-/** Either from `start` to `end`, or recurring by an RFC 5545 rule. Each occurrence then lasts `durationSeconds`. */
+/** A time from `start` to `end`, or a rule of RFC 5545 whose occurrences last `durationSeconds` each. */
 export interface FreezeWindow {
   /** A local time in `timeZone`, such as `2026-12-20T18:00:00`, or a time with an offset. */
   readonly start: string;
@@ -43,10 +43,7 @@ export interface FreezeException {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace?: string;
   readonly name: string;
-  /**
-   * The uid of the only object of this name that is exempt. Absent means every object of this name, even if it is
-   * created later.
-   */
+  /** The uid of the object that is exempt. Absent means every object of this name, even one that is created later. */
   readonly uid?: string;
   readonly reason: string;
   readonly by: string;
@@ -66,7 +63,7 @@ const maxWindows = 64;
 const maxExceptions = 256;
 const maxDurationSeconds = 31_622_400;
 
-/** Parses a Freeze, and fills in the defaults of its spec. Reports a window that never opens. */
+/** Parses a Freeze, and fills in the defaults of its spec. A window that never opens is an error. */
 export function parseFreeze(raw: unknown): Parsed<Freeze> {
   const reader = new Reader(raw);
   reader.ignore("apiVersion", "kind", "status");
@@ -94,7 +91,6 @@ export function readFreeze(stored: Freeze): FreezeRead {
     : { freeze: value };
 }
 
-/** The text that people read about a freeze that cannot be read. */
 export function unreadableFreeze(name: string, fault: string): string {
   return `in force because it cannot be read: ${fault}; correct it, or end it: serin freeze remove ${name}`;
 }
@@ -112,7 +108,7 @@ function parseSpec(spec: Reader): FreezeSpec {
   if (exceptions.length > maxExceptions)
     spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
   const timeZone = spec.string("timeZone") ?? "UTC";
-  // The lookup of an unknown time zone takes long, so it is done once.
+  // Looking up an unknown time zone is slow, so the result is reused for every window.
   const isKnownZone = isTimeZone(timeZone);
   if (!isKnownZone) spec.error(`must be an IANA time zone such as Europe/Berlin, got "${timeZone}"`, "timeZone");
   const result: FreezeSpec = {
@@ -128,7 +124,7 @@ function parseSpec(spec: Reader): FreezeSpec {
   return result;
 }
 
-/** Warns of fields that change nothing because of the other fields. A MeshUpgrade belongs to no namespace. */
+/** Warns of fields that have no effect beside the others. A MeshUpgrade belongs to no namespace. */
 function warnOfFields(spec: Reader, freeze: FreezeSpec): void {
   if (freeze.namespaces.length > 0 && !freeze.kinds.includes("Canary"))
     spec.warnNoEffect("has no effect without kind Canary, because a MeshUpgrade has no namespace", "namespaces");
@@ -190,7 +186,6 @@ function rule(window: Reader, start: string | undefined, timeZone: string): stri
   return undefined;
 }
 
-/** Reads a time. Returns undefined if the field is absent or wrong, which is reported. */
 function time(window: Reader, field: string): string | undefined {
   const value = window.string(field);
   if (value === undefined || isWindowTime(value)) return value;

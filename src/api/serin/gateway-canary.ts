@@ -1,9 +1,9 @@
 /**
- * Annotations with which a rollout lets a second revision serve a part of a Gateway's or waypoint's traffic
+ * Annotations on a Gateway or waypoint. With them, a rollout lets a second revision serve a part of its traffic
  * (docs/contracts/rollout.md).
  */
 export const gatewayCanaryAnnotations = {
-  /** The control plane of this revision deploys a canary behind the same Service. */
+  /** The revision whose control plane deploys a canary behind the Gateway's Service. */
   revision: "rollout.serin.dev/canary-revision",
   replicas: "rollout.serin.dev/canary-replicas",
   /** The percentage of a waypoint's new connections that go to the canary, from 0 to 100. */

@@ -22,15 +22,15 @@ export interface MeshUpgradeSpec extends RolloutOrdersSpec {
   readonly to: {
     readonly revision: string;
     /**
-     * IstioOperator specs that are installed in this order, beside the existing revision. Empty means that the revision
-     * is already installed.
+     * IstioOperator specs to install, in this order, beside the existing revision. Empty means that the new revision is
+     * already installed.
      */
     readonly install: readonly IstioOperatorSpec[];
     /** The CNI agent that replaces the running one, node by node. Other components in this spec are ignored. */
     readonly cni?: IstioOperatorSpec;
     /**
-     * A Secret in istio-system in the form of `cacerts`. The mesh first trusts its root, then signs with it, and
-     * finally trusts only this root.
+     * The name of a Secret in istio-system with the keys of `cacerts`. The mesh first trusts its root too, then signs
+     * with it, and finally trusts only this root.
      */
     readonly root?: { readonly secretName: string };
   };
@@ -40,13 +40,14 @@ export interface MeshUpgradeSpec extends RolloutOrdersSpec {
    * Gateways move after the first wave.
    */
   readonly waves: readonly UpgradeWave[];
-  /** How enrolled pods move to the other ztunnel. */
+  /** How many enrolled pods move to the other ztunnel together (`by`), and how many such moves run at once. */
   readonly ztunnel: { readonly by: "Pod" | "Namespace" | "Node"; readonly maxConcurrent: number };
   /**
-   * The percentages of a gateway's replicas on the new revision, step by step. 100 is appended if it is not the last.
+   * The percentages of a gateway's replicas on the new revision, step by step. The parser appends 100 if it is not the
+   * last.
    */
   readonly gateways: { readonly weights: readonly number[]; readonly afterWave: number };
-  /** The percentages of a waypoint's traffic for the new revision. */
+  /** The percentages of a waypoint's traffic for the new revision, step by step. */
   readonly waypoints: { readonly weights: readonly number[] };
   readonly checks: readonly CheckSpec[];
   readonly soakSeconds: number;
@@ -124,7 +125,7 @@ function parseSpec(spec: Reader): MeshUpgradeSpec {
 }
 
 /**
- * The name of a revision is the value of a label. For a control plane of Banzai Cloud's operator, it is NAME.NAMESPACE.
+ * The name of a revision is a label's value. A control plane of Banzai Cloud's operator has the name NAME.NAMESPACE.
  */
 const revisionPattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/i;
 
@@ -171,14 +172,15 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
 }
 
 /**
- * A spec for the agent enables it and inherits what the mesh's nodes have in common, so `cni: { tag: 1.18.1 }` is
- * enough: the profile, the registry with its Secrets, the platform, and the agent's own values.
+ * The complete spec of the agent, so that a user may write only `cni: { tag: 1.18.1 }`. It enables the agent, and takes
+ * over from the mesh what its nodes have in common: the profile, the registry with its Secrets, the platform, and the
+ * agent's own values.
  */
 function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined): IstioOperatorSpec {
   const profile = cni.profile ?? mesh?.profile;
   const hub = cni.hub ?? mesh?.hub;
   const inherited = Object.entries(mesh?.values ?? {}).filter(([section]) => section === "global" || section === "cni");
-  // A null of the agent's values stays, because it removes a default of the profile at the installation.
+  // Keep nulls in the agent's values, because a null removes a default of the profile at the installation.
   const values = mergeTrees(Object.fromEntries(inherited), cni.values ?? {}, { nulls: "keep", lists: "replace" });
   return {
     ...cni,
@@ -189,7 +191,7 @@ function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined):
   };
 }
 
-/** Parses the spec of an IstioOperator. Issues are reported at the path of the element. */
+/** Parses the spec of an IstioOperator, and reports its issues at the element's path. */
 function parseInstall(element: Reader): IstioOperatorSpec[] {
   const parsed = parseIstioOperator({ spec: element.raw });
   for (const issue of parsed.errors) element.error(issue.message, issue.path.replace(/^spec\.?/, ""));
@@ -250,7 +252,7 @@ function parseWeights(
   return weights.at(-1) === 100 ? weights : [...weights, 100];
 }
 
-/** Warns of fields of a MeshUpgrade that the engine reads, but that change nothing because of the other fields. */
+/** Warns of fields of a MeshUpgrade that have no effect beside the others. */
 function warnOfUpgradeFields(spec: Reader, upgrade: MeshUpgradeSpec): void {
   if (upgrade.from.revision === upgrade.to.revision) warnOfMoves(spec, upgrade);
   else warnOfScope(spec, upgrade);
@@ -261,7 +263,7 @@ function warnOfUpgradeFields(spec: Reader, upgrade: MeshUpgradeSpec): void {
 
 const moveFields = ["waves", "ztunnel", "gateways", "waypoints", "retire"] as const;
 
-/** Between two equal revisions, only the CNI agent and the root change. */
+/** Warns of fields about moves if the two revisions are equal. Then only the CNI agent and the root can change. */
 function warnOfMoves(spec: Reader, { from }: MeshUpgradeSpec): void {
   for (const field of moveFields)
     if (spec.has(field))
@@ -281,8 +283,7 @@ function warnOfScope(spec: Reader, { scope, waves }: MeshUpgradeSpec): void {
   if (!scope.gateways && isSet("gateways", "weights")) warn("gateways", "gateways.weights");
   if (!scope.gateways && !scope.waypoints && isSet("gateways", "afterWave")) warn("gateways", "gateways.afterWave");
   if (scope.namespaces) return;
-  // The spec has its defaults here, so a field with its default value may be absent in the object. It causes no
-  // warning.
+  // A field with its default value causes no warning, because it may be absent in the object.
   waves.forEach(({ mode, maxUnavailable }, index) => {
     if (mode !== "Restart") warn("namespaces", `waves[${index}].mode`);
     if (maxUnavailable !== 1) warn("namespaces", `waves[${index}].maxUnavailable`);
@@ -297,10 +298,16 @@ function hasCniSteps({ to, scope }: MeshUpgradeSpec): boolean {
   return to.cni !== undefined && scope.cni;
 }
 
-/** The types of which a step has exactly one check: the first of its wave, of the spec, or the built-in one. */
+/**
+ * The types of which a step has exactly one check: the first one in its wave, or else in the spec, or else the built-in
+ * one.
+ */
 const single: ReadonlySet<CheckType> = new Set<CheckType>(["tcp-connect-failures", "mtls-probe-matrix"]);
 
-/** The checks of a MeshUpgrade that no step has. A reference to a Check is examined only once it is resolved. */
+/**
+ * The faults of checks that no step would have. A reference is skipped, because its type is unknown until it is
+ * resolved.
+ */
 function faultsOfChecks(upgrade: MeshUpgradeSpec): readonly FieldIssue[] {
   const movesZtunnels = hasZtunnelSteps(upgrade);
   const hasTcpWaves = movesZtunnels && upgrade.ztunnel.by !== "Node";
@@ -320,8 +327,8 @@ function faultsIn(field: string, checks: readonly CheckSpec[], hasTcpSteps: bool
 }
 
 /**
- * The checks that no step has and that came from references, so that the first validation could not find them. `given`
- * is the spec with its references.
+ * The faults of checks that came from references, which the first validation could not find. `given` is the spec with
+ * its references.
  */
 export function faultsOfReferences(given: MeshUpgradeSpec, resolved: MeshUpgradeSpec): readonly FieldIssue[] {
   const known = new Set(faultsOfChecks(given).map(({ path }) => path));

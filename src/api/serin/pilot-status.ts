@@ -1,7 +1,7 @@
 // The control plane's HTTP reports about its proxies, for clients that wait until a change has arrived
 // (docs/contracts/pilot.md).
 
-/** The pod that a proxy's id names: `name.namespace`. Names of pods may contain dots, and namespaces none. */
+/** The pod that a proxy's id names: `name.namespace`. Only the name may contain dots. */
 export function podOfProxyId(id: string): { readonly name: string; readonly namespace: string } {
   const dot = id.lastIndexOf(".");
   return { name: id.slice(0, Math.max(dot, 0)), namespace: id.slice(dot + 1) };
@@ -10,14 +10,13 @@ export function podOfProxyId(id: string): { readonly name: string; readonly name
 const engineName = "serin-rollout";
 
 /**
- * The id by which the rollout engine asks pilots for debug pages over discovery. Pilots of upstream Istio list it as a
- * proxy as long as its stream is open.
+ * The id under which the rollout engine asks pilots for debug pages over discovery. While its stream is open, pilots of
+ * upstream Istio list it as a proxy.
  */
 export function engineId(namespace: string): string {
   return `${engineName}.${namespace}`;
 }
 
-/** One element of `/debug/serin/proxies`. */
 export interface ConnectedProxy {
   readonly id: string;
   readonly type: string;
@@ -25,21 +24,21 @@ export interface ConnectedProxy {
   readonly node: string;
   readonly version: string;
   readonly revision: string;
-  /** Absent if the release does not report it. */
+  /** Absent if the pilot's release does not report it. */
   readonly clusterId?: string;
   /**
-   * Set if the proxy has not proven its identity. It then uses the port without TLS, from another address than the pod
-   * that it names.
+   * Set if the proxy has not proven its identity: it uses the port without TLS, from another address than that of the
+   * pod that it names.
    */
   readonly unproven?: true;
-  /** The time of the connection, in RFC 3339. Empty if it is unknown. */
+  /** The time at which it connected, in RFC 3339. Empty if it is unknown. */
   readonly connectedAt: string;
   /**
-   * Set if the proxy has disconnected: the time in RFC 3339. Such proxies are listed only with `?gone=true`, and only
-   * for a short while. Their node, version and types are empty.
+   * The time at which the proxy disconnected, in RFC 3339. Pilots list such proxies only with `?gone=true`, and only
+   * for a short while. Their node, version and types are empty. Absent if it is connected.
    */
   readonly goneAt?: string;
-  /** Keyed by type URL. `reason` is why the last push was rejected. null if it was accepted. */
+  /** Keyed by type URL. `reason` says why the proxy rejected the last push, and is null if it accepted it. */
   readonly types: Readonly<
     Record<
       string,
@@ -63,7 +62,7 @@ const shortTypes: Readonly<Record<string, string>> = {
   "istio.networking.nds.v1.NameTable": "NDS",
 };
 
-/** The name of a type URL's discovery service, for example `CDS`. For other types, the message's name. */
+/** The abbreviation of a type URL's discovery service, for example `CDS`. For other types, the message's name. */
 export function shortTypeOf(typeUrl: string): string {
   const type = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
   return shortTypes[type] ?? type;
@@ -78,16 +77,15 @@ export interface ProxyAcknowledgement {
   readonly rejected: { readonly typeUrl: string; readonly reason: string } | null;
 }
 
-/** The answer of `/debug/serin/acknowledged`. */
 export interface AcknowledgementReport {
   readonly revision: string;
-  /** Whether the model contains that version of the object, or a later one. */
+  /** Whether the pilot has processed the asked version of the object, or a later one. */
   readonly processed: boolean;
   readonly proxies: readonly ProxyAcknowledgement[];
 }
 
 /**
- * Set on a WorkloadEntry beside `istio.io/workloadController`: the cluster, namespace and name of that replica's pod,
+ * On a WorkloadEntry, beside `istio.io/workloadController`: the cluster, namespace and name of that replica's pod,
  * separated by slashes.
  */
 export const workloadControllerPodAnnotation = "serin.dev/workload-controller-pod";
@@ -104,14 +102,13 @@ export type AuthorityStage = (typeof authorityStages)[number];
 /** The answer of `/debug/serin/roots`. Certificates are identified by their SHA-256 in lower-case hex. */
 export interface RootsReport {
   readonly revision: string;
-  /** The stage that this pilot has reached. */
   readonly stage: AuthorityStage;
   /** The root of the certificates that it signs. */
   readonly signing: string;
   /** All roots that it distributes as trusted, the signing root first. */
   readonly trusted: readonly string[];
   /**
-   * The connected proxies, each with the certificates that this pilot has signed for it since its start. Another
+   * The connected proxies. Each has the certificates that this pilot has signed for it since the pilot's start. Another
    * replica may have signed more.
    */
   readonly proxies: readonly ProxyRoots[];
@@ -120,7 +117,7 @@ export interface RootsReport {
 export interface ProxyRoots {
   readonly id: string;
   readonly type: string;
-  /** The last certificate of each identity. Empty if no certificate was requested from this pilot. */
+  /** The last certificate of each identity. Empty if the proxy requested none from this pilot. */
   readonly certificates: readonly {
     readonly identity: string;
     readonly root: string;

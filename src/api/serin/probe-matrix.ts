@@ -1,17 +1,17 @@
 /**
- * The data plane at one end of a probe. It is a sidecar, a ztunnel (`ambient`), a ztunnel with a waypoint in front of
- * the server, an ingress gateway that a client outside the mesh calls, or none.
+ * The data plane at one end of a probe. `ambient` means a ztunnel, `waypoint` a ztunnel with a waypoint in front of the
+ * server, and `gateway` an ingress gateway that a client outside the mesh calls.
  */
 export const probeDataPlanes = ["sidecar", "ambient", "waypoint", "gateway", "none"] as const;
 export type ProbeDataPlane = (typeof probeDataPlanes)[number];
 
-/** One end of a pair. The data plane `none` has an empty revision. */
+/** One end of a pair. With the data plane `none`, the revision is empty. */
 export interface ProbeEnd {
   readonly revision: string;
   readonly dataPlane: ProbeDataPlane;
 }
 
-/** The results of the probes from one end to another. Counts begin when the step has settled. */
+/** The results of the probes from one end to another, since the step settled. */
 export interface ProbePair {
   readonly from: ProbeEnd;
   readonly to: ProbeEnd;
@@ -23,7 +23,7 @@ export interface ProbePair {
   readonly ok: number;
   readonly failed: number;
   /**
-   * Whether all connections use mTLS, none, or some, according to the server's side. `unknown` until that side has
+   * Whether all connections use mTLS, none, or some, as the server's side reports. `unknown` until that side has
    * reported a connection.
    */
   readonly mutualTls: "yes" | "no" | "mixed" | "unknown";
@@ -34,20 +34,19 @@ export interface ProbePair {
    * unknown.
    */
   readonly serverIdentity: string;
-  /** The latency of the latest answers, each of which came over a new connection. Absent if there are no answers. */
+  /** The latency of the latest answers. Each came over a new connection. Absent if there are no answers. */
   readonly p50Ms?: number;
   /** Empty if there was no error. */
   readonly lastError: string;
-  /** A text about the pair's fault. Empty if there is no fault, or if the result is not known yet. */
+  /** What is wrong with the pair. Empty if nothing is, or if the result is not known yet. */
   readonly problem: string;
 }
 
-/** Every pair of the ends that an upgrade's cluster has. */
 export interface ProbeMatrix {
   readonly pairs: readonly ProbePair[];
 }
 
-/** The end as text, such as `1-18-1 ambient` or `no mesh`. */
+/** The end in words, such as `1-18-1 ambient` or `no mesh`. */
 export function describeProbeEnd({ revision, dataPlane }: ProbeEnd): string {
   if (dataPlane === "none") return "no mesh";
   return `${revision} ${dataPlane}`;
@@ -59,7 +58,8 @@ export function describeProbePair({ from, to }: { readonly from: ProbeEnd; reado
 }
 
 /**
- * The matrix for a terminal: rows are clients and columns are servers. A sentence for each faulty pair follows below.
+ * The matrix for a terminal: a row for each client, a column for each server, and below them a sentence for each faulty
+ * pair.
  */
 export function renderMatrix({ pairs }: ProbeMatrix): string {
   const clients = [...new Set(pairs.map(({ from }) => describeProbeEnd(from)))];

@@ -1,22 +1,25 @@
-// The bounds of the test of error rates, which the judge uses and the dashboard shows.
+// The bounds of the test of error rates, as the dashboard shows them and as the judge applies them.
 
 export interface RateBoundLimits {
   readonly minSamples: number;
   readonly maxErrorRate: number;
 }
 
-/** The maximum probability that one check of one step passes a release whose error rate is worse by the margin. */
+/**
+ * The maximum probability with which one check of one step passes a release whose error rate is worse than expected by
+ * the margin.
+ */
 export const wrongPassChance = 0.01;
 /**
- * The multiple of the expected error rate that the samples must rule out, if the stable version fails often. A margin
- * in percentage points would need too many samples in that case.
+ * If the stable version fails often, the samples must rule out this multiple of the expected error rate. A margin in
+ * percentage points would need too many samples.
  */
 export const errorMarginMultiple = 1.5;
 export const highestErrorRate = 0.99;
 
 /**
- * The expected error rate of a canary that is as good as the stable version. Uses the stable version's own rate if it
- * exists.
+ * The expected error rate of a canary that is as good as the stable version: the stable version's own rate, but at
+ * least `maxErrorRate`.
  */
 export function expectedErrorRate(
   stableTotal: number,

@@ -2,38 +2,37 @@ import type { RecurrenceRule } from "./recurrence-rule.ts";
 
 const dayMs = 86_400_000;
 const weekDays = 7;
-/** The calendar repeats itself after this many years. */
+/** After this many years, the same dates fall on the same days of the week. */
 const calendarYears = 400;
 const monthsInYear = 12;
 const lastYear = 9999;
 const weekdays = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"];
-/** A week belongs to the year in which its fourth day lies (ISO 8601). Days count from 0. */
+/** The place, from 0, of the day that decides to which year its week belongs: the fourth day (ISO 8601). */
 const decidingDay = 3;
 
-/** A year, or one month of it, from 1. */
+/** A year, or one month of it. Months count from 1. */
 interface Period {
   readonly year: number;
   readonly month?: number;
-  /** Whether it is the period in which the rule starts. */
   readonly isFirst: boolean;
 }
 
-/** The conditions of a rule for a day. An absent list allows every day. */
+/** What a rule demands of a day. An absent list allows every day. */
 interface DayDemands {
   readonly months?: readonly number[];
   readonly monthDays?: readonly number[];
   readonly yearDays?: readonly number[];
   readonly weekNumbers?: readonly number[];
   readonly days?: readonly { readonly number: number; readonly weekday: number }[];
-  /** The first day of a week, from Sunday = 0. */
+  /** The first day of a week. Sunday is 0. */
   readonly weekStart: number;
-  /** Whether numbered weekdays count within a month, and not within the year. */
+  /** Whether numbered weekdays such as `2MO` count within the month. Otherwise they count within the year. */
   readonly countsInMonth: boolean;
 }
 
 /**
- * Why a rule never recurs after its start, for example because no day in January is the 366th of its year. A freeze
- * with such a rule would have no effect. Undefined if it recurs. `startMs` is a local time, as if it were UTC.
+ * Why a rule never recurs after its start, for example because no day in January is the 366th of its year. Undefined if
+ * it recurs. A freeze with a rule that never recurs would have no effect. `startMs` is a local time, as if it were UTC.
  */
 export function neverRecurs(rule: RecurrenceRule, startMs: number): string | undefined {
   if (rule.frequency === "HOURLY") return undefined;
@@ -44,7 +43,7 @@ export function neverRecurs(rule: RecurrenceRule, startMs: number): string | und
     (product, name) => product * (numbersOf(parts, name)?.length ?? 1),
     1,
   );
-  // If a negative position lies before the first day, the library takes the first day.
+  // The library takes the first day for a negative position before it.
   const least = Math.min(...(positions ?? [1]).map((position) => Math.max(1, position)));
   const startDayMs = Math.floor(startMs / dayMs) * dayMs;
   for (const period of periodsOf(rule, new Date(startMs))) {
@@ -92,8 +91,8 @@ function demandsOf({ frequency }: RecurrenceRule, parts: ReadonlyMap<string, str
 }
 
 /**
- * The periods that the rule visits. Of all periods with the same days of the week and the same length, only one is
- * returned.
+ * The periods that the rule visits. Of the periods that have the same days of the week and the same length, it returns
+ * the first period of the rule and one other.
  */
 function* periodsOf({ frequency, interval }: RecurrenceRule, start: Date): Generator<Period> {
   const isMonthly = frequency === "MONTHLY";
@@ -106,7 +105,7 @@ function* periodsOf({ frequency, interval }: RecurrenceRule, start: Date): Gener
     if (year > lastYear) return;
     const month = isMonthly ? (months % monthsInYear) + 1 : undefined;
     const key = [new Date(Date.UTC(year, 0, 1)).getUTCDay(), yearLength(year), yearLength(year - 1), month].join(" ");
-    // In the first period, the days before the start do not count.
+    // Never skip the first period: its days before the start do not count.
     if (visit > 0 && known.has(key)) continue;
     if (visit > 0) known.add(key);
     yield { year, isFirst: visit === 0, ...(month === undefined ? {} : { month }) };
@@ -146,7 +145,8 @@ function isRight(demands: DayDemands, ms: number): boolean {
 }
 
 /**
- * Whether the list contains the number. With a `length`, a negative entry counts from the end, where -1 is the last.
+ * Whether the list contains the number. If there is a `length`, negative entries count from the end, where -1 is the
+ * last.
  */
 function includes(list: readonly number[] | undefined, number: number, length?: number): boolean {
   if (list === undefined || list.includes(number)) return true;
@@ -164,12 +164,10 @@ function yearOfWeek(ms: number, weekStart: number): number {
   return new Date(weekMs(ms, weekStart) + decidingDay * dayMs).getUTCFullYear();
 }
 
-/** The beginning of the year's first week. */
 function firstWeekMs(year: number, weekStart: number): number {
   return weekMs(Date.UTC(year, 0, decidingDay + 1), weekStart);
 }
 
-/** The beginning of the day's week. */
 function weekMs(ms: number, weekStart: number): number {
   return ms - ((new Date(ms).getUTCDay() - weekStart + weekDays) % weekDays) * dayMs;
 }

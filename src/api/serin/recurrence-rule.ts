@@ -1,12 +1,12 @@
-/** A recurrence rule of RFC 5545 whose parts are all known, within their limits, and quick to evaluate. */
+/** A recurrence rule of RFC 5545. All of its parts are known, within their limits, and quick to evaluate. */
 export interface RecurrenceRule {
   readonly frequency: Frequency;
   readonly interval: number;
-  /** Whether the rule ends after a number of occurrences, so that they must be counted from its start. */
+  /** Whether the rule ends after a number of occurrences. These must be counted from its start. */
   readonly isCounted: boolean;
-  /** Whether the rule names its days. Otherwise they follow from the window's start. */
+  /** Whether the rule names its days. Otherwise the window's start determines them. */
   readonly hasDays: boolean;
-  /** The value of `UNTIL` as it is written. It is a local time unless it ends with Z. */
+  /** The value of `UNTIL` as the user wrote it: a local time, or a time in UTC if it ends with Z. */
   readonly until?: string;
   /** All parts without UNTIL, in upper case. */
   readonly parts: readonly string[];
@@ -26,8 +26,8 @@ interface NumberPart {
   /** Whether negative numbers count from the end. */
   readonly isSigned?: boolean;
   /**
-   * Whether the part has one number instead of a list. Several minutes or seconds would mean more than one start per
-   * hour.
+   * Whether the part must have one number instead of a list, because several minutes or seconds would mean several
+   * starts per hour.
    */
   readonly isSingle?: boolean;
 }
@@ -48,8 +48,8 @@ const numberParts: Readonly<Record<string, NumberPart>> = {
 const knownParts = ["FREQ", "UNTIL", ...Object.keys(numberParts), "BYDAY", "WKST"];
 
 /**
- * Parts that are allowed with some frequencies only. RFC 5545 allows a few more pairs. A rule with one of those pairs
- * may never recur, and its evaluation would visit each hour or day until the year 9999.
+ * The frequencies with which a part is allowed. RFC 5545 allows a few more pairs. A rule with one of those may never
+ * recur, and its evaluation would visit each hour or day until the year 9999.
  */
 const frequenciesOfPart: Readonly<Record<string, readonly Frequency[]>> = {
   BYHOUR: ["YEARLY", "MONTHLY", "WEEKLY", "DAILY"],
@@ -61,7 +61,6 @@ const frequenciesOfPart: Readonly<Record<string, readonly Frequency[]>> = {
   BYWEEKNO: ["YEARLY"],
 };
 
-/** The rule that the text contains, or the fault of the text. */
 export function readRecurrenceRule(text: string): RecurrenceRule | { readonly problem: string } {
   const body = text.replace(/^RRULE:/i, "").toUpperCase();
   const parts = new Map<string, string>();
@@ -123,7 +122,7 @@ function numbersProblem(name: string, value: string, bounds: NumberPart): string
 }
 
 /**
- * Refuses rules that may never recur, because a freeze with such a rule would have no effect. See also `neverRecurs`.
+ * Refuses rules that may never recur, because a freeze with one would have no effect. `neverRecurs` finds more of them.
  */
 function neverProblem(parts: ReadonlyMap<string, string>): string | undefined {
   const choosing = ["BYDAY", "BYMONTHDAY", "BYMONTH"].find((name) => parts.has(name));
@@ -133,10 +132,10 @@ function neverProblem(parts: ReadonlyMap<string, string>): string | undefined {
   return isMonthly ? numberedDaysProblem(parts.get("BYDAY") ?? "") : undefined;
 }
 
-/** A month has every weekday at most this often. */
+/** A month has no weekday more often than this. */
 const weekdaysInMonth = 5;
 
-/** Whether numbered weekdays of a month, such as 6MO, cannot exist. */
+/** Refuses numbered weekdays that no month has, such as 6MO. */
 function numberedDaysProblem(weekdayList: string): string | undefined {
   const isFar = weekdayList.split(",").some((day) => Math.abs(Number.parseInt(day, 10)) > weekdaysInMonth);
   return isFar
@@ -164,7 +163,10 @@ function untilProblem(value: string): string | undefined {
   return isCalendarTime(date) ? undefined : `must have an UNTIL such as 20270104T080000, got UNTIL=${value}`;
 }
 
-/** Whether this is a date of the calendar with a time of day. `Date.parse` reads February 30 as March 2. */
+/**
+ * Whether this is a date of the calendar with a time of day. The comparison is needed because `Date.parse` reads
+ * February 30 as March 2.
+ */
 export function isCalendarTime(text: string): boolean {
   const ms = Date.parse(`${text}Z`);
   return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);

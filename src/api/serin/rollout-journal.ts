@@ -3,7 +3,6 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, UntypedObject } from "../meta.ts";
 import { rolloutGroup, rolloutVersion } from "./rollout-status.ts";
 
-/** A reference to an object of the API. */
 export interface ObjectReference {
   readonly apiVersion: string;
   readonly kind: string;
@@ -12,7 +11,7 @@ export interface ObjectReference {
   readonly namespace?: string;
 }
 
-/** One change of a rollout, with the previous value. Undo applies the entries in reverse. */
+/** One change of a rollout, with the value from before. Undo applies the entries in reverse. */
 export type JournalEntry =
   | {
       readonly type: "field";
@@ -25,41 +24,43 @@ export type JournalEntry =
       /** Absent if the field was absent. */
       readonly prior?: unknown;
       readonly written?: unknown;
-      /** The list as planned. Set if `written` also contains changes of others, which `prior` does not contain. */
+      /**
+       * The list as the rollout planned it. Set if `written` also contains changes of others, which `prior` does not
+       * contain.
+       */
       readonly planned?: unknown;
       /**
-       * The value that `written` replaces, if the plan has changed so that the step writes another value. After a crash
-       * between the journal and the write, the field still has the replaced value, even if somebody else has written
+       * The value that `written` replaces. It is set if the step's plan has changed, so that the step writes another
+       * value. After a crash between the journal and the write, the field still has the replaced value, whoever wrote
        * it.
        */
       readonly replaced?: unknown;
-      /** The list as planned for `replaced`. Set if `replaced` also contains changes of others. */
+      /** Like `planned`, for `replaced`. */
       readonly replacedPlan?: unknown;
       /**
-       * The planned list as the server has stored it, if a webhook has changed it. The engine compares the list with it
-       * to recognise later edits of others. The field manager does not help, because after such an edit it also covers
-       * the webhook's changes.
+       * The planned list as the server has stored it, if a webhook has changed it. The engine compares the field with
+       * it to recognise later edits of others. The field manager does not show them, because after such an edit it also
+       * covers the webhook's changes.
        */
       readonly stored?: unknown;
-      /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
       /**
-       * Set if a user wrote the value of `written`, and the rollout only adopted it. If the field has changed since,
-       * undo leaves it alone.
+       * Set if a user wrote the value, and the rollout only adopted it. If the field has changed since, undo leaves it
+       * alone.
        */
       readonly adopted?: boolean;
       /**
        * The value that the user wrote after the adopted one, while the rollout replaced pods. Undo first writes the
-       * prior value, which the pods need. When it has undone all other changes of the field, it writes this value.
+       * prior value, which the pods need, and writes this one after it has undone all other changes of the field.
        */
       readonly later?: unknown;
       readonly undoGroup?: string;
       readonly setup?: boolean;
-      /** The number of parent members that were created for it. Undo removes them if they are empty. */
+      /** The number of parents of the field that the rollout created. Undo removes those that are empty. */
       readonly madeParents?: number;
       /**
-       * How many ready pods the workload lacked before the rollout first changed it. Undo does not wait for these.
-       * Absent if it lacked none.
+       * How many pods the workload lacked before the rollout first changed it. Undo does not wait for these. Absent if
+       * it lacked none.
        */
       readonly lacked?: number;
     }
@@ -77,14 +78,13 @@ export type JournalEntry =
       readonly body: UntypedObject;
       readonly undoGroup?: string;
       readonly setup?: boolean;
-      /** See `lacked` of an entry of the type `field`. */
       readonly lacked?: number;
     };
 
 /**
- * A write that replaces a workload's pods. Within its `undoGroup`, it is undone after all other writes, so that new
- * pods start with the restored configuration. To undo `template`, the engine writes the previous value, which rolls the
- * workload back. To undo `time`, it writes the time of the undo.
+ * The kind of a write that replaces a workload's pods. Within its `undoGroup`, it is undone after all other writes, so
+ * that new pods start with the restored configuration. The undo of `template` writes the previous value, which rolls
+ * the workload back. The undo of `time` writes the time of the undo.
  */
 export type RestartKind = "template" | "time";
 
@@ -93,23 +93,22 @@ export type RestartKind = "template" | "time";
  * undo works from any phase and the history remains.
  */
 export interface RolloutJournal extends KubernetesObject {
-  /** Increases when the meaning of an entry changes. An engine stops at a journal that is newer than it knows. */
+  /** Increases when the meaning of an entry changes. An engine refuses a journal that is newer than it knows. */
   formatVersion: number;
   entries: readonly JournalEntry[];
-  /** Every decision with time, person and evidence, oldest first, at most {@link maxDecisions}. */
+  /** All decisions, oldest first. At most {@link maxDecisions}. */
   decisions?: readonly DecisionRecord[];
 }
 
 /**
- * The uid of the rollout that made the journal's entries. Another rollout of the same name undoes them first. Absent in
- * journals of earlier releases.
+ * The uid of the rollout that made the journal's entries. Another rollout of the same name undoes them before it
+ * begins. Absent in journals of earlier releases.
  */
 export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
 
 /**
- * The number and a digest of the entries, as the engine has written them last. If they do not match the entries,
- * somebody else has changed the entries since. A person removes the annotation to accept the change. Absent in journals
- * of earlier releases.
+ * The number and a digest of the entries as the engine last wrote them. If the entries do not match, somebody else has
+ * changed them since. A person accepts the change by removing the annotation. Absent in journals of earlier releases.
  */
 export const entriesSumAnnotation = "rollout.serin.dev/entries-sum";
 
@@ -131,7 +130,7 @@ export interface DecisionRecord {
 
 const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
 
-/** Whether the last run in the journal has completed. Its changes then stay. */
+/** Whether the last run in the journal has completed, so that its changes are meant to stay. */
 export function lastRunCompleted(decisions: readonly Pick<DecisionRecord, "decision">[]): boolean {
   return decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed";
 }
@@ -139,8 +138,8 @@ export function lastRunCompleted(decisions: readonly Pick<DecisionRecord, "decis
 const changesShown = 5;
 
 /**
- * The text about the changes that a removed rollout has left behind, and what a person can do about them. Undefined if
- * it has left none. The changes of a completed run are meant to stay, except for those that prepared its target.
+ * A message about what a removed rollout has left behind, and what a person can do about it. Undefined if it has left
+ * nothing. The changes of a completed run are meant to stay, except those that only prepared its target.
  */
 export function changesLeft({ metadata, entries, decisions = [] }: RolloutJournal): string | undefined {
   const left = lastRunCompleted(decisions) ? entries.filter(({ setup }) => setup === true) : entries;
@@ -160,9 +159,9 @@ export function messageWithoutEvidence({ message, evidence = [] }: DecisionRecor
   return at === -1 ? message : message.slice(0, at);
 }
 
-/** The oldest decisions of ended runs are dropped first. */
+/** The limit for a journal's decisions. The oldest decisions of ended runs are dropped first. */
 export const maxDecisions = 2000;
-/** Format 2 adds restarts, undo groups, setup entries and decisions. Older journals are still read. */
+/** Format 2 added restarts, undo groups, setup entries and decisions. The engine still reads older journals. */
 export const journalFormatVersion = 2;
 
 export const rolloutJournalKind = defineKind<RolloutJournal>({

@@ -4,5 +4,4 @@ import { checkKind } from "./check.ts";
 import { freezeKind } from "./freeze.ts";
 import { meshUpgradeKind } from "./mesh-upgrade.ts";
 
-/** The kinds of the rollout engine that people write, with their parsers. */
 export const rolloutKinds: readonly KindDefinition[] = [canaryKind, meshUpgradeKind, checkKind, freezeKind];

@@ -1,28 +1,29 @@
 import type { Condition } from "../meta.ts";
 import type { Reader } from "../reader.ts";
 
-/** A person's orders for a rollout. A Canary and a MeshUpgrade have the same fields. */
+/** The orders that a person may write in the spec. A Canary and a MeshUpgrade have the same ones. */
 export interface RolloutOrdersSpec {
   readonly rollback: "Automatic" | "Manual";
-  /** What happens if the object is deleted during the rollout. After completion, its changes stay in either case. */
+  /**
+   * What happens if somebody deletes the object during the rollout. After completion, its changes stay in either case.
+   */
   readonly onDeletion: "Rollback" | "Leave";
   readonly paused: boolean;
-  /** The user who last set `paused` or `abort`, and the reason. The webhook rejects a name other than the writer's. */
+  /** Who last set `paused` or `abort`, and why. The webhook rejects a name other than the writer's. */
   readonly orderedBy?: OrderedBy;
-  /** Rolls everything back, in any phase. */
+  /** Rolls everything back. Possible in any phase. */
   readonly abort: boolean;
-  /** The approvals of steps, each with the user and the reason. Approvals are kept, but do not apply to later runs. */
+  /** The approvals of steps. Those of earlier runs stay in the list, but do not apply to later runs. */
   readonly approvals: readonly Approval[];
-  /** Skips to the last step without pauses and checks. Undefined means step by step. */
+  /** An order to skip to the last step, without pauses and checks. Absent means step by step. */
   readonly fullPromotion?: FullPromotion;
   /** Rollouts of one group take each step together. If one fails, all are rolled back. */
   readonly group?: string;
-  /** How long a step may take to settle before it fails. */
+  /** How long a step may take to settle. It then fails. */
   readonly settleTimeoutSeconds: number;
   readonly notifications: readonly NotificationSpec[];
 }
 
-/** Who gave an order, and why. */
 export interface OrderedBy {
   readonly by: string;
   readonly why: string;
@@ -33,7 +34,7 @@ export interface OrderedBy {
 export interface FullPromotion {
   readonly by: string;
   readonly why: string;
-  /** In RFC 3339. Without it, the approval applies to the first run only. */
+  /** In RFC 3339. An approval without a time applies to the first run only. */
   readonly at?: string;
 }
 
@@ -47,8 +48,8 @@ export interface Approval {
 }
 
 /**
- * The last orders at some moment. Later orders are found by their place in the list and not by their time, because a
- * person's clock and the engine's clock may differ by any amount.
+ * The last orders at some moment. Orders after it are found by their place in the list and not by their time, because
+ * the clocks of persons and of the engine may differ by any amount.
  */
 export interface OrdersMark {
   /** Absent if there was no approval. */
@@ -57,7 +58,8 @@ export interface OrdersMark {
 }
 
 /**
- * The approvals that came after the mark. If the list no longer contains the marked approval, these are all approvals.
+ * The approvals after the marked one. If the list no longer contains the marked approval, or if there was none, these
+ * are all approvals.
  */
 export function approvalsSince(
   approvals: readonly Approval[],
@@ -68,8 +70,8 @@ export function approvalsSince(
 }
 
 /**
- * The approvals that came after the failure of a step. A status that an earlier release wrote has only the time of the
- * failure.
+ * The approvals after the failure of a step. If an earlier release wrote the step's status, the times of the approvals
+ * and of the failure decide.
  */
 export function approvalsSinceFailure(
   approvals: readonly Approval[],
@@ -81,7 +83,6 @@ export function approvalsSinceFailure(
   return failedAt === undefined ? [] : approvals.filter(({ at }) => Date.parse(at) >= Date.parse(failedAt));
 }
 
-/** Whether both are the same person's order, of the same time and for the same step. Two absent orders are the same. */
 export function isSameOrder(
   left: Approval | FullPromotion | undefined,
   right: Approval | FullPromotion | undefined,
@@ -102,20 +103,20 @@ export const notificationEvents = [
 ] as const;
 export type NotificationEvent = (typeof notificationEvents)[number];
 
-/** Sends each event by POST as JSON: `{event, kind, namespace, name, step, message, cause, at}`. */
+/** Where to send events. Each is a POST with the JSON `{event, kind, namespace, name, step, message, cause, at}`. */
 export interface NotificationSpec {
   readonly url: string;
-  /** Absent in the spec means all events. */
+  /** Absent in the user's spec means all events. */
   readonly events: readonly NotificationEvent[];
 }
 
-/** The limit for the approvals of all runs together. A new approval replaces the oldest. */
+/** The limit for the approvals of all runs together. Beyond it, a new approval replaces the oldest. */
 export const maxApprovals = 256;
 const maxNotifications = 8;
 const maxSettleSeconds = 86_400;
 const defaultSettleSeconds = 300;
 
-/** Reads the orders of a spec. The caller reads the other fields and reports unknown ones. */
+/** Reads the orders of a spec. The caller reads the other fields, and reports unknown ones. */
 export function parseOrders(spec: Reader): RolloutOrdersSpec {
   const group = spec.string("group");
   if (group?.trim() === "") spec.error("must not be empty: it is the name that all members have in common", "group");
@@ -197,7 +198,7 @@ function parseNotification(notification: Reader): NotificationSpec {
   return { url, events: events.length === 0 ? notificationEvents : events };
 }
 
-/** The conditions for which a step waits in addition to its checks. */
+/** What a step waits for in addition to its checks. */
 export interface PauseSpec {
   readonly durationSeconds?: number;
   readonly untilApproved?: boolean;
@@ -205,14 +206,13 @@ export interface PauseSpec {
 
 const maxPauseSeconds = 2_592_000;
 
-/** Reads the field `pause` of a step or wave. Undefined if absent. */
 export function parsePause(owner: Reader): PauseSpec | undefined {
   const pause = owner.object("pause");
   if (pause === undefined) return undefined;
   const durationSeconds = pause.integer("durationSeconds", 0, maxPauseSeconds);
   const untilApproved = pause.boolean("untilApproved");
   pause.unknownFields();
-  // In other tools, an empty pause waits for a person.
+  // Refuse an empty pause. In other tools, it waits for a person, so its author may expect that.
   if (!pause.has("durationSeconds") && !pause.has("untilApproved"))
     pause.error("must have durationSeconds, or untilApproved: true to wait for a person");
   return {

@@ -4,34 +4,37 @@ import type { Condition, KubernetesObject } from "../meta.ts";
 
 export const rolloutGroup = "rollout.serin.dev";
 /**
- * The user who created a rollout or last changed its effect. Only the engine's webhook writes it, and it rejects the
- * annotation from clients.
+ * The user who created a rollout or last changed its effect. Only the engine's webhook writes it. The webhook rejects
+ * it from clients.
  */
 export const authorAnnotation = "rollout.serin.dev/author";
 export const rolloutVersion = "v1alpha1";
 
 /**
- * The uid of the object for which the engine has worked. A copy of the object, from a backup or an export, has another
- * uid. Without its status, it would begin at its first step.
+ * The uid of the object for which the engine has worked. It shows that an object is a copy, from a backup or an export:
+ * a copy has another uid. A copy without its status would otherwise begin at the first step.
  */
 export const ownUidAnnotation = "rollout.serin.dev/uid";
-/** The value of {@link ownUidAnnotation} in a copy that has the author or the orders of another object, but no uid. */
+/**
+ * The value of {@link ownUidAnnotation} in a copy whose original uid is unknown. The copy has the author or the orders
+ * of another object.
+ */
 export const unknownUid = "unknown";
 /**
- * Names the Canary that holds a Deployment. If the Canary's journal is gone, for example after a restore of one
- * namespace, this shows that the engine has paused the Deployment, and not a person.
+ * The Canary that holds a Deployment. If the Canary's journal is gone, for example after a restore of one namespace,
+ * this shows that the engine has paused the Deployment, and not a person.
  */
 export const holderAnnotation = "rollout.serin.dev/held-by";
 
 /**
- * The annotation by which a person lets a rollout end without its lost journal. Its value is the time of the loss,
- * which the rollout's message names. So it does not apply to a later loss.
+ * With this annotation, a person lets a rollout end without its lost journal. The value is the time of the loss, which
+ * the rollout's message names, so that it does not apply to a later loss.
  */
 export const withoutJournalAnnotation = "rollout.serin.dev/without-journal";
 
 /**
- * The name of a kind in commands of kubectl. Flagger also has a kind Canary. Where both exist, kubectl takes the plain
- * name for Flagger's kind.
+ * The name of a kind in commands of kubectl. Flagger also has a kind Canary, and kubectl takes the plain name for
+ * Flagger's, so Serin's needs its group.
  */
 export function kubectlKind(kind: string): string {
   const plain = kind.toLowerCase();
@@ -44,8 +47,9 @@ export function kubectlObject(kind: string, { name = "", namespace }: Kubernetes
 }
 
 /**
- * The phases of a rollout. `Waiting` is for something else (a freeze, another rollout, its group), `Paused` for a
- * person, and `Watching` for a change to roll out. `Stuck` needs a person. A run ends with `Completed` or `RolledBack`.
+ * The phases of a rollout. A `Waiting` rollout waits for something other than a person (a freeze, another rollout, its
+ * group), a `Paused` one for a person, and a `Watching` one for a change to roll out. A `Stuck` rollout needs a person.
+ * A run ends with `Completed` or `RolledBack`.
  */
 export const rolloutPhases = [
   "Planned",
@@ -65,17 +69,16 @@ export const rolloutPhases = [
 ] as const;
 export type RolloutPhase = (typeof rolloutPhases)[number];
 
-/** Whether a run has ended in this phase. */
 export function isEndPhase(phase: string | undefined): boolean {
   return phase === "Completed" || phase === "RolledBack";
 }
 
-/** Whether a rollout in this phase moves nothing until the next change: its run has ended, or none has begun. */
+/** Whether a rollout in this phase moves nothing before the next change: its run has ended, or none has begun. */
 export function isRestingPhase(phase: string | undefined): boolean {
   return phase === "Watching" || isEndPhase(phase);
 }
 
-/** Why a rollout that is Paused, Waiting or Stuck does not go on. Programs read this and never the message. */
+/** Why a rollout that is Paused, Waiting or Stuck does not continue. Programs read this, and never the message. */
 export const pauseReasons = [
   // Paused: a step waits for a person's approval.
   "approval",
@@ -89,7 +92,7 @@ export const pauseReasons = [
   "rollout",
   // Waiting: too many rollouts are under way.
   "limit",
-  // Waiting: other members of its group are not as far.
+  // Waiting: other members of its group are behind.
   "group",
   // Waiting: a member of its group was rolled back, and a person must change it.
   "group-failed",
@@ -112,13 +115,11 @@ export const pauseReasons = [
 ] as const;
 export type PauseReason = (typeof pauseReasons)[number];
 
-/** The status of a Canary or MeshUpgrade: where it is, what it measured, and why it decided so. */
 export interface RolloutStatus {
   readonly observedGeneration: number;
   readonly phase: RolloutPhase;
-  /** When it entered this phase. */
   readonly phaseSince?: string;
-  /** The number of finished steps and of all steps, for example `3/7`. */
+  /** Finished steps and all steps, for example `3/7`. */
   readonly progress: string;
   readonly message: string;
   /** Set while the phase is Paused, Waiting or Stuck. Absent if an older engine wrote the status. */
@@ -129,48 +130,48 @@ export interface RolloutStatus {
   readonly endedAt?: string;
   readonly step?: StepStatus;
   readonly completedSteps: readonly CompletedStep[];
-  /** Why it was rolled back: a sentence with the cause and the evidence. */
+  /** Why the run was rolled back: a sentence with the cause and the evidence. */
   readonly cause?: string;
   readonly rolledBackInMs?: number;
-  /** The number of the change that this object rolls out, from 1. */
+  /** The number of the run, from 1. Each change that the object rolls out is a run. */
   readonly run?: number;
   /**
-   * A digest of the pod template or spec that is being rolled out, or was rolled out last. A new one starts a new run.
+   * A digest of the pod template or spec that is being rolled out, or was rolled out last. Another digest starts a new
+   * run.
    */
   readonly candidate?: string;
   /**
-   * What the run moves, as it was when the run began: the target, or the two revisions. Absent if an older engine began
-   * the run.
+   * What the run moves: the target, or the two revisions, as they were when the run began. Absent if an older engine
+   * began the run.
    */
   readonly moves?: string;
   /**
-   * The rule at the position that the target names. Absent if the target has no position, or if an older engine wrote
+   * The rule at the position that the target names. Absent if the target names no position, or if an older engine wrote
    * the status.
    */
   readonly meantRule?: MeantRule;
   /**
-   * The orders that existed when the engine noticed this run. They do not apply to it. Absent in an object's first run,
-   * unless the object is a copy.
+   * The orders that already existed when the engine noticed this run. They do not apply to it. Absent in an object's
+   * first run, unless the object is a copy.
    */
   readonly ordersBefore?: OrdersMark;
   /** All currently planned steps, including completed ones, at most {@link maxPlannedSteps}. */
   readonly plannedSteps?: readonly PlannedStep[];
-  /** The canary's percentage of traffic since the last settled step. */
+  /** The canary's percentage of the traffic, as the last settled step set it. */
   readonly weight?: number;
-  /** Set during a rollback, also while it is stuck, and kept afterwards to determine the final phase. */
+  /** Set during a rollback, also while it is stuck. It stays afterwards, because it determines the final phase. */
   readonly undo?: UndoStatus;
-  /** Group members with the same value took their steps together, and are rolled back together. */
+  /** Members of a group with the same value took their steps together, and are rolled back together. */
   readonly groupRun?: string;
-  /** The objects of which the journal has entries. Absent if it has none, or if an older engine wrote the status. */
+  /** The objects that the journal has entries about. Absent if it has none, or if an older engine wrote the status. */
   readonly journaled?: JournaledObjects;
-  /** Set since the engine has found that somebody deleted the journal and its entries. */
+  /** Set after the engine has found that somebody deleted the journal. */
   readonly lostJournal?: LostJournal;
-  /** The namespaces that this rollout has locked. Other rollouts do not touch their objects. */
+  /** The namespaces that this rollout has locked. Other rollouts do not change objects in them. */
   readonly namespaces?: readonly string[];
   readonly conditions: readonly Condition[];
 }
 
-/** The objects of which the journal has entries. If somebody deletes the journal, they show that it is lost. */
 export interface JournaledObjects {
   /** At most {@link maxJournaledObjects}. */
   readonly objects: readonly string[];
@@ -179,7 +180,7 @@ export interface JournaledObjects {
   /** Whether some entries prepared the target. */
   readonly setup?: boolean;
   /**
-   * The number and the digest of the entries that an undo would restore. They differ in an older journal from a backup.
+   * The number and the digest of the entries that an undo would restore. A journal from an old backup has others.
    * Absent in a status that an earlier release wrote.
    */
   readonly sum?: string;
@@ -187,77 +188,72 @@ export interface JournaledObjects {
 
 export const maxJournaledObjects = 50;
 
-/** A journal that somebody deleted with its entries. */
+/** A journal that somebody deleted while it had entries. */
 export interface LostJournal extends JournaledObjects {
   readonly at: string;
   /** What the engine can put back without the journal, because the objects themselves show it. */
   readonly back?: readonly string[];
-  /** What a person must look at, with a command for each. Absent until the engine has looked at the objects. */
+  /** What a person must look at, with a command for each. Absent until the engine has examined the objects. */
   readonly left?: readonly string[];
   /** Whether a person has let the rollout end without its journal. */
   readonly accepted?: boolean;
 }
 
 /**
- * A rule of a route that a target names by its position, as the engine saw it last. Rules are known by digests of their
- * names and of what they match.
+ * The rule of a route that a target names by its position, as the engine last saw it. The engine recognises rules by
+ * digests of their names and matches.
  */
 export interface MeantRule {
-  /** The route, and the list in it that contains the rule. */
   readonly route: string;
-  /** The position in the spec. */
   readonly rule: number;
-  /** A digest of the target. */
   readonly target: string;
-  /** Where the rule was last. */
+  /** The position at which the engine last saw the rule. */
   readonly index: number;
-  /** The rules of the list from this index on: the rule itself, and those around it. */
+  /** The position of the first rule in `known`, which has the rule itself and those around it. */
   readonly from: number;
   readonly known: readonly string[];
-  /** The number of rules of the list. */
   readonly length: number;
 }
 
 /**
- * The state of a rollback. Durations come from a monotonic clock while an engine runs, so that jumps of the wall clock
- * do not count.
+ * The state of a rollback. While an engine runs, it measures durations with a monotonic clock, so that jumps of the
+ * wall clock do not count.
  */
 export interface UndoStatus {
   readonly startedAt: string;
   readonly elapsedMs: number;
-  /** The time since the last object was restored, or the last pod of a restarted workload was replaced. */
+  /** The time since the rollback last restored an object, or replaced the last pod of a restarted workload. */
   readonly waitedMs: number;
-  /** The smallest number of pods that restarted workloads have lacked since the last object was restored. */
+  /** The smallest number of pods that restarted workloads have lacked since the rollback last restored an object. */
   readonly podsLeft?: number;
   /** What blocks the rollback, by name. */
   readonly waitingFor: readonly string[];
-  /** What follows the rollback: the end, the next change, or the deletion of the object. */
+  /** What follows the rollback: the end, the next change, or the object's deletion. */
   readonly next: "RolledBack" | "NewRun" | "Deleted";
-  /** The kind of cause. Absent if an older engine started the rollback. */
+  /** Why the rollback started. Absent if an older engine started it. */
   readonly because?: UndoCause;
-  /** The type of the failed check, if a check failed. */
+  /** The type of the check that failed. Absent if none did. */
   readonly check?: string;
 }
 
-/** Why a rollback started, as a word for metrics. */
 export type UndoCause =
   | "check"
   /** The step can no longer settle. */
   | "settle-failed"
   /** The step did not settle in time. */
   | "settle-timeout"
-  /** A write was reverted or rejected. */
+  /** A write was rejected, or somebody reverted it. */
   | "write"
-  /** A failure before anything was moved. */
+  /** The run failed before it moved anything. */
   | "preflight"
   /** A person's order. */
   | "order"
   | "group"
-  /** Another change of the spec, or of the workload that the rollout moves. */
+  /** The spec, or the workload that the rollout moves, has changed again. */
   | "superseded"
-  /** A change back to the previous version. */
+  /** The change was taken back: the workload has the previous version again. */
   | "reverted"
-  /** Remains of an earlier object with the same name. */
+  /** An earlier object with the same name has left changes behind. */
   | "leftover"
   | "deletion";
 
@@ -276,41 +272,48 @@ export interface StepStatus {
   readonly id: string;
   readonly title: string;
   readonly startedAt: string;
-  /** Samples count from this time. */
+  /** Samples from before this time do not count. */
   readonly settledAt?: string;
   readonly checks: readonly CheckStatus[];
   /** What has not settled yet or blocks it, by name. */
   readonly waitingFor?: readonly string[];
-  /** Measured by a monotonic clock while an engine runs. Downtime of the engine and jumps of the clock do not count. */
+  /**
+   * How long the step has been settling. While an engine runs, it measures with a monotonic clock, so neither its
+   * downtime nor jumps of the clock count.
+   */
   readonly settlingMs?: number;
   readonly settledForMs?: number;
-  /** The smallest number of unsettled parts so far, and how long ago it was reached. */
+  /** The smallest number of parts that had not settled, and how long ago the step reached it. */
   readonly settlingLeft?: number;
   readonly stalledMs?: number;
-  /** When the current wait began, or last made progress. */
+  /** When the current wait began or last made progress. */
   readonly waitingSince?: string;
   /**
-   * The time at which the wait ends: the step fails unless it has made progress, the rollout is Stuck unless a sample
-   * has come, or a soak is over.
+   * When the wait ends. Then the step fails if it has made no progress, the rollout is Stuck if no sample has come, or
+   * the soak is over.
    */
   readonly waitsUntil?: string;
   /** Set if the step only waits for live connections to end. Other rollouts do not wait for it. */
   readonly lingers?: boolean;
-  /** The orders that existed when the step failed and began to wait for a person. They do not decide about it. */
+  /**
+   * The orders that already existed when the step failed and began to wait for a person. They do not decide about it.
+   */
   readonly ordersBefore?: OrdersMark;
 }
 
-/** One check's verdict with its evidence, and the state of its statistic, so that a restarted engine continues. */
+/**
+ * The verdict of one check with its evidence. `statistic` is the state of its statistic, with which a restarted engine
+ * continues.
+ */
 export interface CheckStatus {
   readonly type: string;
-  /** Set if the check has its own name. */
+  /** Absent if the check's name is its type. */
   readonly name?: string;
   /** Whether the verdict is only recorded, and has no effect. */
   readonly dryRun?: boolean;
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly statistic?: unknown;
-  /** The latest probe matrix. */
   readonly matrix?: ProbeMatrix;
 }
 
@@ -325,12 +328,11 @@ export interface CompletedStep {
 }
 
 /**
- * Keeps the object of a running rollout until its changes are undone, or until the engine leaves them because
- * `onDeletion` says so.
+ * Keeps a deleted rollout's object until the engine has undone its changes, or has left them because `onDeletion` says
+ * so.
  */
 export const undoFinalizer = "rollout.serin.dev/undo";
 
-/** Whether the API server keeps the object until the engine has undone its changes. */
 export function hasUndoFinalizer({ metadata }: KubernetesObject): boolean {
   return metadata.finalizers?.includes(undoFinalizer) === true;
 }

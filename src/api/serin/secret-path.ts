@@ -1,9 +1,11 @@
-/** What the API server asks a rollout engine: who writes a rollout, or whether its writer has the necessary rights. */
+/**
+ * What the API server asks a rollout engine: to write down a rollout's author (`author`), or whether its writer has the
+ * necessary rights (`review`).
+ */
 export type SecretPathPurpose = "author" | "review";
 
 /**
- * The path of a rollout engine's webhook that is a secret between the engine and the API server. `digest` is a SHA-256
- * in hexadecimal digits.
+ * The path of a webhook of a rollout engine. Only the engine and the API server know it. `digest` is a SHA-256 in hex.
  */
 export function secretPath(purpose: SecretPathPurpose, digest: string): string {
   return `/${purpose}/${digest}`;
@@ -11,7 +13,7 @@ export function secretPath(purpose: SecretPathPurpose, digest: string): string {
 
 const secretPaths = /\/(author|review)\/[0-9a-f]{64}(?![0-9a-f])/g;
 
-/** A text without the secret paths, for files that people pass on. */
+/** The text with its secret paths redacted, for files that people pass on. */
 export function withoutSecretPaths(text: string): string {
   return text.replaceAll(secretPaths, "/$1/<redacted>");
 }

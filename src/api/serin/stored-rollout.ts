@@ -5,7 +5,7 @@ import type { RolloutJournal } from "./rollout-journal.ts";
 
 const { always, flag, lines, number, object, rows, text } = fieldTypes;
 
-/** A field with one of the words. Any other value becomes `otherwise`. */
+/** A field that must have one of the words. Any other value is reported and becomes `otherwise`. */
 function word<Word extends string>(words: readonly Word[], otherwise: Word): FieldType {
   return (value, path, report) => {
     const known = words.find((candidate) => candidate === value);
@@ -112,7 +112,7 @@ const status: FieldTypes = {
   conditions: always(rows(condition), []),
 };
 
-/** Orders, and what tables and messages show. The parser of the kind reads the other fields. */
+/** The orders, and the fields that tables and messages show. The parser of the kind reads the other fields. */
 const spec: FieldTypes = {
   paused: always(flag, false),
   abort: always(flag, false),
@@ -130,9 +130,9 @@ const specs = {
 } as const;
 
 /**
- * A stored rollout in which each field that people see or that an order depends on has its type. The object may come
- * from a cluster with older definitions, or anybody with rights for its status may have written it. A field of another
- * type counts as absent.
+ * A stored rollout whose fields are sure to have their types, as far as people see them or an order depends on them.
+ * The object may come from a cluster with older definitions, or from anybody with rights for its status. A field of
+ * another type counts as absent.
  */
 export function storedRollout<Value extends Canary | MeshUpgrade>(kind: keyof typeof specs, stored: Value): Value {
   return withFieldTypes(stored, { spec: always(object(specs[kind]), emptyOf(specs[kind])), status: object(status) })
@@ -170,14 +170,14 @@ const journal: FieldTypes = {
 };
 
 /**
- * A stored journal, for people, in which each field has its type or is absent. The engine itself refuses a journal with
- * a wrong field.
+ * A stored journal for people to read. A field of the wrong type counts as absent. The engine itself refuses a journal
+ * with a wrong field.
  */
 export function storedJournal(stored: RolloutJournal): RolloutJournal {
   return withFieldTypes(stored, journal).value;
 }
 
-/** An empty object with the described fields that always exist. */
+/** An object with only the fields that always exist. */
 function emptyOf(fields: FieldTypes): object {
   return withFieldTypes({}, fields).value;
 }

@@ -2,15 +2,14 @@ import { headerNameFault } from "../istio/expressions/http-headers.ts";
 import type { Reader } from "../reader.ts";
 
 /**
- * The requests that a step sends to the canary. All parts must match. If there are several paths, one of them must
- * match.
+ * The requests that a step sends to the canary. A request must meet all parts, and one of the paths if there are any.
  */
 export interface TrafficMatch {
   readonly headers: readonly ValueMatch[];
   readonly cookies: readonly { readonly name: string; readonly value: string }[];
   readonly queryParams: readonly ValueMatch[];
   readonly paths: readonly { readonly type: PathMatchType; readonly value: string }[];
-  /** Labels of the client's pod. Only a VirtualService supports them, in http, tcp and tls routes. */
+  /** Labels of the client's pod. Only a VirtualService supports them, but in http, tcp and tls routes. */
   readonly sourceLabels: Readonly<Record<string, string>>;
 }
 
@@ -24,12 +23,13 @@ export type PathMatchType = "Exact" | "Prefix" | "Regex";
 
 const maxMatches = 16;
 /**
- * The maximum number of cookies. Cookies come in any order, and each order is an alternative in one regular expression.
+ * The maximum number of cookies. Cookies may come in any order, and each order is an alternative in one regular
+ * expression.
  */
 const maxCookies = 3;
 const valueTypes = ["Exact", "Prefix", "Regex"] as const;
 
-/** Reads the field `match` of a step. Undefined if absent. At least one part must be set. */
+/** Reads the field `match` of a step, in which at least one part must be set. Undefined if it is absent. */
 export function parseTrafficMatch(step: Reader): TrafficMatch | undefined {
   const match = step.object("match");
   if (match === undefined) return undefined;
@@ -95,7 +95,7 @@ function named(entry: Reader, faultOf: (name: string) => string | undefined): st
   return entry.required("name", name) ?? "";
 }
 
-/** A cookie's name is a token, like that of a header. */
+/** The fault of a cookie's name. It must be a token, like a header's name. */
 export function cookieNameFault(name: string): string | undefined {
   return headerNameFault(name) === undefined ? undefined : `must be the name of a cookie, got ${JSON.stringify(name)}`;
 }

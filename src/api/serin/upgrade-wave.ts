@@ -5,23 +5,24 @@ import { objectNames } from "./object-name.ts";
 import { parsePause, type PauseSpec } from "./rollout-orders.ts";
 
 /**
- * A part of a mesh upgrade. Everything in it moves together and is judged together. A namespace or workload that
- * several waves select moves in the first of these waves.
+ * A part of a mesh upgrade whose members move together and are judged together. A namespace or workload that several
+ * waves select moves in the first of them.
  */
 export interface UpgradeWave {
   readonly name: string;
-  /** Namespaces by name. */
   readonly namespaces: readonly string[];
-  /** Selects namespaces by labels. Without labels and names, the wave has all remaining namespaces. */
+  /**
+   * Selects namespaces by their labels. Without labels and names, the wave has all namespaces that no other wave has.
+   */
   readonly namespaceLabels: Readonly<Record<string, string>>;
   /**
-   * Limits the wave to workloads whose pods have these labels. The namespace's label moves with the wave that moves its
-   * remaining workloads.
+   * Limits the wave to workloads whose pods have these labels. A namespace's own label moves with the wave that moves
+   * the rest of its workloads.
    */
   readonly workloadLabels: Readonly<Record<string, string>>;
   /**
-   * With `Restart`, each workload uses its own update strategy. With `ScaleFirst`, all new pods are ready before an old
-   * one stops.
+   * With `Restart`, each workload replaces its pods by its own update strategy. With `ScaleFirst`, all new pods are
+   * ready before an old one stops.
    */
   readonly mode: "Restart" | "ScaleFirst";
   /** The number of workloads that restart at the same time. */
@@ -34,7 +35,6 @@ export interface UpgradeWave {
 const maxWaves = 64;
 const monthSeconds = 2_592_000;
 
-/** Reads the field `waves` of a MeshUpgrade's spec. */
 export function parseWaves(spec: Reader): readonly UpgradeWave[] {
   const waves = spec.objects("waves");
   if (waves.length > maxWaves) spec.error(`must have at most ${maxWaves} waves, got ${waves.length}`, "waves");

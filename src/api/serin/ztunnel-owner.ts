@@ -1,6 +1,8 @@
-/** The label on pods and namespaces that selects their ztunnel by revision. On nodes, it is `istio.io/rev`. */
+/**
+ * The label on pods and namespaces that selects their ztunnel by its revision. On nodes, the label is `istio.io/rev`.
+ */
 export const ztunnelRevisionLabel = "serin.dev/ztunnel-rev";
-/** The ztunnel that serves a pod. The CNI agent writes it. */
+/** On a pod: the ztunnel that serves it. The CNI agent writes this annotation. */
 export const ztunnelOwnerAnnotation = "serin.dev/ztunnel-owner";
 /** The name of the ztunnel without a revision. */
 const defaultZtunnelRevision = "default";
@@ -18,9 +20,10 @@ export interface ZtunnelOwnerQuery {
 }
 
 /**
- * The revision of the ztunnel that should serve a pod. A label on the pod or namespace applies even if no such ztunnel
- * runs on the node. A node's label only applies if one does. Undefined if no label decides. The pod then stays with its
- * current ztunnel.
+ * The revision of the ztunnel that should serve a pod. A label of the pod or namespace decides even if no such ztunnel
+ * runs on the node. A label of the node decides only if one does. If no label decides, it is the ztunnel without a
+ * revision, or else the only one on the node. Undefined if there is neither: the pod then stays with its current
+ * ztunnel.
  */
 export function ztunnelOwner(query: ZtunnelOwnerQuery): string | undefined {
   const labelled = revisionLabel(query.podLabels) ?? revisionLabel(query.namespaceLabels);

@@ -2,24 +2,26 @@ import { regexSize } from "../regex-size/index.ts";
 import type * as Cel from "@bufbuild/cel";
 import type { CelList, CelMap, CelValue } from "@bufbuild/cel";
 
-/** The evaluator. It takes a tenth of a second to load, so it is loaded with the first expression, not at start. */
+/**
+ * The evaluator's module. It takes a tenth of a second to load, so it is loaded with the first expression, and not at
+ * the start.
+ */
 export type CelLibrary = typeof Cel;
 
 // Kubernetes' costs (k8s.io/apiserver/pkg/cel/library/cost.go, cel-go's runtimecost.go): a tenth of a unit for each
-// character or item that a call may read, and a quarter for each character of a pattern.
+// character or item that a call may read, and a quarter for each character of a regular expression.
 export const traversalFactor = 0.1;
 const patternFactor = 0.25;
-/** Up to this many instructions for each character, an expression costs the same as in Kubernetes. */
+/** A regular expression with more instructions for each character than this costs more than in Kubernetes. */
 const ordinaryRepetition = 10;
 /**
- * Up to this many instructions, an expression costs the same as in Kubernetes, because a short one such as `^.{1,253}$`
- * is ordinary.
+ * A regular expression with at most this many instructions costs the same as in Kubernetes, because a short one such as
+ * `^.{1,253}$` is ordinary.
  */
 const ordinarySize = 1_000;
-/** The units for compiling an instruction, which takes 2 µs. */
+/** The units for compiling one instruction of a regular expression, which takes 2 µs. */
 const compileFactor = 4;
 
-/** The cost of reading this many characters or items once. */
 function traversalCost(size: number): number {
   return Math.ceil(size * traversalFactor);
 }
@@ -27,12 +29,14 @@ function traversalCost(size: number): number {
 type Operand = CelValue | undefined;
 type CostRule = (operands: readonly Operand[], values: ValueSizes) => number;
 
-/** The cost of a call, computed before it runs. The operands of a method begin with its target. */
+/**
+ * The cost of a call, which is computed before it runs. The operands of a method call begin with the method's target.
+ */
 export function callCost(name: string, operands: readonly Operand[], values: ValueSizes): number {
   return Math.max(1, (rules[name] ?? defaultRule)(operands, values));
 }
 
-/** A call without a rule of its own may read all its operands. */
+/** For a call without a rule of its own, because it may read all its operands. */
 const defaultRule: CostRule = (operands, values) =>
   traversalCost(operands.reduce<number>((sum, operand) => sum + values.deep(operand), 0));
 
@@ -48,7 +52,7 @@ const search: CostRule = ([text, wanted], values) => {
 const pattern: CostRule = ([text, expression], values) => {
   const length = values.shallow(expression);
   const size = typeof expression === "string" ? regexSize(expression) : 0;
-  // Kubernetes counts characters only, but a{1000} is compiled to 1,000 instructions.
+  // Kubernetes counts only characters, but `a{1000}` is compiled to 1,000 instructions.
   const repeated = size > Math.max(length * ordinaryRepetition, ordinarySize) ? size : 0;
   return (
     traversalCost(1 + values.shallow(text)) * Math.ceil(Math.max(length, repeated) * patternFactor) +
@@ -58,7 +62,7 @@ const pattern: CostRule = ([text, expression], values) => {
 
 const eachWithEach: CostRule = ([a, b], values) => values.items(a) * values.items(b) + defaultRule([a, b], values);
 
-/** A replacement may make the text longer, so the result counts too. */
+/** Counts the result too, because a replacement may make the text longer. */
 const replacement: CostRule = ([text, wanted, by]) => {
   if (typeof text !== "string" || typeof wanted !== "string" || typeof by !== "string") return 1;
   const count = wanted === "" ? text.length + 1 : text.split(wanted).length - 1;
@@ -98,19 +102,19 @@ const rules: Readonly<Record<string, CostRule>> = {
 };
 
 /**
- * Measures how much of a value a call reads, and stops at a limit. Lists that contain one list twice, again and again,
- * have more items than a program could ever count.
+ * Measures how much of a value a call reads. Measuring stops at a limit, because a list may contain another list twice,
+ * that list a third one twice, and so on, so that nobody could ever count all items.
  */
 export class ValueSizes {
   readonly #cel: CelLibrary;
-  /** The number of items that the measuring may still look at. */
+  /** The number of items that may still be counted. */
   #left = 0;
 
   constructor(cel: CelLibrary) {
     this.#cel = cel;
   }
 
-  /** Begins to measure a call that may cost at most this much. A size above that may be smaller than the true one. */
+  /** Begins to measure a call that may cost at most `maxCost`. A size beyond it is only known to be beyond it. */
   begin(maxCost: number): void {
     this.#left = Math.max(0, maxCost) / traversalFactor;
   }
@@ -123,12 +127,12 @@ export class ValueSizes {
     return this.#cel.isCelList(value) || this.#cel.isCelMap(value) ? value.size : 1;
   }
 
-  /** Characters or items of the value itself. */
+  /** The characters or items of the value itself. */
   shallow(value: Operand): number {
     return typeof value === "string" || value instanceof Uint8Array ? value.length : this.items(value);
   }
 
-  /** Characters and items of the value and of all that it holds. */
+  /** The characters and items of the value and of everything in it. */
   deep(value: Operand): number {
     if (this.#cel.isCelList(value)) return this.#sum(value, (item) => this.deep(item));
     if (this.#cel.isCelMap(value)) return this.#sum(value, ([key, item]) => this.deep(key) + this.deep(item));
@@ -174,7 +178,9 @@ export class ValueSizes {
   }
 }
 
-/** A size above every limit. Its sums and products are too, although doubles no longer hold them exactly. */
+/**
+ * A size above every limit. Its sums and products are above every limit too, although doubles do not hold them exactly.
+ */
 const beyond = 1e15;
 
 function* pairsOfLists(a: CelList, b: CelList): Iterable<readonly [Operand, Operand]> {

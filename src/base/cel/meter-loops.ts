@@ -1,15 +1,14 @@
-/** Names in CEL cannot contain an @, so an expression cannot call these functions itself. */
+/** Functions that only {@link meterLoops} calls. An expression cannot call them, because names in CEL contain no @. */
 export const loopFunctions = { range: "@range", turn: "@turn", append: "@append" } as const;
 
-// As in Kubernetes: the cost of reading a name or a field, and of making a list or a map.
+// Kubernetes' costs of reading a name or a field, and of making a list or a map.
 const accessCost = 1;
 const listCost = 10;
 const mapCost = 30;
 const elementCost = 0.1;
-/** The cost of testing whether a loop continues. */
+/** The cost of the test whether a loop continues. */
 const testCost = 1;
 
-/** The fields of a parsed expression on which its cost depends. */
 interface Expression {
   readonly id?: unknown;
   exprKind: { case?: string | undefined; value?: unknown };
@@ -38,8 +37,8 @@ interface Call {
 }
 
 /**
- * Adds a meter to every loop of a parsed expression, which counts the loop's range and each iteration. Returns the cost
- * of the expression outside calls and loops.
+ * Changes every loop of a parsed expression, so that the loop's range and each turn are charged. Returns the cost of
+ * the expression without its calls and loops.
  */
 export function meterLoops(node: unknown): number {
   if (typeof node !== "object" || node === null || ArrayBuffer.isView(node)) return 0;
@@ -82,7 +81,9 @@ function meterLoop(loop: Loop): number {
   return around;
 }
 
-/** A loop that builds a list appends a list with one item in each turn, and a loop that counts adds a number. */
+/**
+ * Lets a loop that builds a list append to the list in place. Copying the list in every turn would take quadratic time.
+ */
 function appendInPlace(step: Expression | undefined, accumulator: string): void {
   if (step?.exprKind.case !== "callExpr") return;
   const made = step.exprKind.value as Call;

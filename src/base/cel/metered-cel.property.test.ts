@@ -26,7 +26,6 @@ function bindings(length: number): Bindings {
 const evaluate = (rule: string, length: number): ReturnType<ReturnType<MeteredCel["compile"]>> =>
   cel.compile(rule)(bindings(length));
 
-/** Expressions whose time would otherwise grow linearly, with the square, with the cube, or without a bound. */
 const rules = [
   "l.all(x, x >= 0)",
   "l.all(x, l.all(y, x == y || true))",
@@ -111,7 +110,7 @@ test("the clock also ends an evaluation", () => {
 });
 
 test("the cost of common expressions equals Kubernetes'", () => {
-  // Follows cel-go's own model, which also charges a loop for branches that it does not take.
+  // The expected costs are those of cel-go's own model, which also charges a loop for branches that it does not take.
   for (const [rule, expected] of [
     ["true", 0],
     ["t == 'ab'", 2],

@@ -4,9 +4,9 @@ import type { CelEnv, CelInput, CelList, CelValue } from "@bufbuild/cel";
 import { callCost, traversalFactor, ValueSizes, type CelLibrary } from "./call-cost.ts";
 import { loopFunctions, meterLoops } from "./meter-loops.ts";
 
-/** The cost limit of one evaluation, as in Kubernetes. */
+/** The cost limit of one evaluation, equal to Kubernetes'. */
 export const perCallLimit = 1_000_000;
-/** Kubernetes' message for expressions of one configuration that cost too much together. */
+/** Kubernetes' message if the validation rules of one object cost too much together. */
 export const outOfBudget =
   "validation failed due to running out of cost budget, no further validation rules will be run";
 export const costExceeded = "operation cancelled: actual cost limit exceeded";
@@ -21,19 +21,19 @@ const callsPerLookAtTheClock = 100;
 type CelEnvOptions = NonNullable<Parameters<CelLibrary["celEnv"]>[0]>;
 
 export interface CelEvaluation {
-  /** A CelError for an expression that has no value. */
+  /** A CelError if the expression has no value. */
   readonly value: unknown;
   readonly cost: number;
 }
 
-/** Evaluates the expression. It has no value if that costs more than `limit`, or {@link perCallLimit} if absent. */
+/** Evaluates the expression. The result has no value if the evaluation costs more than `limit`. */
 export type MeteredProgram = (bindings: Readonly<Record<string, unknown>>, limit?: number) => CelEvaluation;
 
 interface Callable {
   call(id: number, target: CelValue | undefined, operands: readonly CelValue[]): unknown;
 }
 
-/** The environment with other functions. `replace` gets the name of a function and the function, if there is one. */
+/** The environment with replaced functions. `replace` gets a function's name, and the function if it exists. */
 export function withFunctions(
   environment: CelEnv,
   replace: (name: string, found: Callable | undefined) => Callable | undefined,
@@ -43,13 +43,12 @@ export function withFunctions(
   return Object.create(environment, { funcs: { value: { find } } }) as CelEnv;
 }
 
-/** Evaluates expressions over variables of any type. */
 export function untypedCel(library: CelLibrary, variables: readonly string[]): MeteredCel {
   const { DYN } = library.CelScalar;
   return new MeteredCel(library, { variables: Object.fromEntries(variables.map((name) => [name, DYN])) });
 }
 
-/** Compiles each expression once. Forgets all programs when there would be more than `maxPrograms`. */
+/** Compiles each expression only once. Forgets all programs when a new one would exceed `maxPrograms`. */
 export function cachedCompile(cel: MeteredCel, maxPrograms: number): MeteredCel["compile"] {
   const programs = new BoundedCache<string, MeteredProgram>(maxPrograms);
   return (expression) => {
@@ -63,16 +62,15 @@ export function cachedCompile(cel: MeteredCel, maxPrograms: number): MeteredCel[
 }
 
 /**
- * Evaluates CEL with a cost limit. The evaluator has none, so nested loops over lists could run without end. Each call
- * and each iteration is charged as in Kubernetes. An expression above the limit has no value, whatever operators
- * surround it.
+ * Evaluates CEL with a cost limit. The library has none, so nested loops over lists could run without end. Each call
+ * and each turn of a loop is charged as in Kubernetes. An expression that exceeds the limit has no value, whatever
+ * operators surround the part that exceeds it.
  */
 export class MeteredCel {
   readonly library: CelLibrary;
   readonly #environment: CelEnv;
   readonly #now: () => number;
   readonly #sizes: ValueSizes;
-  /** The arrays of lists that a loop makes. */
   readonly #arrays = new WeakMap<CelList, CelInput[]>();
   #spent = 0;
   #limit = perCallLimit;
@@ -89,12 +87,12 @@ export class MeteredCel {
     );
   }
 
-  /** The cost of the latest evaluation, also of one that threw. */
+  /** The cost of the latest evaluation, even if it threw an error. */
   get spent(): number {
     return this.#spent;
   }
 
-  /** Throws an Error for invalid CEL. */
+  /** Throws an Error if the expression is not valid CEL. */
   compile(expression: string): MeteredProgram {
     const parsed = this.library.parse(expression);
     const baseCost = meterLoops(parsed.expr);
@@ -109,7 +107,10 @@ export class MeteredCel {
     };
   }
 
-  /** The error ends the whole evaluation, so a `||` in the expression cannot hide it. */
+  /**
+   * Throws an error that ends the whole evaluation. A CelError would be an operand, and a `||` in the expression could
+   * hide it.
+   */
   #charge(cost: number): void {
     this.#spent += cost;
     this.#calls += 1;
@@ -132,13 +133,15 @@ export class MeteredCel {
     };
   }
 
-  /** The evaluator chains lists, and reading a chain of n lists takes time proportional to n². */
+  /**
+   * Copies both lists into a new one. The library would only chain them, and reading a chain of n lists takes time
+   * proportional to n².
+   */
   #concatenated([left, right]: readonly CelValue[]): CelList | undefined {
     const { isCelList, celList } = this.library;
     return isCelList(left) && isCelList(right) ? celList([...left, ...right]) : undefined;
   }
 
-  /** The function that {@link meterLoops} inserts into expressions. */
   #loopFunction(name: string): Callable | undefined {
     switch (name) {
       case loopFunctions.range:
@@ -162,7 +165,7 @@ export class MeteredCel {
     }
   }
 
-  /** Only the loop uses its accumulator, so the list may grow in place. */
+  /** Appends in place, because nothing but the loop uses the list before the loop ends. */
   #append(id: number, list: CelValue | undefined, more: CelValue | undefined): unknown {
     const { isCelList, celList, celError } = this.library;
     if (!isCelList(list) || !isCelList(more)) return celError("no such overload: _+_", id);

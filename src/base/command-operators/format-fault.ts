@@ -5,21 +5,21 @@ import { nameFaults, operatorForms, operatorNames, type OperatorForm } from "./o
 /** Where a format is used. In header values, Envoy also translates an older operator. */
 export type FormatPlace = "header" | "tag";
 
-/** The maximum number of bytes that Envoy accepts as the value of a header. */
+/** The maximum number of bytes of a header's value in Envoy. */
 const maxFormatBytes = 16_384;
 
-/** The maximum number of characters of an expression in a format. Envoy accepts more. */
+/** The maximum number of characters of an expression in a format. It is stricter than Envoy's. */
 const maxExpressionLength = 1024;
-/** The maximum number of characters of a format that a message shows. */
+/** The maximum number of characters of a format that a message quotes. */
 const maxShown = 100;
 const celNames: ReadonlySet<string> = new Set(["CEL", "TYPED_CEL"]);
 
 /** Why Envoy does not accept an expression of `%CEL(…)%`. Undefined if Envoy accepts it. */
 export type ExpressionFault = (expression: string) => string | undefined;
 
-/** The argument ends at the first parenthesis that is followed by a percent sign, or by a length and a percent sign. */
+/** The argument ends at the first parenthesis before a percent sign, or before a length and a percent sign. */
 const operator = /%(?<name>[A-Z0-9_]+)(?:\((?<argument>[^\n]*?)\))?(?::(?<length>\d{1,18}))?%/y;
-/** A start that looks like an operator, for a message. */
+/** What looks like the start of an operator, for a message. */
 const start = /%[A-Z0-9_]*/y;
 
 /**
@@ -50,7 +50,7 @@ export function formatFault(format: string, place: FormatPlace, expressionFault:
   return undefined;
 }
 
-/** The expressions of `%CEL(…)%` in a format, up to its first fault. */
+/** The expressions of `%CEL(…)%` in a format. It stops at the first fault of the format. */
 export function celExpressions(format: string): string[] {
   const found: string[] = [];
   for (let at = format.indexOf("%"); at !== -1; at = format.indexOf("%", at)) {
@@ -64,7 +64,7 @@ export function celExpressions(format: string): string[] {
   return found;
 }
 
-/** The fault of a text that is too long for the value of a header. */
+/** The fault of a text that is too long to be a header's value. */
 export function lengthFault(text: string): string | undefined {
   return text.length > maxFormatBytes || new TextEncoder().encode(text).length > maxFormatBytes
     ? `must not have more than ${maxFormatBytes} bytes`

@@ -4,9 +4,8 @@ const words = (text: string): string[] => text.trim().split(/\s+/);
 export interface OperatorForm {
   readonly argument: "never" | "maybe" | "always";
   readonly takesLength: boolean;
-  /** The arguments that Envoy accepts. Absent means any. */
+  /** The arguments that Envoy accepts. Absent means that it accepts any. */
   readonly pattern?: RegExp;
-  /** What the argument has to be, for a message. */
   readonly expected?: string;
 }
 
@@ -39,8 +38,8 @@ const plainNames = words(`
   VIRTUAL_CLUSTER_NAME`);
 
 /**
- * Operators that some version of Envoy from 1.37 to 1.40 does not accept without further configuration: newer ones,
- * those of extensions, and names from earlier documentation. COALESCE is here because Envoy 1.40 crashes on some of its
+ * Operators that some version of Envoy from 1.37 to 1.40 rejects without further configuration: newer ones, those of
+ * extensions, and names from earlier documentation. COALESCE is among them because Envoy 1.40 crashes on some of its
  * arguments, such as `%COALESCE(5)%`.
  */
 const otherNames = words(`
@@ -58,7 +57,7 @@ const header: OperatorForm = {
   pattern: new RegExp(`^:?${token}(?:\\?:?${token})?$`),
   expected: 'the name of a header, or two names with "?" between them',
 };
-/** A format must not write a line break, as `%n` does. `%10n` and `%+n`, which Envoy accepts, do so too. */
+/** Refuses `%n`, because a header must not contain a line break. Envoy also writes one for `%10n` and `%+n`. */
 const time: OperatorForm = {
   argument: "maybe",
   takesLength: false,
@@ -156,7 +155,7 @@ const formsWithArgument: Readonly<Record<string, OperatorForm>> = {
   TYPED_CEL: expression,
 };
 
-/** The operators that all versions of Envoy from 1.37 to 1.40 accept. These are the proxies of Istio 1.29 to 1.31. */
+/** The operators that all versions of Envoy from 1.37 to 1.40 accept. Those are the proxies of Istio 1.29 to 1.31. */
 export const operatorForms: ReadonlyMap<string, OperatorForm> = new Map<string, OperatorForm>([
   ...plainNames.map((name): [string, OperatorForm] => [name, { argument: "never", takesLength: false }]),
   ...Object.entries(formsWithArgument),
@@ -164,7 +163,7 @@ export const operatorForms: ReadonlyMap<string, OperatorForm> = new Map<string, 
 
 const extension = "it needs a further extension of Envoy";
 const unknown = "no Envoy has it";
-/** Why a proxy does not accept an operator that no version of Envoy has without further configuration. */
+/** Why a proxy rejects an operator that every version of Envoy rejects without further configuration. */
 export const nameFaults: ReadonlyMap<string, string> = new Map([
   ["COALESCE", "some of its arguments end an Envoy"],
   ["FILE_CONTENT", extension],

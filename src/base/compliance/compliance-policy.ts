@@ -1,7 +1,7 @@
 import { envString, type Environment } from "../env.ts";
 import { userError } from "../errors.ts";
 
-/** A policy that limits all TLS, whatever else is configured. If absent, there is no limit. */
+/** A policy that limits all TLS of a process, whatever else is configured. */
 export type CompliancePolicy = (typeof policies)[number];
 
 const policies = ["fips-140-2", "fips-140-3", "pqc"] as const;
@@ -23,8 +23,8 @@ export const approvedCurves: Readonly<Record<CompliancePolicy, readonly string[]
 };
 
 /**
- * Reads COMPLIANCE_POLICY. Upstream ignores unknown values, but a misspelt policy would then have no effect, so this
- * function refuses them.
+ * Reads COMPLIANCE_POLICY. Undefined if it is unset. Upstream ignores unknown values. This function refuses them,
+ * because a misspelt policy would have no effect.
  */
 export function readCompliancePolicy(env: Environment): CompliancePolicy | undefined {
   const text = envString(env, variable, "");

@@ -1,7 +1,7 @@
-// Reads DER, the encoding of certificates, requests and lists. x509 encodes it.
+// Reads DER, the encoding of certificates, certificate requests and revocation lists. `x509` encodes it.
 import { userError } from "../errors.ts";
 
-// The part of DER (X.690) that certificates and certificate requests use: definite lengths and one-byte tags.
+// The part of DER (X.690) that certificates and their requests use: definite lengths and one-byte tags.
 
 export const derTags = {
   boolean: 0x01,
@@ -44,7 +44,7 @@ export class DerReader {
     return this.#at >= this.#bytes.length;
   }
 
-  /** Reads the next element. If a tag is given, the element must have it. */
+  /** Reads the next element. Throws an error if the element does not have the given tag. */
   next(tag?: number): DerElement {
     const start = this.#at;
     const found = this.#byte();
@@ -58,12 +58,11 @@ export class DerReader {
     return { tag: found, contents, encoded: this.#bytes.subarray(start, this.#at) };
   }
 
-  /** Reads the next element if it has the tag. */
+  /** Reads the next element if it has the tag. Otherwise returns undefined and reads nothing. */
   optional(tag: number): DerElement | undefined {
     return this.#bytes[this.#at] === tag ? this.next() : undefined;
   }
 
-  /** Makes a reader of the next element's contents. */
   inside(tag: number): DerReader {
     return new DerReader(this.next(tag).contents);
   }
@@ -91,7 +90,6 @@ export class DerReader {
   }
 }
 
-/** The user error `bad-der`. */
 export function malformedDer(fault: string): Error {
   return userError("bad-der", `has ${fault}`);
 }

@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Control plane and injection. */
 export const controlPlaneErrors = {
   "bad-mesh-config": {
     meaning: "The mesh configuration is not valid.",

@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Proxies, ztunnel and CNI. */
 export const dataPlaneErrors = {
   "config-rejected": {
     meaning: "A proxy does not support a part of its configuration, or the part is not valid.",

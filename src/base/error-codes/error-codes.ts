@@ -12,8 +12,8 @@ import { telemetryErrors } from "./telemetry-errors.ts";
 import { trustErrors } from "./trust-errors.ts";
 
 /**
- * Every code of a `SerinError`, by area. `base` contains the whole table, so that each part can use the type, and no
- * part has to import another one for a code. `docs/errors.md` is generated from it.
+ * The codes of all `SerinError`s, by area. They are all in `base`, so that no part has to import another one for a
+ * code. `docs/errors.md` is generated from this table.
  */
 export const errorAreas = [
   { title: "Command lines, environment and files", codes: inputErrors },
@@ -30,10 +30,12 @@ export const errorAreas = [
 ] as const satisfies readonly { readonly title: string; readonly codes: Readonly<Record<string, ErrorEntry>> }[];
 
 type KeysOf<Area> = Area extends unknown ? keyof Area : never;
-/** A stable code for tests and programs, such as `address-in-use`. */
+/**
+ * A code by which tests and programs recognise an error, such as `address-in-use`. It does not change between releases.
+ */
 export type ErrorCode = KeysOf<(typeof errorAreas)[number]["codes"]>;
 
-/** The remedy for the error, which is printed if the message does not contain it. */
+/** The remedy to print for the error. Undefined if the message already contains it. */
 export function remedyOf(code: ErrorCode): string | undefined {
   for (const { codes } of errorAreas) {
     const entry = (codes as Readonly<Record<string, ErrorEntry>>)[code];

@@ -1,4 +1,3 @@
-/** The meaning of an error code, and the remedy. */
 export interface ErrorEntry {
   readonly meaning: string;
   readonly remedy: string;

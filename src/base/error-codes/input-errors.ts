@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Command lines, environment and files. */
 export const inputErrors = {
   "argument-invalid": {
     meaning: "A flag or an argument has a value that the command does not accept.",

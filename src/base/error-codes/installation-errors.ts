@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Installation and releases. */
 export const installationErrors = {
   "install-invalid": {
     meaning: "The installation's input is not valid.",

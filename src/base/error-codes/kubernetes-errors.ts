@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Kubernetes' API. */
 export const kubernetesErrors = {
   "kubeconfig-missing": {
     meaning: "There is no kubeconfig, and the process does not run in a pod.",

@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Lab clusters and images. */
 export const labErrors = {
   "cluster-not-found": {
     meaning: "There is no lab cluster of this name.",

@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Network. */
 export const networkErrors = {
   "address-in-use": {
     meaning: "Another program listens on the address.",

@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Serin itself. */
 export const ownErrors = {
   unexpected: {
     meaning: "Something happened that the program does not expect. This is a bug of Serin.",

@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Rollouts. */
 export const rolloutErrors = {
   "rollout-invalid": {
     meaning: "A rollout, check or freeze has fields that are not valid.",

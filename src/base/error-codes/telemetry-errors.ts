@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Metrics, queries and inspection. */
 export const telemetryErrors = {
   "bad-query": {
     meaning: "A query is not valid.",

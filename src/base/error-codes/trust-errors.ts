@@ -1,6 +1,5 @@
 import type { ErrorEntry } from "./error-entry.ts";
 
-/** Certificates and identities. */
 export const trustErrors = {
   "tls-failed": {
     meaning: "The TLS handshake failed. The error's `reason` contains OpenSSL's error name.",

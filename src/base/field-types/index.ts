@@ -1,27 +1,25 @@
-// Reads objects that nobody has checked, so that each field of interest has its type or is absent.
+// Reads objects that nobody has checked. In the result, each described field has its type or is absent.
 import { isTree, type Tree } from "../json.ts";
 import { truncated } from "../message-text.ts";
 
-/** Reports a value of another type than expected. */
 type Report = (path: string, message: string) => void;
 
 /**
- * Returns the value if it has the type. Reports any other value and returns undefined. Null counts as absent, as in
- * Kubernetes' API and in the JSON of protobuf.
+ * Returns a value of the type. A value of another type is reported, and the result is undefined. Null counts as absent,
+ * as in Kubernetes' API and in protobuf's JSON.
  */
 export type FieldType = (value: unknown, path: string, report: Report) => unknown;
 export type FieldTypes = Readonly<Record<string, FieldType>>;
 
-/** A field with a value of another type than expected. */
 export interface FieldFault {
-  /** Has the form `spec.ports[0].name`. */
+  /** For example `spec.ports[0].name`. */
   readonly path: string;
   readonly message: string;
 }
 
 /**
- * The object with the described fields, each of which has its type or is absent. All other fields stay as they are.
- * Returns a fault for each value of another type.
+ * A copy of the object in which each described field has its type or is absent. Other fields stay as they are. `faults`
+ * has the values of another type.
  */
 export function withFieldTypes<Value extends object>(
   value: Value,
@@ -40,25 +38,23 @@ export const fieldTypes = {
   flag: plain("true or false", (value) => typeof value === "boolean"),
   /** Kubernetes' IntOrString: a port or its name, a count or a percentage. */
   numberOrText: plain("a number or a string", (value) => typeof value === "number" || typeof value === "string"),
-  /** An object of any form. */
   record: plain("an object", isTree),
   texts: listOf(text, ""),
   textMap: mapOf(text),
   object,
-  /** A list of objects. An empty object takes the place of any other value, so that no other element moves. */
+  /** A list of objects. An element of another type becomes an empty object, so that the others keep their positions. */
   list: (fields: FieldTypes): FieldType => listOf(object(fields), {}, fields),
-  /** A list of objects for people who read it. Any other value is left out, and the elements after it move up. */
+  /** A list of objects for people to read. An element of another type is left out. */
   rows: (fields: FieldTypes): FieldType => onlyOf(object(fields)),
-  /** A list of texts for people who read it. Any other value is left out. */
+  /** A list of strings for people to read. An element of another type is left out. */
   lines: onlyOf(text),
-  /** An object of objects by name. Any other value is left out. */
+  /** A map of objects. A value of another type is left out. */
   mapOf: (fields: FieldTypes): FieldType => mapOf(object(fields)),
-  /** A field that always exists, as in Go, where an absent one has the zero value of its type. */
+  /** A field that always exists. If it is absent, it has the zero value of its type, as in Go. */
   always:
     (type: FieldType, zero: unknown): FieldType =>
     (value, path, report) =>
       type(value, path, report) ?? zero,
-  /** Reports an absent field too. */
   required:
     (type: FieldType): FieldType =>
     (value, path, report) => {
@@ -135,7 +131,7 @@ const shownCharacters = 60;
 /** The depth to which Envoy decodes nested messages. */
 export const maxLevels = 100;
 
-/** A value as messages show it. */
+/** The value as JSON, cut to the length that messages show. */
 export function describeValue(value: unknown): string {
   if (isNestedBeyond(value, maxLevels)) return `a value of more than ${maxLevels} levels`;
   return truncated(JSON.stringify(value) ?? String(value), shownCharacters);

@@ -4,9 +4,10 @@ import { isIP } from "node:net";
 const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "::ffff:127.0.0.1"]);
 
 /**
- * Whether a request over this machine's loopback uses a foreign name. Such a request comes from a web page whose name
- * was made to resolve to this machine (DNS rebinding). A port-forward also ends at the loopback of its pod. Requests
- * through a sidecar have the client's own Host header, and are exempt, because a sidecar connects from 127.0.0.6.
+ * Whether a request over this machine's loopback uses a name of another machine. Such a request comes from a web page
+ * whose name was made to resolve to this machine (DNS rebinding). A port-forward also ends at the loopback of its pod,
+ * so the server of a pod is affected too. Requests through a sidecar have any Host header, but they come from
+ * 127.0.0.6, which does not count as loopback here.
  */
 export function usesForeignName({ socket, headers }: Pick<IncomingMessage, "socket" | "headers">): boolean {
   if (!loopback.has(socket.remoteAddress ?? "")) return false;
@@ -14,15 +15,15 @@ export function usesForeignName({ socket, headers }: Pick<IncomingMessage, "sock
   return host !== "" && host !== "localhost" && !host.endsWith(".localhost") && isIP(host) === 0;
 }
 
-/** The name in a Host header, in lower case, without its port. */
+/** The name in a Host header, in lower case and without its port. */
 export function nameOf(header: string): string {
   return header.startsWith("[") ? header.slice(1, header.indexOf("]")) : (header.split(":")[0] ?? "").toLowerCase();
 }
 
 /**
- * Why a request over this machine's loopback is refused: a browser sent it for a web page of another origin. While a
- * user forwards a port, any web page in the user's browser can reach the loopback. Undefined for all other requests,
- * and for a person who follows a link to us.
+ * Why a request over this machine's loopback is refused: a browser sent it for a web page of another origin, or it uses
+ * a foreign name. While a user forwards a port, any web page in the user's browser can reach the loopback. Undefined
+ * for all other requests, and for a person who follows a link to the server.
  */
 export function foreignPage(
   request: Pick<IncomingMessage, "socket" | "headers"> & { readonly method?: string | undefined },

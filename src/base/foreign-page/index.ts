@@ -1,2 +1,2 @@
-// Recognizes requests that a browser sends for another web page to a server on the loopback.
+// Recognizes requests to a server on the loopback that a browser sends for another web page.
 export { foreignPage, nameOf, usesForeignName } from "./foreign-page.ts";

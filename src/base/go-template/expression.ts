@@ -8,7 +8,7 @@ interface Token {
   readonly kind: "literal" | "sign" | "variable" | "path" | "word";
   readonly text: string;
   readonly value?: unknown;
-  /** Whether it directly follows the previous token. */
+  /** Whether no blank separates the token from the previous one. */
   readonly joined: boolean;
 }
 
@@ -57,7 +57,6 @@ export function parsePipeline(text: string): Pipeline {
 interface TokenReader {
   readonly tokens: readonly Token[];
   at: number;
-  /** The number of open parentheses. */
   nesting: number;
 }
 

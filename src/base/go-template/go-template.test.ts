@@ -77,7 +77,7 @@ test("a short template cannot take long or fill the memory", () => {
       (error) => error instanceof SerinError && error.kind === "user" && expected.test(error.message),
       name,
     );
-    // CPU time, because a process may have to wait on a busy machine.
+    // Measure CPU time, because a process may have to wait on a busy machine.
     const { user, system } = process.cpuUsage(before);
     assert.ok(user + system < 5_000_000, `${name} took ${(user + system) / 1000} ms`);
   }

@@ -1,4 +1,4 @@
-// Templates of Go, for pods and charts. They have a separate door, because few programs render templates.
+// Templates of Go, for pods and charts. Few programs render them, so they have a door of their own.
 export { parseTemplate } from "./parse-template.ts";
 export { renderTemplate } from "./render-template.ts";
 export type { ParsedTemplate } from "./syntax.ts";

@@ -4,12 +4,12 @@ import { piecesOf, type Piece } from "./pieces.ts";
 import type { ParsedTemplate, TemplateNode } from "./syntax.ts";
 
 /**
- * The maximum depth of nested blocks, because the parser recurses for each level. Real templates nest a handful of
- * levels deep.
+ * The maximum depth of nested blocks, because the parser recurses for each level. Real templates have a handful of
+ * levels.
  */
 const maxNesting = 100;
 
-/** Throws a user error with the fault and its position. */
+/** Throws a user error with the fault and its position if the text is not a template. */
 export function parseTemplate(text: string): ParsedTemplate {
   return new TemplateParser(piecesOf(text)).parse();
 }
@@ -30,7 +30,7 @@ class TemplateParser {
     return { body: nodes, defined: this.#defined };
   }
 
-  /** Parses up to the end of the text, or up to `end` or `else`, which it returns. */
+  /** Parses up to the end of the text, or up to an `end` or `else`, which it returns as `end`. */
   #nodes(): { nodes: TemplateNode[]; end: string | undefined } {
     const nodes: TemplateNode[] = [];
     for (let piece = this.#pieces[this.#at]; piece !== undefined; piece = this.#pieces[this.#at]) {
@@ -86,7 +86,7 @@ class TemplateParser {
     if (end === undefined) throw malformed(`"${kind} ${condition}" has no end`);
     if (end === "end") return { kind, pipeline, body, otherwise: [] };
     const [, next, nextCondition = ""] = /^else\s+(if|with)\s+([\s\S]+)$/.exec(end) ?? [];
-    // `else if` shares the `end` of the outer action.
+    // An `else if` has no `end` of its own.
     const otherwise =
       next === undefined
         ? this.#closed(`${kind} ${condition}`)

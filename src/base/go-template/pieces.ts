@@ -29,7 +29,10 @@ export function piecesOf(text: string): Piece[] {
   return pieces;
 }
 
-/** The position of the braces that close an action. Skips braces in strings and comments. Reads each character once. */
+/**
+ * The position of the braces that close an action. Braces in strings and comments do not close it. Each character is
+ * read only once.
+ */
 function endOfAction(text: string, start: number): number | undefined {
   let at = start;
   while (at < text.length) {

@@ -1,19 +1,22 @@
 import { isTree } from "../json.ts";
 import { failed } from "./malformed.ts";
 
-/** The maximum length of a rendered text, and of each text that a function returns. */
+/** The maximum length of the rendered text, and of each text that a function returns. */
 export const maxCharacters = 1_048_576;
 /** The maximum depth of templates that call each other. */
 const maxCalls = 50;
 /** The maximum depth of blocks and calls together. */
 const maxDepth = 200;
-/** The maximum depth of a value. Values of Kubernetes nest about a dozen levels deep. */
+/** The maximum depth of a value. Kubernetes' objects have about a dozen levels. */
 const maxLevels = 100;
-/** The maximum work of one rendering. A character and an element cost 1 each, and a step costs {@link stepCost}. */
+/** The maximum work of one rendering. Each character and each element costs 1, and each step {@link stepCost}. */
 const maxWork = 16_777_216;
 const stepCost = 16;
 
-/** The remaining budget of one rendering. Without it, a short template could run for hours or fill the memory. */
+/**
+ * Counts the work of one rendering, and throws an error if it is too much. Without it, a short template could run for
+ * hours or fill the memory.
+ */
 export class RenderBudget {
   #work = 0;
   #calls = 0;
@@ -23,15 +26,14 @@ export class RenderBudget {
     this.#spend(stepCost);
   }
 
-  /** Counts an argument of a function. */
   argument(value: unknown): void {
     if (typeof value === "string") this.#spend(value.length);
     else this.#tree(value);
   }
 
   /**
-   * Counts a function's result with everything inside it. Otherwise a list could double at each step, because it
-   * contains the previous list twice.
+   * Counts a function's result with everything in it. A list can contain the previous list twice in each step, so the
+   * size of the result says little about its content.
    */
   result(value: unknown): void {
     const characters = typeof value === "string" ? value.length : this.#tree(value);
@@ -39,7 +41,7 @@ export class RenderBudget {
     if (typeof value === "string") this.#spend(characters);
   }
 
-  /** Counts the elements of a value, and returns the number of characters in it. */
+  /** Counts the elements of a value, and returns the number of its characters. */
   #tree(value: unknown): number {
     let characters = 0;
     const left: (readonly [value: unknown, level: number])[] = [[value, 0]];
@@ -60,7 +62,6 @@ export class RenderBudget {
     return characters;
   }
 
-  /** Runs the body of a block. */
   within<Result>(run: () => Result): Result {
     if (this.#depth >= maxDepth) throw failed(`is nested more than ${maxDepth} levels deep`);
     this.#depth += 1;
@@ -69,7 +70,7 @@ export class RenderBudget {
     return result;
   }
 
-  /** Runs the body of another template. */
+  /** Runs the body of a template that another one calls. */
   call<Result>(name: string, run: () => Result): Result {
     if (this.#calls >= maxCalls) throw failed(`"${name}" calls itself without end`);
     this.#calls += 1;
@@ -84,7 +85,7 @@ export class RenderBudget {
   }
 }
 
-/** Throws the error of a text that is too long. Functions call it before they make a text. */
+/** Throws an error if a text would be too long. Functions call it before they make the text. */
 export function checkLength(characters: number): void {
   if (characters > maxCharacters) throw failed(`produces more than ${maxCharacters} characters`);
 }

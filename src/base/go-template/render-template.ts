@@ -5,14 +5,12 @@ import { checkLength, RenderBudget } from "./render-budget.ts";
 import type { Operand, ParsedTemplate, Pipeline, TemplateNode } from "./syntax.ts";
 import { isTrue, textOf, type TemplateFunction } from "./values.ts";
 
-/** The differences between the programs that render Go templates. */
 export interface TemplateDialect {
   readonly functions: Readonly<Record<string, TemplateFunction>>;
-  /** Returns the field of a value, or undefined if there is none. */
   readonly fieldOf: (value: unknown, name: string) => unknown;
-  /** The output of an action without a value. */
+  /** What an action without a value writes. */
   readonly missing: string;
-  /** Whether templates may call Helm's `include`, which returns the text of another template. */
+  /** Whether templates may call `include`, Helm's function that returns the text of another template. */
   readonly hasInclude: boolean;
 }
 
@@ -26,7 +24,7 @@ export function renderTemplate(
   return new Renderer(dialect, definitions).run(body, data);
 }
 
-/** The variables of a block, and of the enclosing blocks. */
+/** The variables of a block. Those of the enclosing blocks are visible in it. */
 class Scope {
   readonly #outer: Scope | undefined;
   readonly #values = new Map<string, unknown>();
@@ -104,7 +102,6 @@ class Renderer {
     this.#budget.call(name, () => this.#body(body, value));
   }
 
-  /** The text of another template. */
   #include(name: unknown, value: unknown): string {
     const body = this.#definition(textOf(name));
     const before = this.#out;
@@ -174,13 +171,13 @@ class Renderer {
       return this.#function(first.name, [...operands, ...piped.map((value) => () => value)]);
     const value = first === undefined ? undefined : this.#operand(first, dot, scope);
     if (rest.length === 0 && piped.length === 0) return value;
-    // A field that is a function, such as `.Files.Get "x"`.
+    // A field may be a function, such as `.Files.Get "x"`.
     if (typeof value !== "function") throw failed("passes arguments to something that is not a function");
     return this.#invoke(value as TemplateFunction, "a field", [...operands.map((operand) => operand()), ...piped]);
   }
 
   #function(name: string, args: readonly (() => unknown)[]): unknown {
-    // `and` and `or` stop at the first value that decides the result.
+    // `and` and `or` do not evaluate what follows the value that decides.
     if (name === "and" || name === "or") {
       let value: unknown;
       for (const argument of args) {
@@ -235,7 +232,7 @@ class Renderer {
   }
 }
 
-/** The entries of a list, or of a map sorted by key. */
+/** The entries of a list by index, or of a map in the order of its keys. */
 function entriesOf(value: unknown): [unknown, unknown][] {
   if (Array.isArray(value)) return [...value.entries()];
   return isTree(value) ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : [];

@@ -1,4 +1,4 @@
-/** A node of Go's text/template. Covers what pod templates use. */
+/** A node of Go's text/template, as far as templates of pods and charts use it. */
 export type TemplateNode =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "action"; readonly pipeline: Pipeline }
@@ -11,9 +11,9 @@ export type TemplateNode =
   | { readonly kind: "call"; readonly name: string; readonly pipeline: Pipeline | undefined };
 
 export interface Pipeline {
-  /** One variable, or two for a range. */
+  /** The names of variables: one, or two for a range. */
   readonly declares: readonly string[];
-  /** Whether it assigns an existing variable with `=`. */
+  /** Whether it assigns an existing variable with `=`, instead of declaring one with `:=`. */
   readonly assigns: boolean;
   readonly commands: readonly (readonly Operand[])[];
 }

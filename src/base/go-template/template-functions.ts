@@ -15,7 +15,7 @@ function indent(count: unknown, text: unknown): string {
   );
 }
 
-/** Joins texts. Checks the length first, because the result could have any length. */
+/** Joins texts. Checks the length before it does, because the result could have any length. */
 function joined(separator: string, texts: readonly string[]): string {
   checkLength(texts.reduce((sum, text) => sum + text.length + separator.length, 0) - separator.length);
   return texts.join(separator);
@@ -39,7 +39,10 @@ function replace(from: unknown, to: unknown, text: unknown): string {
   return joined(textOf(to), textOf(text).split(textOf(from)));
 }
 
-/** Compares two values as Go does. A missing field or key is the zero value of its type: an empty string, 0, false. */
+/**
+ * Compares two values as Go does. A missing field or key equals the zero value of its type: an empty string, 0 or
+ * false.
+ */
 function isSame(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   if (left === undefined || left === null)
@@ -78,7 +81,6 @@ function length(value: unknown): number {
   return typeof value === "string" || Array.isArray(value) ? value.length : 0;
 }
 
-/** A copy of a map with only those keys that `keep` accepts. */
 function chosen(tree: unknown, keep: (key: string) => boolean): unknown {
   return isTree(tree) ? Object.fromEntries(Object.entries(tree).filter(([key]) => keep(key))) : {};
 }
@@ -88,8 +90,8 @@ function joinList(separator: unknown, value: unknown): string {
 }
 
 /**
- * The functions of Go's text/template and of Sprig that templates of pods and of charts call. Arguments are in the
- * order of the call, with the piped one last. None of them changes its arguments.
+ * The functions of Go's text/template and of Sprig that templates of pods and charts call. Arguments are in the order
+ * of the call, and the piped one is the last. No function changes its arguments.
  */
 export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   not: (value) => !isTrue(value),

@@ -2,7 +2,7 @@ import { isTree } from "../json.ts";
 
 export type TemplateFunction = (...values: readonly unknown[]) => unknown;
 
-/** Whether templates treat a value as true: it is not nil, zero or empty. */
+/** Whether Go's templates treat the value as true: it is not nil, zero or empty. */
 export function isTrue(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   if (isTree(value)) return Object.keys(value).length > 0;

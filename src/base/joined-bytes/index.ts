@@ -1,16 +1,15 @@
-// Reads bodies whose senders choose how long they are, and in how small pieces they arrive.
+// Reads bodies. Their senders choose how long they are, and in how small pieces they arrive.
 
 import type { ClientRequest } from "node:http";
 
 /**
- * Joins bytes that arrive in pieces into one piece of memory. The sender chooses the size of the pieces, and a list of
- * one-byte pieces would take 370 times as much memory as the bytes themselves.
+ * Joins the pieces in which bytes arrive. The sender chooses the size of the pieces, and a list of one-byte pieces
+ * would take 370 times as much memory as the bytes themselves.
  */
 export class JoinedBytes {
   #memory = Buffer.alloc(0);
   length = 0;
 
-  /** Copies a piece. */
   add(piece: Uint8Array): void {
     const needed = this.length + piece.length;
     if (needed > this.#memory.length) {
@@ -22,12 +21,11 @@ export class JoinedBytes {
     this.length = needed;
   }
 
-  /** The bytes so far. */
   view(): Buffer {
     return this.#memory.subarray(0, this.length);
   }
 
-  /** Returns the bytes so far, and forgets them. */
+  /** Returns the bytes so far, and starts again without any. */
   take(): Buffer {
     const taken = this.view();
     this.#memory = Buffer.alloc(0);
@@ -36,7 +34,7 @@ export class JoinedBytes {
   }
 }
 
-/** Reads a body to its end. Rejects with `tooLong` once it has more than `maxBytes`. */
+/** Reads a body to its end. Rejects with the error of `tooLong` if it has more than `maxBytes`. */
 export async function readBytes(
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   maxBytes: number,
@@ -53,21 +51,21 @@ export async function readBytes(
 const maxInterimResponses = 100;
 
 /**
- * Ends a request with an error if its server sends interim responses without end, or switches protocols. Every request
- * that does not ask for another protocol needs this. Node reports neither an unrequested switch (101) nor a later
- * abort, so the caller would wait forever.
+ * Ends a request with an error if its server sends interim responses (1xx) without end, or switches to another protocol
+ * (101). Every request that does not ask for another protocol needs this: Node reports neither such a switch nor a
+ * later abort, so the caller would wait forever.
  */
 export function requireFinalResponse(request: ClientRequest): ClientRequest {
   return limitInterimResponses(request).on("upgrade", (_response, socket) => {
     socket.destroy();
-    // Node considers the request as over, so destroying it would not report an error.
+    // Report the error here. Node considers the request as over after a switch, so `destroy` would not report it.
     request.emit("error", new Error("the server switched to another protocol, which the request did not ask for"));
   });
 }
 
 /**
- * Ends a request with an error if its server sends interim responses (1xx) without end. No other limit of a request
- * covers these responses. Their sender can continue without end, because Node reads and drops them at once.
+ * Ends a request with an error if its server sends interim responses (1xx) without end. Node drops them as they arrive,
+ * so no other limit of the request covers them.
  */
 export function limitInterimResponses(request: ClientRequest): ClientRequest {
   let count = 0;

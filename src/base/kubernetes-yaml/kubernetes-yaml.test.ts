@@ -4,7 +4,6 @@ import { parse } from "yaml";
 import { suspicion } from "../testing/index.ts";
 import { plainScalar, readForKubernetes } from "./index.ts";
 
-/** Texts with the values that kubectl and istioctl read. */
 const values: readonly (readonly [string, unknown])[] = [
   ["yes", true],
   ["Y", true],

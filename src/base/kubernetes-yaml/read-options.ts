@@ -1,6 +1,6 @@
 import type { ScalarTag, Tags } from "yaml";
 
-/** Types of YAML 1.1 that kubectl, istioctl and istiod do not support. Such values stay strings. */
+/** Types of YAML 1.1 that kubectl, istioctl and istiod do not support. They read such values as strings. */
 const unreadTypes: ReadonlySet<string> = new Set(["timestamp", "binary", "omap", "pairs", "set"]);
 
 const booleans: ReadonlyMap<string, boolean> = new Map([
@@ -10,10 +10,10 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
 
 const integer = /^[-+]?(?:0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)$/;
 const float = /^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)(?:[eE][-+]?[0-9_]+)?$/;
-/** Numbers that do not exist in JSON. Code that sends or stores a value must refuse them. */
+/** Numbers that JSON does not have. Code that sends or stores a value must refuse them. */
 const infinite = /^(?:([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
 
-/** The value of a text that looks like a number. The text itself if it is not a number, such as `0x_`. */
+/** The number in a text that looks like one. Returns the text if it is not a number, as `0x_`. */
 function numberOf(text: string): number | string {
   const [isInfinite, infinitySign] = infinite.exec(text) ?? [];
   if (isInfinite !== undefined) return infinitySign === undefined ? NaN : infinitySign === "-" ? -Infinity : Infinity;
@@ -51,10 +51,10 @@ const scalarTags: readonly ScalarTag[] = [
 const replacedTypes: ReadonlySet<string> = new Set(["bool", "int", "float"]);
 
 /**
- * Options for the package `yaml`. kubectl, istioctl and istiod read YAML 1.1: `0644` is octal, `yes` is true and `<<`
- * merges a map. Unlike in the specification, `22:22` and dates are strings. So is `e5`, which the package's own rules
- * would read as a number. The parser throws errors, and writes no warnings: it would write them, with the author's
- * text, to standard error.
+ * Options with which the package `yaml` reads texts as kubectl, istioctl and istiod do. They read YAML 1.1: `0644` is
+ * octal, `yes` is true and `<<` merges a map. But unlike in the specification, `22:22` and dates are strings, and so is
+ * `e5`, which the package would read as a number. Faults throw errors. Warnings are off, because the package would
+ * write them to standard error, together with the author's text.
  */
 export const readForKubernetes = {
   version: "1.1" as const,
@@ -68,7 +68,7 @@ export const readForKubernetes = {
   ],
 };
 
-/** The value of an unquoted text, as kubectl, istioctl and istiod read it. */
+/** The value of an unquoted text for kubectl, istioctl and istiod. */
 export function plainScalar(text: string): string | number | boolean | null {
   if (/^(?:null|Null|NULL|~|)$/.test(text)) return null;
   return booleans.get(text) ?? ([integer, float, infinite].some((form) => form.test(text)) ? numberOf(text) : text);

@@ -1,25 +1,24 @@
 import type * as Yaml from "yaml";
 import { readForKubernetes } from "./read-options.ts";
 
-/** The package `yaml`, which the caller loads. */
 type YamlPackage = Pick<typeof Yaml, "Composer" | "Lexer" | "Parser" | "parse" | "parseAllDocuments">;
 type ReadOptions = Pick<Yaml.ParseOptions, "lineCounter" | "prettyErrors" | "uniqueKeys"> &
   Pick<Yaml.DocumentOptions, "logLevel">;
 type Documents = readonly Yaml.Document.Parsed[];
 
 /**
- * Only a text that matches this can mean something else for kubectl than for the package. The package alone parses all
- * other texts.
+ * Only a text that matches this can have another meaning for kubectl than for the package. The package reads all other
+ * texts alone.
  */
 const colonAtEnd = /:[,\]}]/;
-/** The lexer's mark in front of an unquoted text. */
+/** The mark that the package's lexer puts before an unquoted text. */
 const plainMark = "\u001f";
 const flowEnds: ReadonlySet<string> = new Set([",", "]", "}"]);
 
 /**
- * Reads the documents of a text as kubectl and istioctl do. Within `[]` and `{}`, these programs treat a colon at the
- * end of an unquoted text as a part of the text, unless a blank follows. So `[2001:db8::]` is a list of one address for
- * them, and a list of one map for the package.
+ * Reads the documents of a text as kubectl and istioctl do. Within `[]` and `{}`, they treat a colon at the end of an
+ * unquoted text as a part of the text, unless a blank follows it. So `[2001:db8::]` is a list of one address for them,
+ * but a list of one map for the package.
  */
 export function documentsForKubernetes(yaml: YamlPackage, text: string, options: ReadOptions = {}): Documents {
   const all = { ...readForKubernetes, ...options };
@@ -30,7 +29,7 @@ export function documentsForKubernetes(yaml: YamlPackage, text: string, options:
   return [...yaml.parseAllDocuments(text, all)];
 }
 
-/** The value of the text's only document. Throws an error for other texts. */
+/** The value of a text with one document. Throws an error for other texts. */
 export function valueForKubernetes(yaml: YamlPackage, text: string): unknown {
   if (colonAtEnd.test(text)) {
     const [only, ...others] = documentsForKubernetes(yaml, text);
@@ -50,7 +49,7 @@ function* tokensOf(
   yield* parser.end();
 }
 
-/** Joins an unquoted text with the colon that follows, if the element ends after the colon. */
+/** Joins an unquoted text with the colon after it, if the element ends after that colon. */
 function* withColons(given: Iterable<string>): Generator<string> {
   const lexemes = [...given];
   for (let at = 0; at < lexemes.length; at += 1) {
@@ -59,7 +58,7 @@ function* withColons(given: Iterable<string>): Generator<string> {
     if (lexeme !== plainMark) continue;
     const text = lexemes[at + 1] ?? "";
     const after = lexemes[at + 2] === ":" ? at + 3 : lexemes.length;
-    // In front of a comma, the lexer puts an empty text for the missing value.
+    // Before a comma, the lexer adds an empty text for the missing value.
     const end = lexemes[after] === plainMark && lexemes[after + 1] === "" ? after + 2 : after;
     const isWhole = flowEnds.has(lexemes[end] ?? "");
     yield isWhole ? `${text}:` : text;

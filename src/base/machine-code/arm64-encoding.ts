@@ -1,7 +1,7 @@
 import { invariant } from "../index.ts";
 import type { Condition, Encoding, Register, SystemCall } from "./machine.ts";
 
-/** The number of the first of our registers: x19 to x24, which system calls preserve. */
+/** The number of the first of our six registers, x19 to x24. System calls preserve them. */
 const firstRegister = 19;
 const scratch = 9;
 const systemCallRegister = 8;

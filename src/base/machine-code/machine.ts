@@ -1,6 +1,6 @@
 import { internalError } from "../index.ts";
 
-/** Six registers that system calls preserve. */
+/** One of six registers, which system calls preserve. */
 export type Register = 0 | 1 | 2 | 3 | 4 | 5;
 
 export type SystemCall =
@@ -15,20 +15,18 @@ export type SystemCall =
   | "setsockopt"
   | "exit_group";
 
-/** A number, the content of a register, or the address of a label. */
 export type Operand = number | { readonly register: Register } | { readonly address: string };
 
-/** The operand that is the content of a register. */
 export const inRegister = (register: Register): { readonly register: Register } => ({ register });
 
-/** A condition of a jump. It compares signed numbers. */
+/** A jump compares signed numbers. */
 export type Condition = "equal" | "unequal" | "less" | "lessOrEqual";
 
 /**
- * How one processor encodes the few instructions of the program. Every encoding of an instruction has the same length.
+ * How one processor encodes the few instructions that programs need. An instruction's encoding has the same length
+ * whatever the addresses are.
  */
 export interface Encoding {
-  /** The processor's number in the ELF header. */
   readonly elfMachine: number;
   stackPointer(to: Register): Uint8Array;
   /** Sets a 32-bit number. The upper bits become zero. */
@@ -38,7 +36,7 @@ export interface Encoding {
   addNumber(to: Register, value: number): Uint8Array;
   add(to: Register, from: Register): Uint8Array;
   subtract(to: Register, from: Register): Uint8Array;
-  /** Loads one, four or eight bytes. The upper bits become zero. The offset must be a multiple of the size. */
+  /** Loads one, four or eight bytes. The upper bits become zero. `offset` must be a multiple of the size. */
   load(to: Register, base: Register, offset: number, size: 1 | 4 | 8): Uint8Array;
   storeByte(from: Register, base: Register): Uint8Array;
   compare(left: Register, right: Register): Uint8Array;
@@ -49,19 +47,18 @@ export interface Encoding {
   setArgument(index: number, value: number): Uint8Array;
   copyArgument(index: number, from: Register): Uint8Array;
   systemCall(call: SystemCall): Uint8Array;
-  /** Makes the system call whose number a register holds. */
   systemCallOf(number: Register): Uint8Array;
   copyResult(to: Register): Uint8Array;
 }
 
-/** One instruction, which is encoded when all labels have addresses. */
+/** One instruction. It is encoded after all labels have addresses. */
 type Instruction = (own: number, placeOf: (label: string) => number) => Uint8Array;
 
 /** Collects a program's instructions and constants, and assigns addresses. */
 export class Machine {
   readonly #encoding: Encoding;
   readonly #base: number;
-  /** Labels with given addresses: those of memory outside the file. */
+  /** Labels of memory outside the file, which have given addresses. */
   readonly #fixed: ReadonlyMap<string, number>;
   readonly #code: { readonly label?: string; readonly instruction?: Instruction }[] = [];
   readonly #constants: { readonly label: string; readonly bytes: Uint8Array }[] = [];
@@ -75,7 +72,6 @@ export class Machine {
   label(label: string): void {
     this.#code.push({ label });
   }
-  /** Adds bytes that the program reads. */
   constant(label: string, bytes: Uint8Array): void {
     this.#constants.push({ label, bytes });
   }
@@ -114,7 +110,7 @@ export class Machine {
     );
     this.#emit((own, placeOf) => this.#encoding.jumpIf(condition, placeOf(label) - own));
   }
-  /** A negative result is an errno. */
+  /** Makes a system call. Its result is in `to`. A negative result is an errno. */
   system(to: Register, call: SystemCall, ...operands: readonly Operand[]): void {
     for (const [index, operand] of operands.entries()) {
       this.#emit((_own, placeOf) => {
@@ -127,23 +123,22 @@ export class Machine {
     this.#emit(() => this.#encoding.copyResult(to));
   }
 
-  /** Sets an argument for {@link systemOf}. Only instructions that load or add may stand between the two. */
+  /** Sets an argument for the next {@link systemOf}. Between the two, only instructions that load or add may follow. */
   argument(index: number, from: Register): void {
     this.#emit(() => this.#encoding.copyArgument(index, from));
   }
-  /** Makes the system call whose number a register holds. A negative result is an errno. */
+  /** Makes the system call whose number a register holds. Its result is in `to`. A negative result is an errno. */
   systemOf(to: Register, number: Register): void {
     this.#emit(() => this.#encoding.systemCallOf(number));
     this.#emit(() => this.#encoding.copyResult(to));
   }
 
-  /** The program's bytes, to be loaded at the base address. */
   assemble(): Uint8Array {
     const places = new Map(this.#fixed);
     let end = this.#base;
     for (const { label, instruction } of this.#code) {
       if (label !== undefined) places.set(label, end);
-      // The length does not depend on addresses.
+      // An instruction's length does not depend on addresses, so any do here.
       if (instruction !== undefined) end += instruction(0, () => 0).length;
     }
     for (const { label, bytes } of this.#constants) {

@@ -1,12 +1,11 @@
 import { Machine, type Encoding } from "./machine.ts";
 
-/** The address of the file's bytes in memory. It is below 2 GiB, so that an address is a 32-bit number. */
+/** The address at which the kernel loads the file. It is below 2 GiB, so that addresses are 32-bit numbers. */
 const imageBase = 0x40_0000;
-/** The address of memory that is zero at the start and not in the file. */
+/** The address of memory that is not in the file, and zero at the start. */
 export const memoryBase = 0x1000_0000;
 const headerBytes = 64 + 3 * 56;
 
-/** The address of a program's first instruction. */
 const entryAddress = imageBase + headerBytes;
 
 const loadSegment = 1;
@@ -14,16 +13,15 @@ const stackSegment = 0x6474_e551;
 const executable = 1;
 const writable = 2;
 const readable = 4;
-/** The largest page size of arm64. */
+/** The largest page size of arm64. Segments begin at multiples of it. */
 const alignment = 0x1_0000;
 
-/** Memory from {@link memoryBase} on, with labels for addresses in it. */
 export interface ProgramMemory {
   readonly bytes: number;
   readonly labels: ReadonlyMap<string, number>;
 }
 
-/** Builds a static executable from the instructions and constants that `write` adds. */
+/** A static executable with the instructions and constants that `write` adds. */
 export function staticProgram(
   encoding: Encoding,
   memory: ProgramMemory,
@@ -42,11 +40,11 @@ interface Segment {
   readonly memoryBytes: number;
 }
 
-/** Code and constants are not writable. Memory and stack are not executable. */
+/** The ELF file of a program. Code and constants are not writable, and memory and stack are not executable. */
 function elfProgram(machine: number, image: Uint8Array, memoryBytes: number): Uint8Array {
   const file = new Uint8Array(headerBytes + image.length);
   const view = new DataView(file.buffer);
-  // 64 bits, little-endian, version 1.
+  // The ELF magic, 64 bits, little-endian, version 1.
   file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   view.setUint16(16, 2, true);
   view.setUint16(18, machine, true);

@@ -1,6 +1,6 @@
 import type { Condition, Encoding, Register, SystemCall } from "./machine.ts";
 
-/** rbx, rbp, r12 to r15, which system calls preserve and do not use for arguments. */
+/** rbx, rbp, r12 to r15. System calls preserve these, and take no arguments in them. */
 const registers: Readonly<Record<Register, number>> = { 0: 3, 1: 5, 2: 12, 3: 13, 4: 14, 5: 15 };
 /** rdi, rsi, rdx, r10, r8, r9. */
 const argumentRegisters = [7, 6, 2, 10, 8, 9];
@@ -35,7 +35,7 @@ function betweenRegisters(opcode: number, reg: number, rm: number): Uint8Array {
   return Uint8Array.of(prefix(true, reg, rm), opcode, 0xc0 | ((reg & 7) << 3) | (rm & 7));
 }
 
-/** A register and memory at `base` + `offset`. */
+/** The bytes of an instruction that uses a register, and memory at `base` + `offset`. */
 function withMemory(head: readonly number[], reg: number, base: number, offset: number): Uint8Array {
   const needsIndex = (base & 7) === rsp;
   return Uint8Array.of(

@@ -1,20 +1,20 @@
-/** One part of an expression. Repetitions may be lazy. */
+/** Matches one part of an expression. A repetition may be lazy. */
 const parts =
   /(?<quoted>\\Q[^]*?(?:\\E|$))|(?<property>\\[pP](?:\{[^}]*\}|.))|(?<escape>\\(?:x\{[^}]*\}|x..|[0-7]{1,3}|[^]))|(?<open>\((?:\?(?:P?<[^>]*>|[a-zA-Z-]*[:)]))?)|(?<close>\))|(?<times>\{(?<least>\d+)(?:,(?<most>\d*))?\}\??)|(?<repeat>[*+?]\??)|(?<either>\|)|(?<any>\.)|(?<other>[^])/uy;
 const membersPattern = /\[:\^?[a-z]+:\]|\\[pP](?:\{[^}]*\}|.)|\\(?:x\{[^}]*\}|x..|[0-7]{1,3}|[^])|[^]/gu;
 
-/** The size of one character outside ASCII, of a class with all of them, and of one with some of them. */
+/** The sizes of one character outside ASCII, of a class with all of them, and of a class with some of them. */
 const foreignSize = 8;
 const negatedSize = 16;
 const unicodeSize = 128;
-/** The size of a letter that, if case does not matter, also matches a character outside ASCII. */
+/** With `(?i)`, the size of a letter that also matches a character outside ASCII. */
 const foldedSize = 8;
-/** The search for the beginning of a match, and the end of the program. */
+/** The size of what every program has: the search for the beginning of a match, and the end. */
 const frameSize = 4;
 
 /**
- * An upper bound of the number of instructions to which RE2, which works on the bytes of UTF-8, compiles a valid
- * expression. For ordinary expressions, the bound is up to twice the real number. `regexSize`, in contrast, is an
+ * An upper bound of the number of instructions to which RE2 compiles a valid expression, where RE2 works on the bytes
+ * of UTF-8. For ordinary expressions, the bound is up to twice the real number. `regexSize`, in contrast, is an
  * estimate.
  */
 export function maxProgramSize(expression: string): number {
@@ -74,11 +74,10 @@ function characterSize(text: string, foldsCase: boolean): number {
   return foldsCase && /[ks]/i.test(text) ? foldedSize : 1;
 }
 
-/** The place of the bracket that ends a class. */
 function endOfClass(expression: string, at: number): number {
   let end = at + 1;
   if (expression[end] === "^") end += 1;
-  // A bracket at the beginning is a member of the class.
+  // A bracket at the beginning of a class is a member of it.
   if (expression[end] === "]") end += 1;
   for (; end < expression.length && expression[end] !== "]"; end += 1) {
     if (expression[end] === "\\") end += 1;

@@ -1,9 +1,9 @@
 import { matchAt } from "../match-at.ts";
 
-/** The limit of Istio's Envoy (`re2.max_program_size.error_level`). */
+/** The limit of Istio's Envoy (`re2.max_program_size.error_level`) for {@link regexSize}. */
 export const maxRegexSize = 32_768;
 
-/** `{2}`, `{2,}` or `{2,5}` at a place. */
+/** For example `{2}`, `{2,}` or `{2,5}`. */
 const repetition = /\{(\d{1,9})(?:,(\d{0,9}))?\}/y;
 /** A setting such as `(?i)`. A repetition after it belongs to the part before it. */
 const flagSetting = /\(\?[imsU-]+\)/y;
@@ -11,9 +11,9 @@ const flagSetting = /\(\?[imsU-]+\)/y;
 const namedClass = /\[:\^?[a-z]{1,10}:\]/y;
 
 /**
- * About how many instructions RE2 makes of an expression. Memory, and the time for each matched character, grow with
- * this number, and a few characters such as `(a{100}){10}` can make very many instructions. The function takes time in
- * proportion to the text, even if the text is no valid expression.
+ * About how many instructions RE2 makes of an expression. An expression's memory, and its time for each matched
+ * character, grow with this number, and a few characters such as `(a{100}){10}` can make very many instructions. The
+ * function takes time in proportion to the text, even if the text is not a valid expression.
  */
 export function regexSize(expression: string): number {
   const outer: number[] = [];
@@ -49,13 +49,13 @@ export function regexSize(expression: string): number {
     if (expression.startsWith(String.raw`\Q`, at)) {
       const { end, length } = quotation(expression, at);
       size += length;
-      // A repetition after an empty quotation belongs to the part before it.
+      // A repetition after an empty quotation applies to the part before it.
       if (length > 0) last = 1;
       at = end - 1;
       continue;
     }
     if (character === "[") at = lastOfClass(expression, at);
-    // A character by its code, such as \x{2603}, is not a repetition.
+    // The braces of a character by its code, such as `\x{2603}`, are not a repetition.
     if (character === "\\") at += expression.startsWith("x{", at + 1) ? 2 : 1;
     last = "*+?".includes(character ?? "") ? last + 1 : 1;
     size += 1;
@@ -68,7 +68,7 @@ function textAt(pattern: RegExp, text: string, at: number): string {
 }
 
 /**
- * The number of quoted characters between `\Q` and `\E`, and the position after the quotation. The `\E` may be missing.
+ * The number of characters that `\Q` quotes, up to `\E` or the end of the text, and the position after the quotation.
  */
 function quotation(expression: string, at: number): { readonly end: number; readonly length: number } {
   const start = at + 2;
@@ -77,11 +77,13 @@ function quotation(expression: string, at: number): { readonly end: number; read
   return { end: close === -1 ? textEnd : close + 2, length: textEnd - start };
 }
 
-/** The place of the bracket that ends a class. All its characters, including parentheses, are one instruction. */
+/**
+ * The position of the bracket that ends a class. All characters of a class, including parentheses, are one instruction.
+ */
 function lastOfClass(expression: string, at: number): number {
   let end = at + 1;
   if (expression[end] === "^") end += 1;
-  // A bracket at the beginning is a member of the class.
+  // A bracket at the beginning of a class is a member of it.
   if (expression[end] === "]") end += 1;
   for (; end < expression.length; end += 1) {
     if (expression[end] === "]") return end;

@@ -122,7 +122,7 @@ test("many requests at once delay another client by one of them", async (context
     await once(socket, "data");
     return socket;
   };
-  // All connections are accepted first, which takes a round of the event loop for each.
+  // Accept all connections first, because each takes a round of the event loop.
   const floods = await Promise.all(Array.from({ length: 50 }, async () => await accepted("127.0.0.2")));
   const bystander = await accepted("127.0.0.3");
   answered = 0;
@@ -150,7 +150,6 @@ interface Served {
   readonly look: () => void;
 }
 
-/** Serves answers of this many bytes, with the given limit. */
 async function serveLarge(context: TestContext, bodyBytes: number, maxUnreadBytes: number): Promise<Served> {
   const body = Buffer.alloc(bodyBytes);
   const responses: ServerResponse[] = [];

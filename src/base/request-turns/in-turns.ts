@@ -4,7 +4,7 @@ import { systemClock, type Clock } from "../clock.ts";
 import { Turns } from "./turns.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
 
-/** Waits for the caller's next turn. Rejects if the caller has left, or sends too many requests at once. */
+/** Waits for the caller's next turn. Rejects if the caller has left, or if too many of its requests wait. */
 export type NextTurn = () => Promise<void>;
 
 type TurnListener = (request: IncomingMessage, response: ServerResponse, nextTurn: NextTurn) => void;
@@ -14,16 +14,15 @@ export interface TurnOptions {
   readonly clock?: Clock;
 }
 
-/** The maximum number of requests that a client may send on one connection before it has their answers. */
+/** The maximum number of requests on one connection whose answers the client has not received. */
 const maxPipelined = 64;
 
 /**
- * Wraps a listener so that it answers one request in every third round of the event loop. It chooses a request of the
- * address whose answers have recently taken the least time (see {@link Turns}).
- *
- * The ports for metrics, readiness and pages are open to everybody, and the process has other work. An answer takes
- * milliseconds, so a thousand requests at once would keep the process busy for seconds. A listener with more work than
- * that waits for further turns. Clients that leave too many bytes of answers unread are disconnected.
+ * Wraps a listener, so that the server answers one request in every third round of the event loop: one of the address
+ * whose answers have recently taken the least time (see {@link Turns}). A listener that needs long for a request awaits
+ * `nextTurn` in between. The server disconnects clients that leave too many bytes of answers unread. Ports for metrics,
+ * readiness and pages need this, because they are open to everybody and the process has other work. An answer takes
+ * milliseconds, so a thousand requests at once would keep the process busy for seconds.
  */
 export function inTurns(
   listener: TurnListener,
@@ -34,7 +33,7 @@ export function inTurns(
   const pipelines = new WeakMap<Socket, { size: number; last: Promise<void> }>();
   return (request, response) => {
     const { socket } = request;
-    // The address is unknown once the socket has closed.
+    // Read the address now, because a closed socket has none.
     const address = socket.remoteAddress ?? "";
     const nextTurn = async (): Promise<void> => {
       const turn = turns.take(address);
@@ -56,7 +55,8 @@ export function inTurns(
       }),
     );
     unread.watch(socket, response, address);
-    // Wait for the earlier answers first, because a finished answer that waits for them would take memory.
+    // Do not answer before the earlier requests of the connection are answered, because the answer would have to wait
+    // in memory.
     before.then(nextTurn).then(
       () => listener(request, response, nextTurn),
       () => undefined,

@@ -1,2 +1,2 @@
-// Answers the requests of one of node's HTTP servers in turns of its clients, with a limit for unread answers.
+// Lets clients of a Node HTTP server take turns, and limits their unread answers.
 export { inTurns, type NextTurn } from "./in-turns.ts";

@@ -1,24 +1,24 @@
 import { BoundedCache } from "../bounded-cache.ts";
 import type { Clock } from "../clock.ts";
 
-/** The maximum number of waiting requests of one caller. A client may pipeline many. */
+/** The maximum number of waiting requests of one caller. A client may send many without waiting for answers. */
 const maxWaiting = 256;
 
 /**
- * The number of rounds between turns. Accepting a new connection takes one round of the event loop, and reading its
- * first bytes another one.
+ * The number of rounds of the event loop from one turn to the next. In between, the process can accept a new connection
+ * in one round, and read its first bytes in another.
  */
 const roundsBetween = 3;
 
-/** The maximum number of callers whose used time is remembered. */
+/** The maximum number of callers whose used time is recorded. */
 const maxCallers = 4_096;
-/** Half of a caller's used time is forgotten after this time. */
+/** After this time, half of a caller's used time is forgotten. */
 const halfLifeMs = 60_000;
-/** A turn counts as at least this time, so that callers alternate. */
+/** A turn counts as at least this long, so that callers with quick requests alternate too. */
 const minTurnMs = 0.1;
 /**
- * Newcomers come before a caller that has used time, and another newcomer may always arrive. So a caller waits for
- * newcomers at most this many times its own used time.
+ * Newcomers, which have used no time, come before all other callers, and they may keep arriving. So a caller waits at
+ * most this many times its own used time.
  */
 const maxWaitRatio = 20;
 
@@ -33,13 +33,12 @@ interface UsedTime {
 }
 
 /**
- * Gives one caller a turn in every third round of the event loop: the one whose turns have taken the least time. So
- * callers with many or long requests delay the others, and the process's other work, by at most one request, however
- * many such callers there are.
+ * Gives a turn in every third round of the event loop, to the caller whose turns have taken the least time. Callers
+ * with many or long requests delay the others, and the process's other work, by at most one request, however many such
+ * callers there are.
  */
 export class Turns {
   readonly #clock: Pick<Clock, "steadyMs">;
-  /** The waiting requests by caller. */
   readonly #waiting = new Map<string, WaitingRequest[]>();
   readonly #used = new BoundedCache<string, UsedTime>(maxCallers);
   #isScheduled = false;
@@ -48,7 +47,7 @@ export class Turns {
     this.#clock = clock;
   }
 
-  /** Resolves with the turn. Undefined if too many requests of the caller wait. */
+  /** Resolves when the request has its turn. Undefined if too many requests of the caller wait. */
   take(caller: string): Promise<void> | undefined {
     const mine = this.#waiting.get(caller) ?? [];
     if (mine.length >= maxWaiting) return undefined;
@@ -69,7 +68,7 @@ export class Turns {
         this.#isScheduled = false;
         turn = this.#give();
       });
-      // Charge the caller just after its work, in the same round of the event loop.
+      // Charge the caller right after its work, in the same round of the event loop.
       setImmediate(() => {
         if (turn !== undefined) this.#charge(turn.caller, turn.fromMs);
       });

@@ -2,40 +2,40 @@ import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 
-/** The limit of answer bytes that clients of one server have not read yet. */
+/** The default limit for the bytes of answers that a server's clients have not read. */
 const defaultMaxBytes = 64 << 20;
 /**
- * Up to this multiple of the limit, clients that keep reading keep their connections, and so does a client with only
- * one answer. An answer may be larger than the limit.
+ * Above the limit, but below this multiple of it, clients that keep reading keep their connections, and so does an
+ * address with only one answer. A single answer may be larger than the limit.
  */
 const hardMultiple = 4;
 const lookMs = 3_000;
 /**
- * The number of checks without progress after which an answer is stalled. One is not enough, because the process may
- * have been too busy to send.
+ * After this many checks without progress, an answer is stalled. One check is not enough, because the process may have
+ * been too busy to send.
  */
 const stalledLooks = 2;
-/** The number of checks (two minutes) after which a client that reads nothing of its answer is disconnected. */
+/** After this many checks (two minutes), a client that reads nothing of its answer is disconnected. */
 const maxIdleLooks = 40;
 
 interface UnreadAnswer {
   readonly address: string;
-  /** The value of {@link unsentMark} at the last check that found that the client had read. */
+  /** The value of {@link unsentMark} at the last check. */
   mark: number;
-  /** The number of checks since then. */
+  /** The number of checks since the client last read something. */
   idleLooks: number;
 }
 
 type Entry = readonly [Duplex, UnreadAnswer];
 
 /**
- * Limits the memory of answers that nobody reads. Above the limit, the address with the most unread bytes loses the
- * connections that it does not read, except its only one.
+ * Limits the memory of answers that nobody reads. Above the limit, the address with the most unread bytes loses
+ * connections from which it does not read. It keeps its last one unless memory is short.
  */
 export class UnreadAnswers {
   readonly #maxBytes: number;
   readonly #clock: Clock;
-  /** The oldest first. */
+  /** In the order in which they were written, the oldest first. */
   readonly #open = new Map<Duplex, UnreadAnswer>();
   #look: Disposable | undefined;
 
@@ -44,7 +44,7 @@ export class UnreadAnswers {
     this.#maxBytes = maxBytes;
   }
 
-  /** Counts the answer from the moment when the server has written it until the client has read it. */
+  /** Counts an answer from the moment at which the server has written it, until the client has read it. */
   watch(socket: Duplex, response: ServerResponse, address: string): void {
     response.once("prefinish", () => {
       if (socket.writableLength === 0) return;
@@ -83,7 +83,7 @@ export class UnreadAnswers {
       const lengths = [...this.#open.keys()].map(({ writableLength }) => writableLength);
       const total = lengths.reduce((sum, length) => sum + length, 0);
       if (total <= this.#maxBytes) return;
-      // Leave room beside the largest answer for as many bytes of other answers.
+      // Beside the largest answer, leave room for as many bytes of other answers.
       const hardMaxBytes = Math.max(hardMultiple * this.#maxBytes, 2 * Math.max(...lengths));
       const dispensable = this.#dispensable(total > hardMaxBytes);
       if (dispensable === undefined) return;
@@ -91,7 +91,11 @@ export class UnreadAnswers {
     }
   }
 
-  /** The connection to end. Those of the address with the most unread bytes come first, the oldest of them first. */
+  /**
+   * The connection to end: a stalled one of an address with several, or, if memory is short, any stalled one or else
+   * the first. Connections of the address with the most unread bytes come first, and the older ones among them.
+   * Undefined if none has to end.
+   */
   #dispensable(isMemoryShort: boolean): Duplex | undefined {
     const addresses = [...Map.groupBy(this.#open, ([, { address }]) => address).values()].sort(
       (left, right) => unreadBytes(right) - unreadBytes(left),
@@ -113,7 +117,7 @@ function isStalled([socket, { idleLooks, mark }]: Entry): boolean {
 
 /**
  * A number that changes whenever the client reads bytes. The length of the stream's queue does not: it counts a chunk,
- * which may be a whole answer, until its last byte is sent.
+ * which may be a whole answer, until the last byte of the chunk is sent.
  */
 function unsentMark(socket: Duplex): number {
   const { _handle: handle, sentBytes = 0 } = socket as {

@@ -1,27 +1,26 @@
-// Memory that the callers of a server share, so that none of them can take all of it.
+// Limits for memory that the callers of a server share, so that no caller can take all of it.
 import { JoinedBytes } from "../joined-bytes/index.ts";
 
-/** The maximum size of a review. Objects have up to 3 MiB, and an update contains two of them. */
+/**
+ * The maximum size of an admission review. Objects have up to 3 MiB, and the review of an update contains two of them.
+ */
 const reviewBytes = 8 << 20;
-/** The maximum total size of the reviews that are read or waiting. */
+/** The maximum total size of the reviews that are being read or processed. */
 const heldReviewBytes = 64 << 20;
 
-/** The errors of a server for bodies that it does not accept. */
 export interface BodyRefusals {
   readonly tooLarge: (maxBytes: number) => Error;
   readonly busy: () => Error;
 }
 
 export interface BodyLimits {
-  /** The limit of one body. */
   readonly maxBytes: number;
-  /** The limit of all bodies together. */
   readonly maxHeldBytes: number;
 }
 
 /**
- * A limit that callers share: each may use half of what the others leave. A caller that takes as much as it can gets at
- * most half of the limit, and the next such caller half of the rest.
+ * A limit that callers share. A caller may hold as much as it leaves free, which is half of what the others leave. A
+ * greedy caller thus gets at most half of the limit, the next one half of the rest, and so on.
  */
 export class SharedBudget {
   readonly #max: number;
@@ -32,7 +31,10 @@ export class SharedBudget {
     this.#max = max;
   }
 
-  /** A share of the caller's part, which is empty at first. A caller may have several, such as one for each stream. */
+  /**
+   * A share of what the caller may hold, empty at the beginning. A caller may have several shares, for example one for
+   * each stream.
+   */
   share(caller: string): BudgetShare {
     return new BudgetShare((size) => this.#take(caller, size));
   }
@@ -47,7 +49,6 @@ export class SharedBudget {
   }
 }
 
-/** What one holder has of its caller's part of a {@link SharedBudget}. */
 export class BudgetShare {
   readonly #take: (size: number) => boolean;
   #size = 0;
@@ -57,9 +58,8 @@ export class BudgetShare {
   }
 
   /**
-   * Changes the size of the share. Returns false, and changes nothing, if the share would grow beyond what the caller
-   * may have. A caller's limit shrinks when others take memory. A caller that already holds more than its limit keeps
-   * what it holds. A share may always shrink.
+   * Changes the size of the share. Returns false and changes nothing if the share would grow beyond what its caller may
+   * hold. That shrinks when others take memory. A caller that already holds more keeps it. A share may always shrink.
    */
   set(size: number): boolean {
     if (!this.#take(size - this.#size)) return false;
@@ -67,15 +67,14 @@ export class BudgetShare {
     return true;
   }
 
-  /** Changes the size of the share by some bytes, under the rules of {@link set}. */
   add(size: number): boolean {
     return this.set(this.#size + size);
   }
 }
 
 /**
- * Limits the size of each body, and the memory for all bodies of a process together, which callers share. The limits
- * are those of reviews, unless others are given.
+ * Limits the size of each body, and of all bodies that a process holds, where callers share the second limit. The
+ * defaults are for admission reviews.
  */
 export class BodyBudget {
   readonly #refusals: BodyRefusals;
@@ -91,7 +90,10 @@ export class BodyBudget {
     this.#held = new SharedBudget(maxHeldBytes);
   }
 
-  /** Reads a body and passes it to `work`. The body counts until `work` has ended. Rejects with one of the refusals. */
+  /**
+   * Reads a body and passes it to `work`. The body counts until `work` has ended. Rejects with one of the refusals if
+   * the body is too large, or if there is no room for it.
+   */
   async use<Result>(
     parts: AsyncIterable<Buffer>,
     caller: string,

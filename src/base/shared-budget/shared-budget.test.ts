@@ -6,7 +6,6 @@ const mebibyte = 1 << 20;
 
 function budget() {
   const bodies = new BodyBudget({ tooLarge: (max) => new Error(`larger than ${max}`), busy: () => new Error("busy") });
-  /** Reads a body that stays in memory until `end` is called. */
   const hold = (caller: string, bytes: number): { readonly outcome: Promise<string>; end(): void } => {
     const { promise, resolve } = Promise.withResolvers<void>();
     async function* parts(): AsyncGenerator<Buffer> {

@@ -1,6 +1,8 @@
 import type { Clock } from "../clock.ts";
 
-/** A clock whose time changes only when the test moves it. It then runs the due timers. Sleeps end at once. */
+/**
+ * A clock whose time changes only when the test moves it, which runs the timers that are then due. Sleeps end at once.
+ */
 export class HandClock implements Clock {
   #nowMs = 0;
   #timers: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -23,7 +25,6 @@ export class HandClock implements Clock {
     return { [Symbol.dispose]: () => (this.#timers = this.#timers.filter((other) => other !== timer)) };
   }
 
-  /** The number of timers that wait. */
   get timers(): number {
     return this.#timers.length;
   }

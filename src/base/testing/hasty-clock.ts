@@ -1,8 +1,8 @@
 import { systemClock, type Clock } from "../clock.ts";
 
 /**
- * The system's clock, running at a multiple of its speed. For tests that wait for intervals, and whose time limits are
- * far above the time that they need.
+ * A clock that runs `factor` times as fast as the system's. It is for tests that wait for intervals, and whose time
+ * limits are far above the time that they need.
  */
 export function hastyClock(factor: number): Clock {
   const begunAtMs = systemClock.nowMs();

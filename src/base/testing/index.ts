@@ -1,5 +1,5 @@
-// Clocks that tests set, waits for a condition and for the end of a stream, a check for work that grows faster than its
-// input, objects with a field of a wrong type, lists of many items, and the collection of garbage.
+// Tools for tests: clocks, waits, objects with a field of a wrong type, lists of many items, garbage collection, and a
+// check for work that grows faster than its input.
 export { suspicion, type GrowthLimits } from "./linear-time.ts";
 export { hastyClock } from "./hasty-clock.ts";
 export { collectGarbage, oldBytes } from "./old-space.ts";

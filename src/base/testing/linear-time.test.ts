@@ -13,7 +13,7 @@ function countPairs(list: readonly number[]): number {
 
 test("a function that compares all pairs is suspicious, and one that looks at each item a fixed number of times is not", () => {
   let found: string | undefined;
-  // Other work of the machine may make the small input seem slower than it is, and so hide the growth once.
+  // Other work of the machine may make the small input seem slow, and so hide the growth in one attempt.
   for (let attempt = 0; attempt < 3 && found === undefined; attempt += 1)
     found = suspicion(countPairs, numbers, 8000, limits);
   assert.match(found ?? "", /^2000: \S+ ms, 8000: \S+ ms$/);

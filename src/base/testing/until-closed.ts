@@ -1,7 +1,7 @@
 import type { EventEmitter } from "node:events";
 
 /**
- * Resolves when the stream closes, also after an error. `once` of node:events rejects then, for example if a peer
+ * Resolves when the stream closes, even after an error. `once` of node:events would reject then, for example if a peer
  * resets the connection before it has read everything.
  */
 export async function untilClosed(stream: EventEmitter): Promise<void> {

@@ -1,25 +1,27 @@
 import assert from "node:assert/strict";
 
 /**
- * Less than the time limit of a test, because polling that continues after a test would keep its file running. The
- * runner gives more time to tests that yield to others, and passes the factor.
+ * It is below the time limit of a test, because polling that continues after a test would keep the test's file running.
+ * The test runner passes a factor for tests that get less of the processor.
  */
 const timeoutMs = 50_000 * Number(process.env["SERIN_TEST_PATIENCE"] ?? 1);
 /**
- * The condition is checked in this many rounds of the event loop before the first pause, because work in memory is done
- * by then.
+ * The number of rounds of the event loop with a check in each, before the first pause. Work in memory is done by then.
  */
 const roundsWithoutPause = 50;
-/** A check that takes longer than this waits for another process, which needs the processor too. */
+/**
+ * A check that takes longer than this waits for another process. That process needs the processor too, so pauses become
+ * longer.
+ */
 const quickLookMs = 0.5;
 const pauseMs = 5;
-/** The minimum pause after a check that is not quick, as a multiple of its duration, and the limit of that pause. */
+/** After a check that is not quick, the pause is this many times its duration, up to the limit. */
 const pauseFactor = 4;
 const longestPauseMs = 25;
 
 /**
- * Waits until `look` returns neither undefined nor false, and returns that value. The error contains `condition`, which
- * is `look` itself if a test does not describe it.
+ * Waits until `look` returns neither undefined nor false, and returns that value. After the timeout, it throws an error
+ * that quotes `condition`.
  */
 export async function until<Value>(
   look: () => Value | Promise<Value>,

@@ -1,14 +1,12 @@
-/** A change of one field to a value of a wrong type. */
 export interface WrongField {
-  /** The path and the new value, such as `spec.ports[0] = null`. */
+  /** The path of the field and its value, such as `spec.ports[0] = null`. */
   readonly title: string;
-  /** A copy of the object with the change. */
   readonly object: unknown;
 }
 
 /**
- * The values that replace a field. "constructor" is also the name of a field that every object inherits, and the last
- * object cannot be converted to a text.
+ * The values that replace a field. Every object inherits a field "constructor", and the last object cannot be converted
+ * to a string.
  */
 const replacements: readonly (readonly [title: string, value: unknown])[] = [
   ["absent", undefined],
@@ -23,7 +21,7 @@ const replacements: readonly (readonly [title: string, value: unknown])[] = [
   ['{"toString": 3}', { toString: 3 }],
 ];
 
-/** Every object that differs from the given one in one field, at any depth, which is absent or of another type. */
+/** Every object that differs from the given one in one field. The field, at any depth, is absent or of another type. */
 export function* wrongFields(object: unknown): Generator<WrongField> {
   for (const path of pathsIn(object)) {
     for (const [title, value] of replacements) {
@@ -33,12 +31,12 @@ export function* wrongFields(object: unknown): Generator<WrongField> {
   }
 }
 
-/** Picks about `count` elements, evenly and without order. The seed decides which ones. */
+/** About `count` of the values, evenly distributed. The same seed picks the same ones. */
 export function sampled<Value>(values: readonly Value[], count: number, seed: number): readonly Value[] {
   if (values.length <= count) return values;
   let state = seed >>> 0;
   return values.filter(() => {
-    // The generator of Numerical Recipes, which is even enough here.
+    // A linear congruential generator with the constants of Numerical Recipes.
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return state / 2 ** 32 < count / values.length;
   });
@@ -55,7 +53,9 @@ function* pathsIn(value: unknown, at: Path = []): Generator<Path> {
   }
 }
 
-/** A copy that shares everything outside the path. Undefined if nothing would change. */
+/**
+ * A copy with the replaced field, which shares everything else with the original. Undefined if nothing would change.
+ */
 function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
   if (key === undefined) return by;
   const copy = Array.isArray(value) ? [...(value as readonly unknown[])] : { ...(value as object) };

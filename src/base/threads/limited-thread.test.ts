@@ -3,7 +3,6 @@ import { test } from "node:test";
 import { systemClock } from "../clock.ts";
 import { LimitedThread } from "./limited-thread.ts";
 
-/** A thread that waits or computes for the requested time. */
 const program = new URL(
   `data:text/javascript,${encodeURIComponent(`
     import { parentPort } from "node:worker_threads";

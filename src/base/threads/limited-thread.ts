@@ -1,34 +1,31 @@
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../clock.ts";
 
-/** Messages to a thread. */
 export type ToThread<Task, Message> = { readonly task: Task } | { readonly message: Message };
 
-/** Messages from a thread. */
 export type FromThread<Answer, Notice> = "ready" | { readonly answer: Answer } | { readonly notice: Notice };
 
-/** The outcome of a task: its answer, or the limit that ended the thread. */
+/** The answer of a task, or the limit that ended its thread: `overdue` for time, `exhausted` for memory. */
 export type ThreadOutcome<Answer> =
   | { readonly kind: "answer"; readonly answer: Answer }
   | { readonly kind: "overdue" | "exhausted" };
 
-/** The time limits of a task. */
 export interface TaskLimits {
-  /** The limit of the thread's CPU time, which does not grow when other processes keep the machine busy. */
+  /** The limit of the thread's CPU time. It does not run out faster if other processes keep the machine busy. */
   readonly workMs: number;
-  /** The limit of the time until the answer, which is at least {@link workMs}. */
+  /** The limit of the time until the answer, at least {@link workMs}. */
   readonly waitMs: number;
 }
 
 /** The minimum pause between two readings of the CPU time. */
 const shortestLookMs = 50;
 
-/** The memory of a thread in MiB. A task with an object of 3 MiB needs a tenth of this. */
+/** The memory of a thread, in MiB. A task with an object of 3 MiB needs a tenth of it. */
 const threadMemory = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 } as const;
 
 /**
- * A thread for untrusted input. It runs tasks one after another. A task that takes too much time or memory ends only
- * the thread, not the process. The thread's program calls {@link answerTasks}.
+ * A thread for untrusted input, which runs tasks one after another. A task that takes too much time or memory ends only
+ * the thread, and not the process. The thread's program must call {@link answerTasks}.
  */
 export class LimitedThread<Task, Answer, Notice = never, Message = never> {
   readonly #worker: Worker;
@@ -37,7 +34,7 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
   readonly #ready: Promise<void>;
   hasEnded = false;
 
-  /** `onNotice` receives the notices that the thread sends before its answer. */
+  /** `onNotice` receives what the thread sends before its answer. */
   constructor(program: URL, clock: Clock, onNotice: (notice: Notice) => void = () => undefined) {
     this.#clock = clock;
     const worker = new Worker(program, {
@@ -52,7 +49,7 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
         else if ("notice" in message) onNotice(message.notice);
         else this.#finish({ kind: "answer", answer: message.answer });
       });
-      // A thread that runs out of memory ends with an error.
+      // A thread that runs out of memory ends with an error event.
       for (const ended of ["error", "exit"] as const) {
         worker.on(ended, () => {
           this.hasEnded = true;
@@ -63,7 +60,7 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
     });
   }
 
-  /** Runs a task. The time to start the thread does not count, because the task did not cause it. */
+  /** Runs a task. The time in which the thread starts does not count against the task. */
   async ask(task: Task, limits: TaskLimits): Promise<ThreadOutcome<Answer>> {
     this.#worker.ref();
     await this.#ready;
@@ -83,12 +80,12 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
     return outcome;
   }
 
-  /** Ends the thread when its task has used too much CPU time. */
   async #limitWork(workMs: number, answered: AbortSignal): Promise<void> {
     const before = await this.#workedMs();
     for (let leftMs = workMs; leftMs > 0;) {
       await this.#clock.sleep(Math.max(leftMs, shortestLookMs), answered).catch(() => undefined);
-      // A thread inside a long native call answers late. In that case, the limit of the wait ends it.
+      // A thread inside a long native call does not report its CPU time before the call ends. Then the limit of the
+      // wait ends it.
       const worked = await this.#workedMs();
       if (answered.aborted || before === undefined || worked === undefined) return;
       leftMs = workMs - (worked - before);
@@ -101,13 +98,12 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
     void this.end();
   }
 
-  /** The thread's CPU time in milliseconds since its start. Undefined if the thread has ended. */
+  /** The CPU time of the thread since its start. Undefined if the thread has ended. */
   async #workedMs(): Promise<number | undefined> {
     const usage = await this.#worker.cpuUsage().catch(() => undefined);
     return usage === undefined ? undefined : (usage.user + usage.system) / 1000;
   }
 
-  /** Sends the thread a message during a task. */
   send(message: Message): void {
     this.#post({ message });
   }

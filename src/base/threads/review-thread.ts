@@ -2,31 +2,35 @@ import type { Clock } from "../clock.ts";
 import { LimitedThread, type TaskLimits } from "./limited-thread.ts";
 import type { TaskThread } from "./turn-queue.ts";
 
-/** The object under review. The thread reports it before its answer. */
 export interface ReviewedObject {
   readonly uid: string;
-  /** `VirtualService "shop/reviews"`. */
+  /** For example `VirtualService "shop/reviews"`. */
   readonly object: string;
 }
 
-/** The outcome of a review. If it ran out of time or memory, the thread may still have reported the object. */
+/**
+ * The outcome of a review. If the review ran out of time or memory, `reviewed` is set if the thread had reported the
+ * object by then.
+ */
 export type ReviewVerdict<Reply> =
   | Reply
   | { readonly kind: "overdue" | "exhausted"; readonly reviewed: ReviewedObject | undefined };
 
-/** The thread's messages before its answer: the object's name, and any others of its program. */
+/** What the thread sends before its answer: the object, and other messages of its program. */
 export type ReviewNotice<Notice = never> = { readonly reviewed: ReviewedObject } | { readonly other: Notice };
 
 interface ReviewThreadOptions<Notice, Message> {
-  /** The thread's program. It calls `answerTasks`, and reports {@link ReviewedObject}. */
+  /** The thread's program. It must call `answerTasks`, and report {@link ReviewedObject}. */
   readonly program: URL;
   readonly clock: Clock;
-  /** The time limits of one review. */
   readonly limits: TaskLimits;
   readonly onNotice?: (notice: Notice, send: (message: Message) => void) => void;
 }
 
-/** A thread that answers reviews one after another. It ends with a verdict `overdue` or `exhausted`. */
+/**
+ * A thread that answers reviews one after another. A verdict `overdue` or `exhausted` is its last one, because the
+ * thread has ended.
+ */
 export class ReviewThread<Task, Reply, Notice = never, Message = never> implements TaskThread<
   Task,
   ReviewVerdict<Reply>
@@ -58,7 +62,7 @@ export class ReviewThread<Task, Reply, Notice = never, Message = never> implemen
   }
 }
 
-/** Describes the limit that a review exceeded when its thread was ended. */
+/** What a review took too much of when its thread was ended, for messages. */
 export function excessText(kind: "overdue" | "exhausted", limitMs: number): string {
   return kind === "overdue" ? `longer than ${limitMs / 1000} s` : "more memory than a review may use";
 }

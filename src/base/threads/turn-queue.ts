@@ -1,14 +1,17 @@
 import type { Clock } from "../clock.ts";
 import { takeTurn } from "../take-turn.ts";
 
-/** The maximum number of waiting tasks of one caller. Each of its groups may have half of what the others leave. */
+/**
+ * The maximum number of waiting tasks of one caller. Each group of its tasks may take half of what its other groups
+ * leave.
+ */
 const maxWaiting = 512;
 /** The maximum number of callers with waiting tasks. */
 const maxCallers = 64;
-/** An idle thread ends after this time, to free its memory. */
+/** An idle thread ends after this time, which frees its memory. */
 const idleMs = 300_000;
 
-/** A thread that runs tasks until it has ended. */
+/** A thread that runs tasks. It may end at any task. */
 export interface TaskThread<Task, Outcome> {
   readonly hasEnded: boolean;
   run(task: Task): Promise<Outcome>;
@@ -21,21 +24,21 @@ interface Waiting<Task, Outcome> {
   readonly settle: (outcome: Outcome | undefined) => void;
 }
 
-/** A caller's waiting tasks by group. At the caller's next turn, a task of the first group runs. */
+/** The waiting tasks of a caller, by group. The caller's next turn goes to the first group. */
 interface Caller<Task, Outcome> {
   readonly groups: Map<string, Waiting<Task, Outcome>[]>;
-  /** The number of tasks of all groups. */
+  /** The number of waiting tasks in all groups. */
   count: number;
 }
 
 /**
- * Runs tasks one at a time in a thread, which is replaced if a task ends it. Callers take turns, so that a caller that
- * floods the queue delays only itself. In each of its turns, a caller takes a task of its next group.
+ * Runs tasks one at a time in a thread. If a task ends the thread, another one replaces it. Callers take turns, so that
+ * a caller that floods the queue delays only itself. A caller's groups take turns too.
  */
 export class TurnQueue<Task, Outcome> {
   readonly #start: () => TaskThread<Task, Outcome>;
   readonly #clock: Clock;
-  /** The callers with waiting tasks. The one with the next turn comes first. */
+  /** The callers that have waiting tasks. The first one has the next turn. */
   readonly #waiting = new Map<string, Caller<Task, Outcome>>();
   #thread: TaskThread<Task, Outcome> | undefined;
   #idle: Disposable | undefined;
@@ -47,13 +50,14 @@ export class TurnQueue<Task, Outcome> {
     this.#clock = clock;
   }
 
-  /** Starts the thread, so that the first task does not wait for that. */
+  /** Starts the thread now, so that the first task need not wait for that. */
   warm(): void {
     if (!this.#hasClosed) this.#thread ??= this.#start();
   }
 
   /**
-   * Runs the task in its turn. Returns undefined if too many tasks wait, or if the caller no longer needs the outcome.
+   * Runs the task in its turn. Returns undefined if too many tasks or callers wait, if the queue is closed, or if
+   * `isWanted` returns false at the task's turn.
    */
   async run(caller: string, task: Task, isWanted = (): boolean => true, group = ""): Promise<Outcome | undefined> {
     const known = this.#waiting.get(caller);

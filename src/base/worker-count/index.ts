@@ -1,2 +1,2 @@
-// The number of serving threads. The code for several threads is loaded only if there is more than one.
+// How many threads serve. A process loads the code for several threads only if it has several.
 export { machineBounds, workerCount, type MachineBounds, type WorkerCount } from "./worker-count.ts";

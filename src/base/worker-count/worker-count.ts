@@ -1,25 +1,23 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 
-/** The machine's bounds on the number of serving threads. */
 export interface MachineBounds {
   readonly cores: number;
-  /** The number of descriptors that this process may have open at once. Infinity if unknown. */
+  /** How many descriptors this process may have open at once. Infinity if unknown. */
   readonly maxDescriptors: number;
 }
 
 export interface WorkerCount {
   readonly count: number;
-  /** Why the number differs from the requested or the recommended one. */
+  /** Why the number is not the requested or recommended one. */
   readonly warning?: string;
 }
 
 /**
- * The file descriptors that each worker needs: for the connections of some hundred clients, and for those to upstreams.
+ * How many file descriptors each worker needs: for the connections of some hundred clients, and for those to upstreams.
  */
 const descriptorsPerWorker = 1024;
 
-/** A requested number, under the setting's own name. */
 export interface RequestedWorkers {
   readonly setting: string;
   readonly value: unknown;
@@ -28,8 +26,9 @@ export interface RequestedWorkers {
 }
 
 /**
- * The number of serving threads: 1 if unset, one for each core for 0, and otherwise the requested one. An invalid value
- * counts as unset. It is limited by the number of cores and of descriptors.
+ * The number of serving threads: 1 if the value is unset or invalid, one for each core if it is 0, and otherwise the
+ * requested one. It is at most the number of cores, and of workers for which there are descriptors. The container's CPU
+ * limit only causes a warning.
  */
 export function workerCount({ setting, value, cpuLimit }: RequestedWorkers, machine: MachineBounds): WorkerCount {
   if (value === undefined || value === null) return { count: 1 };
@@ -60,7 +59,7 @@ export function workerCount({ setting, value, cpuLimit }: RequestedWorkers, mach
   return { count: wanted };
 }
 
-/** Node raises its limit of open files to the hard one when it starts. */
+/** Reads the soft limit of open files, which Node raises to the hard limit when it starts. */
 export async function machineBounds(): Promise<MachineBounds> {
   const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
   const files = /^Max open files\s+(\d+)/m.exec(limits)?.[1];

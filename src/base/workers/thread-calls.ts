@@ -1,13 +1,12 @@
 import { messageOf, transientError } from "../index.ts";
 
-/** Each call by name, with its argument and its result. Both must be plain data. */
+/** The calls by name, each with its argument and its result. Both must be data that can be cloned. */
 export type CallTable = Readonly<Record<string, (argument: never) => unknown>>;
 
 type Message =
   | { readonly call: number; readonly name: string; readonly argument: unknown }
   | { readonly answer: number; readonly value?: unknown; readonly error?: string };
 
-/** One end of a thread's message port. */
 export interface MessageEnd {
   postMessage(message: Message): void;
   on(event: "message", listener: (message: Message) => void): unknown;
@@ -27,14 +26,13 @@ interface Waiting {
 /** The maximum number of calls to the other thread that wait for their answer. */
 const maxWaiting = 10_000;
 
-/** Calls between two threads in both directions. The calls of one end arrive in order. */
+/** Calls between two threads, in both directions. The calls from one end arrive in their order. */
 export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
   readonly #end: MessageEnd;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   #closed: Error | undefined;
 
-  /** `handlers` answer the calls of the other thread. */
   constructor(end: MessageEnd, handlers: Handlers<Ours>) {
     this.#end = end;
     end.on("message", (message) => {
@@ -43,7 +41,7 @@ export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
     });
   }
 
-  /** Rejects with what the other thread throws, or when it has ended. */
+  /** Calls the other thread. Rejects with the error that it throws, or if it has ended. */
   call<Name extends keyof Theirs & string>(
     name: Name,
     argument: Parameters<Theirs[Name]>[0],
@@ -58,7 +56,7 @@ export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
     });
   }
 
-  /** Called when the other thread has ended, so that no call will be answered. */
+  /** To be called when the other thread has ended. Rejects the calls that wait. */
   close(error: Error): void {
     this.#closed = error;
     for (const { reject } of this.#waiting.values()) reject(error);

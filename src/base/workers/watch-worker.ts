@@ -1,9 +1,9 @@
 import { aborted, type Clock } from "../index.ts";
 
 export interface WatchOptions {
-  /** Sends the worker a request. Any answer shows that the worker is not stuck. */
+  /** Sends the worker a request. Any answer, even an error, shows that the worker is not stuck. */
   readonly ask: () => Promise<unknown>;
-  /** Called when the worker has not answered for too long. */
+  /** Called if the worker has missed `maxMissed` checks. */
   readonly onStuck: (forMs: number) => void;
   readonly clock: Pick<Clock, "sleep">;
   readonly limits?: WatchLimits;
@@ -11,16 +11,16 @@ export interface WatchOptions {
 
 export interface WatchLimits {
   readonly everyMs: number;
-  /** The number of consecutive checks without an answer. */
+  /** After this many consecutive checks without an answer, the worker is stuck. */
   readonly maxMissed: number;
 }
 
 const defaults: WatchLimits = { everyMs: 1000, maxMissed: 30 };
 
 /**
- * Watches for a worker that no longer answers, such as one in an endless loop. It counts checks and not time, because
- * all workers are late at once after the process was suspended. The start of a worker has no limit. Ends with the
- * signal, or after it has reported a stuck worker.
+ * Watches for a worker that no longer answers, for example because it is in an endless loop. It counts checks instead
+ * of time, because every worker is late after the process was suspended. A worker's start has no time limit. Returns
+ * when the signal aborts, or after it has reported a stuck worker.
  */
 export async function watchWorker(options: WatchOptions, signal: AbortSignal): Promise<void> {
   const { ask, onStuck, clock, limits = defaults } = options;

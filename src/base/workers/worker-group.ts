@@ -3,10 +3,9 @@ import { Backoff, messageOf, SerinError, transientError, type Clock, type Logger
 import { ThreadCalls, type CallTable, type Handlers } from "./thread-calls.ts";
 import { watchWorker, type WatchLimits } from "./watch-worker.ts";
 
-/** The part of a thread that a {@link WorkerGroup} uses. */
 export type WorkerThread = Pick<Worker, "on" | "postMessage" | "terminate">;
 
-/** A call that every worker answers at once, to show that it is not stuck. */
+/** A call that every worker answers at once if it is not stuck. */
 type LiveCalls = { readonly live: (nothing: undefined) => void };
 
 /** Resolves to undefined if the worker does not answer. */
@@ -18,16 +17,14 @@ type Ask<Theirs extends CallTable> = <Name extends keyof Theirs & string>(
 export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallTable> {
   readonly count: number;
   readonly spawn: (index: number) => WorkerThread;
-  /** Answers the calls of this worker. */
   readonly handlers: (index: number) => Handlers<Ours>;
-  /** Brings a new worker to the state of the others. These calls come before all others. */
+  /** Brings a new worker to the state of the others. The calls that it makes come before all others. */
   readonly onBegin: (ask: Ask<Theirs>, index: number) => void;
-  /** Called when a worker has ended, before another takes its place. */
+  /** Called when a worker has ended, before another one replaces it. */
   readonly onEnd: (index: number) => void;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** The times after which a worker counts as stuck. */
   readonly watch?: WatchLimits;
 }
 
@@ -39,25 +36,30 @@ interface LiveWorker<Theirs extends CallTable, Ours extends CallTable> {
 
 const replaceInitialMs = 100;
 const replaceMaxMs = 15_000;
-/** A worker that lived this long did not end because of its initial data. */
+/**
+ * If a worker has lived this long, it did not end because of its initial data, so its replacement starts without a
+ * longer delay.
+ */
 const steadyAfterMs = 60_000;
-/** How long a report waits for a worker. A probe or a scrape that asked for the report waits little longer. */
+/**
+ * How long a report waits for a worker. A probe or a scrape that asks for the report does not wait much longer itself.
+ */
 const answerLimitMs = 2000;
-/** The time that a worker gets to end in an orderly way. */
+/** How long a worker may take to end by itself. */
 const endLimitMs = 5000;
 
-/** Keeps a number of workers alive, each in a thread. A worker that ends or no longer answers is replaced. */
+/** Keeps a number of workers alive, each in a thread. Replaces a worker that ends or no longer answers. */
 export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends CallTable> {
   readonly count: number;
   readonly #options: WorkerGroupOptions<Theirs, Ours>;
   readonly #live = new Map<number, LiveWorker<Theirs, Ours>>();
-  /** The workers whose answer to an earlier report is still missing. */
+  /** The workers that have not answered an earlier report. */
   readonly #silent = new Set<number>();
-  /** The workers that have answered once. */
+  /** The workers that have answered at least once. */
   readonly #begun = new Set<number>();
   readonly #ended = new AbortController();
   #lostAtMs = -Infinity;
-  /** Resolves when a worker lives, or when none will be started any more. */
+  /** Resolves when a worker lives, or when no worker will be started any more. */
   #someLives = Promise.withResolvers<void>();
 
   constructor(options: WorkerGroupOptions<Theirs, Ours>) {
@@ -65,17 +67,16 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     this.count = options.count;
   }
 
-  /** The workers that live now. */
   get live(): readonly number[] {
     return [...this.#live.keys()];
   }
 
-  /** When a worker ended last, on the steady clock. */
+  /** When the last worker ended, on the steady clock. */
   get lostAtMs(): number {
     return this.#lostAtMs;
   }
 
-  /** Waits while all workers have ended and none of their replacements has begun. */
+  /** Waits as long as all workers have ended and no replacement has begun. */
   async untilSomeLives(): Promise<void> {
     await this.#someLives.promise;
   }
@@ -84,7 +85,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     for (let index = 0; index < this.count; index += 1) void this.#keep(index);
   }
 
-  /** Rejects with the worker's error, or if the worker has ended. */
+  /** Calls one worker. Rejects with the worker's error, or if the worker has ended. */
   async call<Name extends keyof Theirs & string>(
     index: number,
     name: Name,
@@ -95,7 +96,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     return await worker.calls.call(name, argument);
   }
 
-  /** Calls all workers, or all others. A worker that ends before its answer is left out. */
+  /** Calls all workers, or all except one. Leaves out a worker that ends before its answer. */
   async each<Name extends keyof Theirs & string>(
     name: Name,
     argument: Parameters<Theirs[Name]>[0],
@@ -108,14 +109,14 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
         try {
           onAnswer(index, await calls.call(name, argument));
         } catch (error) {
-          // The answer belongs to a worker that has ended and was replaced.
+          // The worker may have ended and been replaced since the call.
           this.#options.log.debug("a worker did not answer", { call: name, error: messageOf(error) });
         }
       }),
     );
   }
 
-  /** The answers of the workers that live long enough to answer. */
+  /** The answers of all workers. A worker that ends before its answer is left out. */
   async all<Name extends keyof Theirs & string>(
     name: Name,
     argument: Parameters<Theirs[Name]>[0],
@@ -126,9 +127,9 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   }
 
   /**
-   * Calls all workers for a report, and waits for each at most {@link answerLimitMs}, because one that is stuck would
-   * otherwise delay the report until it is replaced. Does not wait again for a worker whose last answer is missing.
-   * Returns the workers that have not answered.
+   * Calls all workers for a report, and returns those that have not answered. It waits for each at most {@link
+   * answerLimitMs}, because a stuck one would otherwise delay the report until it is replaced. It does not wait for a
+   * worker that has not answered an earlier report.
    */
   async inTime<Name extends keyof Theirs & string>(
     name: Name,
@@ -145,7 +146,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
         if (!isOver) onAnswer(index, answer as ReturnType<Theirs[Name]>);
       } catch (error) {
         this.#options.log.debug("a worker did not answer", { call: name, error: messageOf(error) });
-        // The worker has not answered earlier calls either, so it stays in `left`.
+        // A worker that is `busy` has not answered earlier calls either, so it stays in `left`.
         if (error instanceof SerinError && error.code === "busy") return;
       }
       left.delete(index);
@@ -157,7 +158,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     return [...left];
   }
 
-  /** The answer of one worker, because all would give the same. Undefined if none answers in time. */
+  /** The answer of any one worker, for calls that all workers answer alike. Undefined if none answers in time. */
   async anyInTime<Name extends keyof Theirs & string>(
     name: Name,
     argument: Parameters<Theirs[Name]>[0],
@@ -174,18 +175,18 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     return undefined;
   }
 
-  /** Calls all workers, or all others, and does not wait for answers. */
+  /** Calls all workers, or all except one, without waiting for answers. */
   tell<Name extends keyof Theirs & string>(name: Name, argument: Parameters<Theirs[Name]>[0], except?: number): void {
     void this.each(name, argument, undefined, except);
   }
 
-  /** A worker that ends is no longer replaced. */
+  /** From now on, a worker that ends is not replaced. */
   stopReplacing(): void {
     this.#ended.abort();
     this.#someLives.resolve();
   }
 
-  /** Ends all workers when `inOrder` resolves, or by force if it takes too long. */
+  /** Ends all workers when `inOrder` has resolved, or by force if that takes longer than the limit. */
   async end(inOrder: Promise<unknown>): Promise<void> {
     this.stopReplacing();
     const { clock, log } = this.#options;
@@ -202,7 +203,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     await Promise.all([...this.#live.values()].map(({ thread }) => thread.terminate()));
   }
 
-  /** Resolves to undefined at the limit. */
+  /** Resolves like `work`, or to undefined at the limit. */
   async #untilLimit<Value>(work: Promise<Value>): Promise<Value | undefined> {
     const limit = new AbortController();
     const late = this.#options.clock.sleep(answerLimitMs, limit.signal).then(
@@ -217,7 +218,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   #note(index: number): void {
     if (this.#silent.has(index) || !this.#live.has(index)) return;
     this.#silent.add(index);
-    // Skip a worker that is starting, because it answers only when it has loaded its program.
+    // Do not report a worker that is still starting. It answers when it has loaded its program.
     if (!this.#begun.has(index)) return;
     this.#options.log.warn("a worker does not answer; reports leave it out until it does", {
       worker: index,
@@ -244,7 +245,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     }
   }
 
-  /** Runs one worker to its end. Returns why it ended. */
+  /** Runs one worker until it ends. Returns why it ended. */
   async #serve(index: number): Promise<string> {
     const { clock, watch, onEnd } = this.#options;
     let trouble = "it ended";

@@ -1,12 +1,12 @@
-// Converts between instants and local times of a time zone. A local time is represented by the milliseconds of the same
-// date and time in UTC.
+// Converts between instants and local times of a time zone. A local time is a number: the milliseconds of the instant
+// at which UTC shows the same date and time.
 
 import { moduleCache } from "../bounded-cache.ts";
 
 const dayMs = 86_400_000;
 const formats = moduleCache<string, Intl.DateTimeFormat>("time-zones", 600);
 
-/** The time by which the zone's clocks are ahead of UTC at this instant. Throws a `RangeError` for an unknown zone. */
+/** How far the zone's clocks are ahead of UTC at this instant. Throws a `RangeError` for an unknown zone. */
 export function zoneOffsetMs(timeZone: string, instantMs: number): number {
   const parts: Record<string, number> = {};
   for (const { type, value } of formatOf(timeZone).formatToParts(instantMs)) parts[type] = Number(value);
@@ -14,14 +14,13 @@ export function zoneOffsetMs(timeZone: string, instantMs: number): number {
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(instantMs / 1000) * 1000;
 }
 
-/** The local time at this instant. */
 export function localOf(timeZone: string, instantMs: number): number {
   return instantMs + zoneOffsetMs(timeZone, instantMs);
 }
 
 /**
- * The instant of a local time. If the local time occurs twice, the first one. If it is skipped, it is computed with the
- * offset before the gap, as RFC 5545 says.
+ * The instant of a local time. If clocks show the local time twice, this is the first instant. If they skip it, the
+ * offset before the gap applies, as RFC 5545 says.
  */
 export function instantOf(timeZone: string, localMs: number): number {
   const before = zoneOffsetMs(timeZone, localMs - dayMs);
@@ -31,7 +30,7 @@ export function instantOf(timeZone: string, localMs: number): number {
 }
 
 /**
- * The first time after `fromMs` at which the zone's clocks are set forward or back. Undefined if there is none before
+ * The first instant after `fromMs` from which the zone's clocks have another offset. Undefined if there is none before
  * `toMs`.
  */
 export function nextClockChange(timeZone: string, fromMs: number, toMs: number): number | undefined {
@@ -52,7 +51,7 @@ export function nextClockChange(timeZone: string, fromMs: number, toMs: number):
   return undefined;
 }
 
-/** Whether this is the name of a time zone, such as `Europe/Berlin` or `UTC`, or an offset such as `+01:00`. */
+/** Whether this names a time zone, such as `Europe/Berlin` or `UTC`, or an offset, such as `+01:00`. */
 export function isTimeZone(name: string): boolean {
   try {
     formatOf(name);

@@ -3,12 +3,11 @@ import { parseDurationMs } from "../../promql/index.ts";
 
 export interface ApiRequest {
   readonly method: string;
-  /** The path without the query. */
   readonly path: string;
-  /** The parameters of the query and, for a POST, of the form in the body. */
+  /** The parameters of the URL and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
   readonly clientAddress: string;
-  /** Waits until other requests and scrapes have had their turns. A long query calls it between its steps. */
+  /** Waits until other requests and scrapes have had their turns. A long query must call it between its steps. */
   readonly nextTurn: () => Promise<void>;
 }
 
@@ -32,7 +31,7 @@ export function failure(status: number, errorType: string, error: string): ApiAn
   return { status, contentType: json, body: JSON.stringify({ status: "error", errorType, error }) };
 }
 
-/** The codes of errors that depend on the data and not on the query's text. */
+/** Errors that depend on the data, and not on the query's text. */
 const executionCodes = new Set<ErrorCode>(["series-ambiguous", "query-too-large"]);
 
 export function failureOf(error: unknown): ApiAnswer {
@@ -43,7 +42,9 @@ export function failureOf(error: unknown): ApiAnswer {
   return kind === "user" ? failure(400, "bad_data", text) : failure(500, "internal", text);
 }
 
-/** Reads a time, in seconds since 1970 or in RFC 3339 form, and returns milliseconds. */
+/**
+ * Reads a time in seconds since 1970 or in RFC 3339, and returns milliseconds. Throws a user error for any other text.
+ */
 export function timeParameter(params: URLSearchParams, name: string, otherwiseMs: number | undefined): number {
   const text = params.get(name) ?? "";
   if (text === "" && otherwiseMs !== undefined) return otherwiseMs;
@@ -57,7 +58,7 @@ export function timeParameter(params: URLSearchParams, name: string, otherwiseMs
   return Math.round(timeMs);
 }
 
-/** Reads seconds or a duration such as 15s, and returns milliseconds. */
+/** Reads a number of seconds or a duration such as 15s, and returns milliseconds. */
 export function durationParameter(params: URLSearchParams, name: string): number {
   const text = params.get(name) ?? "";
   const durationMs = text === "" ? undefined : (parseDurationMs(text) ?? Number(text) * 1000);
@@ -69,7 +70,7 @@ export function durationParameter(params: URLSearchParams, name: string): number
   return durationMs;
 }
 
-/** Reads the maximum number of results. 0 means no limit. */
+/** Reads the maximum number of results. 0 means without limit. */
 export function limitParameter(params: URLSearchParams): number {
   const text = params.get("limit") ?? "0";
   const limit = Number(text);

@@ -215,7 +215,7 @@ test("a list of series is ended in time, between two matches of any kind", async
     }
 });
 
-/** A clock that advances at each reading by a millisecond, or by `byMs`. */
+/** A clock that advances by `byMs` milliseconds at each reading. */
 function passingClock(byMs = 1): Clock {
   let steadyMs = 0;
   return { ...standing, steadyMs: () => (steadyMs += byMs) };

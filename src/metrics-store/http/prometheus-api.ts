@@ -10,13 +10,13 @@ export interface PrometheusApiOptions {
   readonly store: SampleStore;
   readonly scraper: Scraper;
   readonly clock: Clock;
-  /** The answer to `status/buildinfo`: the version of the API, and the revision of this program. */
+  /** For `status/buildinfo`: the version of Prometheus' API, and the revision of this program. */
   readonly build: { readonly version: string; readonly revision: string };
   readonly flags: Readonly<Record<string, string>>;
-  /** The answer to `status/config`: the configuration without secrets. */
+  /** For `status/config`: the configuration without secrets. */
   readonly configText: () => string;
   /**
-   * Reads the configuration again. If the new one is invalid, throws and keeps the old one. Undefined if the API may
+   * Reads the configuration again. If it is invalid, throws an error and keeps the old one. Undefined if the API may
    * not reload.
    */
   readonly reload: (() => Promise<void>) | undefined;
@@ -57,7 +57,7 @@ export class PrometheusApi {
       ["status/buildinfo", () => this.#buildInfo()],
       ["status/runtimeinfo", () => this.#runtimeInfo()],
       ["status/tsdb", () => this.#storeStatus()],
-      // Neither rules nor exemplars are supported, so the lists are empty.
+      // Rules and exemplars are not supported, so these lists are empty.
       ["rules", empty({ groups: [] })],
       ["alerts", empty({ alerts: [] })],
       ["alertmanagers", empty({ activeAlertmanagers: [], droppedAlertmanagers: [] })],
@@ -78,7 +78,7 @@ export class PrometheusApi {
     );
   }
 
-  /** Answers a request. Returns undefined if the path is not part of the API. */
+  /** Answers a request. Returns undefined if its path is not in the API. */
   async handle(request: ApiRequest): Promise<ApiAnswer | undefined> {
     const { method, path, params } = request;
     if (path === "/-/ready") return text(200, "Prometheus Server is Ready.\n");
@@ -200,7 +200,7 @@ export class PrometheusApi {
         .slice(0, largest),
       memoryInBytesByLabelName: [],
       seriesCountByLabelValuePair: [],
-      // This field does not exist in Prometheus' API.
+      // This field and the next ones do not exist in Prometheus' API.
       sampleBytes,
       samplesAppended: appended,
       samplesRefused: refused,

@@ -25,21 +25,21 @@ export interface QueryContext {
   readonly evaluationIntervalMs: number;
 }
 
-/** The maximum time of a query. A query that takes longer is aborted. */
+/** A query that takes longer is ended. */
 const maxQueryMs = 60_000;
 /**
- * The maximum time of an instant query, or of one step of a range query. During this time the process does nothing
- * else, and its readiness probe waits for only four seconds.
+ * The maximum time of an instant query, or of one step of a range query. The process does nothing else meanwhile, and
+ * its readiness probe waits only four seconds.
  */
 const maxStepMs = 2_000;
-/** After this time, a range query pauses, so that other work can run. */
+/** After this time, a range query lets other work run. */
 const sliceMs = 20;
 const maxLookbackMs = 86_400_000;
-/** The maximum number of samples that one query may load. The store keeps about this number. */
+/** The maximum number of samples that a query may load. The store has space for about as many. */
 const maxSamples = 10_000_000;
 /** The maximum number of parameters `match[]` in one request. */
 const maxSelectors = 100;
-/** The time range for requests that state none. */
+/** The range of requests that name none. */
 const allTime = { fromMs: -Infinity, toMs: Infinity };
 
 export function instantQuery(params: URLSearchParams, context: QueryContext): ApiAnswer {
@@ -73,12 +73,12 @@ export async function rangeQuery(
   return limited(params, resultOf({ type: "matrix", series: step.value }, range.endMs));
 }
 
-/** Measures how long a query has run. The time in which other work has its turn is not included. */
+/** Measures how long a query has run, without the time in which other work runs. */
 class QueryTime {
   readonly options: EvaluationOptions;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  /** The duration of the query's earlier slices. */
+  /** The time of the query's earlier slices. */
   #spentMs = 0;
   #sliceFromMs: number;
   #stepFromMs: number;
@@ -98,7 +98,7 @@ class QueryTime {
     };
   }
 
-  /** Begins a step of the query. Returns whether the present slice is over. */
+  /** Begins a step of the query. Returns whether the current slice is over. */
   beginStep(): boolean {
     this.#stepFromMs = this.#clock.steadyMs();
     return this.#stepFromMs - this.#sliceFromMs >= sliceMs;
@@ -163,7 +163,7 @@ function resultOf(value: QueryValue, timeMs: number): QueryResult {
   }
 }
 
-/** The matchers in each parameter `match[]`. Together, they must keep the limits of a single query. */
+/** The matchers of each parameter `match[]`. All of them together must keep the limits of one query. */
 function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
   const texts = params.getAll("match[]");
   if (texts.length > maxSelectors)
@@ -192,7 +192,7 @@ function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
 
 function timesOf(params: URLSearchParams): { readonly fromMs: number; readonly toMs: number } {
   const { fromMs, toMs } = allTime;
-  // Both ends of the range are inclusive in this request.
+  // In this request, both ends of the range are inclusive.
   return {
     fromMs: params.has("start") ? timeParameter(params, "start", undefined) - 1 : fromMs,
     toMs: params.has("end") ? timeParameter(params, "end", undefined) : toMs,

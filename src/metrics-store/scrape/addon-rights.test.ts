@@ -67,7 +67,7 @@ test("the role of the Prometheus addon allows what its configuration lists, watc
     await new Promise((resolve) => setImmediate(resolve));
   ended.abort();
   await running;
-  // Only paths of the API server need a right. They are the paths of the job that has a token.
+  // Only paths of the API server need a right. The job that has a token scrapes these paths.
   const paths = config.jobs
     .filter(({ access }) => access.bearerTokenFile !== undefined)
     .map(({ metricsPath }) => `get ${metricsPath}`);

@@ -8,9 +8,9 @@ import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
 /**
- * Fetches the text that a target exposes, and passes it to `read`. Fails unless the target answers with status 200
- * before the signal aborts. Until `read` has ended, the text counts towards the limit for responses in memory, so
- * `read` must not keep any part of it for longer.
+ * Fetches the text of a target, and passes it to `read`. Rejects unless the target answers with status 200 before the
+ * signal aborts. The text counts towards the limit for responses until `read` has ended, so `read` must not keep any
+ * part of it for longer.
  */
 export type FetchMetrics = (
   target: ScrapeTarget,
@@ -19,16 +19,13 @@ export type FetchMetrics = (
 ) => Promise<void>;
 
 /**
- * The limits for responses. If a response is longer than `maxBytes`, the scrape fails. All responses that are being
- * read share `maxHeldBytes`. The responses of one namespace may use at most half of what the other namespaces leave.
+ * The limits for responses. A scrape fails if its response is longer than `maxBytes`. All responses that are being read
+ * share `maxHeldBytes`, where those of one namespace may use at most half of what the other namespaces leave.
  */
 const defaultLimits = { maxBytes: 64 << 20, maxHeldBytes: 128 << 20 };
 const accept = "text/plain;version=0.0.4,*/*;q=0.1";
 
-/**
- * Returns a function that fetches metrics over HTTP. The function limits the memory of all responses that are being
- * read.
- */
+/** Makes a function that fetches metrics over HTTP, and limits the memory of all responses that it is reading. */
 export function createFetchMetrics(limits = defaultLimits): FetchMetrics {
   const bodies = new BodyBudget(
     {
@@ -44,7 +41,7 @@ export function createFetchMetrics(limits = defaultLimits): FetchMetrics {
   return async (target, signal, read) => {
     const response = await openResponse(target, signal);
     try {
-      // Do not make this callback an async function, because it would keep the bytes in memory in addition to the text.
+      // Not an async function, because that would keep the bytes in memory beside the text.
       await bodies.use(response, target.owner.namespace, (body) => read(body.toString("utf8")));
     } finally {
       response.destroy();

@@ -3,7 +3,7 @@ import { joinHostPort, urlHost } from "../../base/index.ts";
 import type { Container, Endpoints, Node, Pod, Service } from "../../api/kubernetes/index.ts";
 import type { DiscoveryRole } from "./scrape-config.ts";
 
-/** The objects in which targets are discovered. A list is absent if no job needs it. */
+/** The cluster's objects from which targets are discovered. A list is empty if no job needs it. */
 export interface ClusterObjects {
   readonly pods: readonly Pod[];
   readonly services: readonly Service[];
@@ -12,8 +12,8 @@ export interface ClusterObjects {
 }
 
 /**
- * The labels of a target before relabelling: `__address__`, and the `__meta_kubernetes_…` labels of its role with the
- * same names as in Prometheus.
+ * The labels of a target before relabelling: `__address__`, and `__meta_kubernetes_…` labels with Prometheus' names for
+ * the role.
  */
 export type DiscoveredLabels = ReadonlyMap<string, string>;
 
@@ -33,7 +33,7 @@ export function discoverTargets(role: DiscoveryRole, objects: ClusterObjects): D
   }
 }
 
-/** Replaces each character that label names may not contain with `_`. */
+/** The text with `_` for each character that label names may not contain. */
 function labelPart(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
 }
@@ -82,10 +82,7 @@ interface PodPort {
   readonly port: ContainerPort | undefined;
 }
 
-/**
- * The ports of a pod: the declared ports of its containers, and an entry without a port for each container that
- * declares none.
- */
+/** The declared ports of a pod's containers. A container that declares none has one entry without a port. */
 function podPorts(pod: Pod): PodPort[] {
   const containers = [
     ...(pod.spec?.containers ?? []).map((container) => ({ container, isInit: false })),

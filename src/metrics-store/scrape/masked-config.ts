@@ -1,8 +1,8 @@
 import { isAlias, isMap, isScalar, isSeq, parseDocument, visit, type Document, type Scalar } from "yaml";
 
 /**
- * The fields in Prometheus' configuration that contain secrets. A field whose name ends in `_file` contains only a
- * path, and is shown.
+ * The fields of Prometheus' configuration that contain secrets. A field whose name ends in `_file` has only a path, and
+ * stays readable.
  */
 const secretFields: ReadonlySet<string> = new Set([
   "password",
@@ -21,9 +21,7 @@ const secretFields: ReadonlySet<string> = new Set([
   "client_certificate_key",
   "proxy_connect_header",
 ]);
-/**
- * Fields that contain a secret only if they are within these other fields. `*` means any name that the user has chosen.
- */
+/** Fields that contain secrets at these paths below them only. `*` means any name. */
 const secretsWithin: ReadonlyMap<string, readonly string[]> = new Map([
   ["tls_config", ["key"]],
   ["http_headers", ["*", "secrets"]],
@@ -31,7 +29,10 @@ const secretsWithin: ReadonlyMap<string, readonly string[]> = new Map([
 const passwordInUrl = /(\/\/[^/?#@\s:]*:)[^/?#\s]*@/g;
 const mask = "<secret>";
 
-/** The configuration with its secrets masked. Prometheus shows this text to everybody who can connect to its port. */
+/**
+ * The configuration with its secrets masked. Like Prometheus, the API shows this text to everybody who can connect to
+ * its port.
+ */
 export function maskedConfig(text: string): string {
   const document = parseDocument(text, { logLevel: "error" });
   let isMasked = false;
@@ -56,7 +57,7 @@ export function maskedConfig(text: string): string {
   return isMasked ? document.toString({ lineWidth: 0 }) : text;
 }
 
-/** The scalars at or below a path. Each alias is followed only once, because aliases may form a circle. */
+/** The scalars at or below a path. It follows each alias only once, because aliases may form a circle. */
 function* scalarsAt(
   node: unknown,
   path: readonly string[],

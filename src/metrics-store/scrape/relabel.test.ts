@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { relabel } from "./relabel.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
 
-/** The labels after one rule. The rule is in the form of the configuration. Undefined if the rule drops the target. */
+/** The labels after one rule in the configuration's form. Undefined if the rule drops the target. */
 function after(rule: string, labels: Readonly<Record<string, string>>): Record<string, string> | undefined {
   const { jobs } = parseScrapeConfig(`scrape_configs: [{job_name: j, relabel_configs: [${rule}]}]`, "t");
   const changed = relabel(new Map(Object.entries(labels)), jobs[0]?.relabelRules ?? []);

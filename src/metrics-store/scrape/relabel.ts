@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expand, type compileWhole } from "../../promql/index.ts";
 
-/** The labels of a target or sample during relabelling. An absent label is treated as empty. */
+/** The labels of a target or sample during relabelling. An absent label counts as empty. */
 export type LabelSet = ReadonlyMap<string, string>;
 
 export const relabelActions = [
@@ -39,7 +39,7 @@ export function relabel(labels: LabelSet, rules: readonly RelabelRule[]): LabelS
 
 const labelName = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-/** Applies one rule in place. Returns false if the rule drops the target or sample. */
+/** Applies one rule. Returns false if the rule drops the target or sample. */
 function apply(labels: Map<string, string>, rule: RelabelRule): boolean {
   const value = rule.sourceLabels.map((name) => labels.get(name) ?? "").join(rule.separator);
   const target = labels.get(rule.targetLabel) ?? "";
@@ -91,7 +91,7 @@ function set(labels: Map<string, string>, name: string, value: string): void {
 }
 
 /**
- * The last eight bytes of the MD5 sum. Prometheus uses the same bytes, so several servers agree on the shard of a
+ * The last eight bytes of the MD5 sum. Prometheus uses the same ones, so servers agree on which of them scrapes a
  * target.
  */
 function hashOf(value: string): bigint {

@@ -4,18 +4,18 @@ import { messageOf, nearestName, userError, type Tree } from "../../base/index.t
 import { compileWhole, parseDurationMs } from "../../promql/index.ts";
 import { relabelActions, type RelabelRule } from "./relabel.ts";
 
-/** The part of `prometheus.yml` that concerns scraping. */
+/** The part of `prometheus.yml` that is about scraping. */
 export interface ScrapeConfig {
   readonly externalLabels: ReadonlyMap<string, string>;
   readonly evaluationIntervalMs: number;
   readonly jobs: readonly ScrapeJob[];
-  /** Messages about unsupported settings in the file, each with its path. */
+  /** Messages about unsupported settings, each with its path in the file. */
   readonly warnings: readonly string[];
 }
 
 export interface ScrapeJob {
   readonly name: string;
-  /** A text that changes if and only if the job's configuration changes. */
+  /** A text that is equal for equal configurations of the job only. */
   readonly fingerprint: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -24,7 +24,7 @@ export interface ScrapeJob {
   readonly params: ReadonlyMap<string, readonly string[]>;
   readonly honorLabels: boolean;
   readonly honorTimestamps: boolean;
-  /** The maximum number of samples of one scrape. A scrape with more samples fails. 0 means no limit. */
+  /** A scrape with more samples fails. 0 means without limit. */
   readonly sampleLimit: number;
   readonly access: ScrapeAccess;
   readonly staticTargets: readonly {
@@ -36,9 +36,7 @@ export interface ScrapeJob {
   readonly metricRelabelRules: readonly RelabelRule[];
 }
 
-/**
- * The credentials for targets, and the root certificates to verify the targets. Files are read again for each scrape.
- */
+/** The credentials for targets, and the roots that verify the targets. Files are read again for each scrape. */
 export interface ScrapeAccess {
   readonly bearerToken?: string | undefined;
   readonly bearerTokenFile?: string | undefined;
@@ -63,7 +61,7 @@ export interface KubernetesDiscovery {
 const defaultIntervalMs = 60_000;
 const defaultTimeoutMs = 10_000;
 
-/** Parses a Prometheus configuration. Throws a user error with the path of the wrong field and the expected value. */
+/** Parses Prometheus' configuration. Throws a user error with the path of the wrong field, and what was expected. */
 export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
   let document: unknown;
   try {
@@ -199,7 +197,6 @@ function parseRule(section: Section): RelabelRule {
   }
 }
 
-/** A map in the file. Its fields are read one by one. */
 class Section {
   readonly #fields: Tree;
   readonly #path: string;
@@ -242,7 +239,7 @@ class Section {
     return value.map((entry, index) => new Section(entry, `${this.#path}: ${name}[${index}]`, this.#warnings));
   }
 
-  /** A text field. Numbers and booleans are read as texts, because a regex may be `true`. */
+  /** A string field. Numbers and booleans become strings, because a regex may be `true`. */
   text(name: string): string | undefined {
     return this.has(name) ? textOf(this.#fields[name], () => this.fault(name, "expected a string")) : undefined;
   }

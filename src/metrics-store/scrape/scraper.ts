@@ -24,19 +24,19 @@ export interface ScraperOptions {
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The client for discovery. Without it, only static targets are scraped. */
+  /** The client for discovery. Without one, only static targets are scraped. */
   readonly client?: KubeClient | undefined;
   readonly namespace: string;
 }
 
-/** How long the scraper collects changes in the cluster before it computes the targets again. */
+/** How long the scraper collects changes of the cluster before it computes the targets again. */
 const gatherMs = 500;
 const pruneEveryMs = 60_000;
-/** The maximum number of metric families that `types` lists. */
+/** The maximum number of metric families in `types`. */
 const maxListedTypes = 20_000;
 /**
- * The maximum size of the texts that are kept from the last scrapes of all targets: the heads of samples, and the
- * types. All namespaces share it.
+ * The maximum size of the texts that loops keep from their targets' last scrapes: the heads of samples, and the types.
+ * All namespaces share it.
  */
 const maxTextBytes = 128 << 20;
 
@@ -53,7 +53,7 @@ interface Watches {
   readonly nodes?: Informer<Node>;
 }
 
-/** Discovers targets and scrapes them into the store. The configuration may be replaced at any time. */
+/** Discovers targets and scrapes them into the store. */
 export class Scraper {
   readonly #options: ScraperOptions;
   readonly #loops = new Map<string, RunningTarget>();
@@ -79,7 +79,7 @@ export class Scraper {
     return this.#targets;
   }
 
-  /** The declared types of metrics, by metric family. If targets disagree, the type of the first one is used. */
+  /** The declared types of metrics, by metric family. If targets disagree, the first one counts. */
   get types(): ReadonlyMap<string, string> {
     const types = new Map<string, string>();
     for (const { loop } of this.#loops.values())
@@ -91,10 +91,7 @@ export class Scraper {
     return [...this.#loops.values()].map(({ loop }) => loop);
   }
 
-  /**
-   * Replaces the configuration. Targets that exist in both the old and the new configuration continue without
-   * interruption.
-   */
+  /** Replaces the configuration. Targets that are also in the new one are scraped without interruption. */
   reconfigure(config: ScrapeConfig): void {
     this.#config = config;
     this.#changed.resolve();
@@ -134,11 +131,11 @@ export class Scraper {
     return Object.values(this.#watches) as Informer<KubernetesObject>[];
   }
 
-  /** Starts the watches that the configuration needs and that do not run yet. */
+  /** Starts the watches that the configuration needs, unless they already run. */
   #watch(signal: AbortSignal): Promise<void>[] {
     const { client, log, clock } = this.#options;
     const roles = new Set(this.#config.jobs.flatMap(({ discoveries }) => discoveries.map(({ role }) => role)));
-    // The targets of Endpoints also have labels from their Services and pods, so watch these too.
+    // A target of Endpoints also has labels of its Service and pod, so watch these too.
     if (roles.has("endpoints")) for (const role of ["service", "pod"] as const) roles.add(role);
     if (roles.size > 0 && client === undefined)
       log.warn("no cluster to discover targets in: only static targets are scraped");

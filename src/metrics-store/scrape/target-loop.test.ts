@@ -13,7 +13,6 @@ import { targetsOf } from "./targets.ts";
 
 const startMs = 1_000_000;
 
-/** A loop for a target with these answers. Also returns the content of the store after each scrape. */
 function scraping(
   job: string,
   { store = new SampleStore(), texts = new SharedBudget(64 << 20) } = {},

@@ -13,7 +13,7 @@ export interface TargetHealth {
   readonly health: "unknown" | "up" | "down";
   readonly lastScrapeMs: number | undefined;
   readonly durationMs: number;
-  /** The error of the last scrape. Empty if it succeeded. */
+  /** Empty if the last scrape succeeded. */
   readonly lastError: string;
 }
 
@@ -22,55 +22,53 @@ export interface TargetLoopOptions {
   readonly store: SampleStore;
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
-  /**
-   * The memory budget for the texts that are kept from the last scrapes of all targets: the heads of samples, and the
-   * types.
-   */
+  /** The budget for the texts that all loops keep from the last scrapes: the heads of samples, and the types. */
   readonly texts: SharedBudget;
   readonly turns: ScrapeTurns;
 }
 
 /** The maximum number of series that one target may expose at once. */
 const maxSeriesATarget = 50_000;
-/** The maximum number of lines in an answer. Comments and samples that rules drop count too. */
+/** The maximum number of lines of a response. Comments, and samples that rules drop, count too. */
 const maxLines = 500_000;
 const maxTypesATarget = 5_000;
 /** The maximum length of a sample's name and labels together. */
 const maxHeadCharacters = 16_384;
 const maxLabels = 128;
-/** The approximate memory of a kept head or type in addition to its text. */
+/** The approximate memory of a kept head or type, apart from its text. */
 const entryOverheadBytes = 128;
-/** The length of a slice of work, in milliseconds. After a slice, other work has its turn. */
+/** After this time, other work has its turn. */
 const sliceMs = 10;
 /**
- * How far the time that a target writes to a sample may be in the past or in the future, as in Prometheus. Samples
- * beyond these bounds are refused. A series accepts no sample that is older than its last one. So a sample with a time
- * far in the future would block a series that another target also writes.
+ * How far the time that a target gives a sample may be in the past or the future, as in Prometheus. Other samples are
+ * refused. A sample far in the future would block its series, because a series accepts no sample that is older than its
+ * last one, and another target may write the same series.
  */
 const maxPastMs = 3_600_000;
 const maxFutureMs = 600_000;
 
-/** A series that the last scrape contained. */
+/** A series that the target exposed in the last scrape. */
 interface ExposedSeries {
   readonly labels: Labels;
-  /** The number of the last scrape that contained the series. */
+  /** The number of the last scrape with the series. */
   scrape: number;
-  /** Whether the store had room for the series. The store's limits apply only to series that it contains. */
+  /**
+   * Whether the store had room for the series. If not, nothing limits the memory of the series here, so it is not kept.
+   */
   isStored: boolean;
 }
 
 /**
- * The series that a sample's head means. A head is the text of the sample's name and labels, as the target writes it.
- * The series is undefined if the job's rules drop it.
+ * The series that a head means. A head is the text of a sample's name and labels, as the target writes it. Undefined if
+ * the job's rules drop the series.
  */
 interface KnownHead {
   readonly series: ExposedSeries | undefined;
-  /** The size of the head's text in the budget for texts. */
+  /** What the head counts in the budget for texts. */
   readonly size: number;
   scrape: number;
 }
 
-/** The numbers that a scrape reports about itself. */
 interface ScrapeCounts {
   scraped: number;
   kept: number;
@@ -83,23 +81,25 @@ interface ReadSample {
   readonly timestampMs: number | undefined;
 }
 
-/** Scrapes one target at its interval. Marks series as ended when the target no longer exposes them. */
+/**
+ * Scrapes one target at its interval. When the target no longer exposes a series, the loop marks the series as ended.
+ */
 export class TargetLoop {
   readonly target: ScrapeTarget;
   readonly #options: TargetLoopOptions;
   #health: TargetHealth = { health: "unknown", lastScrapeMs: undefined, durationMs: 0, lastError: "" };
-  /** The series of the last scrape, by the text of their labels. */
+  /** The series of the last scrape, by {@link labelsKey}. */
   readonly #exposed = new Map<string, ExposedSeries>();
   /**
-   * The known heads. By its head, a later scrape finds a series without reading the labels again. A head for which the
-   * budget has no room is read in each scrape.
+   * The known heads. A head finds its series without reading the labels again. A head for which the budget has no room
+   * is read in each scrape.
    */
   readonly #heads = new Map<string, KnownHead>();
   #scrapes = 0;
   #types: ReadonlyMap<string, string> = new Map();
-  /** The part of the budget for texts that the types use. */
+  /** What the types use of the budget for texts. */
   readonly #typesShare: BudgetShare;
-  /** The part of the budget for texts that the heads use. */
+  /** What the heads use of the budget for texts. */
   readonly #headsShare: BudgetShare;
 
   constructor(options: TargetLoopOptions) {
@@ -110,7 +110,6 @@ export class TargetLoop {
     this.#headsShare = options.texts.share(namespace);
   }
 
-  /** The types that the last scrape has declared, by metric family. */
   get types(): ReadonlyMap<string, string> {
     return this.#types;
   }
@@ -136,8 +135,8 @@ export class TargetLoop {
   }
 
   /**
-   * The time until the first scrape. It depends on the target's key, so that the scrapes of many targets are spread
-   * over time. It is short, so that the first samples come soon.
+   * The time until the first scrape. It depends on the target's key, so that scrapes of many targets are spread over
+   * time. It is short, so that there are samples soon.
    */
   #firstDelayMs(nowMs: number): number {
     const { target } = this.#options;
@@ -146,7 +145,7 @@ export class TargetLoop {
     return (offsetMs - (nowMs % spreadMs) + spreadMs) % spreadMs;
   }
 
-  /** Scrapes once. Stores the samples and the metrics about the scrape (`up`, `scrape_…`). */
+  /** Scrapes once. Stores the samples, and metrics about the scrape itself (`up`, `scrape_…`). */
   async scrape(signal: AbortSignal): Promise<void> {
     const { target, fetch, clock } = this.#options;
     const timestampMs = clock.nowMs();
@@ -178,7 +177,6 @@ export class TargetLoop {
     });
   }
 
-  /** Reads the samples in an answer and stores them. */
   async #read(text: string, timestampMs: number, counts: ScrapeCounts, signal: AbortSignal): Promise<void> {
     this.#scrapes += 1;
     const before = this.#exposed.size;
@@ -198,7 +196,7 @@ export class TargetLoop {
     await this.#append(samples, timestampMs);
   }
 
-  /** Calls `read` with the line of each sample. Works in slices, so that queries can be answered between them. */
+  /** Calls `read` with the line of each sample, in slices of time. Queries can be answered between them. */
   async #inSlices(lines: SampleLines, signal: AbortSignal, read: (line: string) => void): Promise<void> {
     const slice = await this.#beginSlice();
     for (let line = lines.next(); line !== undefined; line = lines.next()) {
@@ -212,8 +210,8 @@ export class TargetLoop {
   }
 
   /**
-   * Waits for a turn. Call the returned function between units of work: when the slice is over, it waits for the next
-   * turn.
+   * Waits for a turn. The returned function must be called between units of work: if the slice is over, it waits for
+   * the next turn.
    */
   async #beginSlice(): Promise<() => Promise<void>> {
     const { clock, turns } = this.#options;
@@ -306,8 +304,8 @@ export class TargetLoop {
   }
 
   /**
-   * Appends the samples of a scrape to the store, and ends the series that the scrape does not contain. Drops a series
-   * from this loop's memory if the store has no room for it, because nothing else bounds that memory.
+   * Appends the samples of a scrape to the store, and ends the series that the scrape no longer has. Forgets a series
+   * for which the store has no room, because nothing else limits the memory of such series.
    */
   async #append(samples: readonly ReadSample[], timestampMs: number): Promise<void> {
     const { store } = this.#options;
@@ -346,7 +344,7 @@ export class TargetLoop {
       this.#options.store.append(labelsOf([[metricName, name], ...labels]), timestampMs, value, owner);
   }
 
-  /** Marks all series as ended, because the target is gone. */
+  /** Marks all series as ended, because the target no longer exists. */
   #end(timestampMs: number): void {
     this.#endExposed(timestampMs);
     for (const name of [

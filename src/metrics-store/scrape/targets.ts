@@ -4,15 +4,17 @@ import { discoverTargets, type ClusterObjects } from "./kubernetes-targets.ts";
 import { relabel } from "./relabel.ts";
 import type { ScrapeConfig, ScrapeJob } from "./scrape-config.ts";
 
-/** One endpoint to scrape. */
 export interface ScrapeTarget {
   readonly job: ScrapeJob;
-  /** The labels that are added to the target's series. A label that the target itself exposes takes precedence. */
+  /**
+   * The labels that the target's series get. They replace labels that the target itself exposes, unless the job honours
+   * those.
+   */
   readonly labels: Labels;
-  /** The target's labels before relabelling. */
+  /** The labels before relabelling. */
   readonly discovered: ReadonlyMap<string, string>;
   readonly url: string;
-  /** A text that is equal for equal targets. */
+  /** A text that is equal for equal targets only. */
   readonly key: string;
   /** The owner of the target's series: the namespace in which the target was discovered, or else the job. */
   readonly owner: SeriesOwner;
@@ -27,12 +29,11 @@ export interface DroppedTarget {
 
 export interface TargetSet {
   readonly active: readonly ScrapeTarget[];
-  /** The targets that rules have dropped, at most `maxDropped`. */
+  /** Targets that rules have dropped, at most `maxDropped`. */
   readonly dropped: readonly DroppedTarget[];
   readonly droppedCount: number;
 }
 
-/** The maximum number of targets, and of dropped targets that are remembered. */
 const maxTargets = 5_000;
 const maxDropped = 1_000;
 
@@ -57,8 +58,8 @@ export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownName
 }
 
 /**
- * The targets to scrape, up to the limit. If there are too many, targets are taken from each namespace in turn, because
- * anybody who may write Services or pods decides how many targets a namespace has.
+ * The targets to scrape. If there are too many, it takes targets from each namespace in turn, because anybody who may
+ * write Services or pods decides how many targets a namespace has.
  */
 function inTurnsOfNamespaces(targets: readonly ScrapeTarget[]): readonly ScrapeTarget[] {
   if (targets.length <= maxTargets) return targets;

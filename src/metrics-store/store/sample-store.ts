@@ -19,13 +19,11 @@ import {
 
 export interface SampleStoreOptions {
   readonly maxSeries?: number;
-  /** The maximum size of all labels together, including their index. */
+  /** The maximum size of all labels with their index. */
   readonly maxLabelBytes?: number;
-  /**
-   * The maximum size of all samples together. Beyond it, the namespace with the most samples loses its oldest samples.
-   */
+  /** The maximum size of all samples. Beyond it, the namespace with the most samples loses its oldest ones. */
   readonly maxSampleBytes?: number;
-  /** How long samples are kept. */
+  /** The age at which samples are dropped. */
   readonly retentionMs?: number;
 }
 
@@ -34,39 +32,39 @@ export interface SampleStoreStats {
   readonly labelBytes: number;
   readonly sampleBytes: number;
   readonly appended: number;
-  /** The numbers of refused samples, by reason: `series-limit`, `out-of-order`, `out-of-bounds`. */
+  /** How many samples were refused for each reason: `series-limit`, `out-of-order`, `out-of-bounds`. */
   readonly refused: Readonly<Record<string, number>>;
-  /** The number of series that were dropped early, to make room. */
+  /** How many series were dropped early to make room. */
   readonly dropped: number;
   readonly oldestMs: number | undefined;
 }
 
 const defaultMaxSeries = 100_000;
-/**
- * The default maximum size of labels. It suffices for the maximum number of series if these are Istio's standard ones,
- * each of which takes almost 4 KB.
- */
+/** It suffices for the maximum number of series if they are Istio's standard ones, which take almost 4 KB each. */
 const defaultMaxLabelBytes = 384 << 20;
 const defaultMaxSampleBytes = 96 << 20;
 const defaultRetentionMs = 15 * 86_400_000;
-/** The part of the retention time that is dropped if there are too many samples. */
+/**
+ * If there are too many samples, the store drops the oldest samples of a namespace in steps of this share of their time
+ * range. If that does not suffice, it drops this share of the namespace's series.
+ */
 const forgottenShare = 0.1;
 /**
- * When the store makes room, it goes down to this share of the limit. Otherwise it would have to make room often, and
- * each time it reads all series of a namespace.
+ * Making room frees so much that this share of the limit is used. It reads all series of a namespace, so it must not
+ * happen often.
  */
 const goalShare = 0.95;
-/** The approximate memory of one label in its series and in the index, in addition to its text. */
+/** The approximate memory of one label in its series and in the index, apart from its text. */
 const labelPlaceBytes = 64;
-/** The approximate memory of a name in the index, or of one of the name's values, in addition to the text. */
+/** The approximate memory of a name, or of one of its values, in the index, apart from its text. */
 const indexPlaceBytes = 200;
 const unknownOwner: SeriesOwner = { namespace: "", target: "" };
 
 type ValueIndex = Map<string, Set<StoredSeries>>;
 
 /**
- * Stores samples in memory and finds them by labels. The store never exceeds its limits. If it is full, it drops series
- * of the namespace that uses the most. A read includes everything that was appended before it.
+ * Stores samples in memory and finds them by labels. It never exceeds its limits. A full store drops series of the
+ * namespace that uses the most. A read sees everything that was appended before it.
  */
 export class SampleStore implements SampleSource {
   readonly #maxSeries: number;
@@ -77,7 +75,7 @@ export class SampleStore implements SampleSource {
   readonly #index = new Map<string, ValueIndex>();
   readonly #usage: StoreUsage;
   readonly #refused = new Map<string, number>();
-  /** The shared texts for the labels of new series. */
+  /** The texts that the labels of new series share. */
   readonly texts = new SharedTexts();
   #appended = 0;
   #dropped = 0;
@@ -116,7 +114,7 @@ export class SampleStore implements SampleSource {
     return this.#retentionMs;
   }
 
-  /** The series with these labels. Creates it if there is room. Undefined if there is not. */
+  /** The series with these labels, which is created if there is room. Undefined if there is no room. */
   #open(labels: Labels, owner: SeriesOwner): StoredSeries | undefined {
     const key = labelsKey(labels);
     const known = this.#series.get(key);
@@ -135,7 +133,7 @@ export class SampleStore implements SampleSource {
     return series;
   }
 
-  /** The memory that the index needs for those names and values that it does not contain yet. */
+  /** The memory that the index needs for names and values that are new to it. */
   #newPlaceBytes(labels: Labels): number {
     let bytes = 0;
     for (const [name, value] of labels) {
@@ -147,8 +145,8 @@ export class SampleStore implements SampleSource {
   }
 
   #makeRoom(labels: Labels, labelBytes: number, owner: SeriesOwner): boolean {
-    // Compute the new places again in each round, because a dropped series may remove values from the index that these
-    // labels need.
+    // A dropped series may remove values from the index that these labels need, so compute the new places in each
+    // round.
     while (
       this.#series.size >= this.#maxSeries ||
       this.#labelBytes + labelBytes + this.#newPlaceBytes(labels) > this.#maxLabelBytes
@@ -176,8 +174,7 @@ export class SampleStore implements SampleSource {
   }
 
   /**
-   * Appends a sample. Returns false if the sample was refused, and counts the reason in `stats`. The first owner of a
-   * series stays its owner.
+   * Appends a sample. Returns false if it is refused, and counts the reason in `stats`. A series keeps its first owner.
    */
   append(labels: Labels, timestampMs: number, value: number, owner = unknownOwner): boolean {
     const series = this.#open(labels, owner);
@@ -196,12 +193,11 @@ export class SampleStore implements SampleSource {
     return this.#series.has(labelsKey(labels));
   }
 
-  /** Counts a sample that is not appended. */
   refuse(reason: string): void {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
   }
 
-  /** Marks a series as no longer exposed. It then has no value until the next append. */
+  /** Marks a series as no longer exposed. It has no value then until the next append. */
   end(labels: Labels, timestampMs: number): void {
     const series = this.#series.get(labelsKey(labels));
     if (series !== undefined) this.#change(series, (samples) => samples.end(timestampMs));
@@ -218,7 +214,7 @@ export class SampleStore implements SampleSource {
     else usage.ended.delete(series);
   }
 
-  /** Drops samples older than the retention. */
+  /** Drops samples that are older than the retention. */
   prune(nowMs: number): void {
     const timeMs = nowMs - this.#retentionMs;
     for (const series of this.#series.values()) if (!this.#forgetBefore(series, timeMs)) this.#drop(series);
@@ -236,8 +232,8 @@ export class SampleStore implements SampleSource {
   }
 
   /**
-   * Drops a namespace's oldest samples. Drops no live series, because a series that was not yet scraped in this
-   * interval looks old. Returns false if only the last samples of each series are left.
+   * Drops the oldest samples of a namespace, and ended series that have no others. Live series stay, even if they look
+   * old because they were not yet scraped in this interval. Returns false if nothing could be dropped.
    */
   #forgetOldestOf(usage: NamespaceUsage, goal: number): boolean {
     const before = this.#sampleBytes;
@@ -258,7 +254,7 @@ export class SampleStore implements SampleSource {
     return this.#sampleBytes < before;
   }
 
-  /** Drops a share of a namespace's series. Ended series come first, then the series of its largest target. */
+  /** Drops a share of a namespace's series: ended ones or, if there are none, those of its largest target. */
   #thin(usage: NamespaceUsage): void {
     const series = [...(usage.ended.size > 0 ? usage.ended : largestTarget(usage))];
     const count = Math.ceil(series.length * forgottenShare);
@@ -266,7 +262,7 @@ export class SampleStore implements SampleSource {
     this.#dropped += count;
   }
 
-  /** Drops the samples before the time. Returns false if all samples of the series are older than that. */
+  /** Drops the samples before a time. Returns false if the series has no later sample. */
   #forgetBefore(series: StoredSeries, timeMs: number): boolean {
     let isNewer = true;
     this.#change(series, (samples) => {
@@ -307,7 +303,7 @@ export class SampleStore implements SampleSource {
     return slices;
   }
 
-  /** The labels of series that have samples in (fromMs, toMs] and match all matchers. */
+  /** The labels of the series that meet all matchers and have samples in (fromMs, toMs]. */
   series(matchers: readonly Matcher[], fromMs: number, toMs: number): Labels[] {
     return this.#matching(matchers)
       .filter(({ samples }) => samples.hasBetween(fromMs, toMs))
@@ -322,7 +318,7 @@ export class SampleStore implements SampleSource {
     return [...(this.#index.get(name)?.keys() ?? [])].sort();
   }
 
-  /** The metrics with the most series. They show what fills the store. */
+  /** The metrics with the most series, which show what fills the store. */
   largestMetrics(count: number): { readonly name: string; readonly value: number }[] {
     const sizes = [...(this.#index.get(metricName) ?? [])].map(([name, postings]) => ({ name, value: postings.size }));
     return sizes.toSorted((a, b) => b.value - a.value).slice(0, count);
@@ -345,8 +341,8 @@ export class SampleStore implements SampleSource {
 }
 
 /**
- * The memory of a series' labels: the key, which repeats all texts, the places of the labels, and the texts that are
- * too long to be shared.
+ * The memory of a series' labels: the key, which repeats all texts, the labels' places, and the texts that are too long
+ * to be shared.
  */
 function labelBytesOf(labels: Labels): number {
   let bytes = textBytes(labelsKey(labels)) + labels.size * labelPlaceBytes;

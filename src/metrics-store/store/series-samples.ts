@@ -1,12 +1,12 @@
 import { indexAtOrBefore } from "../../promql/index.ts";
 
-/** The number of samples in a chunk. It is small, because the open chunk at the end of each series is never dropped. */
+/** The number of samples in a chunk. It is small, because the open chunk at the end of a series is never dropped. */
 const samplesAChunk = 64;
 const firstCapacity = 8;
-/** The approximate size of a chunk's objects, apart from its samples. */
+/** The approximate memory of a chunk's objects, apart from its samples. */
 const chunkOverheadBytes = 200;
 
-/** A full chunk. If all of its samples have the same value, as in most series, it stores the value only once. */
+/** A full chunk. If all of its samples have the same value, as most chunks' samples do, it stores the value once. */
 interface SealedChunk {
   readonly startMs: number;
   readonly endMs: number;
@@ -14,7 +14,7 @@ interface SealedChunk {
   readonly values: Float64Array | number;
 }
 
-/** The maximum time span of a chunk, in milliseconds. It is less than 2^32, so that offsets fit into 32 bits. */
+/** The maximum time span of a chunk. Offsets in it fit into 32 bits. */
 const maxChunkMs = 0xff_ff_ff_ff;
 
 /** The samples of one series in order of time. */
@@ -25,7 +25,7 @@ export class SeriesSamples {
   #length = 0;
   #staleMs: number[] = [];
   #lastMs = -Infinity;
-  /** The approximate size of the samples. */
+  /** The approximate memory of the samples. */
   bytes = chunkOverheadBytes;
 
   get lastMs(): number {
@@ -36,12 +36,12 @@ export class SeriesSamples {
     return this.#sealed[0]?.startMs ?? (this.#length > 0 ? this.#timesMs[0] : undefined);
   }
 
-  /** Whether the series is marked as no longer exposed. */
+  /** Whether the series is no longer exposed. */
   get isEnded(): boolean {
     return this.#staleMs.length > 0 && (this.#staleMs.at(-1) ?? 0) >= this.#lastMs;
   }
 
-  /** Appends a sample. Returns false if the sample is not newer than the last one. */
+  /** Appends a sample. Returns false if it is not newer than the last one. */
   append(timestampMs: number, value: number): boolean {
     if (timestampMs <= this.#lastMs) return false;
     const startMs = this.#timesMs[0] ?? timestampMs;
@@ -54,7 +54,7 @@ export class SeriesSamples {
     return true;
   }
 
-  /** Marks the end of the series. Queries at later times do not look back beyond it. */
+  /** Marks the end of the series. Later queries do not look back beyond it. */
   end(timestampMs: number): void {
     if (this.isEnded) return;
     this.#staleMs.push(Math.max(timestampMs, this.#lastMs));
@@ -89,7 +89,7 @@ export class SeriesSamples {
     this.#length = 0;
   }
 
-  /** Returns the samples in (fromMs, toMs], and the times up to toMs at which the series ended. */
+  /** The samples in (fromMs, toMs], and the times up to toMs at which the series ended. */
   between(
     fromMs: number,
     toMs: number,
@@ -112,7 +112,6 @@ export class SeriesSamples {
     return { timesMs: timesMs.subarray(first, end), values: values.subarray(first, end), staleMs: this.#staleMs };
   }
 
-  /** Whether the series has samples in (fromMs, toMs]. */
   hasBetween(fromMs: number, toMs: number): boolean {
     if (this.#lastMs <= fromMs || (this.firstMs ?? Infinity) > toMs) return false;
     return this.between(fromMs, toMs).timesMs.length > 0;

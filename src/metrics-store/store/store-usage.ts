@@ -11,21 +11,21 @@ export interface StoredSeries {
   readonly labels: Labels;
   readonly samples: SeriesSamples;
   readonly owner: SeriesOwner;
-  /** The approximate size of the labels. */
+  /** The approximate memory of the labels. */
   readonly labelBytes: number;
-  /** The approximate memory of those places in the index that this series was the first to need. */
+  /** The approximate memory of the places in the index that this series was the first to need. */
   readonly placeBytes: number;
 }
 
-/** What all series of one namespace use together. */
+/** What all series of a namespace use together. */
 export interface NamespaceUsage {
   readonly targets: Map<string, Set<StoredSeries>>;
   /** The series that are no longer exposed, in the order in which they ended. */
   readonly ended: Set<StoredSeries>;
   series: number;
   /**
-   * The memory of the labels. It includes the places in the index that these series were the first to need. Other
-   * series may use these places too.
+   * The memory of the labels, and of the places in the index that these series were the first to need. Other series may
+   * use these places too.
    */
   labelBytes: number;
   sampleBytes: number;
@@ -38,8 +38,7 @@ export interface StoreLimits {
 
 /**
  * Counts what the series of each namespace use, and chooses which series a full store drops. Anybody who may start a
- * pod decides how many series it exposes. So the namespace that uses the most must give up series for those that use
- * less.
+ * pod decides how many series it exposes, so the namespace that uses the most must give way to those that use less.
  */
 export class StoreUsage {
   readonly #namespaces = new Map<string, NamespaceUsage>();
@@ -49,7 +48,7 @@ export class StoreUsage {
     this.#limits = limits;
   }
 
-  /** The usage of the series' namespace. */
+  /** The usage of the namespace that owns the series. */
   of({ owner }: StoredSeries): NamespaceUsage {
     const { namespace } = owner;
     let usage = this.#namespaces.get(namespace);
@@ -86,10 +85,10 @@ export class StoreUsage {
   }
 
   /**
-   * The series that a full store drops for a new series of this owner. The first choice is an ended series, in a
-   * namespace that uses more or in the owner's own. The second choice is a live series of the namespace that uses the
-   * most. If that is the owner's own namespace, the series is one of the target that exposes the most there. Undefined
-   * if no other namespace or target uses more than the owner.
+   * The series that a full store drops for a new series of this owner. An ended series comes first, of the namespace
+   * that uses the most among the owner's own and those that use more. If there is none, it is a live series of the
+   * namespace that uses the most. If that is the owner's own, it is a series of the target that exposes the most there.
+   * Undefined if no other namespace or target uses more than the owner.
    */
   surplus({ namespace, target }: SeriesOwner): StoredSeries | undefined {
     const own = this.#namespaces.get(namespace);
@@ -108,7 +107,7 @@ export class StoreUsage {
     return rival !== undefined && rival.size > (own?.targets.get(target)?.size ?? 0) + 1 ? first(rival) : undefined;
   }
 
-  /** The share of a limit that a namespace uses, for the limit to which the namespace is closest. */
+  /** How much of a limit a namespace uses, for the limit to which it is closest. */
   #shareOf({ series, labelBytes }: NamespaceUsage): number {
     return Math.max(series / this.#limits.maxSeries, labelBytes / this.#limits.maxLabelBytes);
   }
@@ -122,7 +121,6 @@ export class StoreUsage {
   }
 }
 
-/** All series of a namespace. */
 export function* seriesOf({ targets }: NamespaceUsage): Generator<StoredSeries> {
   for (const series of targets.values()) yield* series;
 }

@@ -10,27 +10,26 @@ export type DnsTransport = "udp" | "tcp";
 export interface DnsForwarderOptions {
   /** The name servers, the preferred one first. */
   readonly servers: readonly NameServer[];
-  /** The time limit for the answer of one server, in milliseconds. */
+  /** How long a server has for its answer, in milliseconds. */
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** Plain sockets if absent. */
   readonly sockets?: DnsSockets;
-  /** Returns random numbers below 65536 that others cannot guess. */
+  /** Returns random numbers below 65536, which must be unpredictable for others. The default is a secure source. */
   readonly randomId?: () => number;
 }
 
 /**
- * The maximum number of queries that wait for name servers. A name server may take seconds for a name that it does not
- * know, so a single client could use up the limit with such names. So when the limit is reached, a query of a client
- * with fewer waiting queries replaces the oldest query of the client with the most.
+ * The maximum number of queries that wait for name servers. A name server may take seconds for an unknown name, so a
+ * single client could fill the limit with such names. At the limit, a query of a client with fewer waiting queries
+ * therefore replaces the oldest query of the client with the most.
  */
 const maxWaiting = 1_000;
 const ids = 0x1_0000;
 const lengthBytes = 2;
 
 /**
- * Forwards queries to name servers. So that nobody can forge an answer, each datagram and each connection has a random
- * id and its own port, and only an answer from the queried server counts.
+ * Forwards queries to name servers. Against forged answers, each datagram and each connection has a random id and its
+ * own port, and only an answer from the queried server counts.
  */
 export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
@@ -44,7 +43,7 @@ export class DnsForwarder {
 
   /**
    * Returns the answer of the first server that answers, with the query's own id. An answer over UDP may be truncated.
-   * Throws if no server answers, or if too many queries wait and this client has the most of them.
+   * Throws an error if no server answers, or if too many queries wait and no other client has more of them.
    */
   async forward(query: Buffer, transport: DnsTransport, client = ""): Promise<Buffer> {
     if (query.length < headerBytes) throw transientError("bad-request", "the query has no header");
@@ -54,7 +53,7 @@ export class DnsForwarder {
     return await this.#askInTurn(query, transport, displaced.signal);
   }
 
-  /** Like {@link forward}, but repeats a query over TCP if the answer over UDP is truncated. */
+  /** Like {@link forward} over UDP, but repeats the query over TCP if the answer is truncated. */
   async ask(query: Buffer, client = ""): Promise<Buffer> {
     const answer = await this.forward(query, "udp", client);
     return isTruncated(answer) ? await this.forward(query, "tcp", client) : answer;
@@ -103,7 +102,7 @@ export class DnsForwarder {
     }
   }
 
-  /** Waits for work. Rejects when the time is over, or when a query of another client has replaced this one. */
+  /** Waits for `work`. Rejects if the server's time is over, or if a query of another client has replaced this one. */
   async #inTime<Result>({ address }: NameServer, work: Promise<Result>, displaced: AbortSignal): Promise<Result> {
     const { clock, timeoutMs } = this.#options;
     const late = Promise.withResolvers<never>();

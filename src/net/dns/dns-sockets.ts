@@ -7,7 +7,6 @@ export interface NameServer {
   readonly port: number;
 }
 
-/** How a forwarder reaches name servers. */
 export interface DnsSockets {
   /** Opens a socket for one query, with its own port. */
   udp(server: NameServer): Promise<Socket>;

@@ -5,8 +5,8 @@ import { isAnswerTo, withId } from "./dns-message.ts";
 import type { DnsSockets, NameServer } from "./dns-sockets.ts";
 
 /**
- * The times after which a query is sent again, in milliseconds. A datagram may be lost, and a name server behind a
- * Service may just have ended. A repeated query has another source port, so it may reach another server.
+ * When a query is sent again, in milliseconds after the datagram before. A datagram may be lost, and a name server
+ * behind a Service may just have ended. A repeated query has another source port, so it may reach another server.
  */
 const resentAfterMs = [300, 700] as const;
 
@@ -18,8 +18,8 @@ export interface UdpQuestionOptions {
 }
 
 /**
- * One query to one name server over UDP: up to three datagrams, each with its own id and port. If a datagram cannot be
- * sent, or a host refuses it, the next one is sent at once. Disposing it closes all sockets.
+ * One query to one name server over UDP. It sends up to three datagrams, each with its own id and port. If a datagram
+ * cannot be sent, or if a host refuses it, the next one is sent at once. Disposing closes all sockets.
  */
 export class UdpQuestion implements Disposable {
   readonly #query: Buffer;
@@ -37,7 +37,7 @@ export class UdpQuestion implements Disposable {
   }
 
   /**
-   * Returns the answer, with the id of the datagram that it answers. Rejects if all datagrams have failed. There is no
+   * Returns the answer, with the id of the datagram that it answers. Rejects if all datagrams have failed. It has no
    * time limit.
    */
   async answer(): Promise<Buffer> {
@@ -72,7 +72,7 @@ export class UdpQuestion implements Disposable {
     let peer: AddressInfo | undefined;
     socket.on("error", (error) => this.#fail(error));
     socket.on("message", (message, from) => {
-      // Compare the sender: a datagram that arrived before the socket was connected may come from any host.
+      // Compare the sender, because a datagram from any host may have arrived before the socket was connected.
       if (from.port === peer?.port && from.address === peer.address && isAnswerTo(query, message))
         this.#answered.resolve(message);
     });

@@ -16,9 +16,8 @@ export interface Issued {
   readonly roots: string;
 }
 
-/** A root, or an authority below another one, that issues leaf certificates for tests. */
+/** A root, or an authority below another one. It issues leaf certificates for tests. */
 export class TestAuthority {
-  /** The authority's own certificate. */
   readonly #root: X509Certificate;
   readonly #keys: webcrypto.CryptoKeyPair;
   readonly #above: TestAuthority | undefined;
@@ -47,7 +46,7 @@ export class TestAuthority {
     return this.#above?.roots ?? this.#root.toString("pem");
   }
 
-  /** An authority that this one issues. Its leaves are sent together with its certificate. */
+  /** An authority below this one. Its leaves come with its certificate. */
   async subordinate(serialNumber: string): Promise<TestAuthority> {
     const keys = await newKeys();
     const certificate = await X509CertificateGenerator.create({
@@ -64,7 +63,7 @@ export class TestAuthority {
     return new TestAuthority(certificate, keys, this);
   }
 
-  /** A self-signed PEM certificate with the authority's name. Nobody trusts it. */
+  /** A self-signed certificate in PEM with the authority's name, which nobody trusts. */
   async selfSigned(): Promise<string> {
     const certificate = await X509CertificateGenerator.createSelfSigned({
       serialNumber: "03",
@@ -78,7 +77,7 @@ export class TestAuthority {
     return certificate.toString("pem");
   }
 
-  /** A PEM revocation list that is valid for an hour. Without numbers it revokes nothing. */
+  /** A revocation list in PEM that is valid for an hour. Without serial numbers, it revokes nothing. */
   async revoke(...serialNumbers: readonly string[]): Promise<string> {
     const list = await X509CrlGenerator.create({
       issuer: this.#root.subject,
@@ -95,7 +94,7 @@ export class TestAuthority {
 
   async issue(name: {
     readonly spiffe?: string;
-    /** Several URIs, which SPIFFE forbids. */
+    /** Several URIs in one certificate, which SPIFFE forbids. */
     readonly spiffes?: readonly string[];
     readonly dns?: string;
     readonly serialNumber?: string;

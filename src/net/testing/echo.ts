@@ -1,6 +1,6 @@
 import type { ByteStream } from "../byte-stream.ts";
 
-/** Sends back everything that the stream receives, and ends it after the peer. */
+/** Sends everything back that the stream receives, and ends it when the peer has ended. */
 export function echo(stream: ByteStream): void {
   stream.setHandler({
     data: (chunk) => void stream.write(Buffer.from(chunk)),

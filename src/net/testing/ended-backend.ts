@@ -2,7 +2,10 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 
-/** A Service with a backend that has ended: the first connection gets no answer, and later ones go to this port. */
+/**
+ * A Service of which one backend has ended: it answers nothing on the first connection, and connects later ones to
+ * `port`.
+ */
 export async function serviceWithEndedBackend(
   t: TestContext,
   port: number,

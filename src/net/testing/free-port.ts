@@ -1,17 +1,17 @@
 import { createServer } from "node:net";
 
 /**
- * The first port of the range from which the kernel assigns ports by itself. A port below it stays free until a process
- * listens on it.
+ * The first port of the kernel's range for ports that it assigns by itself. Nobody gets a port below it without asking
+ * for it.
  */
 const firstGivenPort = 32_768;
 const firstPort = 20_000;
-/** The last port that was returned. Concurrent processes begin at different ports. */
+/** The port of the last call. Concurrent processes begin at different ports. */
 let lastPort = firstPort + ((process.pid * 61) % (firstGivenPort - firstPort));
 
 /**
- * Returns a port on which nothing listens, and a different one at each call. By default it is free on all addresses,
- * because a connection that has just ended on one address blocks its port for listeners on all addresses.
+ * A port on which nothing listens, another one at each call. By default it is free on all addresses, because a
+ * connection that has just ended on one address blocks its port for listeners on all addresses.
  */
 export async function freePort(address = "0.0.0.0"): Promise<number> {
   for (let tries = 0; tries < 100; tries += 1) {

@@ -1,4 +1,4 @@
-// Test support of this part for the tests of other parts.
+// Helpers for tests of this part and of others.
 export { TestAuthority, type Issued } from "./certificates.ts";
 export { echo } from "./echo.ts";
 export { serviceWithEndedBackend } from "./ended-backend.ts";

@@ -1,8 +1,8 @@
 import { userError } from "../../base/index.ts";
 
 /**
- * Throws unless the test runner has made a network namespace for this process (`npm run test:netns` does, and sets
- * `SERIN_OWN_NETWORK`). Tests that change addresses, routes and rules call it.
+ * Throws an error unless the test runner has made a network namespace for this process, as `npm run test:netns` does
+ * (it sets `SERIN_OWN_NETWORK`). Tests that change addresses, routes or rules must call it.
  */
 export function requireOwnNetwork(): void {
   if (process.env["SERIN_OWN_NETWORK"] === "1") return;

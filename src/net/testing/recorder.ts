@@ -1,6 +1,6 @@
 import type { ByteStream } from "../byte-stream.ts";
 
-/** Bytes that encode their position, so that lost, repeated or mixed-up bytes are detected. */
+/** Bytes that depend on their position, so that a test notices lost, repeated or mixed-up bytes. */
 export function pattern(offset: number, length: number): Buffer {
   const out = Buffer.allocUnsafe(length);
   for (let index = 0; index < length; index += 1) out[index] = patternByte(offset + index);
@@ -13,11 +13,11 @@ function patternByte(position: number): number {
 
 export interface RecorderOptions {
   readonly paused?: boolean;
-  /** Compares the bytes with {@link pattern} instead of keeping them. */
+  /** Compares the bytes with {@link pattern}, instead of keeping them. */
   readonly verifyPattern?: boolean;
 }
 
-/** Records what a stream delivers, and lets a test wait for it. */
+/** Records what a stream delivers. A test can wait for it. */
 export class Recorder {
   readonly ended: Promise<Buffer>;
   readonly closed: Promise<Error | undefined>;
@@ -71,7 +71,7 @@ export class Recorder {
   }
 }
 
-/** Relays both directions of two streams with back pressure and without copies. */
+/** Relays both directions between two streams, with back pressure and without copies. */
 export function relay(left: ByteStream, right: ByteStream): void {
   const join = (from: ByteStream, to: ByteStream): void => {
     from.setHandler({

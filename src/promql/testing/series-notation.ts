@@ -5,9 +5,9 @@ import { indexAtOrBefore, type SampleSource, type SeriesSlice } from "../sample-
 const stepPattern = /^(-?[\d.]+|NaN|\+?Inf)(?:([+-])([\d.]+))?(?:x(\d+))?$/;
 
 /**
- * Parses series in a short notation, one for each line. A line contains a selector with exact labels, and then samples,
- * which begin at time 0 and are one step apart. `1+2x3` means 1 3 5 7, `5x2` means 5 5 5, `_` is a missing sample, and
- * `stale` ends the series.
+ * Parses series in a short notation, one in each line: a selector with exact labels, and then samples, which begin at
+ * time 0 and are one step apart. `1+2x3` means 1 3 5 7, `5x2` means 5 5 5, `_` is a missing sample, and `stale` ends
+ * the series.
  */
 export function seriesOf(text: string, stepMs: number): SampleSource {
   const slices = text

@@ -16,7 +16,7 @@ interface Entry {
   readonly package: string;
 }
 
-/** Descriptors that the protobuf runtime contains. */
+/** Descriptors that the protobuf runtime brings along. */
 const known: readonly DescFile[] = [
   file_google_protobuf_any,
   file_google_protobuf_duration,
@@ -28,11 +28,11 @@ const known: readonly DescFile[] = [
 ];
 
 /**
- * Descriptors of a `google.protobuf.FileDescriptorSet`. A file is parsed when one of its types is requested. A mesh
- * uses about fifty of a thousand files, and all of them would take 100 MB.
+ * The types of a `google.protobuf.FileDescriptorSet`. A file is parsed when somebody first asks for one of its types. A
+ * mesh uses about fifty of a thousand files, and parsing them all would take 100 MB.
  */
 export class EnvoyTypes {
-  /** Resolves types for JSON and for the content of `google.protobuf.Any`. */
+  /** Finds types for JSON, and for the content of `google.protobuf.Any`. */
   readonly registry: Registry;
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #files = new Map<string, DescFile>();
@@ -62,7 +62,7 @@ export class EnvoyTypes {
     };
   }
 
-  /** A type by its full name. Undefined if Envoy's API does not have it. */
+  /** The type with this full name. Undefined if Envoy's API does not have it. */
   message(typeName: string): DescMessage | undefined {
     const found = this.#messages.get(typeName);
     if (found !== undefined) return found;
@@ -74,7 +74,7 @@ export class EnvoyTypes {
     return undefined;
   }
 
-  /** Throws an internal error if the set does not have the type. */
+  /** Like {@link message}, but throws an error if there is no such type. */
   mustHave(typeName: string): DescMessage {
     const found = this.message(typeName);
     if (found === undefined) throw new Error(`no descriptor of ${typeName}`);
@@ -103,7 +103,7 @@ export class EnvoyTypes {
   }
 }
 
-/** Reads only the name and the package of each file. */
+/** Reads only the name and the package of each file, which is fast. */
 function entriesOf(fileDescriptorSet: Uint8Array): ReadonlyMap<string, Entry> {
   const entries = new Map<string, Entry>();
   const reader = new BinaryReader(fileDescriptorSet);
@@ -116,7 +116,7 @@ function entriesOf(fileDescriptorSet: Uint8Array): ReadonlyMap<string, Entry> {
   return entries;
 }
 
-/** Fields 1 and 2 of a FileDescriptorProto come first in every serializer's output. */
+/** Reads fields 1 and 2 of a FileDescriptorProto. Every serializer writes them before all others. */
 function headOf(bytes: Uint8Array): readonly [name: string, fullPackage: string] {
   const reader = new BinaryReader(bytes);
   const head = ["", "", ""];

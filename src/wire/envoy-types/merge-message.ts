@@ -2,16 +2,17 @@ import { clone, type DescField } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 
 export interface MergeOptions {
-  /** Replaces lists instead of appending to them. */
+  /** Whether lists are replaced. By default, the items of `source` are appended. */
   readonly replaceLists?: boolean;
 }
 
-/** Types whose fields form one value and must not be merged separately. */
+/** Types whose fields form one value, so that they are not merged field by field. */
 const wholeTypes = new Set(["google.protobuf.Duration"]);
 
 /**
- * Merges like protobuf: set fields of `source` override, messages merge field by field, lists are appended, and map
- * entries with the same key are replaced. Durations are replaced as a whole. Messages of `source` are copied.
+ * Merges `source` into `target` as protobuf does. Fields that are set in `source` win, messages are merged field by
+ * field, lists are appended, and map entries with the same key are replaced. Unlike in protobuf, durations are replaced
+ * as a whole. The messages of `source` are copied.
  */
 export function mergeMessage(target: ReflectMessage, source: ReflectMessage, options: MergeOptions = {}): void {
   for (const field of source.fields) if (source.isSet(field)) mergeField(target, source, field, options);

@@ -157,11 +157,11 @@ const files = [
 let registry: Registry | undefined;
 
 /**
- * Resolves the types in a `google.protobuf.Any` of Envoy's API, for JSON (config dumps) and `anyUnpack`. Built on first
- * use.
+ * The types that a `google.protobuf.Any` of Envoy's API may contain, for JSON (config dumps) and `anyUnpack`. It is
+ * built on first use.
  */
 export function envoyRegistry(): Registry {
-  // Pass the types and not the files. For a file, the library would decode the file's whole description.
+  // Pass the types and not the files, because the library would decode the whole description of a file.
   registry ??= createRegistry(...files.flatMap((file) => [...nestedTypes(file)]));
   return registry;
 }

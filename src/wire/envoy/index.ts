@@ -1,6 +1,6 @@
 /**
- * The part of Envoy's API v3 that Serin reads and writes. It costs more to load than the other parts of wire, so
- * ztunnel does not import it.
+ * The part of Envoy's API v3 that Serin reads and writes. A ztunnel does not import it, because it costs more to load
+ * than the other parts of `wire`.
  */
 export * from "./cluster.ts";
 export * from "./core.ts";

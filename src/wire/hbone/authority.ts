@@ -1,9 +1,8 @@
 import { addressBytes, joinHostPort, moduleCache } from "../../base/index.ts";
 
-/** The default port for tunnels. */
 export const hbonePort = 15_008;
 
-/** The target of a CONNECT: an address or a service's hostname, with a port. */
+/** The target of a CONNECT request: an address or a service's host name, with a port. */
 export interface Authority {
   readonly host: string;
   readonly port: number;
@@ -15,12 +14,12 @@ const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 const ipv6Bytes = 16;
 const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
-/** Parsed authorities by their text. Most tunnels of a peer have the same few authorities. */
+/** Parsed authorities by their text. Most tunnels of a peer have the same few. */
 const parsedAuthorities = moduleCache<string, Authority>("authorities", 512);
-/** The maximum length of a cached text. A longer one is parsed each time, so that a peer cannot fill the memory. */
+/** Texts longer than this are not cached, so that a peer cannot fill the memory. */
 const maxCachedLetters = 64;
 
-/** Parses `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. Undefined for anything else. */
+/** Parses `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. Undefined for any other text. */
 export function parseAuthority(text: string): Authority | undefined {
   const known = parsedAuthorities.get(text);
   if (known !== undefined) return known;
@@ -48,7 +47,6 @@ function parse(text: string): Authority | undefined {
   return { host: host.toLowerCase(), port, isAddress: false };
 }
 
-/** `ip:port` with brackets around IPv6. */
 export function formatAuthority(host: string, port: number): string {
   return joinHostPort(host, port);
 }

@@ -1,9 +1,11 @@
-/** The workload that a peer claims to be, in the `baggage` header of HBONE. Absent and empty mean the same. */
+/**
+ * The workload that a peer of HBONE claims to be, in the header `baggage`. An absent and an empty field mean the same.
+ */
 export interface Baggage {
   readonly cluster?: string;
   readonly namespace?: string;
   readonly workloadName?: string;
-  /** `deployment`, `pod`, `job`, `cronjob`: the middle of the workload's key. */
+  /** `deployment`, `pod`, `job` or `cronjob`. In the header, it is the middle of the key of the workload's name. */
   readonly workloadType?: string;
   readonly serviceName?: string;
   readonly serviceVersion?: string;
@@ -13,7 +15,7 @@ export interface Baggage {
 
 const workloadTypes = new Set(["deployment", "pod", "job", "cronjob"]);
 
-/** The value of the header `baggage`, `key=value,…`, without empty values. */
+/** The value of the header `baggage`: `key=value,…`, without empty values. */
 export function formatBaggage(baggage: Baggage): string {
   const entries: readonly (readonly [string, string | undefined])[] = [
     ["k8s.cluster.name", baggage.cluster],
@@ -30,7 +32,7 @@ export function formatBaggage(baggage: Baggage): string {
     .join(",");
 }
 
-/** Parses the output of {@link formatBaggage}. Skips unknown keys, and anything that is not `key=value`. */
+/** Parses what {@link formatBaggage} writes. Ignores unknown keys, and anything that is not `key=value`. */
 export function parseBaggage(text: string): Baggage {
   const values = new Map<string, string>();
   for (const entry of text.split(",")) {

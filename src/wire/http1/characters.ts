@@ -12,7 +12,7 @@ function table(accept: (byte: number) => boolean): Uint8Array {
 
 const tokenPunctuation = "!#$%&'*+-.^_`|~";
 
-/** The characters of methods and field names, which the RFC calls `tchar`. */
+/** The characters of methods and field names (`tchar`). */
 export const isToken = table(
   (byte) => /[0-9A-Za-z]/.test(String.fromCharCode(byte)) || tokenPunctuation.includes(String.fromCharCode(byte)),
 );
@@ -21,17 +21,17 @@ export const isToken = table(
 export const isFieldValue = table((byte) => byte === HTAB || (byte >= 0x20 && byte !== 0x7f));
 
 /**
- * The characters of a request target. Excludes raw bytes above ASCII, which servers decode differently (UTF-8 or
- * Latin-1).
+ * The characters of a request target. Bytes above ASCII are excluded, because servers decode them differently (as UTF-8
+ * or Latin-1).
  */
 export const isTarget = table((byte) => byte > 0x20 && byte < 0x7f);
 
-/** The characters of an authority. Spaces and the delimiters of the other parts of a URI are excluded. */
+/** The characters of an authority. Spaces, and the delimiters of other parts of a URI, are excluded. */
 export const isAuthority = table(
   (byte) => byte > 0x20 && byte < 0x7f && !'/?#@\\"<>^`{|},'.includes(String.fromCharCode(byte)),
 );
 
-/** The value of a hexadecimal digit, 255 for anything else. */
+/** The value of each hexadecimal digit. 255 for all other bytes. */
 export const hexValue = Uint8Array.from({ length: 256 }, (_, byte) => {
   const digit = "0123456789abcdef".indexOf(String.fromCharCode(byte).toLowerCase());
   return digit < 0 ? 255 : digit;

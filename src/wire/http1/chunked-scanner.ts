@@ -1,24 +1,24 @@
 import { CR, hexValue, isFieldValue, isToken, LF } from "./characters.ts";
 
-/** The maximum length of a chunk's size line, and of the trailers. */
+/** The maximum length of the extensions of one chunk, and of all trailers. */
 const maxLineBytes = 4096;
 const maxTrailerBytes = 16 * 1024;
 /**
- * The maximum number of bytes of chunk extensions in a body, beyond {@link freeExtensionBytes} for each chunk and twice
- * the body's data. Extensions end at this hop, so no slow reader holds their sender back, and each byte of them costs
- * more than a byte of data. The limit is that of Go.
+ * The maximum bytes of chunk extensions in a body, beyond {@link freeExtensionBytes} for each chunk and twice the
+ * body's data. Extensions end at this hop, so no slow reader holds their sender back, and each byte of them costs more
+ * than a byte of data. Go has the same limit.
  */
 const maxExtensionBytes = 16 * 1024;
-/** The length of an extension that every chunk may have, however little data it has. */
+/** The bytes of extensions that each chunk may have, however little data it has. */
 const freeExtensionBytes = 16;
 
-/** The size up to which ranges of data are joined. Copying a larger one would cost more than passing it separately. */
+/** Larger ranges of data are not joined, because copying them costs more than passing them separately. */
 const joinedRangeBytes = 512;
 const joinedBytes = 8192;
-/** The length up to which a loop copies faster than a call of the runtime. */
+/** Up to this length, a loop copies faster than a call of the runtime. */
 const loopBytes = 32;
 
-/** Returns the end of the copy. */
+/** Copies bytes. Returns the end of the copy. */
 function copySmall(bytes: Buffer, from: number, to: number, into: Buffer, at: number): number {
   if (to - from > loopBytes) bytes.copy(into, at, from, to);
   else for (let index = from; index < to; index += 1) into[at + index - from] = bytes[index] ?? 0;
@@ -45,26 +45,26 @@ const states = {
 const SEMICOLON = 59;
 
 /**
- * Follows a chunked body without copying it, and finds its end and the ranges of its data. The scanner is strict: it
- * demands plain hexadecimal sizes, CR LF everywhere, no control bytes in extensions and valid trailers, and limits each
- * of them.
+ * Follows a chunked body without copying it. Finds the body's end and the ranges of its data. It is strict: sizes must
+ * be plain hexadecimal numbers, every line must end in CR LF, extensions must have no control bytes, trailers must be
+ * valid, and each of these has a limit.
  */
 export class ChunkedScanner {
   #state = states.sizeStart;
   #remaining = 0;
   #digits = 0;
   #line = 0;
-  /** The number of extension bytes that exceed what the chunks and their data allow. */
+  /** The bytes of extensions beyond what the chunks and their data allow. */
   #extensionBytes = 0;
   #trailerBytes = 0;
   #trailerHasName = false;
   #trailers: number[] = [];
-  /** Whether to keep the trailers for {@link trailers}. */
+  /** Whether to record the trailers, for {@link trailers}. */
   keepsTrailers = false;
 
-  /** The ranges of the last scan that {@link kept} removes. */
+  /** Offsets of the last scan: the beginning and the end of each range that {@link kept} leaves out. */
   #spare: number[] = [];
-  /** The number of data bytes (without framing) so far. */
+  /** The bytes of data so far, without framing. */
   dataBytes = 0;
 
   reset(): void {
@@ -79,24 +79,23 @@ export class ChunkedScanner {
     this.dataBytes = 0;
   }
 
-  /** The lines of the trailers, each with its CRLF. Complete when {@link done}. */
+  /** The lines of the trailers, each with its CRLF. They are complete when {@link done} is true. */
   get trailers(): string {
     return String.fromCharCode(...this.#trailers);
   }
 
-  /** Whether the last byte of the body has been seen. */
   get done(): boolean {
     return this.#state === states.done;
   }
 
-  /** Whether the framing was invalid. Do not trust any byte after that. */
+  /** Whether the framing is invalid. No byte after that can be trusted. */
   get bad(): boolean {
     return this.#state === states.bad;
   }
 
   /**
-   * Continues with `bytes[start, end)`. Returns how far the body reaches: `end`, or less if {@link done} or {@link
-   * bad}. Passes each range of data to `onData`, if given.
+   * Scans `bytes[start, end)`. Returns where the body ends: at `end`, unless it is {@link done} or {@link bad} before.
+   * Calls `onData` for each range of data.
    */
   scan(bytes: Uint8Array, start: number, end: number, onData?: (from: number, to: number) => void): number {
     let at = start;
@@ -121,7 +120,7 @@ export class ChunkedScanner {
   }
 
   /**
-   * Like {@link scan}, but copies small neighbouring ranges into one. A sender may make chunks of one byte, and a call
+   * Like {@link scan}, but copies small neighbouring ranges together. A sender may make chunks of one byte, and a call
    * of `onData` costs as much as many bytes.
    */
   scanJoined(
@@ -130,7 +129,8 @@ export class ChunkedScanner {
     end: number,
     onData: (bytes: Buffer, from: number, to: number) => void,
   ): number {
-    // Either one range that waits for a neighbour, or several ranges that were copied together.
+    // Either one range that waits for a neighbour (`from` to `to`), or ranges that were already copied together
+    // (`joined`).
     let from = 0;
     let to = 0;
     let joined: Buffer | undefined;
@@ -138,7 +138,7 @@ export class ChunkedScanner {
     const pass = (): void => {
       if (joined !== undefined) onData(joined, 0, length);
       else if (to > from) onData(bytes, from, to);
-      // Do not reuse the memory: a receiver may keep it until it is sent.
+      // Do not use the memory again, because a receiver may keep it until it is sent.
       joined = undefined;
       length = 0;
       from = to;
@@ -169,9 +169,9 @@ export class ChunkedScanner {
   }
 
   /**
-   * The bytes of the last scan without chunk extensions and trailers, which apply to one hop only. Undefined if there
-   * were none, so that the bytes can be forwarded unchanged. `trailers` are the lines, each with its CRLF, that replace
-   * the original trailers.
+   * The bytes of the last scan without chunk extensions and trailers, which are meant for one hop only. Undefined if
+   * there were none, so that the bytes can be forwarded as they are. `trailers` are lines, each with its CRLF, that
+   * replace the original trailers.
    */
   kept(bytes: Buffer, start: number, end: number, trailers = ""): Buffer | undefined {
     if (this.#spare.length === 0) return undefined;
@@ -182,7 +182,7 @@ export class ChunkedScanner {
       at = this.#spare[index + 1] ?? at;
     }
     parts.push(bytes.subarray(at, end));
-    // Write the empty line behind the trailers too, because the scan has left it out with them.
+    // The scan has left out the empty line after the trailers too, so write it again.
     if (this.done && this.keepsTrailers) parts.push(Buffer.from(`${trailers}\r\n`, "latin1"));
     return Buffer.concat(parts);
   }
@@ -246,7 +246,7 @@ export class ChunkedScanner {
     if (digit !== 255) {
       this.#remaining = this.#state === states.sizeStart ? digit : this.#remaining * 16 + digit;
       this.#digits = this.#state === states.sizeStart ? 1 : this.#digits + 1;
-      // Accept at most twelve digits, which a double represents exactly.
+      // Accept at most twelve digits, because a double is exact for such a number.
       this.#state = this.#digits > 12 ? states.bad : states.size;
     } else if (this.#state === states.size && byte === CR) this.#state = states.sizeLf;
     else if (this.#state === states.size && byte === SEMICOLON) {
@@ -278,7 +278,7 @@ export class ChunkedScanner {
       case states.trailerStart:
         this.#trailerHasName = false;
         if (byte === CR) this.#state = states.endLf;
-        // A line that begins with a space would continue the line before it, which is not allowed.
+        // A line that begins with a space would continue the line before it. That is not allowed.
         else this.#state = isToken[byte] === 1 ? states.trailer : states.bad;
         return;
       case states.trailer:

@@ -1,6 +1,6 @@
 /**
- * The kinds of header fields that a proxy treats in its own way. The scanner classifies each field of a head once, by
- * its length and bytes. Later passes then compare small integers instead of names.
+ * The kinds of header fields that a proxy treats in its own way. The scanner classifies each field of a head once.
+ * Later passes then compare small integers, and not names.
  */
 export const fieldKinds = {
   other: 0,
@@ -24,7 +24,7 @@ export const fieldKinds = {
   envoy: 18,
   http2Settings: 19,
   forwardedHost: 20,
-  /** The context of a trace, or a request for tracing. */
+  /** Headers with the context of a trace, or with a request for tracing. */
   trace: 21,
 } as const;
 
@@ -74,7 +74,7 @@ const byLength: readonly (readonly Candidate[])[] = Array.from({ length: longest
 );
 const none: readonly Candidate[] = [];
 
-/** Whether `bytes[start, start + name.length)` equals `name` (lower case), ignoring case. */
+/** Whether `bytes[start, start + name.length)` equals `name` in any case. `name` must be in lower case. */
 export function equalsIgnoringCase(bytes: Uint8Array, start: number, name: string): boolean {
   for (let index = 0; index < name.length; index += 1) {
     let byte = bytes[start + index] ?? 0;
@@ -84,7 +84,6 @@ export function equalsIgnoringCase(bytes: Uint8Array, start: number, name: strin
   return true;
 }
 
-/** Like {@link equalsIgnoringCase}. */
 function isNamed(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
   for (let index = 0; index < name.length; index += 1) {
     let byte = bytes[start + index] ?? 0;

@@ -6,27 +6,24 @@ import { checkRequest, checkResponse, noteField } from "./scan-head.ts";
 import { statusText } from "./status-text.ts";
 
 const initialBytes = 4096;
-/** The maximum size of a buffer that is kept for the next head. */
+/** A larger buffer is not kept for the next head. */
 const keepBytes = 65_536;
 const versionAndLineEnd = latin1(" HTTP/1.1\r\n");
 const isLowerToken = Uint8Array.from(isToken, (accepted, byte) => (byte >= 65 && byte <= 90 ? 0 : accepted));
 
-/** A name whose characters and kind are known in advance. */
 interface UsualName {
   /** The name, a colon and a space. */
   readonly start: Uint8Array;
   readonly kind: FieldKind;
 }
 
-/** The status lines by status. A status has three digits, so the bound suffices for all of them. */
+/** The cached status lines. A status has three digits, so all of them fit. */
 const statusLines = moduleCache<number, Uint8Array>("status-lines", 1_000);
 
 /**
- * Writes a head of HTTP/1.1 from strings, and describes it in a {@link MessageHead} just as a scan of the written bytes
- * would. One head after another uses the same memory.
- *
- * Each method returns false if a scan would refuse the head, or if the part is unusual. The caller then writes the head
- * as text and scans it, which finds the reason.
+ * Writes heads of HTTP/1.1 from strings, one after another in the same memory. It describes each head in a {@link
+ * MessageHead}, just as a scan of the written bytes would. A method returns false if a scan would refuse the head, or
+ * if the part is unusual. The caller then writes the head as text and scans it, which finds the reason.
  */
 export class HeadWriter {
   readonly head: MessageHead;
@@ -34,7 +31,7 @@ export class HeadWriter {
   #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);
   #at = 0;
 
-  /** `usualNames` are in lower case. */
+  /** `usualNames` must be in lower case. */
   constructor(head: MessageHead, usualNames: Iterable<string>) {
     this.head = head;
     this.#usualNames = new Map(
@@ -45,7 +42,7 @@ export class HeadWriter {
     );
   }
 
-  /** Begins a request, and ends the previous head. */
+  /** Begins a request's head. The previous head is no longer valid. */
   beginRequest(method: string, target: string): boolean {
     this.#begin();
     this.#reserve(method.length + target.length + versionAndLineEnd.length + 1);
@@ -62,7 +59,7 @@ export class HeadWriter {
     return method !== "" && target !== "";
   }
 
-  /** Begins a response, and ends the previous head. The status has three digits. */
+  /** Begins a response's head. The previous head is no longer valid. `status` must have three digits. */
   beginResponse(status: number): void {
     let line = statusLines.get(status);
     if (line === undefined) {
@@ -76,7 +73,7 @@ export class HeadWriter {
     this.head.fieldsStart = this.#at;
   }
 
-  /** Adds a field. Returns false for an unusual part, and also for a name with capitals. */
+  /** Adds a field. Returns false if a part is unusual, which includes a name with capitals. */
   field(name: string, value: string, limits: HeadLimits): boolean {
     const { head } = this;
     const field = head.fieldCount;
@@ -123,7 +120,7 @@ export class HeadWriter {
     return this.#at <= limits.maxHeadBytes;
   }
 
-  /** Records where a field's value lies, without the spaces around it. */
+  /** Notes where a field's value is, without the spaces around it. */
   #placeValue(field: number, from: number, to: number): void {
     let start = from;
     let end = to;
@@ -141,7 +138,7 @@ export class HeadWriter {
     return isSound;
   }
 
-  /** Writes a text. Returns whether `accepted` allows all its characters. */
+  /** Writes a text. Returns whether `accepted` allows all of its characters. */
   #put(text: string, accepted: Uint8Array): boolean {
     const bytes = this.#bytes;
     const at = this.#at;
@@ -168,7 +165,6 @@ export class HeadWriter {
     this.#at += 2;
   }
 
-  /** Makes room for this many bytes. */
   #reserve(length: number): void {
     const needed = this.#at + length;
     if (needed <= this.#bytes.length) return;

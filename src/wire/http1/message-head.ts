@@ -1,6 +1,6 @@
 import { equalsIgnoringCase, type FieldKind } from "./field-kind.ts";
 
-/** Bounds of a head; the values are Envoy's defaults. */
+/** The limits of a head. The defaults are Envoy's. */
 export interface HeadLimits {
   readonly maxHeadBytes: number;
   readonly maxFields: number;
@@ -8,41 +8,34 @@ export interface HeadLimits {
 
 export const defaultHeadLimits: HeadLimits = { maxHeadBytes: 60 * 1024, maxFields: 100 };
 
-/** Why a head was refused, and the status for the client. */
 export interface HeadError {
   readonly status: 400 | 426 | 431 | 501 | 505;
   readonly reason: string;
 }
 
 /**
- * A scanned head, as offsets into its bytes, so that nothing is copied. The object is reused, so its content is valid
- * only until the next scan.
+ * A scanned head: offsets into its bytes, so that nothing is copied. The next scan uses the same object, so do not keep
+ * it.
  */
 export class MessageHead {
   bytes: Buffer = Buffer.alloc(0);
-  /**
-   * The position of the start line (after skipped empty lines), and the position after the empty line that ends the
-   * head.
-   */
+  /** Where the start line begins (after skipped empty lines), and where the head ends (after its empty line). */
   start = 0;
   end = 0;
-  /** The position after the start line's CRLF: the first header, or the empty line. */
+  /** Where the first header begins, after the start line's CRLF. */
   fieldsStart = 0;
   fieldCount = 0;
   readonly nameStarts: Int32Array;
   readonly nameEnds: Int32Array;
   readonly valueStarts: Int32Array;
   readonly valueEnds: Int32Array;
-  /** The positions after each header's CRLF. A header's line begins at its name. */
+  /** Where each header's line ends, after its CRLF. The line begins at the name. */
   readonly lineEnds: Int32Array;
   readonly kinds: Uint8Array;
-  /**
-   * The lengths of all names modulo 32, as one bit for each. For most absent names, this alone shows that they are
-   * absent.
-   */
+  /** One bit for the length of each name, modulo 32. Most absent names are found to be absent by this alone. */
   nameLengths = 0;
 
-  /** The minor version of HTTP/1.x: 0 or 1. */
+  /** 0 for HTTP/1.0, and 1 for HTTP/1.1. */
   minorVersion = 1;
   methodEnd = 0;
   targetStart = 0;
@@ -52,22 +45,24 @@ export class MessageHead {
   /** -1 if absent. */
   contentLength = -1;
   chunked = false;
-  /** Whether the `connection` header asks to close. */
   connectionClose = false;
   connectionKeepAlive = false;
   connectionUpgrade = false;
-  /** Whether the `connection` field names fields that apply only to this hop. */
+  /** Whether the header `connection` names other headers, which then apply only to this hop. */
   connectionNominates = false;
   expectsContinue = false;
-  /** Whether some header belongs to a trace, or may belong to one because its name begins with `x-envoy-`. */
+  /** Whether a header belongs to a trace. Any name that begins with `x-envoy-` counts, because it may. */
   mayTellOfTrace = false;
-  /** The index of the `host` field. -1 if there is none. */
+  /** The index of the header `host`. -1 if there is none. */
   hostField = -1;
   upgradeField = -1;
 
   error: HeadError | undefined;
 
-  /** The last look-ups, because routes and policies read the same field one after another. -1 means none. */
+  /**
+   * The results of the last look-ups, because routes and policies read the same header one after another. -1 means
+   * none.
+   */
   #foundField = -1;
   #foundName = "";
   #readField = -1;
@@ -134,7 +129,7 @@ export class MessageHead {
     return this.#readValue;
   }
 
-  /** The first field with that name (lower case) at or after `from`. -1 if there is none. */
+  /** The index of the first header with this name (in lower case), from index `from` on. -1 if there is none. */
   find(name: string, from = 0): number {
     if ((this.nameLengths & (1 << name.length)) === 0) return -1;
     if (from > 0) return this.#search(name, from);
@@ -155,7 +150,7 @@ export class MessageHead {
   }
 
   /**
-   * The values of all headers of that name (lower case), joined by commas as one header would have them. Undefined if
+   * The values of all headers with this name (in lower case), joined by commas as in a single header. Undefined if
    * there is none.
    */
   get(name: string): string | undefined {
@@ -166,14 +161,14 @@ export class MessageHead {
     return joined;
   }
 
-  /** The values of all fields with that name (lower case). */
+  /** The values of all headers with this name (in lower case). */
   values(name: string): string[] {
     const values: string[] = [];
     for (let field = this.find(name); field >= 0; field = this.find(name, field + 1)) values.push(this.value(field));
     return values;
   }
 
-  /** Whether the comma-separated list of a field contains a token (lower case), ignoring case. */
+  /** Whether a header's comma-separated list contains the token in any case. `token` must be in lower case. */
   hasToken(field: number, token: string): boolean {
     return this.value(field)
       .split(",")
@@ -182,7 +177,7 @@ export class MessageHead {
 }
 
 const none: readonly string[] = [];
-/** The names of methods by their length, so that reading a method makes no string. */
+/** Names of methods by their length. Reading one of these methods makes no new string. */
 const usualMethods: readonly (readonly string[])[] = Array.from({ length: 8 }, (_, length) =>
   ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT"].filter((method) => method.length === length),
 );

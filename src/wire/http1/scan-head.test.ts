@@ -111,7 +111,7 @@ test("a split head is incomplete until its last byte, and then equals the whole 
       );
       const head = new MessageHead();
       for (let end = 0; end < bytes.length; end += 1) {
-        // Bytes beyond the end must not matter.
+        // The scan must not read bytes after the end.
         const part = Buffer.concat([bytes.subarray(0, end), Buffer.alloc(8, 10)]);
         assert.equal(
           scanRequestHead(head, part, 0, end),

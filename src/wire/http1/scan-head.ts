@@ -2,21 +2,20 @@ import { COLON, CR, HTAB, isAuthority, isFieldValue, isTarget, isToken, LF, SP }
 import { equalsIgnoringCase, fieldKindOf, fieldKinds } from "./field-kind.ts";
 import { defaultHeadLimits, type HeadError, type HeadLimits, type MessageHead } from "./message-head.ts";
 
-/** The result if the head is incomplete. */
+/** The result for an incomplete head. */
 export const headIncomplete = 0;
-/** The result if the head is refused. `head.error` has the reason. */
+/** The result for a head that is refused. `head.error` then has the reason. */
 export const headRefused = -1;
 
 /**
- * The maximum number of empty lines that are skipped before a request line. RFC 9112 (2.2) asks for this, because of
- * old clients.
+ * The maximum number of empty lines to skip before a request line. RFC 9112 (2.2) asks for this because of old clients.
  */
 const maxLeadingEmptyLines = 2;
 
 /**
- * Scans a request's head that begins at `start`. Returns the offset behind the head, {@link headIncomplete} or {@link
- * headRefused}. The scan is as strict as RFC 9112 allows: no bare CR or LF, no folded lines, no space before a colon,
- * one unambiguous body length, and in HTTP/1.1 exactly one `host`.
+ * Scans a request's head that begins at `start`. Returns the offset after the head, {@link headIncomplete} or {@link
+ * headRefused}. It is as strict as RFC 9112 allows: no bare CR or LF, no folded lines, no space before a colon, one
+ * unambiguous body length, and in HTTP/1.1 exactly one `host`.
  */
 export function scanRequestHead(
   head: MessageHead,
@@ -41,7 +40,7 @@ export function scanRequestHead(
 }
 
 /**
- * Like {@link scanRequestHead}, for a response. As in Envoy, responses with status 1xx or 204 may announce
+ * Like {@link scanRequestHead}, but for a response. As in Envoy, a response with status 1xx or 204 may announce
  * `content-length: 0`, but no other body.
  */
 export function scanResponseHead(
@@ -141,7 +140,6 @@ function equalsVersion(bytes: Buffer, at: number): boolean {
   return prefixMatches(bytes, at, at + 7, "HTTP/1.") && (minor === 48 || minor === 49);
 }
 
-/** Scans headers up to and including the empty line. Also reads trailers. */
 function scanFields(head: MessageHead, bytes: Buffer, start: number, end: number, limits: HeadLimits): number {
   let at = start;
   const { nameStarts, nameEnds, valueStarts, valueEnds, lineEnds, kinds } = head;
@@ -189,7 +187,7 @@ function badName(byte: number, first: boolean): string {
   return "a field name is empty or holds a byte that names may not";
 }
 
-/** Records what a field of this kind says about the message. Returns false if the head is refused. */
+/** Notes what a field of this kind says about the message. Returns false if it refuses the head. */
 export function noteField(head: MessageHead, field: number, kind: number): boolean {
   switch (kind) {
     case fieldKinds.contentLength:
@@ -260,7 +258,7 @@ function noteConnection(head: MessageHead, field: number): void {
   }
 }
 
-/** Whether the fields of a request agree with each other. */
+/** Checks that the fields of a request agree with each other. Returns false if it refuses the head. */
 export function checkRequest(head: MessageHead): boolean {
   if (head.chunked) {
     if (head.contentLength >= 0) return refuse(head, 400, "both transfer-encoding and content-length") === undefined;
@@ -277,11 +275,13 @@ export function checkRequest(head: MessageHead): boolean {
   return true;
 }
 
-/** Whether the fields of a response agree with each other and with its status. */
+/**
+ * Checks that the fields of a response agree with each other and with its status. Returns false if it refuses the head.
+ */
 export function checkResponse(head: MessageHead): boolean {
   if (head.chunked && head.contentLength >= 0)
     return refuse(head, 400, "both transfer-encoding and content-length") === undefined;
-  // Refuse the response: the next proxy or client might wait for this body, and take the next response for it.
+  // The next proxy or client might wait for this body, and read the next response as the body.
   if ((head.status < 200 || head.status === 204) && (head.chunked || head.contentLength > 0))
     return refuse(head, 400, "a body announced by a response with a status that has none") === undefined;
   return true;

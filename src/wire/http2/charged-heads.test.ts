@@ -20,7 +20,7 @@ class PatientStream extends SessionStream {
   writable(): void {}
 }
 
-/** The number of a server's heads with many fields after which the client ends the connection. */
+/** How many heads with many fields a server may send before the client ends the connection. */
 function headsUntilCutOff(streamOf: (count: number) => number, limit: number): number {
   const ignore = (): void => undefined;
   const output = new FrameWriter();

@@ -51,7 +51,7 @@ const errorNames = new Map<number, string>(
   ]),
 );
 
-/** The name of an error code, such as `REFUSED_STREAM`. An unknown code becomes a number. */
+/** The name of an error code, such as `REFUSED_STREAM`, or `error` and the number if the code is unknown. */
 export function errorCodeName(code: number): string {
   return errorNames.get(code) ?? `error ${code}`;
 }
@@ -63,7 +63,7 @@ export const defaultMaxFrameSize = 16_384;
 export const maxStreamId = 2 ** 31 - 1;
 export const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/** A protocol error of the peer that ends the connection, with the code for GOAWAY. */
+/** A protocol error of the peer. It ends the connection, and `code` is the code for GOAWAY. */
 export class Http2ConnectionError extends Error {
   override readonly name = "Http2ConnectionError";
   readonly code: number;

@@ -1,9 +1,9 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
 /**
- * Why a peer was cut off. `idle_frames`: frames without progress. `resets`: streams that it cancels at once.
- * `broken_streams`: streams that it makes us reset. `refused_streams`: streams above the announced limit.
- * `unread_answers`: responses that it does not read. The last reason is an excessive header block.
+ * Why a peer was cut off. `idle_frames`: frames without progress. `resets`: streams that it cancelled at once.
+ * `broken_streams`: streams that we had to reset because of what it sent. `refused_streams`: streams above the
+ * announced limit. `unread_answers`: responses that it did not read. `header_block`: a header block that was too large.
  */
 export type FloodReason =
   | "idle_frames"
@@ -13,7 +13,7 @@ export type FloodReason =
   | "unread_answers"
   | "header_block";
 
-/** Ends a connection with ENHANCE_YOUR_CALM. */
+/** Ends a connection with the code ENHANCE_YOUR_CALM. */
 export class Http2FloodError extends Http2ConnectionError {
   readonly reason: FloodReason;
 
@@ -26,48 +26,42 @@ export class Http2FloodError extends Http2ConnectionError {
 export interface FloodLimits {
   /**
    * The maximum number of frames without progress per second: PING, SETTINGS, PRIORITY, GOAWAY, empty DATA, padding and
-   * refused streams. Transported bytes allow further ones.
+   * refused streams. Frames with data allow more of them.
    */
   readonly maxIdleFramesPerSecond: number;
-  /**
-   * The number of streams that a client may waste. Each stream that was served completely makes up for one wasted
-   * stream.
-   */
+  /** How many streams a client may waste. Each stream that is served completely makes up for a wasted one. */
   readonly wastedStreams: number;
-  /** The number of wasted streams that are forgiven each second. */
+  /** How many wasted streams are forgiven per second. */
   readonly wastedStreamsPerSecond: number;
-  /** The number of streams that a client may open before other connections get their turn. */
+  /** How many streams a client may open before other connections have their turn. */
   readonly streamsPerTurn: number;
   /**
-   * How long a client that wastes streams must wait before each new stream, for each stream that it has wasted. During
-   * such waits, it may open only one stream at a time.
+   * A client that wastes streams must wait before each new stream: this time for each stream that it has wasted. While
+   * it must wait, it may open only one stream at a time.
    */
   readonly pausePerWastedStreamMs: number;
 }
 
 /**
- * The number of idle frames that each useful frame allows: a WINDOW_UPDATE for the stream, one for the connection, and
- * a PING that measures.
+ * How many idle frames each frame with data allows: a WINDOW_UPDATE for the stream, one for the connection, and a PING
+ * that measures.
  */
 const framesEarned = 3;
-/** The number of names and values of a header block that take as long to read as a small frame. */
+/** So many names and values of a header block take as long to read as a small frame. */
 const textsPerFrame = 16;
 const noFields: readonly string[] = [];
-/** The part of the account (a 25th) above which a client must wait between its streams. */
+/** A client that has wasted less than this part (a 25th) of its allowance need not wait between its streams. */
 const wastefulParts = 25;
-/**
- * The cost of a stream that breaks the protocol, counted in cancelled streams. Correct clients have hardly any such
- * streams.
- */
+/** How many cancelled streams a stream that breaks the protocol counts as. Correct clients have hardly any. */
 const brokenStreamCost = 5;
 
 /**
- * Charges a connection for the work that its peer causes. There are two accounts: one for frames without progress,
- * which time refills, and one for wasted streams, which served requests refill.
+ * Charges a connection for the work that its peer causes. It has an account for frames without progress, which time
+ * refills, and one for wasted streams, which served streams and time refill.
  */
 export class FloodBudget {
   readonly #limits: FloodLimits;
-  /** The noun for streams in messages. */
+  /** The noun for streams in messages, such as `requests`. */
   readonly #streamsName: string;
   readonly #maxIdleFrames: number;
   #idleFrames = 0;
@@ -77,7 +71,7 @@ export class FloodBudget {
   #openedAtMs = -Infinity;
   nowMs: number;
   /**
-   * Set when more streams were wasted than the account allows. The connection must end as soon as no stream is being
+   * Set when the peer has wasted more streams than it may. The connection must then end as soon as no stream is being
    * processed.
    */
   exceeded: Http2FloodError | undefined;
@@ -91,17 +85,14 @@ export class FloodBudget {
     this.#wastedAtMs = nowMs;
   }
 
-  /**
-   * Records a frame that transported `bytes`. It allows further idle frames, because peers renew a window every few
-   * KiB.
-   */
+  /** Counts a frame with `bytes` of data. It allows further idle frames, because peers renew a window every few KiB. */
   earn(bytes: number): void {
     if (this.#idleFrames > -this.#maxIdleFrames) this.#idleFrames -= framesEarned + (bytes >> 10);
   }
 
   /**
-   * Charges an idle frame. Throws if there were too many. A header block that makes no progress costs more the more
-   * fields it has.
+   * Charges an idle frame, and throws an error if there were too many. A header block without progress costs more if it
+   * has many fields.
    */
   idleFrame(fields: readonly string[] = noFields): void {
     this.#idleFrames += 1 + Math.floor(fields.length / textsPerFrame);
@@ -112,18 +103,17 @@ export class FloodBudget {
     this.#idleFrames = 0;
   }
 
-  /** Records a stream that the peer opened. */
   opened(): void {
     this.#openedAtMs = this.nowMs;
   }
 
   /**
-   * How long the peer's next stream must wait because the peer wastes streams, in milliseconds. A turn of the event
-   * loop would not suffice: the next turns would all be busy with such streams, while each honest request takes several
-   * turns.
+   * How many milliseconds the peer's next stream must wait, because the peer wastes streams. Waiting for another turn
+   * of the event loop would not suffice: the next turns would all be busy with such streams, while each honest request
+   * needs several turns.
    */
   get waitMs(): number {
-    // A connection that has exceeded its budget ends in the next turn, so it need not wait.
+    // A connection that has exceeded its budget ends in the next turn, so its streams need not wait.
     if (this.#wasted === 0 || this.exceeded !== undefined) return 0;
     const { wastedStreams, pausePerWastedStreamMs } = this.#limits;
     this.#refill();
@@ -132,8 +122,8 @@ export class FloodBudget {
   }
 
   /**
-   * Begins a wait. Returns its length in milliseconds. Waiting does not refill the account, because the peer causes the
-   * wait.
+   * Begins a wait, and returns its length in milliseconds. The account is not refilled in this time, because the peer
+   * causes the wait.
    */
   wait(): number {
     const { waitMs } = this;
@@ -141,24 +131,24 @@ export class FloodBudget {
     return waitMs;
   }
 
-  /** Records a stream that was served completely. */
+  /** Counts a stream that was served completely. */
   served(): void {
     if (this.#wasted > 0) this.#wasted -= 1;
   }
 
-  /** Records a stream that the peer cancelled before its response. */
+  /** Charges a stream that the peer cancelled before its response. */
   takenBack(): void {
     this.#waste(1, "resets", "cancelled");
   }
 
-  /** Records a stream that the peer made us reset, or that began with an invalid request head. */
+  /** Charges a stream that we had to reset because of what the peer sent, or that began with an invalid head. */
   broken(): void {
     this.#waste(brokenStreamCost, "broken_streams", "reset because of what the peer sent");
   }
 
   /**
-   * Charges a stream above a limit that the peer knows. A correct client may open a few such streams while our resets
-   * are on their way.
+   * Charges a stream above a limit that the peer knows. A correct client may open a few while our resets are on their
+   * way.
    */
   refused(): void {
     this.#waste(1, "refused_streams", "above the limit");

@@ -11,17 +11,17 @@ import {
 } from "./constants.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 
-/** The size below which a DATA frame counts as transporting little compared with its header. */
+/** A DATA frame below this size transports little compared with its header. */
 const smallDataBytes = 1024;
 const wholeBlockFlags = frameFlag.endHeaders | frameFlag.endStream;
 
-/** Receives the frames of a connection in order. Chunks and payloads are valid only during the call. */
+/** Gets the frames of a connection in their order. Chunks and payloads are valid only during the call. */
 export interface FrameHandler {
-  /** A piece of a DATA frame. `endStream` is set with the last piece of the stream. */
+  /** A piece of a DATA frame. The last piece of the stream has `endStream`. */
   data(streamId: number, chunk: Buffer, endStream: boolean): void;
-  /** Padding, which counts for flow control. */
+  /** Padding. It counts for flow control. */
   padding(streamId: number, length: number): void;
-  /** A complete header block, with names and values alternating. */
+  /** A complete header block, as a list of names and values in turn. */
   headers(streamId: number, fields: string[], endStream: boolean): void;
   rstStream(streamId: number, code: number): void;
   settings(values: ReadonlyMap<number, number>): void;
@@ -31,25 +31,25 @@ export interface FrameHandler {
   goaway(lastStreamId: number, code: number, debug: string): void;
   windowUpdate(streamId: number, increment: number): void;
   /**
-   * Called when a DATA frame begins that is padded or smaller than {@link smallDataBytes}. Its bytes and padding follow
-   * in pieces.
+   * Called when a DATA frame begins that is padded or smaller than {@link smallDataBytes}. Its bytes and padding
+   * follow.
    */
   smallData?(streamId: number, isPadded: boolean): void;
-  /** Called for a frame of an unknown type, which is ignored. */
+  /** A frame of an unknown type, which the reader ignores. */
   ignored?(type: number): void;
   /**
-   * Called before each HEADERS frame. If it returns true, that frame and all later bytes wait for {@link
+   * Called before each HEADERS frame. If it returns true, the frame and all later bytes wait for {@link
    * FrameReader.proceed}.
    */
   isTurnOver?(streamId: number): boolean;
 }
 
 export interface FrameReaderOptions {
-  /** The SETTINGS_MAX_FRAME_SIZE that we announced. It limits DATA frames. */
+  /** The SETTINGS_MAX_FRAME_SIZE that we announced. It limits DATA frames and header blocks. */
   readonly maxFrameSize: number;
-  /** True on a server, which receives the client's preface first. */
+  /** True on a server, because the client's preface comes first there. */
   readonly expectPreface: boolean;
-  /** The limit of an encoded header block, including CONTINUATION. 64 KiB if absent. */
+  /** The limit of an encoded header block with its CONTINUATION frames. 64 KiB if absent. */
   readonly maxHeaderBlockBytes?: number;
   /** The SETTINGS_HEADER_TABLE_SIZE that we announced. 4096 if absent. */
   readonly headerTableBytes?: number;
@@ -57,9 +57,8 @@ export interface FrameReaderOptions {
 }
 
 /**
- * Splits a byte stream into HTTP/2 frames (RFC 9113). DATA passes in pieces, without a copy. Other frames are collected
- * first, up to 16 KiB each. Invalid input throws an {@link Http2ConnectionError}, after which the reader must not be
- * used.
+ * Splits a byte stream into HTTP/2 frames (RFC 9113). DATA passes in pieces without a copy. Other frames are collected
+ * first. Invalid input throws an {@link Http2ConnectionError}, and then the reader must not be used any more.
  */
 export class FrameReader {
   readonly #handler: FrameHandler;
@@ -68,17 +67,15 @@ export class FrameReader {
   readonly #hpack: HpackDecoder;
   #prefaceLeft: number;
   #sawSettings = false;
-  /**
-   * The received part of a frame's header or of a control frame's payload, or the bytes that wait for {@link proceed}.
-   */
+  /** The beginning of a frame's header or of a control frame, or bytes that wait for {@link proceed}. */
   #partial: Buffer | undefined;
   #isDeferred = false;
-  /** The stream of the current DATA frame. */
+  /** The stream of the current DATA frame. The next fields are about this frame too. */
   #dataStream = 0;
   #dataLeft = 0;
   #paddingLeft = 0;
   #dataEnd = false;
-  /** The stream of the current header block. */
+  /** The stream of the current header block. The next fields are about this block too. */
   #headerStream = 0;
   #headerParts: Buffer[] = [];
   #headerBytes = 0;
@@ -104,14 +101,11 @@ export class FrameReader {
     this.#partial = undefined;
     const bytes = partial === undefined ? chunk : Buffer.concat([partial, chunk]);
     const at = this.#frames(bytes);
-    // Copy only the caller's bytes: only they become invalid after the call.
+    // Only the caller's bytes become invalid after the call, so only they need a copy.
     if (at < bytes.length) this.#partial = bytes === chunk ? Buffer.from(bytes.subarray(at)) : bytes.subarray(at);
   }
 
-  /**
-   * Whether the handler has ended its turn before all bytes were handled. The rest and all further bytes wait for
-   * {@link proceed}.
-   */
+  /** Whether the handler has ended its turn. All further bytes wait for {@link proceed}. */
   get isDeferred(): boolean {
     return this.#isDeferred;
   }
@@ -126,7 +120,7 @@ export class FrameReader {
     if (at < bytes.length) this.#partial = bytes.subarray(at);
   }
 
-  /** Handles frames until bytes are missing or the turn is over. Returns where it stopped. */
+  /** Handles frames until bytes are missing or the turn is over. Returns where it has stopped. */
   #frames(bytes: Buffer): number {
     let at = this.#prefaceLeft > 0 ? this.#preface(bytes) : 0;
     while (at < bytes.length) {
@@ -155,7 +149,7 @@ export class FrameReader {
     return length;
   }
 
-  /** Passes on what has arrived of the current DATA frame. */
+  /** Passes on what has arrived of the current DATA frame. Returns where it ends. */
   #dataPiece(bytes: Buffer, at: number): number {
     let end = at;
     if (this.#dataLeft > 0) {
@@ -176,7 +170,8 @@ export class FrameReader {
   }
 
   /**
-   * Handles one frame (only the header of DATA) and returns where the next begins, or `at` if more bytes are needed.
+   * Handles one frame, or only the header of a DATA frame. Returns where the next one begins, or `at` if bytes are
+   * missing.
    */
   #frame(bytes: Buffer, at: number): number {
     if (bytes.length - at < frameHeaderLength) return at;
@@ -198,7 +193,7 @@ export class FrameReader {
       throw new Http2ConnectionError(errorCode.frameSizeError, `a frame of type ${type} has ${length} bytes`);
     }
     if (bytes.length - body < length) return at;
-    // Read the frame in place, without making a view, because an upstream may send one with each message.
+    // Read the frame without making a view of it, because an upstream may send one with each message.
     if (type === frameType.windowUpdate) this.#windowUpdateFrame(bytes, body, length, streamId);
     else if (type === frameType.headers && (flags | frameFlag.endStream) === wholeBlockFlags)
       this.#wholeBlock(bytes, body, body + length, flags, streamId);
@@ -206,17 +201,14 @@ export class FrameReader {
     return body + length;
   }
 
-  /**
-   * Decodes a header block that is one frame without padding and priority, as most are. It is decoded in the received
-   * buffer.
-   */
+  /** Decodes a header block that is one frame without padding and priority, like most. It needs no copy. */
   #wholeBlock(bytes: Buffer, start: number, end: number, flags: number, streamId: number): void {
     if (streamId === 0) throw protocolError("HEADERS on stream 0");
     if (end - start > this.#maxHeaderBlockBytes) throw this.#blockTooLarge();
     this.#handler.headers(streamId, this.#hpack.decode(bytes, start, end), (flags & frameFlag.endStream) !== 0);
   }
 
-  /** The limit of a control frame. Only header blocks may exceed the 16 KiB of other frames. */
+  /** The maximum length of a control frame: 16 KiB, and more only for header blocks. */
   #controlLimit(type: number): number {
     if (type !== frameType.headers && type !== frameType.continuation) return defaultMaxFrameSize;
     return Math.max(defaultMaxFrameSize, Math.min(this.#maxFrameSize, this.#maxHeaderBlockBytes));
@@ -227,7 +219,7 @@ export class FrameReader {
     if (length > this.#maxFrameSize)
       throw new Http2ConnectionError(errorCode.frameSizeError, `a DATA frame has ${length} bytes`);
     const padded = (flags & frameFlag.padded) !== 0;
-    // The length of the padding has not arrived yet.
+    // The byte with the padding's length has not arrived yet.
     if (padded && bytes.length === body) return body - frameHeaderLength;
     const padding = padded ? (bytes[body] ?? 0) : 0;
     if (padded && padding >= length) throw protocolError("a DATA frame has more padding than bytes");
@@ -359,7 +351,7 @@ function expectSize(length: number, size: number, name: string): void {
     throw new Http2ConnectionError(errorCode.frameSizeError, `${name} has ${length} bytes instead of ${size}`);
 }
 
-/** Four bytes as a signed number. `readUInt32BE` checks its argument first, which costs more than the read. */
+/** Four bytes as a signed number. `readUInt32BE` costs more, because it checks its argument. */
 function word(bytes: Buffer, at: number): number {
   return ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0);
 }

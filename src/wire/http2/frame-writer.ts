@@ -1,17 +1,16 @@
 import { clientPreface, frameFlag, frameHeaderLength, frameType } from "./constants.ts";
 
 const initialBytes = 8_192;
-/** The maximum size of a buffer that is kept. A burst may leave a larger one. */
+/** A larger buffer, which a burst may leave, is not kept. */
 const keepBytes = 1_048_576;
-/** The maximum number of spare buffers. Two suffice: the kernel reads one while the other one fills. */
+/** The maximum number of spare buffers. Two suffice, because the kernel reads one while the other one fills. */
 const maxSpares = 2;
 
-/** The type and the flags of a frame in one number, because they are neighbours in its header. */
+/** A frame's type and flags as one number, because they are neighbours in its header. */
 function kindOf(type: number, flags: number): number {
   return (type << 8) | flags;
 }
 
-/** The {@link kindOf} a DATA frame. */
 function dataKind(endStream: boolean): number {
   return kindOf(frameType.data, endStream ? frameFlag.endStream : 0);
 }
@@ -28,15 +27,14 @@ function putFrameHeader(target: Uint8Array, at: number, length: number, kind: nu
   target[at + 8] = streamId;
 }
 
-/** The length of the header that {@link putDataHead} writes. */
 export const dataHeadBytes = frameHeaderLength;
 
-/** Writes the header of a DATA frame at the start of the memory. The frame's `length` bytes follow. */
+/** Writes the header of a DATA frame to the beginning of the memory. The frame's `length` bytes must follow. */
 export function putDataHead(target: Uint8Array, streamId: number, length: number, endStream: boolean): void {
   putFrameHeader(target, 0, length, dataKind(endStream), streamId);
 }
 
-/** Collects frames in one growing buffer, so that one write sends them. */
+/** Collects frames in one growing buffer, so that one write can send them. */
 export class FrameWriter {
   #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);
   #length = 0;
@@ -47,18 +45,18 @@ export class FrameWriter {
     return this.#length;
   }
 
-  /** The frames so far. Valid until {@link reuse} or {@link release}. */
+  /** The frames so far, valid until {@link reuse} or {@link release}. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Starts over in the same memory. The bytes from {@link view} must not be needed any more. */
+  /** Starts again in the same memory. Nobody may need the bytes from {@link view} any more. */
   reuse(): void {
     this.#length = 0;
     if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
   }
 
-  /** Starts over in other memory. The bytes from {@link view} stay valid until {@link returned}. */
+  /** Starts again in other memory. The bytes from {@link view} stay valid until {@link returned}. */
   release(): void {
     const size = this.#bytes.length;
     this.#lent.push(this.#bytes);
@@ -66,7 +64,7 @@ export class FrameWriter {
     this.#length = 0;
   }
 
-  /** Called when all released memory has been consumed. */
+  /** To be called when nobody needs the released memory any more. */
   returned(): void {
     if (this.#lent.length === 0) return;
     for (const bytes of this.#lent)
@@ -95,21 +93,21 @@ export class FrameWriter {
   }
 
   /**
-   * Writes the header of a DATA frame. The caller writes the frame's `length` bytes with {@link raw}, or sends them
-   * outside this buffer.
+   * Writes the header of a DATA frame. The frame's `length` bytes must follow, with {@link raw} or outside of this
+   * buffer.
    */
   dataHead(streamId: number, length: number, endStream: boolean): void {
     const at = this.#grow(frameHeaderLength);
     putFrameHeader(this.#bytes, at, length, dataKind(endStream), streamId);
   }
 
-  /** Writes bytes of a frame whose header was written already. */
+  /** Writes bytes of a frame whose header is already written. */
   raw(bytes: Uint8Array): void {
     const at = this.#grow(bytes.length);
     this.#bytes.set(bytes, at);
   }
 
-  /** Writes a header block, split into CONTINUATION frames if it exceeds the peer's frame size. */
+  /** Writes a header block. A block above the peer's frame size is split into CONTINUATION frames. */
   headers(streamId: number, block: Uint8Array, endStream: boolean, maxFrameSize: number): void {
     const ending = endStream ? frameFlag.endStream : 0;
     if (block.length <= maxFrameSize) {
@@ -149,7 +147,7 @@ export class FrameWriter {
     this.frame(frameType.settings, frameFlag.ack, 0);
   }
 
-  /** `opaque` has 8 bytes. */
+  /** `opaque` must have 8 bytes. */
   ping(opaque: Uint8Array, ack: boolean): void {
     this.frame(frameType.ping, ack ? frameFlag.ack : 0, 0, opaque);
   }
@@ -168,7 +166,7 @@ export class FrameWriter {
     this.#bytes.writeUInt32BE(value, at + frameHeaderLength);
   }
 
-  /** Makes room for `length` bytes, counts them, and returns where they start. */
+  /** Makes room for `length` bytes and counts them. Returns where they begin. */
   #grow(length: number): number {
     const at = this.#length;
     const needed = at + length;

@@ -8,9 +8,7 @@ import { hpackEncode } from "./hpack-encoder.ts";
 
 type Event = readonly (string | number | boolean)[];
 
-/**
- * Records the reader's events as text. Joins the pieces of one stream's DATA, because their boundaries do not matter.
- */
+/** Records the reader's events as text. The boundaries of pieces do not matter, so it joins the DATA of one stream. */
 class Recorder implements FrameHandler {
   readonly events: Event[] = [];
 
@@ -106,7 +104,6 @@ function session(): { readonly bytes: Buffer; readonly events: readonly Event[] 
 test("frames survive a round trip, however the bytes are split", () => {
   const { bytes, events } = session();
   const squash = (list: readonly Event[]) => {
-    // Padding may come in pieces too.
     const out: Event[] = [];
     for (const event of list) {
       const last = out.at(-1);

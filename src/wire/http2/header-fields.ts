@@ -4,7 +4,7 @@ import { staticNames } from "./static-table.ts";
 export const fieldName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 // eslint-disable-next-line no-control-regex -- these make a field malformed
 const unsafeValue = /[\0\r\n]/;
-/** Names that need no further check. Most fields of most messages have one of them. */
+/** Names that need no further check. Most fields have one of them. */
 export const usualNames: ReadonlySet<string> = new Set([
   ...staticNames.filter((name) => fieldName.test(name) && name !== "transfer-encoding"),
   "te",
@@ -23,19 +23,18 @@ export const usualNames: ReadonlySet<string> = new Set([
   "baggage",
   "forwarded",
 ]);
-/** Headers that describe an HTTP/1.1 connection. A message with one of them is malformed. */
+/** Headers about an HTTP/1.1 connection. In HTTP/2, they make a message malformed. */
 const connectionFields = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]);
 const colon = 58;
 
-/** Pseudo headers by name. */
 export type PseudoFields = Record<string, string | undefined>;
 
-/** Whether HTTP/2 allows a header of this name. The name is in lower case. */
+/** Whether HTTP/2 allows a header of this name, which must be in lower case. */
 export function isFieldName(name: string): boolean {
   return fieldName.test(name) && !connectionFields.has(name);
 }
 
-/** Why a header that is not a pseudo header makes its message malformed (RFC 9113, 8.2). Undefined if it does not. */
+/** Why a header other than a pseudo header makes its message malformed (RFC 9113, 8.2). Undefined if it does not. */
 export function fieldFault(name: string, value: string): string | undefined {
   if (usualNames.has(name)) return unsafeValue.test(value) ? `a control byte in ${name}` : undefined;
   if (!fieldName.test(name))
@@ -46,14 +45,14 @@ export function fieldFault(name: string, value: string): string | undefined {
   return connectionFields.has(name) ? `the field ${name}` : undefined;
 }
 
-/** Why a header list cannot be trailers. Undefined if it can. Names and values alternate. */
+/** Why a header list cannot be trailers. Undefined if it can. The list has names and values in turn. */
 export function trailersFault(fields: readonly string[]): string | undefined {
   return faultFrom(fields, 0);
 }
 
 /**
  * Reads the pseudo headers, which come first (RFC 9113, 8.3). Returns the index of the first other header, or the
- * fault. Names and values alternate.
+ * fault. The list has names and values in turn.
  */
 export function readPseudoFields(
   fields: readonly string[],
@@ -72,7 +71,9 @@ export function readPseudoFields(
   return at;
 }
 
-/** Returns false if the field is there already. Literal property names are found faster than computed ones. */
+/**
+ * Sets a pseudo header. Returns false if it is already set. Literal property names are found faster than computed ones.
+ */
 function putPseudoField(into: PseudoFields, name: string, value: string): boolean {
   switch (name) {
     case ":method":
@@ -102,10 +103,7 @@ function putPseudoField(into: PseudoFields, name: string, value: string): boolea
   }
 }
 
-/**
- * Reads a request's pseudo headers into `into`, and checks its other headers. Returns the fault as text. Undefined if
- * there is none.
- */
+/** Reads a request's pseudo headers into `into`, and checks its other headers. Returns the fault, or undefined. */
 export function requestFieldsFault(
   fields: readonly string[],
   known: readonly string[],

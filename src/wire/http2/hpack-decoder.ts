@@ -5,7 +5,7 @@ import { staticNames, staticValues } from "./static-table.ts";
 export interface HpackDecoderOptions {
   /** The SETTINGS_HEADER_TABLE_SIZE that we announced. 4096 if absent. */
   readonly maxTableBytes?: number;
-  /** The limit of one block's names and values, plus 32 bytes for each field. 64 KiB if absent. */
+  /** The limit of a block's names and values, plus 32 bytes for each field. 64 KiB if absent. */
   readonly maxListBytes?: number;
 }
 
@@ -13,19 +13,19 @@ const fieldOverhead = 32;
 const staticLength = 61;
 
 /**
- * Decodes HPACK (RFC 7541) in one direction of one connection. Every header block must pass through it, because it
- * updates the table.
+ * Decodes HPACK (RFC 7541) in one direction of a connection. Every header block must pass through it, because each may
+ * change the table.
  */
 export class HpackDecoder {
   readonly #limit: number;
   readonly #maxListBytes: number;
   #maxBytes: number;
-  /** The names of the dynamic table, the newest first. */
+  /** The names of the dynamic table, newest first. `#values` has the values. */
   #names: string[] = [];
   #values: string[] = [];
   #tableBytes = 0;
   #at = 0;
-  /** The index in the field that is read. */
+  /** The table's index that the current field has. */
   #index = 0;
 
   constructor(options: HpackDecoderOptions = {}) {
@@ -35,8 +35,8 @@ export class HpackDecoder {
   }
 
   /**
-   * Returns names and values, alternating, as latin1 strings. Throws an {@link Http2ConnectionError} for an invalid
-   * block, after which the connection must end.
+   * Returns names and values in turn, as latin1 strings. Throws an {@link Http2ConnectionError} for an invalid block.
+   * The connection must then end.
    */
   decode(block: Uint8Array, start = 0, end = block.length): string[] {
     const bytes = Buffer.isBuffer(block) ? block : Buffer.from(block.buffer, block.byteOffset, block.byteLength);
@@ -65,7 +65,7 @@ export class HpackDecoder {
     return fields;
   }
 
-  /** The name of the field at the position. Leaves {@link #index} for {@link #value}. */
+  /** Reads the name of the field. Sets {@link #index} for {@link #value}. */
   #name(bytes: Buffer, end: number, first: number): string {
     const prefixBits = (first & 0x80) !== 0 ? 7 : (first & 0x40) !== 0 ? 6 : 4;
     this.#index = this.#integer(bytes, end, prefixBits);

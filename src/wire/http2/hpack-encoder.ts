@@ -2,26 +2,28 @@ import { huffmanEncode, huffmanLength } from "./huffman.ts";
 import { staticFieldIndex, staticNameIndex, staticNameIndexOf } from "./static-table.ts";
 
 const initialBytes = 4096;
-/** A larger buffer, left by a large head, is not kept. */
+/** A larger buffer, which a large head may leave, is not kept. */
 const keepBytes = 65_536;
-/** An integer below 2^28 takes at most this many bytes. */
+/** The maximum length of an integer below 2^28. */
 const maxIntegerBytes = 5;
 /** Up to this length, a loop copies faster than a call of the runtime. */
 const loopBytes = 48;
 
 export interface HpackEncodeOptions {
-  /** Whether strings are Huffman-coded if that is shorter. On a local network, this costs more CPU than it saves. */
+  /**
+   * Whether strings get Huffman's code if that is shorter. On a local network, it costs more CPU time than it saves.
+   */
   readonly huffman?: boolean;
 }
 
 /**
- * Encodes a header block from alternating names (lower case) and values in latin1. Stateless: it uses static indices
- * and literals without indexing, so a block is valid on every connection and may be reused.
+ * Encodes a header block from names (in lower case) and values in turn, in latin1. It uses only static indices and
+ * literals without indexing, so a block is valid on every connection and may be sent again.
  */
 export function hpackEncode(fields: readonly string[], options: HpackEncodeOptions = {}): Buffer {
   const huffman = options.huffman ?? false;
   let bound = 0;
-  // A Huffman string is used only if it is shorter than its text. 5 bytes hold any length.
+  // A string is Huffman-coded only if that is shorter than its text. 5 bytes suffice for any length.
   for (const text of fields) bound += text.length + 6;
   const target = Buffer.allocUnsafe(bound);
   let at = 0;
@@ -50,25 +52,25 @@ function putString(target: Buffer, offset: number, text: string, huffman: boolea
 }
 
 /**
- * Writes header blocks like `hpackEncode`, without a string for each field: most fields of a relayed head are copied
- * from its bytes. One block after the other uses the same memory.
+ * Writes header blocks like `hpackEncode`, but without a string for each field, because most fields of a relayed head
+ * are copied from its bytes. All blocks use the same memory, one after another.
  */
 export class HeaderBlock {
   #bytes: Buffer = Buffer.allocUnsafeSlow(initialBytes);
   #length = 0;
 
-  /** Begins a block, and ends the previous one. */
+  /** Begins a block. The previous block is no longer valid. */
   begin(): void {
     this.#length = 0;
     if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
   }
 
-  /** The block so far. Valid until {@link begin}. */
+  /** The block so far, valid until {@link begin}. */
   view(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** A field with its name in lower case, both in latin1. */
+  /** Adds a field. The name must be in lower case, and both in latin1. */
   field(name: string, value: string): void {
     this.#reserve(name.length + value.length);
     const target = this.#bytes;
@@ -82,7 +84,7 @@ export class HeaderBlock {
     this.#length = putText(target, known === 0 ? putText(target, at, name) : at, value);
   }
 
-  /** A field whose value is in latin1 bytes. */
+  /** Adds a field whose value is bytes in latin1. */
   valueOf(name: string, bytes: Uint8Array, valueStart: number, valueEnd: number): void {
     this.#reserve(name.length + valueEnd - valueStart);
     const target = this.#bytes;
@@ -91,7 +93,7 @@ export class HeaderBlock {
     this.#length = putBytes(target, known === 0 ? putText(target, at, name) : at, bytes, valueStart, valueEnd);
   }
 
-  /** A field of a head in latin1 bytes. Its name may be in any case. */
+  /** Adds a field whose name and value are bytes in latin1. The name may be in any case. */
   fieldOf(bytes: Uint8Array, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): void {
     this.#reserve(nameEnd - nameStart + valueEnd - valueStart);
     const target = this.#bytes;
@@ -101,7 +103,6 @@ export class HeaderBlock {
     this.#length = putBytes(target, after, bytes, valueStart, valueEnd);
   }
 
-  /** Makes room for a field whose name and value have this many bytes. */
   #reserve(bytes: number): void {
     const needed = this.#length + bytes + 3 * maxIntegerBytes;
     if (needed <= this.#bytes.length) return;
@@ -142,8 +143,8 @@ function putBytes(target: Buffer, offset: number, bytes: Uint8Array, start: numb
 }
 
 /**
- * Writes an integer with a prefix of some bits (RFC 7541, 5.1). `first` has the bits before it. Returns the offset
- * behind.
+ * Writes an integer with a prefix of some bits (RFC 7541, 5.1), where `first` has the bits before the prefix. Returns
+ * the offset after it.
  */
 function putInteger(target: Buffer, offset: number, first: number, prefixBits: number, value: number): number {
   const mask = (1 << prefixBits) - 1;

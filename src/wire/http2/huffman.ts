@@ -1,6 +1,7 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
-// RFC 7541, appendix B. The code is canonical, so its lengths define it. Symbols 0 to 255, then EOS.
+// RFC 7541, appendix B: the lengths of the codes of 0 to 255, and of EOS. The code is canonical, so the lengths define
+// it.
 const lengths = [
   "13 23 28 28 28 28 28 28 28 24 30 28 28 30 28 28 28 28 28 28 28 28 30 28 28 28 28 28 28 28 28 28",
   "6 10 10 12 13 6 8 11 10 10 8 11 8 6 6 6 5 5 5 6 6 6 6 6 6 6 7 8 15 6 12 10",
@@ -32,11 +33,14 @@ function canonicalCodes(): Uint32Array {
 
 const codes = canonicalCodes();
 
-/** A decoder by nibbles: for each tree node and nibble, the next node and the completed symbol, if any. */
+/**
+ * A decoder that takes half a byte at a time. For each node of the tree and each half byte, it has the next node, and
+ * the completed symbol if there is one.
+ */
 interface NibbleTable {
   readonly next: Int16Array;
   readonly symbol: Int16Array;
-  /** Whether the padding may end at this node: at most 7 bits, all ones. */
+  /** Whether the input may end at this node: the padding is at most 7 bits, all ones. */
   readonly padding: Uint8Array;
 }
 
@@ -94,9 +98,9 @@ function nibbleTable(): NibbleTable {
 const table = nibbleTable();
 let scratch = Buffer.allocUnsafeSlow(4096);
 
-/** Decodes bytes [start, end) to a latin1 string. An invalid code or padding is a COMPRESSION_ERROR. */
+/** Decodes the bytes [start, end) to a latin1 string. An invalid code or padding throws a COMPRESSION_ERROR. */
 export function huffmanDecode(bytes: Uint8Array, start: number, end: number): string {
-  // The shortest code has 5 bits.
+  // The shortest code has 5 bits, so the text has at most twice as many characters as the code has bytes.
   if (scratch.length < (end - start) * 2) scratch = Buffer.allocUnsafeSlow((end - start) * 2);
   const { next, symbol } = table;
   let node = 0;
@@ -110,7 +114,7 @@ export function huffmanDecode(bytes: Uint8Array, start: number, end: number): st
       length += 1;
     }
     node = next[high] ?? -1;
-    // A negative key finds nothing, so that one check suffices for both halves.
+    // After an invalid first half, the key is negative and finds nothing. So one check suffices for both halves.
     const low = node * 16 + (byte & 15);
     const second = symbol[low] ?? -1;
     if (second >= 0) {
@@ -126,14 +130,14 @@ export function huffmanDecode(bytes: Uint8Array, start: number, end: number): st
   return scratch.toString("latin1", 0, length);
 }
 
-/** The number of bytes that {@link huffmanEncode} would write. */
+/** How many bytes {@link huffmanEncode} would write. */
 export function huffmanLength(text: string): number {
   let bits = 0;
   for (let index = 0; index < text.length; index += 1) bits += lengths[text.charCodeAt(index) & 255] ?? 0;
   return Math.ceil(bits / 8);
 }
 
-/** Writes the code of a latin1 string at `offset` and returns the offset after it. The caller provides enough room. */
+/** Writes the code of a latin1 string at `offset`, where there must be enough room. Returns the offset after it. */
 export function huffmanEncode(text: string, target: Uint8Array, offset: number): number {
   let accumulator = 0;
   let bits = 0;
@@ -141,7 +145,7 @@ export function huffmanEncode(text: string, target: Uint8Array, offset: number):
   for (let index = 0; index < text.length; index += 1) {
     const symbol = text.charCodeAt(index) & 255;
     const length = lengths[symbol] ?? 0;
-    // At most 7 bits wait and 30 more come. A double holds 37 bits exactly.
+    // At most 7 bits wait and 30 more come. A double is exact for 37 bits.
     accumulator = accumulator * 2 ** length + (codes[symbol] ?? 0);
     bits += length;
     while (bits >= 8) {

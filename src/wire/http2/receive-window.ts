@@ -1,6 +1,5 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
-/** The connection's receive window, which all streams share. */
 export class ReceiveWindow {
   readonly #creditBytes: number;
   readonly #maxQueuedBytes: number;
@@ -14,7 +13,7 @@ export class ReceiveWindow {
     this.#maxQueuedBytes = maxQueuedBytes;
   }
 
-  /** Records received bytes. Returns whether {@link takeCredit} may have window to give back. */
+  /** Counts received bytes. Returns whether {@link takeCredit} may now give some window back. */
   received(bytes: number): boolean {
     this.#bytes -= bytes;
     this.#uncredited += bytes;
@@ -23,15 +22,15 @@ export class ReceiveWindow {
     return this.#uncredited >= this.#creditBytes;
   }
 
-  /** Adds a difference to the number of bytes that streams hold back. Returns the new number. */
+  /** Changes the number of bytes that streams hold back. Returns the new number. */
   queued(difference: number): number {
     this.#queuedBytes += difference;
     return this.#queuedBytes;
   }
 
   /**
-   * Takes the part of the window that is given back to the peer now. Bytes that one stream holds back do not reduce the
-   * window of the other streams, up to a limit.
+   * Takes the window that the peer should get back now. Up to a limit, bytes that streams hold back do not count, so
+   * that one stream does not reduce the window of the others.
    */
   takeCredit(): number {
     if (this.#uncredited < this.#creditBytes) return 0;

@@ -1,25 +1,23 @@
 import { defaultMaxFrameSize, defaultWindow, errorCode, Http2ConnectionError, maxWindow } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
-/** The send windows of a connection and of its streams, with the streams that wait for a WINDOW_UPDATE. */
+/** The send windows of a connection and of its streams, and the streams that wait for them. */
 export class SendWindows<Stream extends SessionStream> {
   readonly #maxFrameBytes: number;
   readonly #wake: (stream: Stream) => void;
-  /**
-   * The streams that wait for the connection's window and have some window of their own, in the order of their arrival.
-   */
+  /** The streams that wait only for the connection's window, in the order in which they began to wait. */
   readonly #blocked = new Set<Stream>();
   /**
-   * The streams whose own window is used up. They are kept apart: otherwise the peer could make us examine each of them
-   * whenever it opens the connection's window by a byte.
+   * The streams whose own window is used up. They are separate, because the peer could otherwise make us examine each
+   * of them whenever it opens the connection's window by a byte.
    */
   readonly #starved = new Set<Stream>();
-  /** Streams that wait until the output has room. */
+  /** The streams that wait until the output has room. */
   #waiting = new Set<Stream>();
   #connection = defaultWindow;
-  /** The initial window of our streams. */
+  /** The initial send window of streams. */
   stream = defaultWindow;
-  /** The largest frame that both the peer and we accept. */
+  /** The largest frame that both sides accept. */
   frameBytes = defaultMaxFrameSize;
 
   /** `wake` calls a stream that may write again. */
@@ -28,7 +26,7 @@ export class SendWindows<Stream extends SessionStream> {
     this.#wake = wake;
   }
 
-  /** The size of the DATA frame that may be sent now. 0 or less if the stream must wait for a WINDOW_UPDATE. */
+  /** The size of a DATA frame that may be sent now. If it is 0 or less, the stream must wait for a WINDOW_UPDATE. */
   room(stream: Stream): number {
     return Math.min(stream.sendWindow, this.#connection, this.frameBytes);
   }
@@ -67,21 +65,21 @@ export class SendWindows<Stream extends SessionStream> {
   }
 
   /**
-   * Applies a WINDOW_UPDATE of a stream. Returns whether the stream waited and now has window. Undefined if its window
-   * overflows.
+   * Applies a WINDOW_UPDATE of a stream. Returns whether the stream waited for it and has window now. Undefined if its
+   * window is now too large.
    */
   openStream(stream: Stream, increment: number): boolean | undefined {
     const wasOpen = stream.sendWindow > 0;
     stream.sendWindow += increment;
     if (stream.sendWindow > maxWindow) return undefined;
-    // Streams that have window are never among the starved ones, so there is nothing to wake.
+    // A stream with window is never starved, so there is nothing to wake.
     if (wasOpen || stream.sendWindow <= 0 || !this.#starved.delete(stream)) return false;
     if (this.#connection > 0) this.#wake(stream);
     else this.#blocked.add(stream);
     return true;
   }
 
-  /** Applies the peer's SETTINGS. */
+  /** Applies the peer's SETTINGS to the frame size, and to the windows of all streams. */
   change(streamWindow: number | undefined, frameBytes: number | undefined, streams: () => Iterable<Stream>): void {
     this.frameBytes = Math.min(frameBytes ?? this.frameBytes, this.#maxFrameBytes);
     if (streamWindow === undefined) return;
@@ -95,7 +93,7 @@ export class SendWindows<Stream extends SessionStream> {
     this.#unblock();
   }
 
-  /** Called when the output has room again. */
+  /** To be called when the output has room again. */
   wake(): void {
     if (this.#waiting.size === 0) return;
     const waiting = this.#waiting;
@@ -104,12 +102,12 @@ export class SendWindows<Stream extends SessionStream> {
   }
 
   #unblock(): void {
-    // A stream that is blocked again goes to the end of the queue, and is not tried again in this turn. So each stream
-    // gets its turn.
+    // A stream that must wait again goes to the end of the list and is not tried again now, so that each stream has its
+    // turn.
     for (const stream of this.#blocked) {
       if (this.#connection <= 0) break;
       this.#blocked.delete(stream);
-      // SETTINGS may have closed the stream's own window since.
+      // SETTINGS may have closed the stream's own window in the meantime.
       if (stream.sendWindow <= 0) this.#starved.add(stream);
       else this.#wake(stream);
     }

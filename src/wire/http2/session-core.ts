@@ -6,9 +6,9 @@ import type { SessionStream } from "./session-stream.ts";
 import type { SessionLimits, SessionOptions, SessionPort } from "./session-types.ts";
 import { StreamTable } from "./stream-table.ts";
 
-/** The payload of a drain's PING. Its answer shows that the peer has seen the first GOAWAY. */
+/** The payload of the PING of a drain. The answer to it shows that the peer has seen the first GOAWAY. */
 export const goawayPing = Buffer.from("goaway!!", "latin1");
-/** Error codes that mean that the peer caused the reset of a stream. */
+/** Error codes for which the peer is to blame. */
 const blamingCodes: ReadonlySet<number> = new Set([
   errorCode.protocolError,
   errorCode.flowControlError,
@@ -17,7 +17,7 @@ const blamingCodes: ReadonlySet<number> = new Set([
   errorCode.compressionError,
 ]);
 
-/** The state that both halves of a session share: one reads frames, and the other one writes them. */
+/** The state that both halves of a session share, of which one reads frames and the other one writes them. */
 export class SessionCore<Stream extends SessionStream> {
   readonly port: SessionPort;
   readonly limits: SessionLimits;
@@ -28,17 +28,15 @@ export class SessionCore<Stream extends SessionStream> {
   readonly received: ReceiveWindow;
   readonly streams: StreamTable<Stream>;
   readonly #streamCreditBytes: number;
-  /** Whether the peer's SETTINGS have arrived. */
   sawSettings = false;
   peerMaxStreams: number;
   peerDecoderShrunk = false;
   /** Whether the peer has acknowledged our SETTINGS, and thus knows how many streams it may open. */
   peerKnowsLimits = false;
-  /** The number of streams that were refused before the peer knew the limit. */
+  /** How many streams were refused before the peer knew the limit. */
   refusedEarly = 0;
-  /** Whether the session ignores input and writes no more frames. */
+  /** Whether the session has ended: it ignores input and writes no more frames. */
   over = false;
-  /** Streams that the peer has opened in this turn. */
   openedInTurn = 0;
   nowMs: number;
 
@@ -58,7 +56,7 @@ export class SessionCore<Stream extends SessionStream> {
     this.nowMs = nowMs;
   }
 
-  /** Gives flow-control window back to the peer after bytes of a stream were read. */
+  /** Counts bytes of a stream as read, and gives their window back to the peer from time to time. */
   creditStream(stream: Stream, bytes: number): void {
     stream.uncredited += bytes;
     if (stream.uncredited < this.#streamCreditBytes || this.over || stream.remoteEnded) return;
@@ -73,7 +71,6 @@ export class SessionCore<Stream extends SessionStream> {
     if (credit > 0) this.port.output().windowUpdate(0, credit);
   }
 
-  /** Sends RST_STREAM. If the client's input caused the reset, the client is charged for it. */
   reset(streamId: number, code: number): void {
     if (this.over) return;
     this.port.output().rstStream(streamId, code);
@@ -110,8 +107,8 @@ export class SessionCore<Stream extends SessionStream> {
   }
 
   /**
-   * Refuses a stream above the limit. A client that does not know the limit yet may open as many such streams as the
-   * limit allows, without a charge. Each later one costs as much as a cancelled stream.
+   * Refuses a stream above the limit. A client that does not know the limit yet may open as many streams above it as
+   * the limit allows. Each further one counts as a wasted stream.
    */
   refuseAboveLimit(streamId: number): void {
     const { port, budget, maxStreams, peerKnowsLimits } = this;
@@ -123,8 +120,8 @@ export class SessionCore<Stream extends SessionStream> {
   }
 
   /**
-   * The first step of a drain: a GOAWAY that still allows all streams, and a PING whose answer shows that the peer has
-   * seen it.
+   * The first step of a drain. A server sends a GOAWAY that still allows all streams, and a PING whose answer shows
+   * that the peer has seen it.
    */
   drain(): void {
     if (this.streams.draining || this.over) return;
@@ -136,7 +133,7 @@ export class SessionCore<Stream extends SessionStream> {
     } else this.finishIfDone();
   }
 
-  /** The second step of a server's drain: later streams are ignored. */
+  /** The second step of a server's drain: a GOAWAY after which later streams are ignored. */
   refuseMore(): void {
     if (this.over || !this.streams.acceptNoMore()) return;
     this.port.output().goaway(this.streams.lastPeerId, errorCode.noError);

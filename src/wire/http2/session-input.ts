@@ -5,7 +5,7 @@ import type { SessionStream } from "./session-stream.ts";
 
 const defaultHeaderTableBytes = 4096;
 
-/** Handles the peer's frames. Throws for a protocol error of the peer. */
+/** Handles the peer's frames. Throws an error if the peer breaks the protocol. */
 export class SessionInput<Stream extends SessionStream> implements FrameHandler {
   readonly #core: SessionCore<Stream>;
 
@@ -14,7 +14,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
   }
 
   /**
-   * Charge a small DATA frame for a closed stream, because such a frame was probably not in flight when the stream
+   * Charges padding, and small DATA frames for closed streams, which were probably not on their way when the stream
    * closed.
    */
   smallData(streamId: number, isPadded: boolean): void {
@@ -57,8 +57,8 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       this.#open(streamId, fields, endStream);
       return;
     }
-    // Do not charge the final head of a response, because our request has caused it. Charge other heads by their
-    // fields: interim heads, and heads inside a stream.
+    // Do not charge the final head of a response, which our request has caused. Charge all other heads by the number of
+    // their fields: interim heads, and heads inside a stream.
     const isPaid = !stream.isAnsweredByPeer && this.#isFinalHead(fields);
     if (isPaid) stream.isAnsweredByPeer = true;
     if (!endStream) budget.idleFrame(isPaid ? undefined : fields);
@@ -81,12 +81,12 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
   }
 
   /**
-   * Ends the turn after some heads, because the frames that follow a head may cancel its stream. A cancelled stream
-   * costs least if its cancellation arrives in the same turn.
+   * Ends the turn after some heads, because the frames after a head may cancel its stream. A cancellation in the same
+   * turn makes the stream cost least.
    */
   isTurnOver(streamId: number): boolean {
     const { openedInTurn, budget, limits, streams } = this.#core;
-    // Check the budget again, because streams that waited here may have been reset since.
+    // Streams that have waited here may have been reset in the meantime, so check the budget again.
     this.#throwIfExceeded();
     return (openedInTurn >= limits.streamsPerTurn || budget.waitMs > 0) && streams.get(streamId) === undefined;
   }
@@ -212,14 +212,14 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     else this.#core.resetFaulted(stream, code);
   }
 
-  /** Resets a stream on which the peer broke the protocol, or on which we failed. */
+  /** Resets a stream on which the peer has broken the protocol, or on which we have failed. */
   #settle(stream: Stream, code: number): void {
     if (code !== errorCode.noError) this.#core.resetFaulted(stream, code);
     this.#throwIfExceeded();
   }
 
   /**
-   * Throws if the budget is exceeded. It does not throw where the budget is charged, because a stream may just be
+   * Throws if the budget is exceeded. The budget itself does not throw when it is charged, because a stream may just be
    * ending there.
    */
   #throwIfExceeded(): void {

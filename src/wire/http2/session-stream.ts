@@ -1,27 +1,26 @@
 /**
- * A stream's state in the session, and the calls that the session makes to it. Error codes are those of RFC 9113, or
- * `noError`.
+ * A stream's state in the session, and the methods by which the session calls the stream. Error codes are those of RFC
+ * 9113, where `noError` means success.
  */
 export abstract class SessionStream {
   readonly id: number;
-  /** The number of bytes that the peer lets us send. */
+  /** How many bytes the peer allows us to send. */
   sendWindow = 0;
-  /** The number of bytes that we let the peer send. */
+  /** How many bytes we allow the peer to send. */
   receiveWindow = 0;
-  /** Bytes that were read and not yet given back as window. */
+  /** Bytes that were read, but whose window the peer has not got back. */
   uncredited = 0;
   openedAtMs = 0;
-  /** Whether we have sent a final (not interim) head. */
+  /** Whether we have sent a final head. An interim head does not count. */
   answered = false;
-  /** Whether the peer, a server, has sent a final head. */
+  /** Whether the peer, if it is a server, has sent a final head. */
   isAnsweredByPeer = false;
-  /** Whether the peer has ended the stream. Some of its data may still wait here. */
+  /** Whether the peer has ended the stream. Some of its data may still wait. */
   remoteEnded = false;
-  /** Whether our END_STREAM has been written. */
   sentEnd = false;
   /**
-   * Whether the stream has cost us more than an answer, such as a connection to another server. If so, it is charged at
-   * its end.
+   * Whether the stream has caused more work than an answer, such as a connection to another server. If so, the flood
+   * budget is charged at the stream's end.
    */
   isCostly = false;
 
@@ -29,13 +28,16 @@ export abstract class SessionStream {
     this.id = id;
   }
 
-  /** Receives a piece of DATA within the window, valid during the call. Returns the stream's error code. */
+  /**
+   * Gets a piece of DATA, which is within the window and valid only during the call. Returns an error code for the
+   * stream.
+   */
   abstract receive(chunk: Buffer, endStream: boolean): number;
-  /** Receives a head or trailers. Returns like {@link receive}. */
+  /** Gets a head or trailers. Returns an error code for the stream. */
   abstract receiveHeaders(fields: readonly string[], endStream: boolean): number;
   abstract resetByPeer(code: number): void;
-  /** Called when the session has reset the stream, because the peer violated the protocol on it. */
+  /** Called when the session has reset the stream, because the peer has broken the protocol on it. */
   abstract broken(code: number): void;
-  /** Called when windows or the output have room again. */
+  /** Called when windows or the output may have room again. */
   abstract writable(): void;
 }

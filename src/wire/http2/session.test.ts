@@ -17,7 +17,7 @@ const frame = (type: number, flags: number, id: number, payload = Buffer.alloc(0
 });
 const cancel = 8;
 
-/** Each entry is one round of a flood. `id` is the id of a new stream. */
+/** One round of each flood. `id` is the id of a new stream. */
 const streamFloods: Readonly<Record<string, (id: number) => readonly Action[]>> = {
   "taken back at once": (id) => [open(id), { does: "reset", id, code: cancel }],
   "a WINDOW_UPDATE above the largest window": (id) => [open(id), { does: "window", id, by: largestIncrement }],
@@ -92,7 +92,7 @@ for (const [title, round] of Object.entries(streamFloods)) {
     const model = new SessionModel();
     model.play(...Array.from({ length: 200 }, (_, index) => round(2 * index + 1)).flat());
     assert.equal(model.session.over, true);
-    // Resets because of a broken stream cost five times as much as cancelled streams.
+    // The reset of a stream that broke the protocol counts five times as much as a cancelled stream.
     const cost = title === "taken back at once" ? 1 : 5;
     const { wastedStreams, pausePerWastedStreamMs, streamsPerTurn } = modelLimits;
     const streams = wastedStreams / cost;
@@ -205,7 +205,7 @@ test("a WINDOW_UPDATE of the connection looks only at streams that it may let se
   }
   for (let count = 0; count < 20; count += 1) model.play({ does: "window", id: 0, by: 1 });
   assert.equal(looks, 0);
-  // Each stream is served once its own window opens.
+  // A stream is served when its own window opens.
   for (const id of ids) model.play({ does: "window", id, by: 10 });
   assert.deepEqual(
     [model.sentFrames.filter((text) => text.startsWith("data")).length, model.finish()],
@@ -277,7 +277,7 @@ test("buffered data beyond the bound shrinks the connection's window until it is
   }
   model.play({ does: "drop", id: 1, code: cancel });
   model.sentFrames.length = 0;
-  // DATA for a stream that has gone. The other streams hold twice its window above the bound.
+  // DATA for a stream that has ended. What the other streams hold back exceeds the bound by twice its window.
   for (const bytes of [10_000, 10_000]) model.play({ does: "data", id: 1, bytes, end: false });
   assert.deepEqual(
     model.sentFrames.filter((event) => event.startsWith("window 0")),

@@ -9,18 +9,16 @@ import type { SessionOptions, SessionPort } from "./session-types.ts";
 
 const lifePing = Buffer.from("alive???", "latin1");
 /**
- * The HPACK entry by which our encoder says that it uses no table, after the peer has asked for a smaller one (RFC
+ * In HPACK, says that our encoder uses no table. It must be sent after the peer has asked for a smaller table (RFC
  * 7541, 4.2).
  */
 const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
 
 /**
- * One end of an HTTP/2 connection (RFC 9113), without I/O. It gets the peer's bytes and the time, calls streams and the
- * {@link SessionPort}, and writes frames to the port's buffer.
- *
- * It keeps track of stream ids, the windows of both directions, SETTINGS, HPACK's table updates, flood budgets, GOAWAY,
- * the peer's liveness, and half-closed streams.
+ * One end of an HTTP/2 connection (RFC 9113), without I/O. It gets the peer's bytes and the time, calls the streams and
+ * the {@link SessionPort}, and writes frames to the port's buffer. It handles stream ids, windows, SETTINGS, HPACK's
+ * table, flood budgets, GOAWAY, pings, and streams that one side has ended.
  */
 export class Http2Session<Stream extends SessionStream> {
   readonly #core: SessionCore<Stream>;
@@ -30,7 +28,7 @@ export class Http2Session<Stream extends SessionStream> {
   #pingSentAtMs: number;
   #droppedBytes = 0;
   openedStreams = 0;
-  /** Why the peer was cut off for flooding. */
+  /** Why the peer was cut off, if it flooded us. */
   floodReason: FloodReason | undefined;
 
   constructor(port: SessionPort, options: SessionOptions) {
@@ -46,7 +44,7 @@ export class Http2Session<Stream extends SessionStream> {
     });
   }
 
-  /** Writes the preface and our SETTINGS. */
+  /** Writes a client's preface, and our SETTINGS. */
   start(): void {
     const { maxStreams, maxHeaderListBytes, server, limits } = this.#options;
     const { streamWindowBytes, connectionWindowBytes, maxFrameBytes } = limits;
@@ -69,18 +67,18 @@ export class Http2Session<Stream extends SessionStream> {
     return this.#core.streams.size;
   }
 
-  /** Whether the session ignores input and writes no more frames. */
+  /** Whether the session has ended: it ignores input and writes no more frames. */
   get over(): boolean {
     return this.#core.over;
   }
 
-  /** Whether we, or the peer, accept no more streams. */
+  /** Whether one side accepts no more streams. */
   get draining(): boolean {
     const { streams } = this.#core;
     return streams.draining || streams.peerLeaves;
   }
 
-  /** The number of concurrent streams that the server allows. Undefined until it has announced it. */
+  /** How many concurrent streams the server allows. Undefined before it has said so. */
   get peerMaxStreams(): number | undefined {
     return this.#core.sawSettings ? this.#core.peerMaxStreams : undefined;
   }
@@ -93,7 +91,6 @@ export class Http2Session<Stream extends SessionStream> {
 
   // ---- input and time
 
-  /** Handles bytes from the peer. */
   receive(chunk: Buffer, nowMs: number): void {
     if (this.#core.over) {
       this.#drop(chunk);
@@ -105,12 +102,12 @@ export class Http2Session<Stream extends SessionStream> {
     if (!isWaiting && this.#reader.isDeferred) this.#tellDeferred();
   }
 
-  /** Whether input waits because the peer has opened as many streams as it may for now. */
+  /** Whether input waits because the peer must not open more streams for now. */
   get isDeferred(): boolean {
     return !this.#core.over && this.#reader.isDeferred;
   }
 
-  /** Handles the frames that were put off. Must be called in a later turn after {@link SessionPort.deferred}. */
+  /** Handles the frames that wait. It must be called in a later turn after {@link SessionPort.deferred}. */
   proceed(nowMs: number): void {
     if (!this.isDeferred) return;
     this.#turn(nowMs);
@@ -127,7 +124,7 @@ export class Http2Session<Stream extends SessionStream> {
     if (this.isDeferred) this.#core.port.deferred(this.#core.budget.wait());
   }
 
-  /** Reads a chunk, or the bytes that remain from earlier ones. */
+  /** Reads a chunk, or the bytes that are left of earlier ones. */
   #turn(nowMs: number, chunk?: Buffer): void {
     const core = this.#core;
     core.nowMs = nowMs;
@@ -146,12 +143,15 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** Counts the time until now as a sign of life of the peer, because nobody has read its input. */
+  /** Does not count the time until now as quiet time of the peer, because nobody has read its bytes. */
   excuse(nowMs: number): void {
     this.#heardAtMs = nowMs;
   }
 
-  /** Pings a quiet peer, and reports one that does not answer. Must be called regularly, with the steady clock. */
+  /**
+   * Pings a quiet peer, and reports one that does not answer. It must be called regularly, with the time of the steady
+   * clock.
+   */
   sweep(nowMs: number): void {
     const { pingIntervalMs, pingTimeoutMs, pingsWhenIdle } = this.#options;
     this.#core.nowMs = nowMs;
@@ -164,19 +164,18 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** Called when the output has room again. */
+  /** To be called when the output has room again. */
   wake(): void {
     this.#core.windows.wake();
   }
 
   // ---- streams
 
-  /** The id of a client's next stream, which must be passed to {@link adopt}. */
+  /** The id for a client's next stream. The stream must be passed to {@link adopt}. */
   claimId(): number {
     return this.#core.streams.claimId();
   }
 
-  /** Adds a stream. */
   adopt(stream: Stream): void {
     const { windows, limits, nowMs, streams, server, budget } = this.#core;
     stream.sendWindow = windows.stream;
@@ -187,12 +186,11 @@ export class Http2Session<Stream extends SessionStream> {
     if (!server) budget.earn(0);
   }
 
-  /** Refuses a stream that the port has just reported. */
   refuse(streamId: number, code: number): void {
     this.#core.reset(streamId, code);
   }
 
-  /** Called when the stream no longer needs the session. */
+  /** To be called when the stream no longer needs the session. */
   ended(stream: Stream): void {
     const core = this.#core;
     if (!core.streams.delete(stream)) return;
@@ -208,7 +206,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.sendBlock(stream, hpackEncode(fields), endStream, isInterim);
   }
 
-  /** Sends a header block from {@link hpackEncode}. */
+  /** Sends a header block that {@link hpackEncode} has made. */
   sendBlock(stream: Stream, block: Buffer, endStream: boolean, isInterim = false): void {
     const core = this.#core;
     if (!isInterim) stream.answered = true;
@@ -223,8 +221,8 @@ export class Http2Session<Stream extends SessionStream> {
   }
 
   /**
-   * Writes as much as the windows and the output allow, from `start` on. Returns the end of the written part. The last
-   * byte carries `endStream`.
+   * Writes as much from `start` on as the windows and the output allow, and returns where it has stopped. The frame
+   * with the last byte has `endStream`.
    */
   sendData(stream: Stream, bytes: Uint8Array, start: number, endStream: boolean): number {
     const { port, windows, over } = this.#core;
@@ -263,14 +261,14 @@ export class Http2Session<Stream extends SessionStream> {
     return end;
   }
 
-  /** The size of one DATA frame now. 0 or less if a window is used up. */
+  /** The size of one DATA frame now. If it is 0 or less, a window is used up. */
   room(stream: Stream): number {
     return this.#core.windows.room(stream);
   }
 
   /**
-   * How many bytes a port may write itself as one DATA frame. It must then report them with {@link spend}. 0 if the
-   * stream must wait until it is woken.
+   * How many bytes a port may write itself now as one DATA frame. It must report those with {@link spend}. If it is 0,
+   * the stream must wait until it is woken.
    */
   reserve(stream: Stream): number {
     const { port, windows, over } = this.#core;
@@ -290,24 +288,24 @@ export class Http2Session<Stream extends SessionStream> {
     this.#core.budget.earn(bytes);
   }
 
-  /** Sends RST_STREAM. The stream reports its end with {@link ended}. */
+  /** Sends RST_STREAM. The stream must still report its end with {@link ended}. */
   reset(stream: Stream, code: number): void {
     this.#core.reset(stream.id, code);
   }
 
-  /** Whether a writer should wait until its stream is writable. */
+  /** Whether a writer must wait until its stream is writable. */
   congested(stream: Stream): boolean {
     if (!this.#core.port.isFull()) return false;
     this.#core.windows.waitForOutput(stream);
     return true;
   }
 
-  /** Called when bytes of the stream were read. The peer gets window for them. */
+  /** To be called when bytes of the stream were read. The peer then gets window for them. */
   consumed(stream: Stream, bytes: number): void {
     this.#core.creditStream(stream, bytes);
   }
 
-  /** Called when the number of bytes that streams hold back has changed. */
+  /** To be called when the number of bytes that streams hold back has changed. */
   queuedBytesChanged(difference: number): void {
     const held = this.#core.received.queued(difference);
     this.#core.port.inputHeld?.(held);
@@ -318,34 +316,34 @@ export class Http2Session<Stream extends SessionStream> {
 
   /**
    * Closes without losing a stream. A server's first GOAWAY still allows all streams. When the peer has seen it, or
-   * after {@link refuseMore}, a second one names the last stream. The connection finishes with its last stream.
+   * after {@link refuseMore}, a second one names the last stream. The connection ends with its last stream.
    */
   drain(): void {
     this.#core.drain();
   }
 
-  /** The second step of {@link drain}: the peer has seen the first GOAWAY, or takes too long. */
+  /** The second step of {@link drain}, if the peer takes too long with the first one. */
   refuseMore(): void {
     this.#core.refuseMore();
   }
 
-  /** Sends a GOAWAY that allows no more streams, without waiting for streams. */
+  /** Sends a GOAWAY that allows no more streams, but does not wait for streams. */
   sayGoaway(): void {
     const { over, port, streams } = this.#core;
     if (!over) port.output().goaway(streams.lastPeerId, errorCode.noError);
   }
 
-  /** Ends with GOAWAY because the peer broke the protocol. */
+  /** Ends the connection with GOAWAY, because the peer has broken the protocol. */
   fail(code: number, message: string): void {
     this.#fail(new Http2ConnectionError(code, message));
   }
 
-  /** Ends with GOAWAY because the peer causes too much work. */
+  /** Ends the connection with GOAWAY, because the peer causes too much work. */
   cutOff(reason: FloodReason, message: string): void {
     this.#fail(new Http2FloodError(reason, message));
   }
 
-  /** Called when the connection has ended. There are no more frames in either direction. */
+  /** To be called when the connection has ended. No more frames are read or written. */
   close(): void {
     this.#core.over = true;
   }
@@ -353,7 +351,7 @@ export class Http2Session<Stream extends SessionStream> {
   #fail(error: Http2ConnectionError): void {
     const { over, port, streams } = this.#core;
     if (over) return;
-    // The reader uses this code only for header blocks.
+    // Apart from floods, only the reader uses this code, for header blocks.
     if (error.code === errorCode.enhanceYourCalm)
       this.floodReason = error instanceof Http2FloodError ? error.reason : "header_block";
     port.output().goaway(streams.lastPeerId, error.code, error.message.slice(0, 200));

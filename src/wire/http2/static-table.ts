@@ -61,7 +61,7 @@ vary
 via
 www-authenticate`.split("\n");
 
-/** Names and values of the static table. Entry 0 is empty, because indices start at 1. */
+/** The names and values of the static table. Entry 0 is empty, because indices begin at 1. */
 export const staticNames: readonly string[] = ["", ...lines.map((line) => line.split(" ")[0] ?? "")];
 export const staticValues: readonly string[] = [
   "",
@@ -72,13 +72,16 @@ export const staticValues: readonly string[] = [
 ];
 
 const byName = new Map<string, number>();
-/** The indices of names by the name's length, so that a name given as bytes is found without making a string. */
+/** The indices of names by the name's length. A name in bytes can then be found without making a string. */
 const byLength: number[][] = [];
 for (let index = staticNames.length - 1; index >= 1; index -= 1) byName.set(staticNames[index] ?? "", index);
 for (const [name, index] of byName) (byLength[name.length] ??= []).push(index);
 const none: readonly number[] = [];
 
-/** The index of a whole field whose name has this index, or 0. Entries of one name follow each other. */
+/**
+ * The index of the entry with this value and the name of this index. 0 if there is none. Entries with one name follow
+ * each other.
+ */
 export function staticFieldIndex(nameIndex: number, value: string): number {
   if (nameIndex === 0) return 0;
   const name = staticNames[nameIndex];
@@ -86,7 +89,7 @@ export function staticFieldIndex(nameIndex: number, value: string): number {
   return 0;
 }
 
-/** The index of the first entry with this name, or 0. */
+/** The index of the first entry with this name. 0 if there is none. */
 export function staticNameIndex(name: string): number {
   return byName.get(name) ?? 0;
 }

@@ -22,7 +22,7 @@ test("a stream is found from its addition to its end, whatever was looked up bef
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, renews) => {
       const table = new StreamTable<PlainStream>(true);
-      // The Map of the table is replaced during the steps.
+      // So many streams make the table replace its Map.
       if (renews)
         for (let id = 100; id < 350; id += 1) {
           const stream = new PlainStream(id);

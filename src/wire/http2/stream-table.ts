@@ -2,36 +2,32 @@ import { errorCode, Http2ConnectionError, maxStreamId } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
 /**
- * Holds a stream until it is deleted from the table.
- *
- * A Map that is refilled leaves its old table behind, with its entries and a reference to the next table. Once one of
- * these tables is old, V8 keeps all later ones until it collects old objects. Without this holder, every short-lived
- * stream, with everything that belongs to its connection, would be copied twice and become old.
+ * Refers to a stream until the table drops it. A Map that is refilled leaves its old table behind, with its entries and
+ * a reference to the next table. After one of these tables has become old, V8 keeps all later ones until it collects
+ * old objects. Without a Place, every short-lived stream, with everything that belongs to its connection, would be
+ * copied twice and become old.
  */
 interface Place<Stream> {
   stream: Stream | undefined;
 }
 
-/**
- * The number of streams after which a new Map replaces the present one. No old table refers to the table of a new Map.
- */
+/** After this many streams, a new Map replaces the current one. No old table refers to a new Map's table. */
 const renewAfter = 256;
 
-/** The streams of a connection by id, and the limits for new ones. */
+/** The streams of a connection by their ids, and which ids may still be opened. */
 export class StreamTable<Stream extends SessionStream> {
   readonly #server: boolean;
   #places = new Map<number, Place<Stream>>();
   /** Where the last stream was found. Frames of one stream often follow each other. */
   #lastId = 0;
   #last: Place<Stream> | undefined;
-  /** The number of streams that were added to this Map. */
+  /** How many streams were added to this Map. */
   #added = 0;
   #nextId = 1;
-  /** The id of the last stream that we accept. The peer knows that we ignore later ones. */
+  /** The last stream that we accept, as our GOAWAY says. Later ones are ignored. */
   #lastAcceptedId: number = maxStreamId;
-  /** The last stream that the peer opened. */
   lastPeerId = 0;
-  /** Whether we accept no more streams. */
+  /** Whether we are to accept no more streams. */
   draining = false;
   /** Whether the peer accepts no more streams. */
   peerLeaves = false;
@@ -79,7 +75,6 @@ export class StreamTable<Stream extends SessionStream> {
     return this.#places.delete(id);
   }
 
-  /** The id of a client's next stream. */
   claimId(): number {
     const id = this.#nextId;
     this.#nextId += 2;
@@ -91,8 +86,8 @@ export class StreamTable<Stream extends SessionStream> {
   }
 
   /**
-   * Whether HEADERS on an unknown stream open it. False for trailers of an ended stream, and for a stream after our
-   * GOAWAY.
+   * Whether HEADERS with this unknown id open a stream. False for trailers of an ended stream, and for a stream after
+   * our GOAWAY. Throws an error if the peer may not open such a stream.
    */
   isNew(id: number): boolean {
     if (!this.#server || id % 2 === 0) {
@@ -104,7 +99,7 @@ export class StreamTable<Stream extends SessionStream> {
     return true;
   }
 
-  /** Handles a frame for an unknown stream. Does nothing if the stream existed earlier, and throws otherwise. */
+  /** Ignores a frame for a stream that existed earlier. Throws an error if the stream was never opened. */
   refuseUnopened(id: number, frame: string): void {
     const unopened = this.#server ? id > this.lastPeerId : id >= this.#nextId;
     if (!unopened && id % 2 === 1) return;
@@ -112,14 +107,17 @@ export class StreamTable<Stream extends SessionStream> {
     throw new Http2ConnectionError(errorCode.protocolError, `${frame} on stream ${id}, which ${whose}`);
   }
 
-  /** Ignores streams that the peer opens from now on. Returns false if that was so already. */
+  /**
+   * Lets a server that drains ignore the streams that the peer opens from now on. Returns false if it already does, or
+   * if it does not drain.
+   */
   acceptNoMore(): boolean {
     if (!this.#server || !this.draining || this.#lastAcceptedId !== maxStreamId) return false;
     this.#lastAcceptedId = this.lastPeerId;
     return true;
   }
 
-  /** Whether no stream is left and none will come. */
+  /** Whether no stream is left and none can come. */
   get done(): boolean {
     if (this.#places.size > 0) return false;
     return this.#server ? this.#lastAcceptedId !== maxStreamId : this.draining || this.peerLeaves;

@@ -1,11 +1,11 @@
-// Netlink's building blocks (linux/netlink.h): headers, attributes, and integers in host (little-endian) or network
-// order.
+// What all netlink messages consist of (linux/netlink.h): headers, attributes, and integers in the host's
+// (little-endian) or the network's byte order.
 
 export const netlinkFlags = {
   request: 1,
   acknowledge: 4,
   dump: 0x300,
-  /** Fails if a new object exists already. */
+  /** Makes the kernel refuse to replace an existing object. */
   exclusive: 0x200,
   replace: 0x100,
   create: 0x400,
@@ -19,7 +19,7 @@ const netlinkHeaderBytes = 16;
 const nestedFlag = 0x8000;
 const attributeTypeMask = 0x3fff;
 
-/** The length with padding to the next multiple of four, as netlink aligns messages and attributes. */
+/** The length rounded up to a multiple of four, as netlink aligns messages and attributes. */
 export function align4(length: number): number {
   return (length + 3) & ~3;
 }
@@ -42,7 +42,7 @@ export function u16be(value: number): Buffer {
   return bytes;
 }
 
-/** Encodes one attribute. A string gets its closing zero byte. */
+/** Encodes an attribute. A string gets a zero byte at its end. */
 export function attribute(type: number, value: Uint8Array | string): Buffer {
   const data = typeof value === "string" ? Buffer.from(`${value}\0`) : value;
   const out = Buffer.alloc(align4(4 + data.length));
@@ -53,14 +53,14 @@ export function attribute(type: number, value: Uint8Array | string): Buffer {
 }
 
 /**
- * An attribute that contains attributes. `flagged` sets NLA_F_NESTED, which nf_tables requires and old rtnetlink does
- * not accept.
+ * An attribute of attributes. `flagged` sets NLA_F_NESTED. nf_tables requires it, and old versions of rtnetlink refuse
+ * it.
  */
 export function nested(type: number, parts: readonly Uint8Array[], flagged = true): Buffer {
   return attribute(flagged ? type | nestedFlag : type, Buffer.concat(parts));
 }
 
-/** A whole message. The socket writes the sequence number at offset 8 when it sends. */
+/** A complete message. The socket writes the sequence number to offset 8 when it sends the message. */
 export function netlinkMessage(type: number, flags: number, ...parts: readonly Uint8Array[]): Buffer {
   const body = Buffer.concat(parts);
   const out = Buffer.alloc(netlinkHeaderBytes + body.length);
@@ -74,11 +74,11 @@ export function netlinkMessage(type: number, flags: number, ...parts: readonly U
 export interface NetlinkReply {
   readonly type: number;
   readonly sequence: number;
-  /** The part after the header. */
+  /** What follows the header. */
   readonly payload: Buffer;
 }
 
-/** Splits the result of one receive. Drops a truncated message at the end. */
+/** Splits what one receive returned into messages. Drops an incomplete one at the end. */
 export function* splitReplies(datagram: Buffer): Generator<NetlinkReply> {
   let offset = 0;
   while (offset + netlinkHeaderBytes <= datagram.length) {
@@ -93,7 +93,7 @@ export function* splitReplies(datagram: Buffer): Generator<NetlinkReply> {
   }
 }
 
-/** Attributes by type. The last of a type counts. */
+/** The attributes by type. If a type is repeated, the last one counts. */
 export function readAttributes(bytes: Buffer): Map<number, Buffer> {
   const found = new Map<number, Buffer>();
   let offset = 0;
@@ -106,7 +106,7 @@ export function readAttributes(bytes: Buffer): Map<number, Buffer> {
   return found;
 }
 
-/** A zero-terminated string's text. */
+/** The text of a string that a zero byte ends. */
 export function readString(bytes: Buffer): string {
   const end = bytes.indexOf(0);
   return bytes.toString("utf8", 0, end === -1 ? bytes.length : end);

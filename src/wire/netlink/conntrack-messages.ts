@@ -14,17 +14,17 @@ const statusBits = { answered: 1 << 1, destinationTranslated: 1 << 5 } as const;
 /** The header `nfgenmsg`: family, version, resource. */
 const headerBytes = 4;
 
-/** The key of an entry. */
+/** What identifies an entry. */
 export interface TrackedEntry {
   readonly family: number;
-  /** The original tuple in the kernel's encoding. */
+  /** The tuple of the original direction, in the kernel's encoding. */
   readonly tuple: Buffer;
 }
 
-/** An entry of UDP that the kernel translates to another port. */
+/** An entry of UDP whose datagrams the kernel sends to another port. */
 export interface TranslatedDatagrams extends TrackedEntry {
   readonly destinationPort: number;
-  /** The port that gets the datagrams. */
+  /** The port to which the kernel sends them. */
   readonly translatedPort: number;
 }
 
@@ -41,7 +41,7 @@ export function listUnansweredMessage(): Buffer {
   return listMessage(statusBits.answered | statusBits.destinationTranslated);
 }
 
-/** Lists the entries that have, of the bits of a mask, only the one of a translated destination. */
+/** Lists the entries of which, among the bits of the mask, only that of a translated destination is set. */
 function listMessage(mask: number): Buffer {
   return netlinkMessage(
     (subsystem << 8) | operations.get,
@@ -52,7 +52,6 @@ function listMessage(mask: number): Buffer {
   );
 }
 
-/** The message that removes one tracked connection. The kernel acknowledges it. */
 export function deleteConntrackMessage({ family, tuple }: TrackedEntry): Buffer {
   return netlinkMessage(
     (subsystem << 8) | operations.delete,
@@ -62,12 +61,12 @@ export function deleteConntrackMessage({ family, tuple }: TrackedEntry): Buffer 
   );
 }
 
-/** Reads an entry of a list. Undefined for other protocols, without a translation, and for malformed bytes. */
+/** Reads an entry of a list. Undefined for another protocol, for an untranslated port, and for malformed bytes. */
 export function readTranslatedDatagrams(payload: Buffer): TranslatedDatagrams | undefined {
   const entry = readAttributes(payload.subarray(headerBytes));
   const tuple = entry.get(attributes.originalTuple);
   const reply = entry.get(attributes.replyTuple);
-  // Entries with a zone belong to other programs.
+  // An entry with a zone belongs to another program.
   if (tuple === undefined || reply === undefined || entry.has(attributes.zone)) return undefined;
   const destinationPort = portOf("udp", tuple, protocolAttributes.destinationPort);
   const translatedPort = portOf("udp", reply, protocolAttributes.sourcePort);
@@ -76,13 +75,13 @@ export function readTranslatedDatagrams(payload: Buffer): TranslatedDatagrams | 
   return { family: payload[0] ?? 0, tuple, destinationPort, translatedPort };
 }
 
-/** A TCP connect whose destination is translated, and which has no answer yet. */
+/** A TCP connect to a translated destination, without an answer so far. */
 export interface UnansweredConnect extends TrackedEntry {
-  /** The endpoint that it was sent to, as `address:port`. */
+  /** The translated destination, as `address:port`. */
   readonly endpoint: string;
 }
 
-/** Reads an entry of a list. Undefined for everything else, and for malformed bytes. */
+/** Reads an entry of a list. Undefined for any other entry, and for malformed bytes. */
 export function readUnansweredConnect(payload: Buffer): UnansweredConnect | undefined {
   const entry = readAttributes(payload.subarray(headerBytes));
   const bits = entry.get(attributes.status);

@@ -3,19 +3,19 @@ import { userError } from "../../base/index.ts";
 /** The family of an address, judged by its form alone. */
 export type IpFamily = "ipv4" | "ipv6";
 
-/** The family of a valid address. The text is not checked. */
+/** The family of a valid address. Other texts are not detected. */
 export function ipFamilyOf(address: string): IpFamily {
   return address.includes(":") ? "ipv6" : "ipv4";
 }
 
-/** The 4 or 16 bytes of an address in network order. Throws a user error (`address-invalid`) for anything else. */
+/** The 4 or 16 bytes of an address in network order. Throws the user error `address-invalid` for any other text. */
 export function ipToBytes(address: string): Buffer {
   const bytes = ipFamilyOf(address) === "ipv6" ? parseIpv6(address) : parseIpv4(address);
   if (bytes === undefined) throw userError("address-invalid", `"${address}" is not an IP address`);
   return bytes;
 }
 
-/** Formats 4 or 16 bytes. IPv6 has RFC 5952 form, and IPv4-mapped addresses appear as IPv4. */
+/** The text of 4 or 16 bytes, in RFC 5952's form for IPv6. An IPv4-mapped address becomes an IPv4 address. */
 export function bytesToIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   if (bytes.length !== 16) throw userError("address-invalid", `an IP address has 4 or 16 bytes, got ${bytes.length}`);
@@ -23,7 +23,7 @@ export function bytesToIp(bytes: Uint8Array): string {
   return formatIpv6(bytes);
 }
 
-/** Converts `::ffff:10.0.0.1` to `10.0.0.1`. All other addresses stay unchanged. */
+/** Converts `::ffff:10.0.0.1` to `10.0.0.1`, and returns all other addresses as they are. */
 export function unmapIp(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }

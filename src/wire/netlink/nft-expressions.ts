@@ -1,9 +1,12 @@
-// Expressions of nf_tables rules (linux/netfilter/nf_tables.h), one buffer each, and common combinations of them.
+// Expressions of nf_tables rules (linux/netfilter/nf_tables.h), and common combinations of them.
 import { userError } from "../../base/index.ts";
 import { attribute, nested, u16be, u32, u32be } from "./attribute.ts";
 import { ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
 
-/** One encoded expression. A rule is a list of them, which run in order until one does not match. */
+/**
+ * One encoded expression. A rule is a list of expressions, which the kernel evaluates in order until one does not
+ * match.
+ */
 export type NftExpression = Buffer & { readonly nftExpression?: never };
 export type NftRulePart = NftExpression | readonly NftExpression[];
 
@@ -30,7 +33,9 @@ const ctStateBits = { invalid: 1, established: 2, related: 4, new: 8, untracked:
 const ctStatusBits = { snat: 16, dnat: 32 } as const;
 const interfaceNameBytes = 16;
 
-/** Register 1 (16 bytes) is for single values. Registers 8 and up are 4-byte slots, for concatenations. */
+/**
+ * Register 1 (16 bytes) is for single values. The registers from 8 on have 4 bytes each, and are for concatenations.
+ */
 const register = 1;
 const firstSlot = 8;
 
@@ -122,7 +127,7 @@ function lookupExpression(
 }
 
 interface Negatable {
-  /** Matches if the value differs. */
+  /** Whether to match packets with another value. */
   readonly not?: boolean;
 }
 
@@ -171,7 +176,7 @@ function interfaceName(name: string): Buffer {
   return out;
 }
 
-/** Conditions of a rule. Conditions on ports need {@link match.protocol} before them in the rule. */
+/** Conditions of a rule. Before a condition on ports, the rule needs {@link match.protocol}. */
 export const match = {
   family: (family: IpFamily): NftExpression[] => [
     loadMeta(metaKeys.nfproto),
@@ -189,22 +194,22 @@ export const match = {
     loadPayload("transport", 2, 2),
     compare(equality(options), u16be(port)),
   ],
-  /** Ports from the first to the last. The kernel compares bytes, which are in network order. */
+  /** A range of ports. The kernel compares bytes, which are in network order. */
   destinationPorts: (first: number, last: number): NftExpression[] => [
     loadPayload("transport", 2, 2),
     compare("greaterOrEqual", u16be(first)),
     compare("lessOrEqual", u16be(last)),
   ],
   /**
-   * The first packet of a TCP connection (SYN without ACK). Never matches a connection that was open before tracking
-   * began. Needs {@link match.protocol} before it.
+   * The first packet of a TCP connection (SYN without ACK). It never matches a connection that was opened before
+   * tracking began. Before it, the rule needs {@link match.protocol}.
    */
   connectionStart: (options: Negatable = {}): NftExpression[] => [
     loadPayload("transport", 13, 1),
     mask(Buffer.from([0x17])),
     compare(equality(options), Buffer.from([0x02])),
   ],
-  /** An address or prefix of either family. Matches only packets of that family, even with `not`. */
+  /** An address or prefix of either family. It matches only packets of its own family, even with `not`. */
   source: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("source", prefix, options),
   destination: (prefix: string, options: Negatable = {}): NftExpression[] =>
     matchAddress("destination", prefix, options),
@@ -225,7 +230,7 @@ export const match = {
   ],
   /** Packets from the side that opened the connection, including the first one. */
   fromOpener: (): NftExpression[] => [loadCt(ctKeys.direction), compare("equal", Buffer.from([0]))],
-  /** Matches connections whose source or destination address has been translated. */
+  /** Packets of connections whose source or destination address was translated. */
   connectionStatus: (status: keyof typeof ctStatusBits): NftExpression[] => [
     loadCt(ctKeys.status),
     mask(u32(ctStatusBits[status])),
@@ -239,11 +244,11 @@ export const match = {
     loadMeta(metaKeys.outputName),
     compare(equality(options), interfaceName(name)),
   ],
-  /** Matches packets that a socket of this host sent. Forwarded packets have no such socket. */
+  /** Packets that a socket of this host has sent. Forwarded packets have no such socket. */
   fromLocalSocket: (): NftExpression[] => [loadMeta(metaKeys.socketUid)],
   socketUid: (uid: number): NftExpression[] => [loadMeta(metaKeys.socketUid), compare("equal", u32(uid))],
   socketGid: (gid: number): NftExpression[] => [loadMeta(metaKeys.socketGid), compare("equal", u32(gid))],
-  /** Matches packets to an address of this namespace. */
+  /** Packets to an address of this namespace. */
   destinationIsLocal: (): NftExpression[] => [
     expression("fib", attribute(1, u32be(register)), attribute(2, u32be(3)), attribute(3, u32be(2))),
     compare("equal", u32(2)),
@@ -258,7 +263,7 @@ export const match = {
     loadPayload("network", addressOffsets[family].destination, family === "ipv4" ? 4 : 16),
     lookupExpression(setName, undefined, register, undefined, options.not === true),
   ],
-  /** Matches a random share of packets (0 to 1), for faults in tests. */
+  /** A random share of the packets, from 0 to 1. It causes faults in tests. */
   randomly: (share: number): NftExpression[] => [
     expression(
       "numgen",
@@ -267,7 +272,7 @@ export const match = {
       attribute(3, u32be(1)),
       attribute(4, u32be(0)),
     ),
-    // numgen uses host order, and cmp compares bytes, so convert to network order first.
+    // Convert the random number from host order to network order, because cmp compares bytes.
     expression(
       "byteorder",
       attribute(1, u32be(register)),
@@ -292,7 +297,7 @@ function natAddress(type: 0 | 1, address: string, port: number | undefined): Nft
   ];
 }
 
-/** Actions of a rule. A verdict ends the rule. */
+/** What a rule does. A verdict ends the rule. */
 export const action = {
   verdict: (verdict: NftVerdict): NftExpression =>
     expression("immediate", attribute(1, u32be(0)), nested(2, [verdictData(verdict)])),
@@ -302,24 +307,24 @@ export const action = {
   jump: (chain: string): NftExpression => action.verdict({ kind: "jump", chain }),
   goto: (chain: string): NftExpression => action.verdict({ kind: "goto", chain }),
   counter: (): NftExpression => expression("counter", attribute(1, Buffer.alloc(8)), attribute(2, Buffer.alloc(8))),
-  /** Redirects to a port of this namespace. */
+  /** Redirects the packet to a port of this namespace. */
   redirect: (port: number): NftExpression[] => [
     immediate(u16be(port)),
     expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register))),
   ],
   /**
-   * Gives the packet, with unchanged addresses, to the transparent socket of its connection, or otherwise to the
-   * transparent socket that listens on this port of this namespace. If there is none, the rule does not match.
+   * Gives the packet, with unchanged addresses, to the transparent socket of its connection, or else to the transparent
+   * socket that listens on this port of the namespace. If there is neither, the rule does not match.
    */
   transparentProxy: (port: number): NftExpression[] => [
     immediate(u16be(port)),
-    // Family 0 means packets of IPv4 and of IPv6.
+    // Family 0 means IPv4 and IPv6.
     expression("tproxy", attribute(1, u32be(0)), attribute(3, u32be(register))),
   ],
   dnat: (address: string, port?: number): NftExpression[] => natAddress(1, address, port),
   snat: (address: string): NftExpression[] => natAddress(0, address, undefined),
   masquerade: (): NftExpression => expression("masq"),
-  /** Sets the bits of `maskBits` and keeps the others. */
+  /** Sets the bits of `maskBits` to those of `value`, and keeps all others. */
   setMark: (value: number, maskBits = 0xffffffff): NftExpression[] =>
     maskBits === 0xffffffff
       ? [immediate(u32(value)), storeMeta(metaKeys.mark)]
@@ -331,9 +336,9 @@ export const action = {
   /** Copies the connection's mark to the packet. */
   restoreMark: (): NftExpression[] => [loadCt(ctKeys.mark), storeMeta(metaKeys.mark)],
   rejectWithReset: (): NftExpression => expression("reject", attribute(1, u32be(1)), attribute(2, Buffer.from([0]))),
-  /** Rejects with ICMP or ICMPv6 port unreachable, by the packet's family. */
+  /** Rejects the packet with "port unreachable" of ICMP or ICMPv6, whichever its family needs. */
   rejectUnreachable: (): NftExpression => expression("reject", attribute(1, u32be(2)), attribute(2, Buffer.from([1]))),
-  /** Looks up a verdict in a map `address . protocol . port -> verdict`. Continues if there is none. */
+  /** Applies the verdict of a map `address . protocol . port -> verdict`. If the map has none, the rule continues. */
   serviceVerdict: (mapName: string, family: IpFamily): NftExpression[] => {
     const addressBytes = family === "ipv4" ? 4 : 16;
     const protocolSlot = firstSlot + addressBytes / 4;
@@ -345,13 +350,13 @@ export const action = {
       lookupExpression(mapName, undefined, firstSlot, 0),
     ];
   },
-  /** Looks up a verdict in a map `protocol . port -> verdict`, for node ports. */
+  /** Applies the verdict of a map `protocol . port -> verdict`, for node ports. */
   nodePortVerdict: (mapName: string): NftExpression[] => [
     loadMeta(metaKeys.protocol, firstSlot),
     loadPayload("transport", 2, 2, firstSlot + 1),
     lookupExpression(mapName, undefined, firstSlot, 0),
   ],
-  /** Adds the source address to a set with timeouts, or renews it, for client affinity. */
+  /** Adds the source address to a set with timeouts, or renews its timeout. Client affinity uses the set. */
   rememberSource: (setName: string, family: IpFamily, timeoutMs: number): NftExpression[] => {
     const timeout = Buffer.alloc(8);
     timeout.writeBigUInt64BE(BigInt(timeoutMs));
@@ -368,7 +373,7 @@ export const action = {
   },
 } as const;
 
-/** `numgen random mod N map { 0 : address . port, … }`, and the translation to its result. */
+/** `numgen random mod N map { 0 : address . port, … }`, and the translation to the result. */
 export function dnatByRandomMap(mapName: string, mapId: number, count: number, family: IpFamily): NftExpression[] {
   const portSlot = firstSlot + (family === "ipv4" ? 1 : 4);
   return [

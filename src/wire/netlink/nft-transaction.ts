@@ -1,4 +1,4 @@
-// Messages of nf_tables (linux/netfilter/nf_tables.h), combined into one atomic change. The socket is in net/.
+// Messages of nf_tables (linux/netfilter/nf_tables.h), which make up one atomic change. `net` has the socket.
 import { userError } from "../../base/index.ts";
 import { attribute, nested, netlinkFlags, netlinkMessage, u16be, u32, u32be } from "./attribute.ts";
 import { bytesToIp, ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
@@ -37,10 +37,10 @@ const verdictDataType = 0xffffff00;
 /** NFT_SET_ELEM_INTERVAL_END: the element is the first address after a range. */
 const intervalEnd = 1;
 const addressesOfIpv4 = 2 ** 32;
-/** A netlink message has space for some four thousand addresses. */
+/** A message has space for about four thousand addresses. */
 const elementsPerMessage = 1_000;
 
-/** The numbers that nft(8) uses for data types. They matter for listing a set, and not to the kernel. */
+/** nft(8)'s numbers of data types. nft needs them to show a set. The kernel does not use them. */
 const keyTypes = {
   ipv4: { number: 7, bytes: 4 },
   ipv6: { number: 8, bytes: 16 },
@@ -48,13 +48,13 @@ const keyTypes = {
   port: { number: 13, bytes: 4 },
 } as const;
 export type NftKeyType = keyof typeof keyTypes;
-/** Values in the order of the key's types: an address, the name of a protocol, a port. */
+/** The values of a key, in the order of its types: an address, the name of a protocol, a port. */
 export type NftKey = readonly (string | number)[];
 
 export interface NftBaseChain {
   readonly type: "filter" | "nat" | "route";
   readonly hook: keyof typeof hooks;
-  /** Lower numbers run first. dstnat is -100, filter 0, srcnat 100, mangle -150, raw -300. */
+  /** Chains with lower numbers run first. dstnat is -100, filter 0, srcnat 100, mangle -150 and raw -300. */
   readonly priority: number;
   readonly policy?: "accept" | "drop";
 }
@@ -72,22 +72,18 @@ function nftMessage(operation: number, flags: number, family: NftFamily, ...part
   return netlinkMessage((nftSubsystem << 8) | operation, flags, header(nftFamilyNumbers[family]), ...parts);
 }
 
-/** The message that lists the tables of a family. */
 export function listTablesMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getTable, netlinkFlags.dump, family);
 }
 
-/** The message that lists the chains of all tables of a family. */
 export function listChainsMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getChain, netlinkFlags.dump, family);
 }
 
-/** The message that asks for one table. */
 export function getTableMessage(family: NftFamily, table: string): Buffer {
   return nftMessage(operations.getTable, 0, family, attribute(nameAttribute, table));
 }
 
-/** The message that lists the rules of a table. */
 export function listRulesMessage(family: NftFamily, table: string): Buffer {
   return nftMessage(operations.getRule, netlinkFlags.dump, family, attribute(nameAttribute, table));
 }
@@ -95,7 +91,7 @@ export function listRulesMessage(family: NftFamily, table: string): Buffer {
 /** NFTA_TABLE_NAME and NFTA_RULE_TABLE. */
 const nameAttribute = 1;
 
-/** The messages that open (16) and close (17) a batch. The resource id contains the subsystem. */
+/** The message that begins (16) or ends (17) a batch. Its resource id is the subsystem. */
 export function batchMessage(kind: "begin" | "end"): Buffer {
   return netlinkMessage(kind === "begin" ? 16 : 17, 0, Buffer.from([0, 0, 0, nftSubsystem]));
 }
@@ -118,10 +114,7 @@ function encodeKeyPart(type: NftKeyType, value: string | number): Buffer {
   return out;
 }
 
-/**
- * An ordered list of changes that the kernel applies as a whole or not at all. {@link labels} describe the messages,
- * for errors.
- */
+/** Changes in order, which the kernel applies as a whole or not at all. {@link labels} name the messages in errors. */
 export class NftTransaction {
   readonly messages: Buffer[] = [];
   readonly labels: string[] = [];
@@ -140,7 +133,7 @@ export class NftTransaction {
     this.labels.push(label);
   }
 
-  /** A number that identifies a new set until its transaction is committed. */
+  /** A number for a new set. It identifies the set until the transaction is committed. */
   takeSetId(): number {
     const id = this.#nextSetId;
     this.#nextSetId += 1;
@@ -160,22 +153,22 @@ export class NftTableEditor {
     this.#name = name;
   }
 
-  /** Creates the table unless it exists. */
+  /** Creates the table if it does not exist. */
   create(): this {
     return this.#push("add table", operations.newTable, netlinkFlags.create, attribute(1, this.#name));
   }
 
-  /** Fails with ENOENT if the table does not exist. */
+  /** Deletes the table. The kernel refuses this with ENOENT if there is none. */
   delete(): this {
     return this.#push("delete table", operations.deleteTable, 0, attribute(1, this.#name));
   }
 
-  /** Replaces the whole table: the rest of the transaction fills the new one. */
+  /** Replaces the table by an empty one, which the rest of the transaction fills. */
   replace(): this {
     return this.create().delete().create();
   }
 
-  /** Adds a chain. With `base`, the kernel calls it at a hook. */
+  /** Adds a chain. With `base`, the kernel runs it at a hook. */
   addChain(name: string, base?: NftBaseChain): this {
     const parts = [attribute(1, this.#name), attribute(3, name)];
     if (base !== undefined) {
@@ -185,17 +178,16 @@ export class NftTableEditor {
     return this.#push(`add chain ${name}`, operations.newChain, netlinkFlags.create, ...parts);
   }
 
-  /** Removes the chain's rules, and with them their anonymous maps. */
+  /** Removes the chain's rules, together with their anonymous maps. */
   flushChain(name: string): this {
     return this.#push(`flush chain ${name}`, operations.deleteRule, 0, attribute(1, this.#name), attribute(2, name));
   }
 
-  /** The chain must be empty, and no rule may jump to it. */
+  /** Deletes a chain, which must be empty, and to which no rule may jump. */
   deleteChain(name: string): this {
     return this.#push(`delete chain ${name}`, operations.deleteChain, 0, attribute(1, this.#name), attribute(3, name));
   }
 
-  /** Appends a rule. */
   addRule(chain: string, ...parts: readonly NftRulePart[]): this {
     const expressions = parts.flat();
     return this.#push(
@@ -208,7 +200,7 @@ export class NftTableEditor {
     );
   }
 
-  /** Adds a named set. With `timeoutMs`, rules may add entries, which expire. */
+  /** Adds a named set. With `timeoutMs`, rules may add entries, which expire after that time. */
   addSet(name: string, key: readonly NftKeyType[], options: { readonly timeoutMs?: number } = {}): this {
     return this.#addNamed(
       name,
@@ -218,12 +210,12 @@ export class NftTableEditor {
     );
   }
 
-  /** Adds a named map from a key to a verdict, such as `address . protocol . port -> goto chain`. */
+  /** Adds a named map from keys to verdicts, such as `address . protocol . port -> goto chain`. */
   addVerdictMap(name: string, key: readonly NftKeyType[]): this {
     return this.#addNamed(name, key, setFlags.map, [attribute(6, u32be(verdictDataType)), attribute(7, u32be(16))]);
   }
 
-  /** Adds a named set of the addresses of IPv4 prefixes such as `10.1.0.0/16`, which may overlap. */
+  /** Adds a named set of IPv4 prefixes such as `10.1.0.0/16`. They may overlap. */
   addRangeSet(name: string, prefixes: readonly string[]): this {
     const elements = disjointRanges(prefixes).flatMap(({ first, after }) => [
       keyPart(["ipv4"], [bytesToIp(u32be(first))]),
@@ -261,7 +253,7 @@ export class NftTableEditor {
     );
   }
 
-  /** Deletes elements of a set or map. Fails with ENOENT if one does not exist. */
+  /** Deletes elements of a set or map. The kernel refuses this with ENOENT if one does not exist. */
   deleteElements(set: string, key: readonly NftKeyType[], keys: readonly NftKey[]): this {
     return this.#elements(
       operations.deleteElement,
@@ -271,8 +263,8 @@ export class NftTableEditor {
   }
 
   /**
-   * The expressions that translate to one of the endpoints, each with the same probability. All must be of one family.
-   * Adds their anonymous map.
+   * The expressions that translate to one of the endpoints, each with the same probability. All endpoints must be of
+   * one family. Adds an anonymous map.
    */
   dnatToOneOf(endpoints: readonly NftEndpoint[]): NftExpression[] {
     const [first] = endpoints;
@@ -360,7 +352,7 @@ function concatenatedType(types: readonly NftKeyType[]): number {
   return types.reduce((number, type) => (number << 6) | keyTypes[type].number, 0);
 }
 
-/** A single port or protocol keeps its own length. In a concatenation, each part fills its 4-byte slots. */
+/** The length of a key. Each type counts with its length in a concatenation, where it fills slots of 4 bytes. */
 function concatenatedBytes(types: readonly NftKeyType[]): number {
   return types.reduce((bytes, type) => bytes + keyTypes[type].bytes, 0);
 }
@@ -371,7 +363,7 @@ interface Ipv4Range {
   readonly after: number;
 }
 
-/** The ranges of the prefixes in order. The kernel refuses ranges that overlap. */
+/** The ranges of the prefixes, in order and merged, because the kernel refuses ranges that overlap. */
 function disjointRanges(prefixes: readonly string[]): readonly Ipv4Range[] {
   const ranges: { first: number; after: number }[] = [];
   for (const { first, after } of prefixes.map(rangeOfPrefix).sort((left, right) => left.first - right.first)) {

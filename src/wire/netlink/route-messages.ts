@@ -1,4 +1,4 @@
-// rtnetlink messages (linux/rtnetlink.h, if_link.h, neighbour.h, fib_rules.h) as bytes. The socket is in net/.
+// Messages of rtnetlink (linux/rtnetlink.h, if_link.h, neighbour.h, fib_rules.h). `net` has the socket.
 import { attribute, nested, netlinkFlags, netlinkMessage, readAttributes, readString, u32 } from "./attribute.ts";
 import { bytesToIp, ipFamilyOf, ipToBytes } from "./ip-address.ts";
 
@@ -23,18 +23,18 @@ const createNew = netlinkFlags.create | netlinkFlags.exclusive;
 export interface LinkChange {
   readonly up?: boolean;
   readonly name?: string;
-  /** The index of the bridge. 0 removes the link from its bridge. */
+  /** The index of the bridge to join. 0 leaves the bridge. */
   readonly masterIndex?: number;
   readonly mtuBytes?: number;
-  /** Moves the link into this descriptor's namespace. */
+  /** The descriptor of the namespace to which the link moves. */
   readonly namespaceFd?: number;
-  /** Six bytes. */
+  /** It must have six bytes. */
   readonly macAddress?: Uint8Array;
 }
 
 export interface BridgeLink {
   readonly name: string;
-  /** The index of the interface. If absent, the kernel chooses it. */
+  /** The index for the interface. If absent, the kernel chooses one. */
   readonly index?: number;
   readonly macAddress?: Uint8Array;
 }
@@ -46,7 +46,7 @@ export interface VethLink extends BridgeLink {
     readonly name: string;
     readonly index?: number;
     readonly macAddress?: Uint8Array;
-    /** The namespace of the peer. The peer is down until somebody sets it up. */
+    /** The namespace for the peer. The peer stays down until somebody sets it up. */
     readonly namespaceFd?: number;
   };
 }
@@ -57,17 +57,17 @@ export interface IpPrefix {
 }
 
 export interface RouteSpec {
-  /** `0.0.0.0` or `::` with length 0 means the default route. */
+  /** `0.0.0.0` or `::` with length 0 is the default route. */
   readonly destination: IpPrefix;
   readonly gateway?: string;
   readonly linkIndex?: number;
   readonly sourceAddress?: string;
-  /** `main` (254) if absent. */
+  /** 254 (`main`) if absent. */
   readonly table?: number;
   readonly type?: "unicast" | "local" | "blackhole" | "unreachable";
-  /** Whether the gateway counts as being on the link although no route says so. */
+  /** Whether to use the gateway as a neighbour on the link, even if no route says that it is one. */
   readonly onLink?: boolean;
-  /** Whether a route to the same destination is replaced. Otherwise the kernel fails with EEXIST. */
+  /** Whether to replace a route to the same destination. Otherwise the kernel refuses the new one with EEXIST. */
   readonly replace?: boolean;
 }
 
@@ -98,7 +98,7 @@ function linkHeader(index: number, flags = 0, change = 0): Buffer {
   return out;
 }
 
-/** Encodes attributes, and skips absent values. */
+/** Encodes the attributes that have a value. */
 function optional(...pairs: readonly (readonly [number, Uint8Array | string | undefined])[]): Buffer[] {
   const out: Buffer[] = [];
   for (const [type, value] of pairs) if (value !== undefined) out.push(attribute(type, value));
@@ -109,7 +109,7 @@ function maybeU32(value: number | undefined): Buffer | undefined {
   return value === undefined ? undefined : u32(value);
 }
 
-/** The message that changes the given fields of a link, and leaves the others. */
+/** Changes the given fields of a link. */
 export function setLinkMessage(index: number, change: LinkChange): Buffer {
   const header = change.up === undefined ? linkHeader(index) : linkHeader(index, change.up ? linkUp : 0, linkUp);
   return netlinkMessage(
@@ -126,12 +126,11 @@ export function setLinkMessage(index: number, change: LinkChange): Buffer {
   );
 }
 
-/** The message that removes a link, with the other end of a veth pair. */
 export function deleteLinkMessage(name: string): Buffer {
   return netlinkMessage(messageTypes.deleteLink, 0, linkHeader(0), attribute(3, name));
 }
 
-/** Adds a bridge that is up at once. */
+/** Adds a bridge, which is up at once. */
 export function addBridgeMessage(link: BridgeLink): Buffer {
   return netlinkMessage(
     messageTypes.newLink,
@@ -142,7 +141,7 @@ export function addBridgeMessage(link: BridgeLink): Buffer {
   );
 }
 
-/** Adds a veth pair. This end is up at once, and its peer is down. */
+/** Adds a veth pair. This end is up at once, and the peer is down. */
 export function addVethMessage(link: VethLink): Buffer {
   const { peer } = link;
   const peerPart = nested(
@@ -171,10 +170,7 @@ function addressHeader(prefix: IpPrefix, linkIndex: number, noDuplicateDetection
   return out;
 }
 
-/**
- * The message that adds an address to a link. IPv6 addresses skip duplicate address detection, so that they are usable
- * at once.
- */
+/** Adds an address to a link. IPv6 addresses skip duplicate address detection, so that they can be used at once. */
 export function addAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   const bytes = ipToBytes(prefix.address);
   const header = addressHeader(prefix, linkIndex, bytes.length === 16);
@@ -187,7 +183,6 @@ export function addAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   );
 }
 
-/** The message that removes an address from a link. */
 export function deleteAddressMessage(linkIndex: number, prefix: IpPrefix): Buffer {
   const bytes = ipToBytes(prefix.address);
   return netlinkMessage(
@@ -229,13 +224,12 @@ function routeBody(route: RouteSpec, scope: number): Buffer[] {
   return [header, ...parts];
 }
 
-/** The message that adds a route. The kernel refuses an existing route unless `replace` is set. */
+/** Adds a route. The kernel refuses one that exists, unless `replace` is set. */
 export function addRouteMessage(route: RouteSpec): Buffer {
   const flags = route.replace === true ? netlinkFlags.create | netlinkFlags.replace : createNew;
   return netlinkMessage(messageTypes.newRoute, flags, ...routeBody(route, scopeOf(route)));
 }
 
-/** The message that removes a route of any scope. */
 export function deleteRouteMessage(route: RouteSpec): Buffer {
   return netlinkMessage(messageTypes.deleteRoute, 0, ...routeBody(route, routeScopes.nowhere));
 }
@@ -248,7 +242,7 @@ function neighbourBody(linkIndex: number, address: string): Buffer[] {
   return [header, attribute(1, ipToBytes(address))];
 }
 
-/** Adds a permanent neighbour, or replaces an existing one. */
+/** Adds a permanent entry to the ARP or NDP table, or replaces the existing one. */
 export function addNeighbourMessage(linkIndex: number, address: string, macAddress: Uint8Array): Buffer {
   const flags = netlinkFlags.create | netlinkFlags.replace;
   return netlinkMessage(
@@ -259,7 +253,6 @@ export function addNeighbourMessage(linkIndex: number, address: string, macAddre
   );
 }
 
-/** The message that removes an entry of the ARP or NDP table. */
 export function deleteNeighbourMessage(linkIndex: number, address: string): Buffer {
   return netlinkMessage(messageTypes.deleteNeighbour, 0, ...neighbourBody(linkIndex, address));
 }
@@ -273,17 +266,15 @@ function ruleBody(rule: RuleSpec): Buffer[] {
   return [header, ...optional([6, u32(rule.priority)], [10, maybeU32(rule.mark)], [16, mask], [15, u32(rule.table)])];
 }
 
-/** The message that adds a rule of policy routing. The kernel refuses an existing one. */
+/** Adds a rule of policy routing. The kernel refuses one that exists. */
 export function addRuleMessage(rule: RuleSpec): Buffer {
   return netlinkMessage(messageTypes.newRule, createNew, ...ruleBody(rule));
 }
 
-/** The message that removes a rule of policy routing. */
 export function deleteRuleMessage(rule: RuleSpec): Buffer {
   return netlinkMessage(messageTypes.deleteRule, 0, ...ruleBody(rule));
 }
 
-/** The message that lists all links. {@link readLink} reads each answer. */
 export function listLinksMessage(): Buffer {
   return netlinkMessage(messageTypes.getLink, netlinkFlags.dump, linkHeader(0));
 }
@@ -302,7 +293,6 @@ export function readLink(payload: Buffer): LinkInfo {
   };
 }
 
-/** The message that lists the addresses of all links. {@link readAddress} reads each answer. */
 export function listAddressesMessage(): Buffer {
   return netlinkMessage(messageTypes.getAddress, netlinkFlags.dump, Buffer.alloc(8));
 }

@@ -1,6 +1,6 @@
 // SPDY/3.1 framing (draft-mbelshe-httpbis-spdy-00 plus 3.1's session window), as kubectl's streams use it.
 
-/** A frame. Header blocks are still compressed. */
+/** A frame whose header block is still compressed. */
 export type SpdyFrame =
   | {
       readonly type: "syn-stream";
@@ -17,7 +17,7 @@ export type SpdyFrame =
   | { readonly type: "headers"; readonly streamId: number; readonly fin: boolean; readonly block: Uint8Array }
   | { readonly type: "window-update"; readonly streamId: number; readonly delta: number }
   | { readonly type: "data"; readonly streamId: number; readonly fin: boolean; readonly bytes: Uint8Array }
-  /** A control frame of an unknown type, to be ignored. */
+  /** A control frame of an unknown type. Ignore it. */
   | { readonly type: "unknown" };
 
 const version = 3;
@@ -25,7 +25,7 @@ const flagFin = 1;
 const flagUnidirectional = 2;
 const headerLength = 8;
 const firstBytes = 256;
-/** The limit of golang's spdystream: frames cannot exceed 16 MiB (24 bits of length). */
+/** Frames have at most 16 MiB, because their length has 24 bits. golang's spdystream has the same limit. */
 const maximumFrameLength = (1 << 24) - 1;
 
 const types = {
@@ -99,15 +99,15 @@ export function encodeFrame(frame: SpdyFrame): Uint8Array {
 /** Splits a byte stream into frames. Chunks may have any size. */
 export class SpdyFrameReader {
   /**
-   * Received bytes of the next frames. The memory grows by doubling, so that each byte of a large frame is copied only
-   * a few times, and not once for each chunk.
+   * Received bytes of frames that are not complete. The memory doubles when it is full, so that each byte of a large
+   * frame is copied only a few times, and not once for each chunk.
    */
   #bytes = new Uint8Array(firstBytes);
   #held = 0;
-  /** The number of bytes that complete the next frame. */
+  /** How many bytes complete the next frame. */
   #wanted = headerLength;
 
-  /** Returns the frames that the chunk completes. Their bytes are copies. */
+  /** Returns the frames that this chunk completes. Their bytes are copies. */
   push(chunk: Uint8Array): SpdyFrame[] {
     this.#append(chunk);
     if (this.#held < this.#wanted) return [];
@@ -178,7 +178,7 @@ function decodeFrame(frame: Uint8Array): SpdyFrame {
 
 export type SpdyHeaders = Readonly<Record<string, string>>;
 
-/** The uncompressed header block: pairs with 32-bit lengths. Names are sent in lower case. */
+/** The header block before compression: names and values with 32-bit lengths. Names become lower-case. */
 export function encodeHeaders(headers: SpdyHeaders): Uint8Array {
   const texts = Object.entries(headers).flatMap(([name, value]) => [
     new TextEncoder().encode(name.toLowerCase()),
@@ -196,7 +196,7 @@ export function encodeHeaders(headers: SpdyHeaders): Uint8Array {
   return out;
 }
 
-/** Throws RangeError if the block is cut off. Names are in lower case. */
+/** Decodes a header block. Names become lower-case. Throws a RangeError if the block is cut off. */
 export function decodeHeaders(block: Uint8Array): SpdyHeaders {
   const view = new DataView(block.buffer, block.byteOffset, block.length);
   const headers: Record<string, string> = {};

@@ -1,4 +1,4 @@
-// Decompression (RFC 1950 and 1951) of a stream with a preset dictionary that is flushed after each message.
+// Decompresses (RFC 1950 and 1951) a stream with a preset dictionary, which the sender flushes after each message.
 
 const windowSize = 32_768;
 const lengthBase = [
@@ -12,7 +12,7 @@ const distanceBase = [
 const codeLengthOrder = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const maximumMessage = 1 << 20;
 
-/** A canonical Huffman code: the number of codes of each length, and the symbols in order. */
+/** A canonical Huffman code: how many codes each length has, and the symbols in order. */
 interface Code {
   readonly counts: readonly number[];
   readonly symbols: readonly number[];
@@ -39,7 +39,9 @@ const fixedLiterals = codeOf(
 );
 const fixedDistances = codeOf(Array.from({ length: 30 }, () => 5));
 
-/** Keeps the last 32 KiB between messages. Throws RangeError for invalid data. */
+/**
+ * Inflates the messages of a stream. Keeps the last 32 KiB for the next message. Throws a RangeError for invalid data.
+ */
 export class MessageInflater {
   #window: Uint8Array;
   #started = false;
@@ -53,7 +55,7 @@ export class MessageInflater {
     this.#window = dictionary.slice(-windowSize);
   }
 
-  /** Inflates one message, which ends at a flush. */
+  /** Inflates one message, which must end at a flush. */
   inflate(message: Uint8Array): Uint8Array {
     this.#input = message;
     this.#at = 0;
@@ -61,7 +63,7 @@ export class MessageInflater {
     this.#bitCount = 0;
     this.#out = [];
     if (!this.#started) {
-      // zlib's header, followed by the dictionary's checksum if bit 5 is set.
+      // Skip zlib's header. With bit 5 set, the dictionary's checksum follows it.
       this.#at = ((message[1] ?? 0) & 0x20) === 0 ? 2 : 6;
       this.#started = true;
     }

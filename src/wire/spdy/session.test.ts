@@ -89,7 +89,7 @@ test("a stream that is opened again is refused, and the first one stays open", (
     new SpdySession({ role: "client", send: (bytes) => void toServer.push(bytes), opened() {} }).open({ name });
   const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = toServer;
   server.receive(first);
-  // The head of the dictionary appears once in a connection.
+  // The head with the dictionary comes only once in a connection.
   server.receive(
     Buffer.concat([second.subarray(0, 4), length(second.length - 8 - 6), second.subarray(8, 18), second.subarray(24)]),
   );

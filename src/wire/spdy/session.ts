@@ -9,7 +9,6 @@ import {
 } from "./frames.ts";
 import { MessageInflater } from "./inflate.ts";
 
-/** Receives the events of one stream. */
 export interface SpdyStreamHandler {
   data(bytes: Uint8Array): void;
   /** Called when the peer has ended its side. */
@@ -19,7 +18,7 @@ export interface SpdyStreamHandler {
 }
 
 /**
- * One stream of a session. There is no flow control for single streams: only the connection limits writes, as in other
+ * One stream of a session. Streams have no flow control of their own: only the connection limits writes, as in other
  * implementations for Kubernetes.
  */
 export interface SpdyStream {
@@ -36,9 +35,12 @@ export interface SpdyStream {
 export interface SpdySessionOptions {
   /** Sends bytes on the connection, in order. */
   readonly send: (bytes: Uint8Array) => void;
-  /** Called when the peer has opened a stream, which is accepted. Set its handler before returning. */
+  /**
+   * Called when the peer has opened a stream, which the session has accepted. Set the stream's handler before
+   * returning.
+   */
   readonly opened: (stream: SpdyStream) => void;
-  /** The client uses odd ids, and the server even ones. */
+  /** The client's streams have odd ids, and the server's even ones. */
   readonly role: "client" | "server";
 }
 
@@ -47,12 +49,12 @@ const maximumStreams = 2000;
 const protocolError = 1;
 const refusedStream = 3;
 const cancelled = 5;
-/** The maximum size of a stored deflate block. Our headers are far smaller. */
+/** The maximum size of a deflate block without compression. Our headers are far smaller. */
 const storedBlockLimit = 65_535;
 
 /**
- * A SPDY/3.1 session over any byte connection. Pass incoming bytes to {@link receive}, which throws RangeError for
- * invalid input. Close the connection in that case.
+ * A SPDY/3.1 session over any connection. Pass received bytes to {@link receive}. It throws a RangeError for invalid
+ * input, and then the connection must be closed.
  */
 export class SpdySession {
   readonly #options: SpdySessionOptions;
@@ -75,7 +77,6 @@ export class SpdySession {
     for (const frame of this.#reader.push(chunk)) this.#frame(frame);
   }
 
-  /** Opens a stream. */
   open(headers: SpdyHeaders): SpdyStream {
     const stream = new Stream(this.#nextId, headers, (frame) => this.#sendFor(stream, frame));
     this.#nextId += 2;
@@ -101,8 +102,7 @@ export class SpdySession {
         return this.#accept(frame);
       case "syn-reply":
       case "headers":
-        // Inflate the header block although its content does not matter, because it updates the state of the
-        // compression.
+        // Inflate the block although nobody needs it, because it changes the state of the compression.
         this.#inflater.inflate(frame.block);
         if (frame.fin) this.#ended(frame.streamId);
         return;
@@ -115,8 +115,7 @@ export class SpdySession {
         return;
       }
       case "ping":
-        // Answer a ping unless its id has our own parity. A ping with an id of our own parity would be the answer to a
-        // ping of ours, and we send none.
+        // Answer only pings with the peer's parity. A ping with our parity would be an answer, but we send no pings.
         if ((frame.id & 1) === (this.#options.role === "server" ? 1 : 0)) this.#send(frame);
         return;
       case "settings":
@@ -131,7 +130,8 @@ export class SpdySession {
     const headers = decodeHeaders(this.#inflater.inflate(frame.block));
     if (this.#streams.size >= maximumStreams)
       return this.#send({ type: "rst-stream", streamId: frame.streamId, status: refusedStream });
-    // A second stream with this id would leak the first one, and the peer could repeat that any number of times.
+    // A second stream with this id would replace and leak the first one, and the peer could repeat that any number of
+    // times.
     if (this.#streams.has(frame.streamId))
       return this.#send({ type: "rst-stream", streamId: frame.streamId, status: protocolError });
     const stream = new Stream(frame.streamId, headers, (sent) => this.#sendFor(stream, sent));
@@ -168,7 +168,7 @@ export class SpdySession {
     this.#options.send(encodeFrame(frame));
   }
 
-  /** Encodes headers as a zlib stream of stored blocks. It is not compressed, and every peer can read it. */
+  /** Encodes headers as uncompressed blocks of a zlib stream, which every peer can read. */
   #compress(headers: SpdyHeaders): Uint8Array {
     const block = encodeHeaders(headers);
     if (block.length > storedBlockLimit) throw new RangeError("headers of more than 64 KiB");
@@ -176,7 +176,7 @@ export class SpdySession {
     this.#compressionStarted = true;
     const { length } = block;
     const stored = [0, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff];
-    // Add an empty block, which makes Go's inflate deliver the preceding one.
+    // Add an empty block. It makes Go's inflate deliver the block before it.
     const flush = [0, 0, 0, 0xff, 0xff];
     return Uint8Array.from([...head, ...stored, ...block, ...flush]);
   }
@@ -216,7 +216,7 @@ class Stream implements SpdyStream {
   }
 }
 
-/** The Adler-32 checksum in big-endian order, with which a zlib stream identifies its dictionary. */
+/** The Adler-32 checksum in big-endian order. With it, a zlib stream names its dictionary. */
 function checksumBytes(bytes: Uint8Array): number[] {
   let low = 1;
   let high = 0;

@@ -2,18 +2,18 @@
 export const contentType = { changeCipherSpec: 20, alert: 21, handshake: 22, applicationData: 23 } as const;
 
 export const recordHeaderBytes = 5;
-/** The largest content of a record, without its type and padding (section 5.1). */
+/** The largest content of a record, without type and padding (section 5.1). */
 export const maxContentBytes = 16_384;
-/** The authentication tag of AES-GCM and of ChaCha20-Poly1305. */
+/** The length of the authentication tag of AES-GCM and of ChaCha20-Poly1305. */
 export const tagBytes = 16;
 /** The largest protected part of a record (section 5.2). */
 export const maxProtectedBytes = maxContentBytes + 256;
-/** The bytes that protection adds to a content without padding: the header, the content's type and the tag. */
+/** How much longer a record without padding is than its content: the header, the content's type and the tag. */
 export const recordOverheadBytes = recordHeaderBytes + 1 + tagBytes;
-/** The length of the nonce of every suite. */
+/** The length of the nonce of every cipher suite. */
 export const nonceBytes = 12;
 
-/** The alerts that this part sends or treats specially (section 6). */
+/** The alerts that this code sends or treats in a special way (section 6). */
 export const alertCode = {
   closeNotify: 0,
   unexpectedMessage: 10,
@@ -59,7 +59,7 @@ function alertName(code: number): string {
   return alertNames[code] ?? `alert ${code}`;
 }
 
-/** Thrown when the peer has broken the protocol. The connection must end with this alert. */
+/** The peer has broken the protocol. The connection must end with this alert. */
 export class RecordError extends Error {
   override readonly name = "RecordError";
   readonly alert: number;
@@ -70,7 +70,7 @@ export class RecordError extends Error {
   }
 }
 
-/** Thrown when the peer has ended the connection with an alert. */
+/** The peer has ended the connection with this alert. */
 export class PeerAlertError extends Error {
   override readonly name = "PeerAlertError";
   readonly alert: number;

@@ -3,26 +3,22 @@ import { alertCode, contentType, maxContentBytes, PeerAlertError, RecordError } 
 const handshakeType = { newSessionTicket: 4, keyUpdate: 24 } as const;
 const handshakeHeaderBytes = 4;
 
-/**
- * The number of records without application data that a peer may send in a row: tickets, changes of its key, empty
- * ones.
- */
+/** How many records without application data a peer may send in a row: tickets, changes of its key, empty records. */
 const maxIdleRecords = 32;
-/** The number of bytes of application data that allow one more of these records. */
+/** So many bytes of application data allow one more such record. */
 const bytesOfIdleRecord = 16_384;
 
-/** What the reader of a connection must do after a record. */
+/** What the owner of a connection must do because of a record. */
 export interface ContentReaderPort {
   /**
-   * Called when the peer's next record is protected by its next key. `wantsAnswer` says that the peer wants us to
-   * change our key too.
+   * Called when the peer's next record has its next key. With `wantsAnswer`, the peer asks us to change our key too.
    */
   keyUpdated(wantsAnswer: boolean): void;
 }
 
 /**
- * Reads the contents of opened records, after the handshake (RFC 8446, sections 4.6, 5.4 and 6). Throws a {@link
- * RecordError} or a {@link PeerAlertError}, after which it must not be used.
+ * Reads the contents of decrypted records after the handshake (RFC 8446, sections 4.6, 5.4 and 6). After it has thrown
+ * a {@link RecordError} or a {@link PeerAlertError}, it must not be used.
  */
 export class ContentReader {
   readonly #isServer: boolean;
@@ -30,13 +26,13 @@ export class ContentReader {
   #idleRecords = 0;
   #paidBytes = 0;
   /**
-   * The received part of a handshake message's header, and the number of bytes that are missing of a body that we
-   * ignore.
+   * The received part of a handshake message's header, and how many bytes are missing from the body of a message that
+   * we ignore.
    */
   #header = 0;
   #headerBytes = 0;
   #bodyLeft = 0;
-  /** Whether the peer has sent close_notify. Later bytes must be ignored. */
+  /** Whether the peer has sent close_notify. All later bytes must be ignored. */
   hasEnded = false;
 
   constructor(isServer: boolean, port: ContentReaderPort) {
@@ -45,8 +41,8 @@ export class ContentReader {
   }
 
   /**
-   * Reads a record's content, type and padding between two places. Returns how many bytes of application data are at
-   * its beginning.
+   * Reads the content of a record, which its type and padding follow. Returns how many bytes of application data are at
+   * the beginning.
    */
   read(bytes: Uint8Array, from: number, to: number): number {
     if (to - from > maxContentBytes + 1)
@@ -83,8 +79,8 @@ export class ContentReader {
   }
 
   /**
-   * Throws if a handshake message is incomplete: its parts must follow each other without other records in between
-   * (section 5.1).
+   * Throws an error if a handshake message is incomplete, because no other record may come between its parts (section
+   * 5.1).
    */
   #requireWholeMessage(): void {
     if (this.#headerBytes > 0 || this.#bodyLeft > 0)
@@ -96,7 +92,7 @@ export class ContentReader {
     if (end - from !== 2) throw new RecordError(alertCode.unexpectedMessage, "an alert does not have two bytes");
     const code = bytes[from + 1] ?? 0;
     if (code === alertCode.closeNotify) this.hasEnded = true;
-    // `user_canceled` only announces a close_notify (section 6.1). All other alerts are errors, whatever their level.
+    // `user_canceled` only announces a close_notify (section 6.1). Any other alert is an error, whatever its level.
     else if (code !== alertCode.userCanceled) throw new PeerAlertError(code);
   }
 
@@ -126,7 +122,7 @@ export class ContentReader {
     const type = Math.floor(this.#header / 2 ** 24);
     const length = this.#header % 2 ** 24;
     if (type === handshakeType.keyUpdate) {
-      // The length must be 1, because only one byte follows.
+      // A KeyUpdate has a body of one byte.
       if (length !== 1) throw new RecordError(alertCode.decodeError, `a KeyUpdate has ${length} bytes`);
     } else if (type === handshakeType.newSessionTicket && !this.#isServer) {
       this.#bodyLeft = length;
@@ -135,12 +131,12 @@ export class ContentReader {
   }
 
   #keyUpdate(request: number, isLast: boolean): void {
-    // This must be the end of the record: the bytes that follow are protected by another key (section 5.1).
+    // The bytes after a KeyUpdate have another key, so the record must end here (section 5.1).
     if (!isLast) throw new RecordError(alertCode.unexpectedMessage, "bytes follow a KeyUpdate in its record");
     if (request > 1) throw new RecordError(alertCode.illegalParameter, `a KeyUpdate asks for ${request}`);
     this.#port.keyUpdated(request === 1);
   }
 }
 
-/** A message by which we change our key, without asking the peer to change its own (section 4.6.3). */
+/** The message with which we change our key, without asking the peer to change its own (section 4.6.3). */
 export const keyUpdateContent: Uint8Array = Uint8Array.of(handshakeType.keyUpdate, 0, 0, 1, 0);

@@ -1,8 +1,8 @@
 import { contentType } from "./constants.ts";
 
 /**
- * The input of HMAC that gives the first block of HKDF-Expand-Label with an empty context (RFC 8446, section 7.1; RFC
- * 5869, section 2.3). No key of TLS 1.3 is longer than one block of its hash, so the first block suffices.
+ * What HMAC needs for the first block of HKDF-Expand-Label with an empty context (RFC 8446, section 7.1; RFC 5869,
+ * section 2.3). The first block suffices, because no key of TLS 1.3 is longer than a block of its hash.
  */
 export function labelBlock(label: "key" | "iv" | "traffic upd", length: number): Buffer {
   const name = `tls13 ${label}`;
@@ -12,8 +12,8 @@ export function labelBlock(label: "key" | "iv" | "traffic upd", length: number):
 export type SecretLabel = "CLIENT_TRAFFIC_SECRET_0" | "SERVER_TRAFFIC_SECRET_0";
 
 /**
- * The secret in a line of a key log, if the line has this label. A line is a label, the client's random and the secret,
- * both in hexadecimal digits. Never makes a string of the secret, because strings cannot be erased.
+ * The secret in a line of a key log. Undefined if the line has another label. A line has a label, the client's random
+ * and the secret, the last two in hex. The secret is never made a string, because strings cannot be erased.
  */
 export function secretOf(line: Buffer, label: SecretLabel): Buffer | undefined {
   if (line.toString("latin1", 0, label.length + 1) !== `${label} `) return undefined;
@@ -37,7 +37,7 @@ function digitOf(character = 0): number {
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
-/** Writes the header of a protected record (section 5.2). `length` is that of the protected part. */
+/** Writes the header of a protected record (section 5.2). `length` is the length of the protected part. */
 export function putRecordHeader(target: Uint8Array, at: number, length: number): void {
   target[at] = contentType.applicationData;
   target[at + 1] = 3;
@@ -46,7 +46,7 @@ export function putRecordHeader(target: Uint8Array, at: number, length: number):
   target[at + 4] = length;
 }
 
-/** Writes the nonce of a record: its 64-bit number, combined with the key's own nonce (section 5.3). */
+/** Writes a record's nonce: the record's 64-bit number, combined with the key's own nonce (section 5.3). */
 export function putNonce(target: Uint8Array, at: number, iv: Uint8Array, sequence: number): void {
   const high = Math.floor(sequence / 2 ** 32);
   target[at] = iv[0] ?? 0;

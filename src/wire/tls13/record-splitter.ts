@@ -1,24 +1,20 @@
 import { alertCode, contentType, maxProtectedBytes, RecordError, recordHeaderBytes, tagBytes } from "./constants.ts";
 
-/** Memory for the longest record. */
 export const maxRecordBytes = recordHeaderBytes + maxProtectedBytes;
 
-/**
- * Receives whole records. The bytes are valid only during the call. `length` is the length of the record's protected
- * part.
- */
+/** Gets complete records. The bytes are valid only during the call. `length` is the length of the protected part. */
 export interface RecordVisitor {
-  /** Returns whether further records are wanted. */
+  /** Returns whether it wants further records. */
   record(bytes: Buffer, at: number, length: number): boolean;
 }
 
 /**
- * Splits the bytes of a connection into protected records (RFC 8446, section 5.2). It keeps one incomplete record, of
- * at most {@link maxRecordBytes}. After it has thrown a {@link RecordError}, it must not be used.
+ * Splits the bytes of a connection into protected records (RFC 8446, section 5.2). It keeps at most one incomplete
+ * record. After it has thrown a {@link RecordError}, it must not be used.
  */
 export class RecordSplitter {
   readonly #visitor: RecordVisitor;
-  /** Gives memory of {@link maxRecordBytes}, and takes it back when no record is incomplete. */
+  /** Lends {@link maxRecordBytes} of memory while a record is incomplete. */
   readonly #memory: { take(): Buffer; giveBack(bytes: Buffer): void };
   #kept: Buffer | undefined;
   #keptBytes = 0;
@@ -28,12 +24,12 @@ export class RecordSplitter {
     this.#memory = memory;
   }
 
-  /** The number of bytes of an incomplete record. */
+  /** How many bytes of an incomplete record are kept. */
   get keptBytes(): number {
     return this.#keptBytes;
   }
 
-  /** Passes on the complete records. Ignores the rest after the visitor wants no more. */
+  /** Passes complete records to the visitor. Drops the rest if the visitor wants no more. */
   push(chunk: Buffer): void {
     let at = 0;
     if (this.#keptBytes > 0) {
@@ -50,7 +46,7 @@ export class RecordSplitter {
     if (at < chunk.length) this.#keep(chunk, at, chunk.length);
   }
 
-  /** Drops an incomplete record. */
+  /** Drops an incomplete record, and gives its memory back. */
   stop(): void {
     if (this.#kept !== undefined) this.#memory.giveBack(this.#kept);
     this.#kept = undefined;
@@ -58,8 +54,8 @@ export class RecordSplitter {
   }
 
   /**
-   * Completes the record whose beginning came in earlier chunks. Returns how many bytes of the chunk it took, or -1 if
-   * no more are wanted.
+   * Completes the record that began in earlier chunks. Returns how many bytes of the chunk it used, or -1 if the
+   * visitor wants no more records.
    */
   #complete(chunk: Buffer): number {
     let at = 0;
@@ -75,7 +71,7 @@ export class RecordSplitter {
     this.#keep(chunk, at, end);
     if (this.#keptBytes < recordHeaderBytes + length) return -1;
     this.#keptBytes = 0;
-    // If the visitor throws or stops the splitter, {@link stop} gives the memory back.
+    // If the visitor throws an error, {@link stop} gives the memory back later.
     const goesOn = this.#visitor.record(kept, 0, length);
     this.stop();
     return goesOn ? end : -1;
@@ -90,7 +86,7 @@ export class RecordSplitter {
 }
 
 /**
- * The length of the record that begins here. After the handshake every record is protected, and has the outer type of
+ * The length of the protected part of the record at `at`. After the handshake, every record is protected and looks like
  * application data. Its version is ignored (section 5.2).
  */
 function protectedLength(bytes: Buffer, at: number): number {
@@ -100,7 +96,7 @@ function protectedLength(bytes: Buffer, at: number): number {
   const length = ((bytes[at + 3] ?? 0) << 8) | (bytes[at + 4] ?? 0);
   if (length > maxProtectedBytes)
     throw new RecordError(alertCode.recordOverflow, `a record of ${length} bytes is too long`);
-  // A record contains at least a tag and the type.
+  // A record has at least a tag and a type.
   if (length <= tagBytes) throw new RecordError(alertCode.badRecordMac, `a record of ${length} bytes is too short`);
   return length;
 }

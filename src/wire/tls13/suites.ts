@@ -5,7 +5,7 @@ export interface Suite {
   readonly keyBytes: 16 | 32;
 }
 
-/** The suites by OpenSSL's names. */
+/** Keyed by OpenSSL's names. */
 const suites: Readonly<Record<string, Suite>> = {
   TLS_AES_128_GCM_SHA256: { hash: "sha256", cipher: "aes-128-gcm", keyBytes: 16 },
   TLS_AES_256_GCM_SHA384: { hash: "sha384", cipher: "aes-256-gcm", keyBytes: 32 },
@@ -17,7 +17,7 @@ export function suiteOf(name: string): Suite | undefined {
 }
 
 /**
- * The number of records that one key may protect. At the latest then, the sender must change its key. RFC 8446, section
- * 5.5, allows 2^24.5 with AES-GCM.
+ * How many records one key may protect. Before that, the sender must change its key. RFC 8446, section 5.5, allows
+ * 2^24.5 with AES-GCM.
  */
 export const maxRecordsOfKey = 2 ** 24;

@@ -20,7 +20,6 @@ interface Split {
   readonly taken: number;
 }
 
-/** Pushes the bytes in pieces. */
 function split(bytes: Buffer, cuts: readonly number[], wanted = Infinity): Split {
   const records: Buffer[] = [];
   const memory = {
@@ -184,7 +183,7 @@ test("a peer that sends records without data ends the connection, unless data pa
     [[1, alertCode.userCanceled], contentType.alert],
   ] as const) {
     const { read } = reader();
-    // Records with a single byte of data do not allow further records without data.
+    // Records with a single byte of data must not allow further records without data.
     for (let count = 0; count < 32; count += 1) {
       read([...bytes], type);
       read([1]);

@@ -1,4 +1,4 @@
-/** Type URLs of the resources that are served by ADS. */
+/** Type URLs of what ADS transports. */
 export const typeUrls = {
   cluster: "type.googleapis.com/envoy.config.cluster.v3.Cluster",
   endpoint: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
@@ -10,20 +10,20 @@ export const typeUrls = {
   address: "type.googleapis.com/istio.workload.Address",
   workload: "type.googleapis.com/istio.workload.Workload",
   authorization: "type.googleapis.com/istio.security.Authorization",
-  /** The type of a proxy's reports about its health probes. It has no resources. */
+  /** A proxy's reports about its health probes. No resources of this type exist. */
   healthInformation: "type.googleapis.com/istio.v1.HealthInformation",
-  /** The type of the additional roots for proxies. No other field of the message is sent. */
+  /** Additional roots for proxies. All other fields of the message are empty. */
   proxyConfig: "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 
 /**
- * Istio's type of debug pages over discovery. The resource's name is the path below `/debug/`. The types of istioctl's
- * own requests begin with this one.
+ * Istio's type for debug pages over discovery. The name of a resource is the path below `/debug/`. The types of
+ * istioctl's own requests begin with this one.
  */
 export const debugType = "istio.io/debug";
 
-/** gRPC method paths. */
+/** The paths of gRPC methods. */
 export const discoveryMethods = {
   deltaAds: "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
   stateOfTheWorldAds: "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
@@ -31,8 +31,8 @@ export const discoveryMethods = {
 } as const;
 
 /**
- * The prefix of keys in the `proxyMetadata` of the trust bundle (Istio's PCDS), an extension of Serin. Such a key names
- * the trust domains for which a root may sign, separated by commas. The SHA-256 of the root's DER follows the prefix,
- * in lower-case hexadecimal.
+ * An extension of Serin to the trust bundle (Istio's PCDS): the prefix of keys in its `proxyMetadata`. Such a key ends
+ * with the lower-case hex SHA-256 of a root's DER. Its value is the trust domains for which that root may sign,
+ * separated by commas.
  */
 export const trustDomainsPrefix = "SERIN_TRUST_DOMAINS_";

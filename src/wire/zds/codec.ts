@@ -7,7 +7,7 @@ type Fields = (field: number, reader: BinaryReader) => boolean;
 const listenersField = 100;
 const addHandedOverField = 101;
 
-/** Reads a message's fields. `take` returns whether it has read a field. Others are skipped. */
+/** Reads the fields of a message. Fields for which `take` returns false are skipped. */
 function read(noun: string, bytes: Uint8Array, take: Fields): void {
   try {
     const reader = new BinaryReader(bytes);
@@ -61,7 +61,6 @@ function readListener(bytes: Uint8Array): string {
   return role;
 }
 
-/** Encodes a ztunnel's first message. */
 export function encodeZdsHello(hello: ZdsHello): Buffer {
   const writer = new BinaryWriter();
   if (hello.version !== 0) writer.tag(1, WireType.Varint).int32(hello.version);
@@ -70,7 +69,7 @@ export function encodeZdsHello(hello: ZdsHello): Buffer {
   return finish(writer);
 }
 
-/** Decodes a ztunnel's first message. Throws a user error if the bytes are malformed. */
+/** Decodes a ztunnel's first message. Throws a user error if it is malformed. */
 export function decodeZdsHello(bytes: Uint8Array): ZdsHello {
   let version = 0;
   let revision = "";
@@ -93,7 +92,7 @@ function writeWorkload(writer: BinaryWriter, workload: ZdsWorkload): void {
 
 const requestFields = { add: 1, delete: 2, "snapshot-sent": 3, keep: 5 } as const;
 
-/** Encodes a request of the CNI agent. Descriptors travel beside the bytes. */
+/** Encodes a request of the CNI agent. The descriptors are sent beside it. */
 export function encodeZdsRequest(request: ZdsRequest): Buffer {
   const writer = new BinaryWriter();
   writeMessage(writer, requestFields[request.type], (inner) => {
@@ -118,7 +117,7 @@ export function encodeZdsRequest(request: ZdsRequest): Buffer {
   return finish(writer);
 }
 
-/** Decodes a request of the CNI agent. Throws a user error if the bytes are malformed, or the request is unknown. */
+/** Decodes a request of the CNI agent. Throws a user error if it is malformed or unknown. */
 export function decodeZdsRequest(bytes: Uint8Array): ZdsRequest {
   let request: ZdsRequest | undefined;
   read("WorkloadRequest", bytes, (field, reader) => {
@@ -186,7 +185,6 @@ function decodeDelete(bytes: Uint8Array): ZdsRequest {
   return { type: "delete", uid, handedOver };
 }
 
-/** Encodes a ztunnel's answer to a request. */
 export function encodeZdsResponse(response: ZdsResponse): Buffer {
   const writer = new BinaryWriter();
   writeMessage(writer, 1, (ack) => {
@@ -196,10 +194,7 @@ export function encodeZdsResponse(response: ZdsResponse): Buffer {
   return finish(writer);
 }
 
-/**
- * Decodes a ztunnel's answer to a request. `error` is empty if it succeeded. Throws a user error if the bytes are
- * malformed.
- */
+/** Decodes a ztunnel's answer to a request. Throws a user error if it is malformed. */
 export function decodeZdsResponse(bytes: Uint8Array): ZdsResponse {
   let error = "";
   const listeners: string[] = [];

@@ -1,4 +1,4 @@
-// ZDS: the messages with which the CNI agent hands pods to a ztunnel.
+// ZDS: the messages by which the CNI agent gives pods to a ztunnel.
 export {
   decodeZdsHello,
   decodeZdsRequest,

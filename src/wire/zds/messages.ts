@@ -1,15 +1,16 @@
 import { userError } from "../../base/index.ts";
 
-// ZDS: the protocol of the CNI agent and ztunnels, with one message in each packet. Fields from 100 on are Serin's own.
+// ZDS: the protocol between the CNI agent and ztunnels, with one message in each packet. Fields from 100 on are Serin's
+// own.
 
-/** The first message, from the ztunnel. */
+/** The first message, which the ztunnel sends. */
 export interface ZdsHello {
-  /** Always 1 so far. */
+  /** Always 1. */
   readonly version: number;
-  /** Empty if the ztunnel does not support revisions. */
+  /** Empty if the ztunnel knows no revisions. */
   readonly revision: string;
   /**
-   * Whether the ztunnel accepts listening sockets in addition to the namespace's descriptor, and returns them on
+   * Whether the ztunnel accepts listening sockets together with the namespace's descriptor, and returns them on
    * request.
    */
   readonly acceptsListeners: boolean;
@@ -21,7 +22,7 @@ export interface ZdsWorkload {
   readonly serviceAccount: string;
 }
 
-/** The role of a passed descriptor. `/6` means its IPv6 twin. */
+/** The role of a listener's descriptor. `/6` is the listener for IPv6. */
 export const zdsListenerRoles = [
   "outbound",
   "outbound/6",
@@ -38,9 +39,9 @@ export type ZdsListenerRole = (typeof zdsListenerRoles)[number];
 
 export type ZdsRequest =
   /**
-   * The message carries the descriptor of the network namespace, and then one for each listener. If the ztunnel already
-   * knows the uid, it closes the descriptors. `handedOver` means that another ztunnel serves the workload until the
-   * answer, so the receiver must refuse what it cannot serve at once.
+   * With the message come the descriptor of the network namespace, and one for each listener. If the ztunnel already
+   * has the uid, it closes them. `handedOver` means that another ztunnel serves the workload until the answer, so the
+   * receiver must refuse what it cannot serve at once.
    */
   | {
       readonly type: "add";
@@ -49,25 +50,26 @@ export type ZdsRequest =
       readonly listeners: readonly ZdsListenerRole[];
       readonly handedOver: boolean;
     }
-  /** The workload stays unchanged. With `returnListeners`, the answer carries the workload's descriptors. */
+  /**
+   * The ztunnel keeps the workload as it is. With `returnListeners`, the workload's descriptors come with the answer.
+   */
   | { readonly type: "keep"; readonly uid: string; readonly returnListeners: boolean }
-  /** With `handedOver`, the ztunnel stops accepting and keeps live connections until they end. */
+  /** With `handedOver`, the ztunnel accepts no more connections, and keeps those that live until they end. */
   | { readonly type: "delete"; readonly uid: string; readonly handedOver: boolean }
-  /** The snapshot is complete. Workloads that it did not name are gone. */
+  /** The snapshot is complete. The ztunnel drops the workloads that it did not name. */
   | { readonly type: "snapshot-sent" };
 
-/** The answer to a request. Answers are in the order of the requests. */
 export interface ZdsResponse {
   /** Empty on success. */
   readonly error: string;
   /**
-   * The roles of the listeners whose descriptors follow that of the namespace, in the answer to `keep` with
+   * The roles of the listeners whose descriptors follow the namespace's, if the answer is to `keep` with
    * `returnListeners`.
    */
   readonly listeners: readonly ZdsListenerRole[];
 }
 
-/** Parses the names of roles. Throws a user error for an unknown one. */
+/** Throws a user error for an unknown role. */
 export function parseListenerRoles(names: readonly string[]): ZdsListenerRole[] {
   return names.map((name) => {
     const role = zdsListenerRoles.find((known) => known === name);

@@ -1,4 +1,3 @@
-/** Whether a row's pattern matches the path. */
 export function matchesField(pattern: string, path: string): boolean {
   if (!pattern.endsWith("**")) return pattern === path;
   const prefix = pattern.slice(0, -2);

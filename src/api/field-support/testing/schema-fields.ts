@@ -1,6 +1,5 @@
 import { definitionsIn } from "../../testing/definitions-in.ts";
 
-/** One field of a kind, as the kind's CRD defines it. */
 export interface SchemaField {
   /**
    * The path below `spec`, such as `http[].match[].headers{}.exact`. `[]` means any element of a list, and `{}` any

@@ -59,12 +59,11 @@ function readTcp(reader: Reader | undefined): TcpPool {
 
 const msPerHour = 3_600_000;
 /**
- * The maximum time of a TCP keepalive. Proxies receive it as a 32-bit number of seconds, and sockets accept at most
- * 32,767 s.
+ * The maximum time and interval of a TCP keepalive. A longer one would not fit into the 32 bits in which proxies
+ * receive the seconds.
  */
 const maxKeepaliveMs = 1_000_000 * msPerHour;
 
-/** Reads the field `tcpKeepalive`. */
 export function readKeepalive(reader: Reader): TcpKeepalive | undefined {
   const keepalive = reader.object("tcpKeepalive");
   if (keepalive === undefined) return undefined;
@@ -112,7 +111,7 @@ function readHttp(reader: Reader | undefined): HttpPool {
   return pool;
 }
 
-/** 0 counts as unset, as in protobuf. */
+/** Reads a limit. 0 counts as unset, as in protobuf. */
 function limit(reader: Reader, field: string): number | undefined {
   return reader.integer(field, 0, maxInt32) || undefined;
 }

@@ -8,7 +8,6 @@ import { openObject, refuseDryRun, refuseUnknown, requireText } from "../fields.
 import { networkingGroup, networkingVersions } from "../networking-group.ts";
 import { readTrafficPolicy, type TrafficPolicy } from "./traffic-policy.ts";
 
-/** networking.istio.io DestinationRule: the policy for traffic to a host, after routing. */
 export interface DestinationRule extends KubernetesObject {
   spec: DestinationRuleSpec;
 }
@@ -18,13 +17,14 @@ export interface DestinationRuleSpec {
   readonly host: string;
   readonly trafficPolicy?: TrafficPolicy | undefined;
   readonly subsets: readonly DestinationSubset[];
-  /** The namespaces that see it. `.` means its own namespace, and `*` all. An empty list means the mesh's default. */
+  /**
+   * The namespaces that see the rule. `.` means its own namespace, and `*` all. An empty list means the mesh's default.
+   */
   readonly exportTo: readonly string[];
-  /** The clients in its own namespace that the rule applies to. Absent means all clients. */
+  /** The clients that the rule applies to, within the rule's namespace. Absent means all clients. */
   readonly workloadSelector?: { readonly matchLabels: Readonly<Record<string, string>> } | undefined;
 }
 
-/** The host's endpoints whose pods have these labels. */
 export interface DestinationSubset {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;

@@ -17,7 +17,6 @@ import {
   type ZoneAwareLoadBalancer,
 } from "./locality-load-balancer.ts";
 
-/** How endpoints are chosen: `simple`, `consistentHash`, or neither for the default. */
 export interface LoadBalancer {
   readonly simple?: SimpleLoadBalancer | undefined;
   readonly consistentHash?: ConsistentHash | undefined;
@@ -26,7 +25,7 @@ export interface LoadBalancer {
   readonly warmup?: Warmup | undefined;
 }
 
-/** LEAST_CONN is converted to LEAST_REQUEST, its current name. */
+/** The parser converts LEAST_CONN to LEAST_REQUEST, its current name. */
 export type SimpleLoadBalancer = "UNSPECIFIED" | "RANDOM" | "PASSTHROUGH" | "ROUND_ROBIN" | "LEAST_REQUEST";
 
 export interface ConsistentHash {
@@ -43,12 +42,11 @@ export type HashKey =
       readonly kind: "httpCookie";
       readonly name: string;
       readonly path?: string | undefined;
-      /** Absent means that the cookie is only read. 0 means a session cookie. */
+      /** Absent means that proxies read the cookie but never set it. 0 means a session cookie. */
       readonly ttlMs?: number | undefined;
       readonly attributes: readonly { readonly name: string; readonly value: string }[];
     };
 
-/** A new endpoint receives a growing share of requests. */
 export interface Warmup {
   readonly durationMs: number;
   readonly minimumPercent?: number | undefined;
@@ -58,8 +56,8 @@ export interface Warmup {
 const allPercent = 100;
 const maxTableSize = 5_000_011;
 /**
- * The maximum size of a hash ring. A proxy refuses a cluster with a larger ring, even a proxy of another namespace to
- * which the rule is exported.
+ * The maximum size of a hash ring. A proxy rejects a cluster with a larger one. If a rule is exported, this affects
+ * proxies of other namespaces too.
  */
 const maxRingSize = 8_388_608;
 
@@ -72,8 +70,8 @@ function isPrime(value: number): boolean {
 const simpleWords = ["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"] as const;
 
 /**
- * Reads the load balancer. Reports failover settings without outlier detection, because nothing would trigger a
- * failover.
+ * Reads the load balancer. Reports failover settings if the policy has no outlier detection, because then nothing
+ * triggers a failover.
  */
 export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection: boolean): LoadBalancer | undefined {
   if (reader === undefined) return undefined;
@@ -171,7 +169,7 @@ function readCookie(reader: Reader): HashKey & { readonly kind: "httpCookie" } {
   return key;
 }
 
-/** `warmupDurationSecs` is the deprecated form. */
+/** Reads `warmup`, or its deprecated form `warmupDurationSecs`. */
 function readWarmup(reader: Reader): Warmup | undefined {
   const nested = reader.object("warmup");
   const durationMs = readDurationMs(reader, "warmupDurationSecs", 1);

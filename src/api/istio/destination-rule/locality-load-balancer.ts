@@ -5,9 +5,11 @@ import { refuseUnknown, requireText } from "../fields.ts";
 export interface LocalityLoadBalancer {
   /** Absent means the mesh's setting. */
   readonly enabled?: boolean | undefined;
-  /** `to` is a percentage for each locality. The percentages add up to 100. */
+  /**
+   * How the requests of clients in `from` are distributed: a percentage for each destination locality. The percentages
+   * add up to 100.
+   */
   readonly distribute: readonly { readonly from: string; readonly to: Readonly<Record<string, number>> }[];
-  /** For each region, the region that traffic fails over to. */
   readonly failover: readonly { readonly from: string; readonly to: string }[];
   /**
    * An ordered list of labels, `key` or `key=value`. Endpoints that share more of the leading labels with the client
@@ -126,8 +128,8 @@ function earlierOverlaps(localities: readonly string[]): readonly (string | unde
 }
 
 /**
- * The places that contain the locality: everything, its region, its zone and its subzone. Localities with more parts
- * are rejected elsewhere.
+ * The places that contain the locality: the whole world (the empty name), its region, its zone and its subzone.
+ * Localities with more parts are rejected elsewhere.
  */
 function placesAround(locality: string): readonly string[] {
   const parts = locality.split("/", localityParts + 1);

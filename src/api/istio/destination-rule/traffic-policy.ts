@@ -40,7 +40,7 @@ export interface TrafficPolicy extends TrafficPolicySettings {
     | undefined;
 }
 
-/** The reasons to eject an endpoint for some time. A count of 0 disables a reason. Absent means the default. */
+/** When to eject an endpoint for some time. A count of 0 disables its condition. Absent means the default. */
 export interface OutlierDetection {
   readonly consecutive5xxErrors?: number | undefined;
   readonly consecutiveGatewayErrors?: number | undefined;
@@ -86,7 +86,7 @@ function checkLength(reader: Reader): void {
     );
 }
 
-/** `namespace` is the object's namespace. Credentials in ConfigMaps must be in the same namespace. */
+/** `namespace` is the object's namespace. `configmap://` credentials must be in the same namespace. */
 export function readTrafficPolicy(reader: Reader | undefined, namespace: string): TrafficPolicy | undefined {
   if (reader === undefined) return undefined;
   if (!policyFields.some((field) => reader.has(field)))
@@ -199,7 +199,6 @@ function readErrorCodes(reader: Reader): readonly number[] {
   });
 }
 
-/** `namespace` is the object's namespace. */
 export function readClientTls(reader: Reader | undefined, namespace: string): ClientTls | undefined {
   if (reader === undefined) return undefined;
   const tls: ClientTls = {
@@ -240,7 +239,7 @@ function checkClientTls(reader: Reader, tls: ClientTls, namespace: string): void
   }
 }
 
-/** `configmap://[namespace/]name` must be in the rule's own namespace. */
+/** Checks a credential in a ConfigMap, `configmap://[namespace/]name`. It must be in the rule's own namespace. */
 function checkCredential(reader: Reader, name: string | undefined, namespace: string): void {
   if (name?.startsWith(configMapPrefix) !== true) return;
   const parts = name.slice(configMapPrefix.length).split("/");

@@ -4,10 +4,9 @@ import type { EnvoyPatchPlace } from "./envoy-filter-place.ts";
 import { readPortNumber, readText, refuseUnknown, requireText } from "../fields.ts";
 import { checkRegex } from "../expressions/regular-expressions.ts";
 
-/** The proxies of a patch, and the part of their configuration that it changes. */
 export interface EnvoyPatchMatch {
   readonly context: (typeof contexts)[number];
-  /** A regular expression for the proxy's version. Absent matches all. */
+  /** A regular expression for the proxy's version. Absent matches all versions. */
   readonly proxyVersion?: string | undefined;
   /** Values that the proxy's node metadata must have. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
@@ -29,7 +28,6 @@ export interface EnvoyFilterChainMatch {
   readonly transportProtocol?: string | undefined;
   readonly applicationProtocols: readonly string[];
   readonly destinationPort?: number | undefined;
-  /** The name of a network filter. */
   readonly filter?: string | undefined;
   readonly subFilter?: string | undefined;
 }
@@ -117,7 +115,7 @@ function readProxyVersion(proxy: Reader): string | undefined {
   return version;
 }
 
-/** Checks that the match is of the class that `applyTo` needs. */
+/** Checks that the match describes the type of object that `applyTo` changes. */
 function checkMatch(match: Reader, applyTo: EnvoyPatchPlace, context: EnvoyPatchMatch["context"]): void {
   const found = objectTypes.filter((type) => match.has(type));
   const [type] = found;
@@ -189,7 +187,10 @@ function checkFilter(filter: Reader, inner: Reader | undefined, applyTo: EnvoyPa
   warnOfOldName(inner, requireText(inner, "name"));
 }
 
-/** Filter names of Envoy's API v2. Current configuration no longer contains them. */
+/**
+ * Filter names of Envoy's API v2, with their current names. Envoy's configuration no longer contains the old names, so
+ * a patch for them would match nothing.
+ */
 const oldNames: Readonly<Record<string, string>> = {
   "envoy.http_connection_manager": "envoy.filters.network.http_connection_manager",
   "envoy.tcp_proxy": "envoy.filters.network.tcp_proxy",

@@ -1,4 +1,3 @@
-/** The places to which an EnvoyFilter's patch can be applied. */
 export const envoyPatchPlaces = [
   "LISTENER",
   "FILTER_CHAIN",
@@ -15,7 +14,6 @@ export const envoyPatchPlaces = [
 
 export type EnvoyPatchPlace = (typeof envoyPatchPlaces)[number];
 
-/** The Envoy message type of a patch's value, by place. */
 export const envoyPatchTypes: Readonly<Record<EnvoyPatchPlace, string>> = {
   LISTENER: "envoy.config.listener.v3.Listener",
   FILTER_CHAIN: "envoy.config.listener.v3.FilterChain",

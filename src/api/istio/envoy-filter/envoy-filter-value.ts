@@ -14,7 +14,6 @@ const own = new Set([
   "google.protobuf.Value",
 ]);
 
-/** Whether Envoy's API, or Istio's build of Envoy, has a message with this full name. */
 export function isEnvoyType(name: string): boolean {
   const dot = name.lastIndexOf(".");
   return (
@@ -26,7 +25,7 @@ export function isEnvoyType(name: string): boolean {
   );
 }
 
-/** Rejects configuration of a type that Envoy does not have, at its field. */
+/** Reports types in the configuration that Envoy does not have, each at its field. */
 export function checkEnvoyValue(value: Reader): void {
   visit(value, value.raw, "");
 }
@@ -40,7 +39,7 @@ function visitObject(reader: Reader, value: object, path: string): void {
   const at = (field: string): string => (path === "" ? field : `${path}.${field}`);
   const type: unknown = Reflect.get(value, "@type");
   if (type !== undefined) checkType(reader, type, at("@type"));
-  // The content of a struct has no type to check.
+  // A struct may contain anything, so its content has no type to check.
   if (typeof type === "string" && /\.(TypedStruct|Struct)$/.test(type)) return;
   for (const [field, item] of Object.entries(value)) visit(reader, item, at(field));
 }

@@ -10,7 +10,6 @@ import { openObject, refuseDryRun, refuseUnknown } from "../fields.ts";
 import { networkingGroup } from "../networking-group.ts";
 import { readTargetReferences, type PolicyTargetReference } from "../policy-target.ts";
 
-/** networking.istio.io EnvoyFilter: patches to the configuration of proxies. */
 export interface EnvoyFilter extends KubernetesObject {
   spec: EnvoyFilterSpec;
 }
@@ -43,7 +42,7 @@ const operations = [
   "MERGE_AND_REPLACE_LIST",
 ] as const;
 
-/** The annotation that names services whose clusters a waypoint also receives, because a filter uses them. */
+/** The annotation that names the services that a filter uses. A waypoint receives their clusters too. */
 const referencedServices = "envoyfilter.istio.io/referenced-services";
 
 /**
@@ -109,7 +108,7 @@ function readPatch(reader: Reader): EnvoyConfigPatch {
 type Place = EnvoyPatchPlace;
 const merging: readonly EnvoyPatchOperation[] = ["MERGE", "MERGE_AND_REPLACE_LIST"];
 const inserting: readonly EnvoyPatchOperation[] = ["ADD", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"];
-/** The operations that upstream supports. An INSERT into an unordered list is an ADD. */
+/** The operations that have an effect in upstream, by place. An INSERT into an unordered list is an ADD. */
 const effective: Readonly<Record<Place, readonly EnvoyPatchOperation[]>> = {
   LISTENER: [...merging, ...inserting, "REMOVE"],
   FILTER_CHAIN: [...merging, ...inserting, "REMOVE"],

@@ -2,21 +2,22 @@ import type * as Cel from "@bufbuild/cel";
 import { hasLoop } from "../../../base/cel/index.ts";
 import { loadPackage, truncated } from "../../../base/index.ts";
 
-/** The maximum number of characters of an expression. The parser takes about 10 µs for each of them. */
+/** The maximum number of characters of an expression. The parser takes about 10 µs for each character. */
 export const maxExpressionLength = 8192;
-/** The maximum number of characters that a message shows of an expression. */
+/** The maximum number of characters of an expression that a message quotes. */
 export const maxShown = 100;
 /**
  * The maximum depth of an expression's tree, as in Envoy. Serin's proxies run out of stack at a depth of about 2,000.
  */
 const maxLevels = 500;
 
-/** An expression's tree, or why no proxy accepts the expression. */
 export type ReadExpression = { readonly tree: unknown } | { readonly fault: string };
 
 const tooDeep = `must have at most ${maxLevels} levels of operators, fields and brackets`;
 
-/** Parses an expression. It must have no syntax error, no loop, and not too many levels. Its names are not checked. */
+/**
+ * Parses an expression. Syntax errors, loops and too many levels are faults. Names in the expression are not checked.
+ */
 export function readExpression(expression: string): ReadExpression {
   if (expression.trim() === "") return { fault: "must not be empty" };
   if (expression.length > maxExpressionLength)

@@ -81,7 +81,7 @@ const refused = [
   matches("a{1001}"),
   matches("(?=a)"),
 ];
-/** Envoy accepts these, but `envoyCelFault` estimates their size too high and refuses them. */
+/** Envoy accepts these, but `envoyCelFault` refuses them, because it estimates their size too high. */
 const doubted = [
   around("(", "true", ")", 32),
   matches(String.raw`\w{30}`),

@@ -7,7 +7,7 @@ import { regexFault } from "./regular-expressions.ts";
 const maxDepth = 32;
 /** Envoy's limit for the instructions of a regular expression within an expression. */
 const maxPatternSize = 100;
-/** A longer regular expression always has too many instructions. */
+/** The longest regular expression to count instructions for. A longer one always has more than `maxPatternSize`. */
 const maxPatternLength = 1024;
 
 interface Verdict {
@@ -19,8 +19,8 @@ const maxVerdicts = 4096;
 const maxCharacters = 1_048_576;
 /**
  * The verdicts by expression. An object often contains the same expression several times, and each needs two verdicts.
- * The expressions of one namespace can push all others out of this cache, so code that needs a verdict for long must
- * store it with the object, as the translation does.
+ * The expressions of one namespace can push all others out of this cache, so code that needs a verdict more than once
+ * must store it with the object, as the translation does.
  */
 const verdicts = moduleCache<string, Verdict>("verdicts-of-expressions", maxVerdicts);
 let keptCharacters = 0;
@@ -44,8 +44,8 @@ function verdictOf(expression: string): Verdict {
 }
 
 /**
- * A copy of the text. V8 keeps a whole text in memory as long as a part of it is in use, and a fault quotes the
- * expression, which is a part of a format.
+ * A copy of the text. V8 keeps a whole string in memory as long as a substring of it is in use, and an expression is
+ * usually a substring of a format.
  */
 function ownCopy<Text extends string | undefined>(text: Text): Text {
   return text === undefined ? text : (JSON.parse(JSON.stringify(text)) as Text);
@@ -61,8 +61,8 @@ export function celFault(expression: string): string | undefined {
 
 /**
  * Why an Envoy does not accept an expression that has no `celFault`, such as "it calls string with 1 argument".
- * Undefined if it accepts the expression. An Envoy rejects a whole listener for an expression that it does not accept,
- * and a waypoint's listener serves other namespaces too. So this function allows only what Envoy is known to accept.
+ * Undefined if an Envoy accepts it. An Envoy rejects a whole listener for an expression that it does not accept, and a
+ * waypoint's listener serves other namespaces too. So this function allows only what Envoy is known to accept.
  */
 export function envoyCelFault(expression: string): string | undefined {
   return verdictOf(expression).envoyFault;
@@ -81,7 +81,10 @@ const literal =
 const escapes = /\\(?:[abfnrtv"'`?\\]|[xX][\da-fA-F]{2}|[0-3][0-7]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8})/g;
 const bytesEscapes = /\\(?:[abfnrtv"'`?\\]|[xX][\da-fA-F]{2}|[0-3][0-7]{2})/g;
 
-/** The expression without its string literals, and the fault of a literal, if any. */
+/**
+ * The expression without its string literals, and the fault of a literal, if any. Brackets in literals must not count
+ * as nesting.
+ */
 function withoutLiterals(expression: string): { readonly rest: string; readonly fault?: string } {
   let rest = "";
   for (let at = 0; at < expression.length;) {
@@ -119,7 +122,6 @@ function nesting(text: string): number {
   return most;
 }
 
-/** A call of a function, as the parser writes it. */
 interface Call {
   readonly function: string;
   readonly target?: Expression | undefined;
@@ -149,7 +151,7 @@ const functions: ReadonlyMap<string, readonly string[]> = new Map<string, readon
   ["re.captureN", ["m2"]],
 ]);
 
-/** The first fault of a node of the tree. `depth` is the number of levels that the node may have. */
+/** The first fault in a tree. `depth` is the number of levels that it may have. */
 function nodeFault(node: unknown, depth: number): string | undefined {
   if (typeof node !== "object" || node === null || ArrayBuffer.isView(node)) return undefined;
   const { exprKind } = node as Expression;
@@ -167,7 +169,7 @@ function kindFault({ case: kind, value }: NonNullable<Expression["exprKind"]>): 
   switch (kind) {
     case "callExpr": {
       const call = value as Call;
-      // The parser's own operators, such as _+_ and @in, are not words.
+      // The parser's own operators, such as `_+_` and `@in`, are not words, and Envoy knows them all.
       return /^\w+$/.test(call.function) ? callFault(call) : undefined;
     }
     case "constExpr":
@@ -200,7 +202,7 @@ interface Constant {
   readonly constantKind?: { readonly case?: string; readonly value?: unknown };
 }
 
-/** The parser accepts whole numbers of any size. */
+/** Checks that a whole number fits into 64 bits, because the parser accepts any size. */
 function numberFault({ constantKind }: Constant): string | undefined {
   const { case: kind, value } = constantKind ?? {};
   if (typeof value !== "bigint") return undefined;
@@ -208,7 +210,6 @@ function numberFault({ constantKind }: Constant): string | undefined {
   return fits ? undefined : `it has the number ${value}, which does not fit into 64 bits`;
 }
 
-/** The value of a literal text. Undefined for other expressions. */
 function textOf(expression: Expression | undefined): string | undefined {
   if (expression?.exprKind?.case !== "constExpr") return undefined;
   const { case: kind, value } = (expression.exprKind.value as Constant).constantKind ?? {};

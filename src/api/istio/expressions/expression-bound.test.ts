@@ -23,7 +23,7 @@ function parsesOf(read: () => Parsed<unknown>): { readonly parses: readonly stri
   return { parses: parsed, ...(error === undefined ? {} : { fault: `${error.path}: ${error.message}` }) };
 }
 
-/** Expressions that nothing has parsed before. Each header has 16 KiB of them. */
+/** Each expression is new, because a parsed one is cached. Each header has 16 KiB of them. */
 let made = 0;
 const formats = (length: number): string[] =>
   Array.from({ length: 16 }, () => {

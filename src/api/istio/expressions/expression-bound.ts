@@ -4,15 +4,15 @@ import type { Reader } from "../../reader.ts";
 /** The maximum number of different CEL expressions in an object. */
 const maxExpressions = 256;
 /**
- * The maximum number of characters of all expressions in an object. The parser takes about 10 µs for each, and nothing
- * else runs meanwhile.
+ * The maximum number of characters of all expressions in an object. The parser takes about 10 µs for each character,
+ * and blocks the process meanwhile.
  */
 const maxCharacters = 8192;
 
 /**
- * Counts the expressions of an object. Reports an error and returns true if these exceed the limits. An expression that
- * the object contains several times counts once, because its verdict is cached. Call this before anything parses the
- * expressions.
+ * Whether the expressions of an object exceed the limits, together with those of earlier calls with the same reader.
+ * Reports an error if they do. An expression that the object contains several times counts once, because its verdict is
+ * cached. Call this before anything parses the expressions.
  */
 export function exceedsExpressions(reader: Reader, field: string, expressions: readonly string[]): boolean {
   let isTooMuch = false;

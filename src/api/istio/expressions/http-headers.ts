@@ -4,7 +4,8 @@ import type { Reader } from "../../reader.ts";
 import { envoyCelFault } from "./envoy-expression.ts";
 import { readText } from "../fields.ts";
 
-// The header names and values that a proxy accepts. Each `…Fault` returns the fault, or undefined.
+// Checks of header names and values. Each `…Fault` returns why a proxy does not accept the text, or undefined if it
+// does.
 
 const tokenPattern = /^[-!#$%&'*+.^_`|~A-Za-z0-9]+$/;
 const strictPattern = /^[-_A-Za-z0-9]+$/;
@@ -17,20 +18,19 @@ export function headerNameFault(name: string): string | undefined {
   return tokenPattern.test(name) ? undefined : `must be the name of a header, got "${truncated(name, maxShown)}"`;
 }
 
-/** What is wrong with the name of a header that a span's tag shows. The name of a pseudo-header is allowed. */
+/** The fault of the name of a header whose value a span's tag shows. Pseudo-headers are allowed. */
 export function taggedHeaderFault(name: string): string | undefined {
   return isPseudoHeader(name) ? undefined : headerNameFault(name);
 }
 
 /**
- * The fault of a header whose value decides which endpoint gets a request. Every name without a line break is accepted,
- * as in Envoy. Otherwise, a rule that worked with upstream would lose its other settings too.
+ * The fault of a header whose value decides which endpoint gets a request. Accepts every name without a line break, as
+ * Envoy does. If it were stricter, a rule that works with upstream would be rejected here as a whole.
  */
 export function hashedHeaderFault(name: string): string | undefined {
   return /[\0\r\n]/.test(name) ? headerNameFault(name) : undefined;
 }
 
-/** Whether no request can have a header with this name. */
 export function isNoHeader(name: string): boolean {
   return taggedHeaderFault(name) !== undefined;
 }
@@ -75,7 +75,6 @@ export function matchedHeaderFault(name: string): string | undefined {
   return isClaim(name) || pseudoHeaders.includes(name) ? undefined : headerNameFault(name);
 }
 
-/** Recognizes `@request.auth.claims.a.b` or `@request.auth.claims[a][b]`. */
 export function isClaim(name: string): boolean {
   return /^@request\.auth\.claims(\..+|(\[[^[\]]*\])+)$/i.test(name);
 }
@@ -104,8 +103,8 @@ export function literalValueFault(value: string): string | undefined {
 }
 
 /**
- * Reports a text that a proxy does not accept. For such a text, a proxy would reject a whole listener or route table,
- * which may contain other objects too.
+ * Reports a text that a proxy does not accept. A proxy would reject a whole listener or route table for it, which may
+ * contain the configuration of other objects too.
  */
 export function checkText(
   reader: Reader,
@@ -142,7 +141,6 @@ export function withLiteralPercents(value: string): string {
   return headerValueFault(value) === undefined ? value : value.replaceAll("%", "%%");
 }
 
-/** Checks the keys of a map as header names. */
 export function checkNames(
   reader: Reader,
   field: string,

@@ -12,8 +12,8 @@ const maxExpressionLength = 1024;
 const maxTotalSize = 131_072;
 
 /**
- * Reports the fault of an RE2 expression, if any. For one expression that is not RE2, a proxy would reject the routes
- * of all namespaces at a gateway's port. A very large expression would cost each sidecar much time and memory.
+ * Reports the fault of an RE2 expression, if any. A proxy rejects the routes of all namespaces at a gateway's port for
+ * one expression that is not RE2. A very large expression would cost each sidecar much time and memory.
  */
 export function checkRegex(reader: Reader, field: string, expression: string): void {
   const size = regexSize(expression);
@@ -26,7 +26,6 @@ export function checkRegex(reader: Reader, field: string, expression: string): v
     );
 }
 
-/** The fault of an RE2 expression. Undefined if proxies accept it. */
 export function regexFault(expression: string, size = regexSize(expression)): string | undefined {
   if (expression === "") return "must not be an empty expression";
   if (expression.length > maxExpressionLength)

@@ -8,12 +8,11 @@ export interface FileLogProvider {
   readonly text: string;
   /** The fields of a JSON log, by key. Absent for a text log. */
   readonly labels?: Readonly<Record<string, unknown>> | undefined;
-  /** Whether the provider sets a format. */
+  /** Whether the provider itself sets a format. Otherwise the mesh config's format applies. */
   readonly hasFormat: boolean;
   readonly omitEmptyValues: boolean;
 }
 
-/** A gRPC access log service, of Envoy's own protocol. */
 export interface GrpcLogProvider extends ProviderService {
   /** Absent means the protocol's default. */
   readonly logName?: string | undefined;
@@ -25,9 +24,7 @@ export interface GrpcLogProvider extends ProviderService {
 
 export interface OpenTelemetryLogProvider extends ProviderService {
   readonly logName?: string | undefined;
-  /** The body. Empty means Istio's default text. */
   readonly text: string;
-  /** The attributes of the log record. */
   readonly labels: Readonly<Record<string, unknown>>;
 }
 
@@ -47,7 +44,7 @@ export function readFileLog(reader: Reader): FileLogProvider {
   return provider;
 }
 
-/** TCP logs have fewer fields, because connections have no headers. */
+/** Reads a gRPC access log provider. A TCP log has no fields for headers. */
 export function readGrpcLog(reader: Reader, protocol: "http" | "tcp"): GrpcLogProvider {
   const isHttp = protocol === "http";
   const provider: GrpcLogProvider = {

@@ -2,12 +2,11 @@ import type { Reader } from "../../reader.ts";
 import { readDurationMs, warnOfUnknown } from "../fields.ts";
 import { readServicePort, type ProviderService } from "./provider-service.ts";
 
-/** The external service that decides about requests. */
 interface AuthorizationProvider extends ProviderService {
   readonly timeoutMs: number;
   readonly failOpen: boolean;
   readonly clearRouteCache: boolean;
-  /** Absent means 403. */
+  /** The status of the response if the service fails. Absent means 403. */
   readonly statusOnError?: number | undefined;
   readonly requestBody?:
     | { readonly maxBytes: number; readonly allowPartial: boolean; readonly packAsBytes: boolean }
@@ -16,7 +15,7 @@ interface AuthorizationProvider extends ProviderService {
 
 export interface HttpAuthorizationProvider extends AuthorizationProvider {
   readonly pathPrefix: string;
-  /** Patterns: exact, `prefix*` or `*suffix`. */
+  /** Names of headers, in the form `name`, `prefix*` or `*suffix`. */
   readonly includeRequestHeadersInCheck: readonly string[];
   readonly includeAdditionalHeadersInCheck: Readonly<Record<string, string>>;
   readonly headersToUpstreamOnAllow: readonly string[];

@@ -1,7 +1,7 @@
 import type { Reader } from "../../reader.ts";
 import { maxInt32, readDurationMs, warnOfUnknown } from "../fields.ts";
 
-/** Envoy's actions by Istio's names. Undefined means the action of the profile. */
+/** Istio's names with Envoy's names. Undefined means that the profile's action applies. */
 const underscoreActions = {
   HEADERS_WITH_UNDERSCORES_UNSPECIFIED: undefined,
   HEADERS_WITH_UNDERSCORES_ALLOW: "ALLOW",
@@ -23,7 +23,7 @@ type ActionOf<Actions extends Readonly<Record<string, string | undefined>>> = Ex
 
 /** `connectionSettings` of a proxy config. An absent field has the profile's value, or else the proxy's default. */
 export interface ConnectionSettings {
-  /** EDGE means Envoy's recommendations for gateways at the edge. It affects only gateways. */
+  /** EDGE means Envoy's recommendations for gateways at the edge. It changes only gateways. */
   readonly profile: "SIDECAR" | "EDGE";
   readonly listenerBufferBytes?: number | undefined;
   readonly idleTimeoutMs?: number | undefined;
@@ -41,14 +41,17 @@ export interface ConnectionSettings {
   readonly escapedSlashes?: ActionOf<typeof slashActions> | undefined;
 }
 
-/** Fields on which upstream's control plane does not act either. */
+/** Fields that upstream's control plane does not apply either. */
 const withoutEffect = [
   "clusterPerConnectionBufferLimitBytes",
   "listenerConnectionLimit",
   "globalDownstreamConnectionLimit",
 ] as const;
 
-/** Serin's own proxy has buffers and windows of a fixed size, and ends a drained connection after its last request. */
+/**
+ * Fields that only Envoy applies. Serin's own proxy has buffers and windows of a fixed size, and ends a drained
+ * connection after its last request.
+ */
 const onlyEnvoy = [
   "listenerPerConnectionBufferLimitBytes",
   "httpDrainTimeout",
@@ -56,7 +59,7 @@ const onlyEnvoy = [
   "http2InitialConnectionWindowSize",
 ] as const;
 
-/** The smallest window of HTTP/2. */
+/** The smallest window of HTTP/2 that Envoy accepts. */
 const minWindowBytes = 65_535;
 
 export function readConnectionSettings(reader: Reader | undefined): ConnectionSettings | undefined {
@@ -97,7 +100,7 @@ function readAction<const Actions extends Readonly<Record<string, string | undef
   return name === undefined ? undefined : actions[name as keyof Actions];
 }
 
-/** Leaves out undefined fields, so that the profile's values apply. */
+/** Removes undefined fields, so that a spread of the settings does not override the profile's values. */
 function withoutUndefined(settings: ConnectionSettings): ConnectionSettings {
   return Object.fromEntries(
     Object.entries(settings).filter(([, value]) => value !== undefined),

@@ -32,9 +32,9 @@ export type ExtensionProvider =
   | { readonly kind: "access-log-opentelemetry"; readonly name: string; readonly settings: OpenTelemetryLogProvider }
   | { readonly kind: "tracing"; readonly name: string; readonly settings: TracingProvider }
   | { readonly kind: "prometheus"; readonly name: string }
-  /** Serves certificates by Envoy's secret discovery (SDS). */
+  /** Serves certificates by Envoy's secret discovery service (SDS). */
   | { readonly kind: "secrets"; readonly name: string; readonly settings: ProviderService }
-  /** A kind without an effect here. */
+  /** A kind of provider that has no effect here. */
   | { readonly kind: "other"; readonly name: string };
 
 type Read = (name: string, reader: Reader) => ExtensionProvider;
@@ -56,7 +56,7 @@ const readers: Readonly<Record<string, Read>> = {
   },
   sds: (name, reader) => {
     const settings = readServicePort(reader);
-    // The field `sds.name` has no effect, as in upstream. The provider is known by the name outside `sds`.
+    // As in upstream, `sds.name` has no effect. The name beside `sds` is the provider's name.
     reader.string("name");
     warnOfUnknown(reader);
     return { kind: "secrets", name, settings };

@@ -248,6 +248,6 @@ test("custom tags that not all proxies take are left out, also those of a pod's 
   const own = readOwnProxyConfig({
     tracing: { customTags: { ...tracing.customTags, "": { literal: { value: "x" } }, e: { literal: {} }, ...many } },
   });
-  // The reader reports no faults of an annotation. It drops faulty tags, and tags above the limit for expressions.
+  // Faulty tags are dropped, and so are tags above the limit for expressions. No fault is reported.
   assert.deepEqual(Object.keys(own?.tracing?.customTags ?? {}), ["ok", ...Object.keys(many).slice(0, 8)]);
 });

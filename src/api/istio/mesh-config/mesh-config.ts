@@ -29,7 +29,6 @@ import {
 import { trustDomainFault } from "./trust-domain.ts";
 import { readTrustedAuthorities, type TrustedAuthority } from "./trusted-authority.ts";
 
-/** How proxies normalize a request's path before they compare it. */
 export type PathNormalization = (typeof pathNormalizations)[number];
 const pathNormalizations = ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"] as const;
 
@@ -49,11 +48,11 @@ export interface MeshConfig {
   readonly pathNormalization: PathNormalization;
   readonly enableAutoMtls: boolean;
   readonly defaultConfig: ProxyConfig;
-  /** Namespaces that match no selector are ignored. Without selectors, all namespaces are read. */
+  /** Only namespaces that match a selector are read. Without selectors, all namespaces are read. */
   readonly discoverySelectors: readonly LabelSelector[];
   /**
-   * Which Services are merged across the clusters of an ambient mesh. The first match applies. Other Services belong to
-   * one cluster.
+   * Which Services are merged across the clusters of an ambient mesh. For each Service, the first entry that matches
+   * applies. A Service that no entry matches belongs to one cluster.
    */
   readonly serviceScopeConfigs: readonly ServiceScope[];
   readonly ingressClass: string;
@@ -64,20 +63,19 @@ export interface MeshConfig {
    * host that they name, and other traffic goes to its original destination.
    */
   readonly outboundTrafficPolicy: (typeof outboundTrafficModes)[number];
-  /** TLS towards hosts of ALLOW_ANY_DYNAMIC_DNS. Absent means plain text. */
+  /** How sidecars use TLS towards hosts of ALLOW_ANY_DYNAMIC_DNS. Absent means plain text. */
   readonly outboundTrafficTls?: ClientTls | undefined;
-  /** `exportTo` of objects that set none. */
+  /** The visibility of objects without `exportTo`. */
   readonly defaultServiceExportTo: readonly string[];
   readonly defaultVirtualServiceExportTo: readonly string[];
   readonly defaultDestinationRuleExportTo: readonly string[];
   readonly h2UpgradePolicy: "DO_NOT_UPGRADE" | "UPGRADE";
   readonly dnsRefreshRateMs: number;
-  /** How long a proxy waits for the first bytes to detect a protocol. 0 means that it waits without limit. */
+  /** How long a proxy waits for a connection's first bytes to detect its protocol. 0 means without limit. */
   readonly protocolDetectionTimeoutMs: number;
   readonly extensionProviders: readonly ExtensionProvider[];
-  /** Providers that write access logs unless Telemetry says otherwise. */
+  /** The providers that write access logs if no Telemetry object names others. */
   readonly defaultAccessLogProviders: readonly string[];
-  /** Istio's mutual TLS on the server's side. */
   readonly meshMutualTls: MeshMutualTls;
   /** Defaults for TLS other than Istio's mutual TLS. */
   readonly tlsDefaults: {
@@ -89,7 +87,7 @@ export interface MeshConfig {
   readonly proxyInboundListenPort: number;
   /** Whether inbound connections go to the pod's address, or to its loopback address as before Istio 1.10. */
   readonly inboundTrafficPolicy: "PASSTHROUGH" | "LOCALHOST";
-  /** TCP keepalive for destinations whose rule sets none. */
+  /** TCP keepalive for destinations whose DestinationRule sets none. */
   readonly tcpKeepalive?: TcpKeepalive | undefined;
   readonly enableTracing: boolean;
   readonly enablePrometheusMerge: boolean;
@@ -99,9 +97,8 @@ export interface MeshConfig {
    * `ingressService` names.
    */
   readonly ingressSelector?: string | undefined;
-  /** The setting for destinations whose rule sets none. */
   readonly localityLbSetting: LocalityLoadBalancer;
-  /** Absent if zones are not balanced mesh-wide. */
+  /** Absent if requests are not balanced by zone. */
   readonly zoneAwareLbSetting?: ZoneAwareLoadBalancer | undefined;
   readonly defaultHttpRetryPolicy?: HttpRetry | undefined;
   readonly defaultTrafficPolicy: {
@@ -112,9 +109,8 @@ export interface MeshConfig {
   readonly defaultTracingProviders: readonly string[];
   /** Prometheus by default, as in upstream's charts. */
   readonly defaultMetricsProviders: readonly string[];
-  /** Authorities that are trusted in addition to the mesh's own. */
   readonly caCertificates: readonly TrustedAuthority[];
-  /** The visibility of ServiceEntries. Absent means that only exportTo applies. */
+  /** The visibility of ServiceEntries, in addition to their `exportTo`. Absent means that only `exportTo` applies. */
   readonly serviceEntryVisibility?: ServiceEntryVisibility | undefined;
   readonly serviceSettings: readonly { readonly hosts: readonly string[]; readonly clusterLocal: boolean }[];
 }
@@ -124,7 +120,6 @@ const outboundTrafficModes = ["ALLOW_ANY", "REGISTRY_ONLY", "ALLOW_ANY_DYNAMIC_D
 export type EntryVisibility = "PUBLIC" | "NAMESPACE" | "NONE";
 
 interface ServiceEntryVisibility {
-  /** The visibility if no policy matches. */
   readonly defaultVisibility: EntryVisibility;
   /** Whether sidecars and gateways also obey the visibility, not only ztunnels and waypoints. */
   readonly applyToSidecars: boolean;
@@ -149,7 +144,6 @@ export interface MeshMutualTls {
   readonly cipherSuites: readonly string[];
 }
 
-/** Upstream's fields without an effect here. */
 const withoutEffect = [
   "ca",
   "certificates",
@@ -236,8 +230,8 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
 }
 
 /**
- * Rejects TLS settings that need a Secret, which sidecars may not read. If a sidecar could not use the settings,
- * requests would stay in plain text.
+ * Reads what sidecars do with unknown destinations. Rejects TLS settings that need a Secret, because sidecars may not
+ * read Secrets and would send the requests in plain text.
  */
 function readOutboundTraffic(
   reader: Reader | undefined,
@@ -320,7 +314,7 @@ function readLabelSelector(reader: Reader): LabelSelector {
   return selector;
 }
 
-/** Reads the settings for balancing by locality, which is enabled unless it is turned off. */
+/** Reads the settings for balancing by locality. It is on by default. */
 function readLocalitySettings(reader: Reader): Pick<MeshConfig, "localityLbSetting" | "zoneAwareLbSetting"> {
   const setting = readLocality(reader.object("localityLbSetting"), true);
   return {
@@ -359,7 +353,7 @@ function readMeshMutualTls(reader: Reader | undefined): MeshMutualTls {
   };
 }
 
-/** Absent means all namespaces. */
+/** Reads a default for `exportTo`. If it is absent, objects are visible in all namespaces. */
 function readExportTo(reader: Reader, field: string): readonly string[] {
   return reader.has(field) ? reader.strings(field) : ["*"];
 }

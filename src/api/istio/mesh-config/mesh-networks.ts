@@ -5,13 +5,13 @@ import { withJsonNames } from "./proto-json-names.ts";
 import { readObjects, readPortNumber, readText, warnOfUnknown } from "../fields.ts";
 
 /**
- * istio.mesh.v1alpha1.MeshNetworks, by network name: the endpoints of each network, and its gateways for clients in
- * other networks.
+ * istio.mesh.v1alpha1.MeshNetworks, by network name: which endpoints each network has, and through which gateways other
+ * networks reach them.
  */
 export type MeshNetworks = Readonly<Record<string, MeshNetwork>>;
 
 export interface MeshNetwork {
-  /** Clusters whose endpoints all belong to the network. */
+  /** Names of clusters whose endpoints all belong to the network. */
   readonly registries: readonly string[];
   /** Endpoints with an address in these ranges belong to the network, in any cluster. */
   readonly cidrs: readonly string[];
@@ -19,14 +19,13 @@ export interface MeshNetwork {
 }
 
 export interface MeshNetworkGateway {
-  /** An address or a host name. Absent means the addresses of the Service. */
+  /** An address or a host name. Absent means the addresses of the Service that `registryServiceName` names. */
   readonly address?: string | undefined;
   /** The host name of a Service in one of {@link MeshNetwork.registries}. */
   readonly registryServiceName?: string | undefined;
   readonly port: number;
 }
 
-/** Parses the YAML value of the key `meshNetworks`. */
 export function parseMeshNetworks(raw: unknown): Parsed<MeshNetworks> {
   const reader = Reader.ofProtoJson(withJsonNames(raw ?? {}));
   if (typeof (raw ?? {}) !== "object" || Array.isArray(raw)) reader.error("must be an object with the mesh's networks");
@@ -63,7 +62,7 @@ function readGateway(reader: Reader): MeshNetworkGateway {
   if ((gateway.address === undefined) === (gateway.registryServiceName === undefined))
     reader.error("must have either address or registryServiceName");
   if (gateway.port === 0) reader.error("must be set", "port");
-  // A gateway's endpoints determine its locality. Upstream also ignores this field.
+  // Upstream also ignores this field. The locality of a gateway is that of its endpoints.
   if (reader.has("locality")) reader.warnNoEffect("has no effect here", "locality");
   warnOfUnknown(reader);
   return gateway;

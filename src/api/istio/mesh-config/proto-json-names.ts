@@ -1,7 +1,10 @@
 import { maxLevels } from "../../../base/field-types/index.ts";
 import { isTree } from "../../../base/index.ts";
 
-/** Maps from free texts, such as names of labels or environment variables, to strings. */
+/**
+ * Maps with strings as values. Their keys are names that users choose, such as labels or environment variables, and
+ * must not be converted.
+ */
 const texts: ReadonlySet<string> = new Set([
   "environmentVariables",
   "includeAdditionalHeadersInCheck",
@@ -11,15 +14,15 @@ const texts: ReadonlySet<string> = new Set([
   "runtimeValues",
   "to",
 ]);
-/** Maps from free texts to messages, which have fields of their own. */
+/** Maps whose keys users choose, too, but whose values are messages with fields. */
 const messages: ReadonlySet<string> = new Set(["customTags", "networks"]);
 
 const originalName = /^[a-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+$/;
 
 /**
  * The settings of a mesh or a proxy with the JSON names of protobuf's fields. Istio also reads the names of the
- * definition, such as `resource_detectors`, and its guides use some of them. If a field is given by both names, both
- * stay, so that the parser reports the second one.
+ * definition, such as `resource_detectors`, and some of its guides use them. If a field has both names, both stay, so
+ * that the parser reports the second one.
  */
 export function withJsonNames(settings: unknown, level = 0): unknown {
   if (level > maxLevels) return settings;

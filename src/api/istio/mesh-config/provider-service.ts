@@ -1,14 +1,12 @@
 import type { Reader } from "../../reader.ts";
 import { readDurationMs, readPortNumber, requireText, warnOfUnknown } from "../fields.ts";
 
-/** The address of an extension provider. */
 export interface ProviderService {
   /** A host name, or `namespace/host name`. */
   readonly service: string;
   readonly port: number;
 }
 
-/** Headers that are sent to a provider, by name. */
 export type ProviderHeaders = readonly { readonly name: string; readonly value: string }[];
 
 export interface ProviderHttp {
@@ -24,7 +22,10 @@ export function readServicePort(reader: Reader): ProviderService {
   };
 }
 
-/** Values from the control plane's environment are not supported, because they may differ between replicas. */
+/**
+ * Reads the headers that are sent to a provider. Values from the control plane's environment are not supported, because
+ * replicas may have different ones.
+ */
 export function readProviderHeaders(reader: Reader, field: string): ProviderHeaders {
   return reader.objects(field).flatMap((entry) => {
     const name = requireText(entry, "name");

@@ -7,8 +7,8 @@ import { networkingGroup } from "../networking-group.ts";
 import { readWorkloadSelector } from "../policy-target.ts";
 
 /**
- * networking.istio.io ProxyConfig: proxy settings for pods that start after it was written. They override the mesh
- * config.
+ * networking.istio.io ProxyConfig: proxy settings that override the mesh config. They apply to pods that start after
+ * the object was written.
  */
 export interface ProxyConfigObject extends KubernetesObject {
   spec: ProxyConfigObjectSpec;
@@ -16,7 +16,7 @@ export interface ProxyConfigObject extends KubernetesObject {
 
 export interface ProxyConfigObjectSpec {
   readonly selector?: LabelSelector | undefined;
-  /** The number of threads. 0 means one for each core. Absent means the mesh's setting. */
+  /** The number of worker threads. 0 means one for each core. Absent means the mesh's setting. */
   readonly concurrency?: number | undefined;
   readonly environmentVariables: Readonly<Record<string, string>>;
   /** The image variant: `default`, `debug` or `distroless`. */
@@ -41,8 +41,8 @@ function parseProxyConfigObject(raw: unknown): Parsed<ProxyConfigObject> {
 
 /**
  * Environment variables that make the dynamic linker, the shell, OpenSSL or Node run other code or trust other
- * certificates. They are refused, because the right to write a ProxyConfig must not be a right to run code as the
- * service accounts of a namespace.
+ * certificates. They are refused: whoever may write a ProxyConfig could otherwise run code as every service account of
+ * the namespace.
  */
 const ofProgram =
   /^(LD_|NODE_|OPENSSL_|SSL_|XDG_|GCONV_|GLIBC_|BASH_|NSS_)|^(PATH|HOME|ENV|IFS|SHELL|TMPDIR|SSLKEYLOGFILE|LOCPATH)$/i;

@@ -14,7 +14,7 @@ export interface ProxyConfig {
   readonly discoveryAddress: string;
   readonly drainDurationMs: number;
   readonly terminationDrainDurationMs: number;
-  /** The number of a proxy's workers. 0 means one for each core. Undefined if it is unset. */
+  /** The number of a proxy's workers. 0 means one for each core. Undefined if the user sets none. */
   readonly concurrency: number | undefined;
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly holdApplicationUntilProxyStarts: boolean;
@@ -25,13 +25,9 @@ export interface ProxyConfig {
   readonly imageType: string;
   readonly gatewayTopology: GatewayTopology;
   readonly proxyHeaders: ProxyHeaders;
-  /** Absent if it is unset. */
   readonly tracing?: ProxyTracing | undefined;
-  /** The name of the workload in spans. */
   readonly tracingServiceName: TracingServiceName;
-  /** Absent if they are unset. */
   readonly connectionSettings?: ConnectionSettings | undefined;
-  /** Absent if it is unset. */
   readonly proxyStatsMatcher?: StatsMatcher | undefined;
 }
 
@@ -48,7 +44,6 @@ export interface ProxyTracing {
   readonly enableIstioTags: boolean;
 }
 
-/** The proxies between clients and gateways. */
 export interface GatewayTopology {
   /**
    * The number of trusted proxies in front of the gateway. It decides which address in `x-forwarded-for` is the
@@ -84,15 +79,13 @@ export interface ProxyHeaders {
   readonly attemptCountDisabled: boolean;
   readonly envoyDebugHeadersDisabled: boolean;
   readonly metadataExchangeInMeshOnly: boolean;
-  /** Whether a request whose host a route has replaced carries the former host in `x-forwarded-host`. */
+  /** Whether a route that replaces a request's host adds the former host as `x-forwarded-host`. */
   readonly xForwardedHost: boolean;
   /** Whether gateways send the port that the client used in `x-forwarded-port`. */
   readonly xForwardedPort: boolean;
-  /** Whether names of HTTP/1 headers keep their case. */
   readonly preserveHttp1HeaderCase: boolean;
 }
 
-/** Upstream's fields without an effect here. */
 const withoutEffect = [
   "availabilityZone",
   "binaryPath",
@@ -117,7 +110,7 @@ const withoutEffect = [
   "statsdUdpAddress",
   "zipkinAddress",
 ] as const;
-/** Fields that upstream's charts always set. They cause no warning. */
+/** Fields that upstream's charts always set, so they cause no warning. */
 const unremarkable = new Set<string>([
   "binaryPath",
   "configPath",
@@ -177,7 +170,6 @@ function readMetadata(reader: Reader): Readonly<Record<string, string>> {
   );
 }
 
-/** The fault of a text that must be `host:port` or `[address]:port`. */
 function proxyAddressFault(text: string): string | undefined {
   const [, bracketed, plain = "", port = ""] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
   const isGood = Number(port) >= 1 && Number(port) <= maxPort && domainOrAddressFault(bracketed ?? plain) === undefined;
@@ -196,7 +188,7 @@ function readTopology(reader: Reader | undefined): GatewayTopology {
   return topology;
 }
 
-/** Trace collectors in the proxy's bootstrap. Envoy's agent supports them, Serin does not. */
+/** Trace collectors in Envoy's bootstrap. Envoy's agent supports them, but Serin does not. */
 const collectors = ["zipkin", "lightstep", "datadog", "stackdriver", "openCensusAgent", "tlsSettings"] as const;
 const allPercent = 100;
 
@@ -213,8 +205,8 @@ function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
     reader.error(`must be from 0 to 100, got ${sampling}`, "sampling");
   const tracing: ProxyTracing = {
     samplingPercent: sampling === 0 ? undefined : sampling,
-    // The tags of a mesh or a pod are in many listeners. If a listener has a tag that Envoy does not accept, Envoy
-    // rejects the listener.
+    // Leave out tags that Envoy does not accept. The tags of a mesh or a pod are in many listeners, and Envoy would
+    // reject them all.
     customTags: readTags(reader).accepted,
     maxPathTagLength: reader.integer("maxPathTagLength", 0) || undefined,
     enableIstioTags: reader.boolean("enableIstioTags") ?? true,
@@ -265,7 +257,7 @@ function readCertificateDetails(reader: Reader | undefined): ProxyHeaders["clien
 export interface OwnProxyConfig extends Partial<
   Pick<ProxyConfig, "connectionSettings" | "gatewayTopology" | "tracing" | "tracingServiceName">
 > {
-  /** Unset fields keep the mesh's values. */
+  /** A field that is absent keeps the mesh's value. */
   readonly proxyHeaders?: Partial<ProxyHeaders>;
   /** The proxy's variable ISTIO_META_IDLE_TIMEOUT: how long connections with clients may be idle. */
   readonly idleTimeoutMs?: number;
@@ -274,7 +266,7 @@ export interface OwnProxyConfig extends Partial<
 }
 
 /**
- * Fields of `proxyHeaders`, with the names in {@link ProxyHeaders} that they set. If a pod's `proxyHeaders` lacks one
+ * For each field of `proxyHeaders`, the names in {@link ProxyHeaders} that it sets. If a pod's `proxyHeaders` lacks one
  * of these fields, the mesh's value stays. All other fields are replaced as a whole.
  */
 const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
@@ -285,7 +277,10 @@ const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
   envoyDebugHeaders: ["envoyDebugHeadersDisabled"],
 };
 
-/** Reads the parsed annotation. Undefined if it sets none of these fields. The webhook reports its faults. */
+/**
+ * Reads the parsed annotation. Undefined if it sets none of these fields. Ignores faults, because the webhook reports
+ * them.
+ */
 export function readOwnProxyConfig(raw: unknown): OwnProxyConfig | undefined {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined;
   const reader = Reader.ofProtoJson(withJsonNames(raw));
@@ -308,7 +303,6 @@ function statedHeaders(reader: Reader, headers: ProxyHeaders): Partial<ProxyHead
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !kept.has(name as keyof ProxyHeaders)));
 }
 
-/** Applies one proxy's own settings to those of the mesh. */
 export function withOwnProxyConfig<Mesh extends Pick<ProxyConfig, keyof OwnProxyConfig & keyof ProxyConfig>>(
   mesh: Mesh,
   own: OwnProxyConfig | undefined,

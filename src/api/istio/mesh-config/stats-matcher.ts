@@ -3,8 +3,8 @@ import { regexFault } from "../expressions/regular-expressions.ts";
 import { warnOfUnknown } from "../fields.ts";
 
 /**
- * `proxyStatsMatcher` of a proxy config: the statistics of Envoy that proxies have besides the required ones. Each
- * entry is compared with whole names, such as `cluster.<name>.upstream_rq_total`.
+ * `proxyStatsMatcher` of a proxy config: the statistics that Envoy keeps in addition to the required ones. Entries are
+ * compared with whole names, such as `cluster.<name>.upstream_rq_total`.
  */
 export interface StatsMatcher {
   readonly inclusionPrefixes: readonly string[];

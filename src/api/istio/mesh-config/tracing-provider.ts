@@ -9,7 +9,6 @@ import {
   type ProviderService,
 } from "./provider-service.ts";
 
-/** The collector of spans. */
 export type TracingProvider = ZipkinProvider | OpenTelemetryProvider | DatadogProvider | SkyWalkingProvider;
 
 interface Collector extends ProviderService {
@@ -33,17 +32,16 @@ export interface OpenTelemetryProvider extends Collector {
   readonly http?: ProviderHttp | undefined;
   readonly grpc: { readonly timeoutMs?: number | undefined; readonly initialMetadata: ProviderHeaders };
   readonly detectors: { readonly environment: boolean; readonly dynatrace: boolean };
-  /** Whether the service's name follows OpenTelemetry's conventions for Kubernetes. */
+  /** Whether spans name the service by OpenTelemetry's conventions for Kubernetes. */
   readonly semanticConventions: boolean;
   readonly sampler?: DynatraceSampler | undefined;
 }
 
-/** Settings of Dynatrace's sampler, which decides which traces are kept. */
 export interface DynatraceSampler {
   readonly tenant: string;
   readonly clusterId: number;
   readonly rootSpansPerMinute: number;
-  /** Absent means the server that receives spans. */
+  /** Where the sampler gets its settings. Absent means the server that receives spans. */
   readonly api?: (ProviderService & { readonly http: ProviderHttp }) | undefined;
 }
 

@@ -3,17 +3,16 @@ import { checkEach } from "../checks.ts";
 import { readText, warnOfUnknown } from "../fields.ts";
 import { trustDomainFault } from "./trust-domain.ts";
 
-/** MeshConfig.CertificateData: an authority that is trusted in addition to the mesh's own. */
+/** MeshConfig.CertificateData: a certificate authority that is trusted in addition to the mesh's own. */
 export interface TrustedAuthority {
-  /** The authority's root. Exactly one of `pem` and `spiffeBundleUrl` is set. */
+  /** The authority's root certificates. Exactly one of `pem` and `spiffeBundleUrl` is set. */
   readonly pem?: string | undefined;
-  /** The HTTPS URL of a SPIFFE bundle with its roots. */
+  /** The HTTPS URL of a SPIFFE bundle with the authority's roots. */
   readonly spiffeBundleUrl?: string | undefined;
   /** Servers accept clients of these trust domains, in addition to those of the mesh. */
   readonly trustDomains: readonly string[];
 }
 
-/** Reads `caCertificates`. */
 export function readTrustedAuthorities(reader: Reader): readonly TrustedAuthority[] {
   return reader.objects("caCertificates").map(readTrustedAuthority);
 }
@@ -35,7 +34,10 @@ function readTrustedAuthority(reader: Reader): TrustedAuthority {
   return { pem, spiffeBundleUrl: url === undefined ? undefined : bundleAddress(reader, url), trustDomains };
 }
 
-/** Upstream fetches over HTTPS only, and adds `https://` to an address without a scheme. */
+/**
+ * The address of a bundle. As in upstream, only HTTPS is allowed, and `https://` is added to an address without a
+ * scheme.
+ */
 function bundleAddress(reader: Reader, text: string): string {
   const address = text.startsWith("https://") ? text : `https://${text}`;
   if (/^[a-z]+:\/\//.test(text) && address !== text)

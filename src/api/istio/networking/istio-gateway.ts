@@ -11,25 +11,24 @@ import { networkingGroup, networkingVersions } from "../networking-group.ts";
 import { isHttpProtocol, isKnownProtocol, isTlsProtocol, protocols } from "../protocols.ts";
 import { readServerTls, type ServerTls } from "./server-tls.ts";
 
-/** networking.istio.io Gateway: the listeners of the proxies that it selects. */
 export interface IstioGateway extends KubernetesObject {
   spec: IstioGatewaySpec;
 }
 
 export interface IstioGatewaySpec {
   readonly servers: readonly GatewayServer[];
-  /** Labels of gateway pods. Empty selects all pods. */
+  /** Labels of the gateway's pods. Empty selects all pods. */
   readonly selector: Readonly<Record<string, string>>;
 }
 
 export interface GatewayServer {
-  /** The port, whose name and protocol are always set. */
+  /** The port. Its name and protocol are always set. */
   readonly port: IstioPort;
   /** An address, or `unix://` and a path. Absent means all addresses. */
   readonly bind?: string | undefined;
   /**
-   * `host` or `namespace/host`. Only VirtualServices of that namespace may attach. `.` means the Gateway's own
-   * namespace. `*`, or a host without a namespace, means all.
+   * `host` or `namespace/host`. Only VirtualServices of that namespace may attach to the server. `.` means the
+   * Gateway's own namespace. `*`, or a host without a namespace, means all namespaces.
    */
   readonly hosts: readonly string[];
   readonly tls?: ServerTls | undefined;

@@ -1,7 +1,6 @@
 import type { Reader } from "../../reader.ts";
 import { readPortNumber, readText, refuseUnknown } from "../fields.ts";
 
-/** A port of a Gateway, ServiceEntry or Sidecar. */
 export interface IstioPort {
   /** 0 only if the bind address is a Unix domain socket. */
   readonly number: number;

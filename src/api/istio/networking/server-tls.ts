@@ -17,9 +17,9 @@ export interface ServerTls {
   readonly caCertCredentialName?: string | undefined;
   readonly tlsCertificates: readonly ServerCertificateFiles[];
   readonly subjectAltNames: readonly string[];
-  /** SHA-256 digests of the public key info of client certificates, in base64. */
+  /** Base64 SHA-256 digests of the public keys (SubjectPublicKeyInfo) of accepted client certificates. */
   readonly verifyCertificateSpki: readonly string[];
-  /** SHA-256 digests of client certificates, in hex. */
+  /** Hex SHA-256 digests of accepted client certificates. */
   readonly verifyCertificateHash: readonly string[];
   readonly minProtocolVersion: TlsVersion;
   readonly maxProtocolVersion: TlsVersion;
@@ -60,7 +60,7 @@ const cipherSuites = [
 /** The prefix of names of certificates that a provider of the mesh config serves (`extensionProviders[].sds`). */
 export const externalSecretPrefix = "sds://";
 
-/** The sources of certificates. At most one may be set. */
+/** The fields that name the server's certificates. At most one of them may be set. */
 const sources = ["credentialName", "credentialNames", "tlsCertificates", "serverCertificate"] as const;
 const certificateFields = [
   "serverCertificate",
@@ -177,7 +177,7 @@ function checkExternalNames(reader: Reader, tls: ServerTls): void {
       reader.error(`must have the name of a secret of the SDS provider after ${externalSecretPrefix}`, field);
 }
 
-/** Reports missing certificates. In modes in which the proxy terminates TLS, they must come from Secrets or files. */
+/** Reports missing certificates. If the proxy terminates TLS, they must come from Secrets or files. */
 function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
   if (tls.caCrl !== undefined && tls.credentialName !== undefined)
     reader.error("must be in the credential instead", "caCrl");

@@ -20,30 +20,28 @@ import { copiedLength, proxyLimits, maxCopiedLength } from "../proxy-limits.ts";
 import { isHttpProtocol, isTcpProtocol, isTlsProtocol } from "../protocols.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
-/** networking.istio.io ServiceEntry: a service outside Kubernetes' registry. */
 export interface ServiceEntry extends KubernetesObject {
   spec: ServiceEntrySpec;
   status?: ServiceEntryStatus;
 }
 
 export interface ServiceEntryStatus {
-  /** Addresses that a control plane has assigned to the entry's hosts. */
   readonly addresses?: readonly { readonly value: string; readonly host?: string }[];
 }
 
 export interface ServiceEntrySpec {
   readonly hosts: readonly string[];
-  /** The addresses or CIDRs that clients use. If it is empty, clients use assigned addresses or the name. */
+  /** The addresses or CIDRs that clients use. If it is empty, clients use the assigned addresses, or the host name. */
   readonly addresses: readonly string[];
   readonly ports: readonly IstioPort[];
   readonly location: "MESH_EXTERNAL" | "MESH_INTERNAL";
   readonly resolution: ServiceEntryResolution;
   readonly endpoints: readonly WorkloadEntrySpec[];
-  /** Selects pods and WorkloadEntries of its namespace as endpoints, instead of `endpoints`. */
+  /** Selects pods and WorkloadEntries of the entry's namespace as endpoints, instead of `endpoints`. */
   readonly workloadSelector?: { readonly labels: Readonly<Record<string, string>> } | undefined;
   /**
-   * The namespaces that see it. `.` means its own namespace, `*` all, and `~` none. An empty list means the mesh's
-   * default.
+   * The namespaces that see the entry. `.` means its own namespace, `*` all, and `~` none. An empty list means the
+   * mesh's default.
    */
   readonly exportTo: readonly string[];
   readonly subjectAltNames: readonly string[];
@@ -90,8 +88,8 @@ function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
 }
 
 /**
- * The hosts that need an assigned address. Empty if the user sets addresses or opts out, or if an address could not be
- * mapped back to its host.
+ * The hosts that need an assigned address. Empty if the user sets addresses or opts out, or if the resolution is NONE.
+ * A wildcard needs an address only with DYNAMIC_DNS.
  */
 export function automaticallyAddressedHosts({
   metadata,
@@ -181,11 +179,11 @@ function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySp
 }
 
 /**
- * The maximum number of hosts, and of addresses, times the number of ports. Each proxy gets a cluster for each host and
- * port. A few kilobytes could otherwise become gigabytes of clusters, and block the control plane while it builds them.
+ * The maximum number of hosts times ports, and of addresses times ports. Each proxy gets a cluster for each host and
+ * port. An object of a few kilobytes could otherwise make gigabytes of clusters, and block the control plane meanwhile.
  */
 const maxClusters = 4_096;
-/** The maximum number of hosts times addresses, because clients look up all addresses of each host. */
+/** The maximum number of hosts times addresses. A client that looks up a host gets all addresses. */
 const maxHostAddresses = 65_536;
 /** The maximum number of hosts times namespaces that see them. */
 const maxHostNamespaces = 262_144;
@@ -245,8 +243,8 @@ function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelecto
 }
 
 /**
- * Checks an entry with DYNAMIC_DNS. Each request names its host, so the entry needs wildcards and a protocol with host
- * names.
+ * Checks an entry with DYNAMIC_DNS. Proxies take the host from each request, so the entry needs wildcards, and
+ * protocols whose requests name a host.
  */
 function checkDynamicDns({ spec: reader, labels }: OpenedObject, spec: ServiceEntrySpec): void {
   checkEach(reader, "hosts", spec.hosts, (host) =>

@@ -30,18 +30,18 @@ export interface Sidecar extends KubernetesObject {
 
 export interface SidecarSpec {
   readonly workloadSelector?: { readonly labels: Readonly<Record<string, string>> } | undefined;
-  /** Empty means the ports of the workload's services. */
+  /** Empty means all ports of the workload's services. */
   readonly ingress: readonly SidecarIngress[];
   /** Empty means everything that is exported to the namespace. */
   readonly egress: readonly SidecarEgress[];
   readonly inboundConnectionPool?: ConnectionPool | undefined;
-  /** Absent means the mesh's policy. */
+  /** Absent means the mesh config's policy. */
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy | undefined;
 }
 
 export interface OutboundTrafficPolicy {
   readonly mode: "REGISTRY_ONLY" | "ALLOW_ANY";
-  /** Receives traffic to unknown destinations, instead of the destinations themselves. */
+  /** The destination of traffic to unknown hosts. Absent means that this traffic goes to its original destination. */
   readonly egressProxy?: Destination | undefined;
 }
 
@@ -62,7 +62,7 @@ export interface SidecarIngress {
 }
 
 export interface SidecarEgress {
-  /** Absent means all ports without a listener of their own. */
+  /** Absent means all ports that have no listener of their own. */
   readonly port?: IstioPort | undefined;
   readonly bind?: string | undefined;
   readonly captureMode: CaptureMode;

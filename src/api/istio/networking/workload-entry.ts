@@ -7,7 +7,6 @@ import { checkLabels, checkPortName, domainOrAddressFault, unixPathFault, unixPr
 import { maxUint32, openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "../fields.ts";
 import { networkingGroup, networkingVersions } from "../networking-group.ts";
 
-/** networking.istio.io WorkloadEntry: one endpoint that is not a pod. */
 export interface WorkloadEntry extends KubernetesObject {
   spec: WorkloadEntrySpec;
   status?: WorkloadEntryStatus;
@@ -35,7 +34,7 @@ export interface WorkloadEntrySpec {
    * set.
    */
   readonly address?: string | undefined;
-  /** The workload's ports, keyed by the name of the service's port. */
+  /** The workload's port numbers, keyed by the name of the service's port. */
   readonly ports: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly network?: string | undefined;
@@ -46,13 +45,11 @@ export interface WorkloadEntrySpec {
   readonly serviceAccount?: string | undefined;
 }
 
-/** Rules that depend on where the entry is defined. */
 export interface WorkloadEntryRules {
-  /** Whether names are allowed as addresses, because DNS resolves them. */
+  /** Whether the address may be a DNS name, because the ServiceEntry resolves names. */
   readonly allowNames: boolean;
-  /** The ports of the ServiceEntry that contains the entry. */
   readonly servicePorts?: readonly string[];
-  /** Whether the entry is a WorkloadGroup's template. The workload adds the address. */
+  /** Whether the entry is a WorkloadGroup's template. It may have no address, because the workload adds it. */
   readonly isTemplate?: boolean;
 }
 
@@ -64,7 +61,6 @@ function parseWorkloadEntry(raw: unknown): Parsed<WorkloadEntry> {
   return object.finish(() => ({ ...(raw as WorkloadEntry), spec }));
 }
 
-/** Reads a workload entry. ServiceEntries and WorkloadGroups contain the same fields. */
 export function readWorkloadEntry(reader: Reader, rules: WorkloadEntryRules): WorkloadEntrySpec {
   const ports = reader.object("ports");
   const names = Object.keys((ports?.raw as object | undefined) ?? {});

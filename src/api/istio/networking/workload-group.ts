@@ -15,18 +15,16 @@ import {
 import { networkingGroup, networkingVersions } from "../networking-group.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
-/** networking.istio.io WorkloadGroup: the template of WorkloadEntries that register themselves. */
 export interface WorkloadGroup extends KubernetesObject {
   spec: WorkloadGroupSpec;
 }
 
 export interface WorkloadGroupSpec {
-  /** The metadata of each WorkloadEntry. */
   readonly metadata: {
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
   };
-  /** The entry of each workload, without an address, which the workload adds. */
+  /** The spec of each WorkloadEntry. It has no address, because the workload adds its own. */
   readonly template: WorkloadEntrySpec;
   readonly probe?: WorkloadProbe | undefined;
 }

@@ -20,7 +20,10 @@ import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "../
 const authorizationActions = ["ALLOW", "DENY", "AUDIT", "CUSTOM"] as const;
 export type AuthorizationAction = (typeof authorizationActions)[number];
 
-/** security.istio.io/v1. Without `rules`, nothing matches: an ALLOW without rules denies everything. */
+/**
+ * security.istio.io AuthorizationPolicy. Without `rules`, nothing matches, so an ALLOW policy without rules denies
+ * everything.
+ */
 export interface AuthorizationPolicy extends KubernetesObject {
   spec: {
     selector?: LabelSelector | undefined;
@@ -51,7 +54,10 @@ export interface AuthorizationCondition {
   notValues: readonly string[];
 }
 
-/** External authorizers run before identities and tokens are verified, so only addresses are reliable. */
+/**
+ * The fields that a CUSTOM policy may use. External authorizers run before identities and tokens are verified, so only
+ * addresses are reliable.
+ */
 const addressFields = new Set<string>(["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"]);
 const identityFields = ["principals", "notPrincipals", "namespaces", "notNamespaces"] as const;
 const accountFields = ["serviceAccounts", "notServiceAccounts"] as const;
@@ -118,8 +124,8 @@ function readRule(reader: Reader, action: AuthorizationAction): AuthorizationRul
 }
 
 /**
- * Whether the rule uses only properties of HTTP requests. On a connection without HTTP, a DENY rule ignores these
- * properties. Such a rule then matches every connection without HTTP.
+ * Whether the rule uses only properties of HTTP requests. A DENY rule ignores them on a connection without HTTP, so
+ * such a rule denies every connection without HTTP.
  */
 function matchesOnlyRequests(rule: AuthorizationRule): boolean {
   const hasConnectionSource = rule.from.some((source) =>
@@ -196,9 +202,9 @@ function readCondition(reader: Reader, action: AuthorizationAction): Authorizati
 }
 
 /**
- * The strictest reading of a policy that was rejected, so that a fault in it admits nobody. An ALLOW then allows
- * nothing, and other actions deny all requests of the workloads that they select. Undefined for AUDIT, which decides
- * nothing.
+ * The strictest reading of a policy that was rejected, so that a fault in the policy admits nobody. An ALLOW then
+ * allows nothing, and other actions deny all requests to the workloads that they select. Undefined for AUDIT, which
+ * decides nothing.
  */
 export function closedPolicySpec(raw: unknown): AuthorizationPolicy["spec"] | undefined {
   const { spec: reader } = openObject(raw);

@@ -2,7 +2,8 @@ import { httpMethods } from "../../../base/index.ts";
 import { emptyFault, subnetFault } from "../checks.ts";
 import { maxPort } from "../fields.ts";
 
-// The valid values of fields and conditions of an AuthorizationPolicy. Each function returns the fault, or undefined.
+// The valid values of fields and conditions of an AuthorizationPolicy. Each function returns the fault of a value, or
+// undefined.
 
 export const sourceFields = [
   "principals",
@@ -86,8 +87,7 @@ const methods: ReadonlySet<string> = new Set(httpMethods);
 
 /**
  * Why no request can have this value, although it is valid. Undefined if requests can have it. An ALLOW rule with such
- * a value matches nothing, which its author notices. A DENY rule with such a value would silently fail to deny the
- * intended requests.
+ * a value matches nothing, which its author notices. A DENY rule with such a value silently denies nothing.
  */
 export function operationDoubt(field: OperationField, value: string): string | undefined {
   switch (field) {
@@ -142,7 +142,7 @@ export function pathTemplateFault(path: string): string | undefined {
   return undefined;
 }
 
-/** A regular expression for the slashes at the end would take quadratic time for a text of slashes. */
+/** Removes slashes at both ends. A regular expression would take quadratic time for a text of many slashes. */
 function withoutOuterSlashes(path: string): string {
   let [from, to] = [0, path.length];
   while (path[from] === "/") from += 1;
@@ -169,14 +169,15 @@ const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "sourc
 
 /** The names in the key of a condition, such as `a` and `b` in `request.auth.claims[a][b]`. */
 export function namesInBrackets(key: string): readonly string[] {
-  // No name ends after the last bracket. Searching for an end from each later `[` would take quadratic time.
+  // Drop what follows the last bracket, because no name can end there. Otherwise the search for an end from each later
+  // `[` would take quadratic time.
   const closed = key.slice(0, key.lastIndexOf("]") + 1);
   return [...closed.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
 }
 
 /**
- * The fault of a condition's key, if any. If a name is empty or contains a line break, an Envoy would reject a whole
- * listener.
+ * The fault of a condition's key, if any. A name must not be empty or contain a line break, because an Envoy would
+ * reject a whole listener for it.
  */
 export function conditionFault(key: string, isCustom: boolean): string | undefined {
   if (key === "") return "is required";
@@ -192,7 +193,6 @@ export function conditionFault(key: string, isCustom: boolean): string | undefin
   return `must be one of ${[...keys, "request.headers[name]", "request.auth.claims[name]"].join(", ")}, got "${key}"`;
 }
 
-/** The fault of one value of a condition with a valid key, if any. */
 export function conditionValueFault(key: string, value: string): string | undefined {
   switch (key) {
     case "source.ip":

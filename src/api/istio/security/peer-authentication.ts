@@ -9,14 +9,14 @@ const mutualTlsModes = ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] as const;
 export type MutualTlsMode = (typeof mutualTlsModes)[number];
 
 /**
- * security.istio.io/v1. Without a selector, it applies to its namespace. In the root namespace, it applies to the whole
- * mesh.
+ * security.istio.io PeerAuthentication. Without a selector, it applies to its namespace, or to the whole mesh if that
+ * is the root namespace.
  */
 export interface PeerAuthentication extends KubernetesObject {
   spec: {
     selector?: LabelSelector | undefined;
     mode: MutualTlsMode;
-    /** Keyed by the workload's port. */
+    /** Keyed by the workload's port number. */
     portLevelModes: Readonly<Record<string, MutualTlsMode>>;
   };
 }

@@ -7,7 +7,7 @@ import { openObject, readDurationMs, readText, refuseDryRun, refuseUnknown, requ
 import { checkText, literalValueFault, strictHeaderNameFault } from "../expressions/http-headers.ts";
 import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "../policy-target.ts";
 
-/** security.istio.io RequestAuthentication: which tokens are valid. A request without a token passes. */
+/** security.istio.io RequestAuthentication: which tokens are valid. It lets a request without a token pass. */
 export interface RequestAuthentication extends KubernetesObject {
   spec: RequestAuthenticationSpec;
 }
@@ -90,7 +90,6 @@ function readClaimToHeader(reader: Reader): JwtRule["outputClaimToHeaders"][numb
   return output;
 }
 
-/** Whether the text is an HTTP or HTTPS URL. */
 function isWebAddress(text: string): boolean {
   if (/\s/.test(text) || !/^https?:\/\/[^/?#]+/i.test(text)) return false;
   return URL.canParse(text);

@@ -1,5 +1,5 @@
 // The verdicts of stock Envoys on values of headers. test/interop/envoy-formats.test.ts compares them with real Envoys.
-/** One header value of each kind that Envoy 1.37, 1.38, 1.39 and 1.40 accept. */
+/** Header values that Envoy 1.37, 1.38, 1.39 and 1.40 accept, one of each kind. */
 export const takenFormats: readonly string[] = [
   "x%REQ(a)%y",
   "%REQ(a)% %REQ(b)%",
@@ -110,7 +110,7 @@ export const takenFormats: readonly string[] = [
   "a\tb",
 ];
 
-/** Values for which Envoy 1.40 rejects a table of routes. */
+/** Values for which Envoy 1.40 rejects a route table. */
 export const rejectedFormats: readonly string[] = [
   "%REQ(a b)%",
   "%REQ(a/b)%",

@@ -2,7 +2,7 @@ import type { FieldIssue } from "../../parsed.ts";
 import { isAuthority } from "../expressions/http-headers.ts";
 import { virtualServiceKind, type VirtualService } from "./virtual-service.ts";
 
-/** A spec that is used although the stored one has faults. */
+/** A spec that is used although the stored one has faults. The faults are corrected in it. */
 export interface Corrected<Spec> {
   readonly spec: Spec;
   /** The faults. Each message also says what proxies do until the fault is corrected. */
@@ -14,10 +14,10 @@ const changedHeader =
   /^spec\.http\[(?<route>\d+)\](?:\.route\[(?<destination>\d+)\])?\.headers\.(?<side>request|response)\.(?<operation>set|add)\.(?<name>.+)$/s;
 
 /**
- * The spec of a stored VirtualService in which only values of headers are at fault. It has these values as plain text.
- * If a header cannot have a value even as plain text, the value becomes empty, which means that proxies do not change
- * the header. Undefined if another field is at fault. Earlier releases accepted such values, and an upgrade must not
- * remove the routes that have them.
+ * The spec of a stored VirtualService in which only values of headers are at fault, with these values as plain text. A
+ * value that is invalid even as plain text becomes empty, which means that proxies do not change the header. Undefined
+ * if another field is at fault. Earlier releases accepted such values, and an upgrade must not remove the routes that
+ * have them.
  */
 export function withCorrectedHeaders(
   object: VirtualService,
@@ -34,15 +34,15 @@ export function withCorrectedHeaders(
 }
 
 /**
- * Escapes a faulty value without checking it again, because checking an expression may take long. If the route did not
- * set the header at all, a client could send a value of its own. An authority is sent as written, so percent signs in
- * it cannot be escaped.
+ * Escapes a faulty value. It keeps the value, because a client could send a value of its own if the route did not set
+ * the header. It does not look for the faulty part, because checking an expression may take long. An authority becomes
+ * empty, because proxies send it as written, so its percent signs cannot be escaped.
  */
 function textOf(value: string, name: string): string {
   return isAuthority(name) ? "" : value.replaceAll("%", "%%");
 }
 
-/** Replaces the value at the field of an issue. Returns false if the field is not the value of a header. */
+/** Replaces the value that an issue is about. Returns false if the issue is not about the value of a header. */
 function replaceValue(
   object: VirtualService,
   issue: FieldIssue,
@@ -86,7 +86,8 @@ function headerAt({ spec }: VirtualService, { path }: Pick<FieldIssue, "path">):
 }
 
 /**
- * The stored object is untrusted. A name in it may be one that all JavaScript objects inherit, such as `constructor`.
+ * Reads a member of a stored object. The object is untrusted, so the name may be one that all JavaScript objects
+ * inherit, such as `constructor`.
  */
 function own(holder: unknown, name: string): unknown {
   return typeof holder === "object" && holder !== null && Object.hasOwn(holder, name)

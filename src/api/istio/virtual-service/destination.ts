@@ -2,17 +2,14 @@ import type { Reader } from "../../reader.ts";
 import { isDnsLabel, wildcardDomainFault } from "../domain-names.ts";
 import { maxInt32, maxUint32, readPortNumber, readText, refuseUnknown, requireText } from "../fields.ts";
 
-/** The service that receives requests. */
 export interface Destination {
   /** The host as the user wrote it. A short name belongs to the object's namespace. */
   readonly host: string;
-  /** A subset of the host's DestinationRule. */
   readonly subset?: string | undefined;
   /** Absent means the service's only port, or the request's port if the service has several. */
   readonly port?: { readonly number: number } | undefined;
 }
 
-/** One destination of a route. */
 export interface RouteDestination {
   readonly destination: Destination;
   /** The weight relative to the sum of all weights. If a route has only one destination, it gets all traffic. */
@@ -46,12 +43,12 @@ function checkHost(reader: Reader, host: string): void {
 
 const percent = 100;
 
-/** Checks the weights, which are relative to their sum. A single destination needs none. */
+/** Checks the weights, which are relative to their sum. A single destination needs no weight. */
 export function checkWeights(reader: Reader, destinations: readonly RouteDestination[]): void {
   if (destinations.length < 2) return;
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
   if (total === 0) reader.error("must have a destination with a weight above 0", "route");
-  // Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum.
+  // Envoy rejects a whole listener or route configuration if the sum of the weights exceeds 32 bits.
   else if (total > maxUint32)
     reader.error(`must have weights that sum up to at most ${maxUint32}, got ${total}; proxies refuse more`, "route");
   else if (total !== percent)
@@ -62,7 +59,6 @@ export function readWeight(reader: Reader): number {
   return reader.integer("weight", 0, maxInt32) ?? 0;
 }
 
-/** Reads a required destination. Reports an error if it is missing. */
 export function requireDestination(reader: Reader): Destination {
   const destination = reader.required("destination", readDestination(reader, "destination"));
   return destination ?? { host: "" };

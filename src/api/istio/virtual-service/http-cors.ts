@@ -5,7 +5,6 @@ import { readDurationMs, refuseUnknown } from "../fields.ts";
 import { headerNameFault } from "../expressions/http-headers.ts";
 import { readStringMatchIn, type StringMatch } from "./string-match.ts";
 
-/** The CORS policy: which requests from other origins a browser may send. */
 export interface HttpCorsPolicy {
   /** `allowOrigins`, and the deprecated `allowOrigin` as exact matches. */
   readonly allowOrigins: readonly StringMatch[];

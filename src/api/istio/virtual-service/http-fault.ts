@@ -1,7 +1,7 @@
 import type { Reader } from "../../reader.ts";
 import { readDurationMs, refuseUnknown } from "../fields.ts";
 
-/** Faults that a proxy injects into a percentage of requests, from 0 to 100. */
+/** Faults that a proxy injects. Each affects a percentage of the requests, from 0 to 100. */
 export interface HttpFault {
   readonly delay?: { readonly fixedDelayMs: number; readonly percentage: number } | undefined;
   readonly abort?: { readonly error: HttpAbortError; readonly percentage: number } | undefined;
@@ -37,7 +37,7 @@ export type GrpcStatusName = (typeof grpcStatusNames)[number];
 export const minHttpStatus = 200;
 export const maxHttpStatus = 599;
 const allPercent = 100;
-/** The smallest percentage above 0, because proxies store percentages in millionths. */
+/** The smallest percentage above 0. Proxies store percentages as millionths. */
 const smallestPercentage = 0.0001;
 
 export function readFault(reader: Reader | undefined): HttpFault | undefined {

@@ -5,7 +5,6 @@ import { warnOfUnknown } from "../fields.ts";
 import { exceedsFormat } from "../expressions/expression-bound.ts";
 import { changedHeaderFault, checkNames, headerValueFault, requestHeaderFault } from "../expressions/http-headers.ts";
 
-/** Changes to the headers of a request and its response. */
 export interface HttpHeaderChanges {
   readonly request: HeaderOperations;
   readonly response: HeaderOperations;

@@ -2,7 +2,6 @@ import type { Reader } from "../../reader.ts";
 import { maxInt32, readDurationMs, readText, warnOfUnknown } from "../fields.ts";
 
 export interface HttpRetry {
-  /** 0 means no retries. */
   readonly attempts: number;
   readonly perTryTimeoutMs?: number | undefined;
   /** Conditions and status codes, separated by commas. Absent means the default. */

@@ -2,18 +2,18 @@ import type { Reader } from "../../reader.ts";
 import { refuseUnknown } from "../fields.ts";
 import { checkRegex } from "../expressions/regular-expressions.ts";
 
-/** Matches a value. The value must be equal, have a prefix, or match an RE2 expression as a whole. */
+/** How a value must match: it equals the given one, begins with it, or matches it as an RE2 expression as a whole. */
 export interface StringMatch {
   readonly kind: "exact" | "prefix" | "regex";
   readonly value: string;
 }
 
-/** A match of a header or query parameter. `present` (upstream's empty match) accepts any value. */
+/** A match of a header or query parameter. `present` (an empty match in upstream) accepts any value. */
 export type PresenceMatch = StringMatch | { readonly kind: "present" };
 
 const words = ["exact", "prefix", "regex"] as const;
 
-/** Reads a StringMatch. Returns undefined if no match is set and, after it has reported an error, if several are. */
+/** Reads a StringMatch. Returns undefined if it has no match. Several matches are an error. */
 export function readStringMatchIn(reader: Reader): StringMatch | undefined {
   const found = words.flatMap((kind) => {
     const value = reader.string(kind);
@@ -36,7 +36,10 @@ export function readStringMatch(reader: Reader, field: string): StringMatch | un
   return match;
 }
 
-/** `regex: "*"` is not valid RE2. It has always meant that the value is present. */
+/**
+ * Reads a match of a header or parameter. As in upstream, `regex: "*"` means that the value is present, although it is
+ * not valid RE2.
+ */
 export function readPresenceMatch(reader: Reader): PresenceMatch {
   if (reader.string("regex") === "*") return { kind: "present" };
   const match = readStringMatchIn(reader);

@@ -44,12 +44,14 @@ import {
 /** One HTTP route. Exactly one of destinations, redirect, directResponse and delegate is set. */
 export interface VirtualServiceHttpRoute {
   readonly name?: string | undefined;
-  /** At least one of these must match. An empty list matches all requests. */
+  /** A request must meet at least one of these. An empty list matches all requests. */
   readonly match: readonly HttpMatch[];
   readonly route: readonly HttpRouteDestination[];
   readonly redirect?: HttpRedirect | undefined;
   readonly directResponse?: HttpDirectResponse | undefined;
-  /** A VirtualService without hosts. If `namespace` is absent, it is in the same namespace. */
+  /**
+   * The VirtualService without hosts whose routes apply instead. If `namespace` is absent, it is in the same namespace.
+   */
   readonly delegate?: { readonly name: string; readonly namespace?: string | undefined } | undefined;
   readonly rewrite?: HttpRewrite | undefined;
   /** Absent means that there is no timeout. */
@@ -57,13 +59,13 @@ export interface VirtualServiceHttpRoute {
   /** Absent means the mesh's default. */
   readonly retries?: HttpRetry | undefined;
   readonly fault?: HttpFault | undefined;
-  /** `mirror` with its percentage, or `mirrors`. */
+  /** From `mirrors`, or from `mirror` with its percentage. */
   readonly mirrors: readonly HttpMirror[];
   readonly corsPolicy?: HttpCorsPolicy | undefined;
   readonly headers: HttpHeaderChanges;
 }
 
-/** All parts that are set must match. */
+/** A request must meet all parts that are set. */
 export interface HttpMatch {
   readonly name?: string | undefined;
   readonly uri?: StringMatch | undefined;
@@ -71,7 +73,7 @@ export interface HttpMatch {
   readonly method?: StringMatch | undefined;
   readonly authority?: StringMatch | undefined;
   /**
-   * Keyed by lower-case header name, or by a token's claim as written (`@request.auth.claims.a.b`,
+   * Keyed by lower-case header name, or by a token's claim in the user's spelling (`@request.auth.claims.a.b`,
    * `@request.auth.claims[a][b]`).
    */
   readonly headers: Readonly<Record<string, PresenceMatch>>;
@@ -82,7 +84,7 @@ export interface HttpMatch {
   readonly port?: number | undefined;
   readonly sourceLabels: Readonly<Record<string, string>>;
   readonly sourceNamespace?: string | undefined;
-  /** Overrides the gateways of the VirtualService, unless it is empty. */
+  /** Overrides the gateways of the VirtualService. Empty means that those apply. */
   readonly gateways: readonly string[];
   readonly statPrefix?: string | undefined;
 }
@@ -93,7 +95,7 @@ export interface HttpRouteDestination extends RouteDestination {
 
 export interface HttpRedirect {
   readonly uri?: string | undefined;
-  /** Replaces the matched prefix instead of the whole path. */
+  /** Replaces only the matched prefix of the path. `uri` replaces the whole path. */
   readonly prefixRewrite?: string | undefined;
   readonly authority?: string | undefined;
   readonly port?:
@@ -188,7 +190,7 @@ function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
     reader.error("must have a route, a redirect, a directResponse or a delegate");
 }
 
-/** Checks that the authority is rewritten only once. */
+/** Reports a route that rewrites the authority more than once. */
 function checkAuthority(reader: Reader, { rewrite, headers }: VirtualServiceHttpRoute): void {
   let isWritten = rewrite?.authority !== undefined;
   for (const field of ["set", "add"] as const) {

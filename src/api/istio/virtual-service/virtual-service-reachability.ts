@@ -9,7 +9,7 @@ interface Routes {
   readonly tcp: readonly { readonly match: readonly object[] }[];
 }
 
-/** Warns of routes and matches that no request can reach, because earlier ones match everything. */
+/** Warns of routes and matches that no request can reach, because earlier ones match all of their requests. */
 export function warnOfUnreachable(reader: Reader, routes: Routes): void {
   for (const field of ["http", "tls", "tcp"] as const) warnOfTaken(reader, field, routes[field]);
   warnOfCovered(reader, routes.http);
@@ -52,13 +52,13 @@ interface PrefixMatch {
 }
 
 /**
- * The maximum number of matches that are compared for one prefix. Of each prefix, only the first `maxComparedLength`
- * characters are compared. These limits save time, and the warnings need not be complete.
+ * Of the matches with the same prefix, the first 8 are compared with later ones, and of each prefix the first 256
+ * characters. The limits save time. The warnings need not be complete.
  */
 const maxAlike = 8;
 const maxComparedLength = 256;
 
-/** The matches with a shorter prefix, in the order in which they were written. */
+/** The earlier matches whose prefix is a shorter beginning of this one, in the order in which they were written. */
 function earlierShorter(known: ReadonlyMap<string, readonly PrefixMatch[]>, prefix: string): readonly PrefixMatch[] {
   const found: PrefixMatch[] = [];
   for (let length = 0; length < prefix.length && length <= maxComparedLength; length += 1)

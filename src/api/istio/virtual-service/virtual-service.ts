@@ -40,13 +40,13 @@ export interface VirtualServiceTcpRoute {
   readonly route: readonly RouteDestination[];
 }
 
-/** All parts that are set must match. */
+/** A connection must meet all parts that are set. */
 export interface L4Match {
-  /** CIDRs or addresses of the destination. */
+  /** Addresses or CIDRs of the destination. */
   readonly destinationSubnets: readonly string[];
   readonly port?: number | undefined;
   readonly sourceLabels: Readonly<Record<string, string>>;
-  /** Overrides the gateways of the VirtualService, unless it is empty. */
+  /** Overrides the gateways of the VirtualService. Empty means that those apply. */
   readonly gateways: readonly string[];
   readonly sourceNamespace?: string | undefined;
 }
@@ -57,7 +57,6 @@ export interface TlsMatch extends L4Match {
 
 /** The reserved gateway name that stands for all sidecars. */
 export const meshGateway = "mesh";
-/** How many hosts a message names. */
 const maxNamedHosts = 5;
 
 export function parseVirtualService(raw: unknown): Parsed<VirtualService> {
@@ -108,7 +107,10 @@ function checkExpansion(reader: Reader, { hosts, http }: VirtualServiceSpec): vo
   );
 }
 
-/** Bounds the length of the routes of a proxy. All matches of a route repeat its destinations, headers and origins. */
+/**
+ * Checks the length of the routes in a proxy. Each match of a route repeats the route's destinations, headers and
+ * origins.
+ */
 function checkCopies(reader: Reader, spec: VirtualServiceSpec): void {
   const { hosts, gateways, exportTo } = spec;
   let length = 0;
@@ -148,8 +150,8 @@ function hostFault(host: string, allowGenerated: boolean): string | undefined {
 }
 
 /**
- * Recognizes the server names with which one mesh reaches another through a gateway, such as
- * `outbound_.80_._.reviews.default.svc.cluster.local`.
+ * Recognizes the server names by which proxies of one network reach services in another network through a gateway, such
+ * as `outbound_.80_._.reviews.default.svc.cluster.local`.
  */
 function isGeneratedSni(name: string): boolean {
   const [, host = ""] = /^outbound_\.?\d[^_]*_[^_]*_([^_]*)$/.exec(name) ?? [];

@@ -8,8 +8,9 @@ export interface FieldClaim {
 
 /**
  * The field managers of an object without one manager's claim to a field and everything below it, so that others can
- * change the field by server-side apply. Only a claim by update (not apply) of the object itself counts. Undefined if
- * there is no such claim. Also undefined if no manager would be left, because a server then keeps the former ones.
+ * change the field by server-side apply. Only claims by an Update of the object itself count, not by Apply or on a
+ * subresource. Undefined if there is no such claim, or if no manager would be left, because a server then keeps the
+ * former managers.
  */
 export function withoutClaim(
   managedFields: readonly ManagedFieldsEntry[],
@@ -29,8 +30,8 @@ export function withoutClaim(
 type FieldSet = Readonly<Record<string, unknown>>;
 
 /**
- * The set of fields without one of them, and without parents that would be left empty. Returns the same set if it does
- * not contain the field.
+ * The set of fields without the one at the path. Also removes parents that become empty. Returns the same set if it
+ * does not contain the field.
  */
 function withoutField(fields: unknown, [segment = "", ...more]: readonly string[]): FieldSet {
   const set = (fields ?? {}) as FieldSet;

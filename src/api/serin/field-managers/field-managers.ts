@@ -1,7 +1,6 @@
 import { pointerNames } from "../../../base/index.ts";
 import type { KubernetesObject, ManagedFieldsEntry } from "../../meta.ts";
 
-/** The field manager of the rollout engine. */
 export const fieldManager = "serin-rollout";
 
 /**
@@ -13,12 +12,14 @@ export function whoWrote(object: KubernetesObject | undefined, pointer: string):
   return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
 
-/** Whether the writer, as {@link whoWrote} returns it, is this engine. */
 export function isEngine(writer: string | undefined): boolean {
   return writer === fieldManager || writer?.startsWith(`${fieldManager} `) === true;
 }
 
-/** Whether the engine set the object's revision: a MeshUpgrade has moved this gateway from another revision. */
+/**
+ * Whether the engine was the last to set the object's revision: a MeshUpgrade has moved this gateway from another
+ * revision.
+ */
 export function isMovedToRevision(object: KubernetesObject): boolean {
   return isEngine(whoWrote(object, "/metadata/labels/istio.io~1rev"));
 }
@@ -29,7 +30,7 @@ export function isHeldByCanary(object: (KubernetesObject & { readonly spec?: obj
   return spec?.paused === true && isEngine(whoWrote(object, "/spec/paused"));
 }
 
-/** The last writer of any part of the object, apart from this engine. */
+/** The last writer of the object other than this engine. */
 export function lastWriter(object: KubernetesObject | undefined): string | undefined {
   return latestOf(object, ({ manager }) => manager !== fieldManager);
 }
@@ -44,13 +45,15 @@ function latestOf(
   return latest === undefined ? undefined : described(latest);
 }
 
-/** Whether this engine has written any field of the object. True if the server keeps no field managers. */
+/** Whether this engine has written a field of the object. True if the server keeps no field managers. */
 export function isOurs(object: KubernetesObject): boolean {
   const entries = object.metadata.managedFields ?? [];
   return entries.length === 0 || entries.some(({ manager }) => manager === fieldManager);
 }
 
-/** A list that is owned as a whole, or by keyed elements, counts as owned with all its contents. */
+/**
+ * Whether the set claims the path. Claims of lists name no positions, so a claim of a list covers each of its elements.
+ */
 function owns(fields: unknown, segments: readonly string[]): boolean {
   let at: unknown = fields;
   for (const segment of segments) {

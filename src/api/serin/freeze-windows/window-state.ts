@@ -5,16 +5,16 @@ import type { FreezeWindow } from "../freeze.ts";
 import { readRecurrenceRule, type Frequency, type RecurrenceRule } from "../recurrence-rule.ts";
 import { instantFrom } from "../window-time.ts";
 
-/** Whether a window is active, and until when that is certain. */
+/** Whether a window is active, and until when that cannot change. */
 export interface WindowState {
   readonly holds: boolean;
   readonly untilMs: number;
 }
 
 const dayMs = 86_400_000;
-/** The largest change of local time in any time zone. */
+/** The largest shift of local time that any time zone makes at once. */
 const longestShiftMs = 3 * 3_600_000;
-/** The time until a rule without a further occurrence is evaluated again. */
+/** How long a result without a further occurrence is valid. */
 const farMs = 366 * dayMs;
 /** For each frequency, the length of its longest period in local time. */
 const longestPeriodMs: Readonly<Record<Frequency, number>> = {
@@ -31,7 +31,7 @@ const shortestPeriodMs: Readonly<Record<Frequency, number>> = {
   MONTHLY: 28 * dayMs,
 };
 
-/** Throws a user error if the rule cannot be parsed. */
+/** The state of the window at a time. Throws a user error if its rule cannot be parsed. */
 export function windowState(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
   if (window.rrule !== undefined) return recurringState(window, window.rrule, timeZone, nowMs);
   const startMs = instantFrom(window.start, timeZone);
@@ -40,7 +40,7 @@ export function windowState(window: FreezeWindow, timeZone: string, nowMs: numbe
   return nowMs < endMs ? { holds: true, untilMs: endMs } : { holds: false, untilMs: nowMs + farMs };
 }
 
-/** Finds occurrences in local time, which rules refer to, and then converts each one to the time zone. */
+/** Finds the occurrences in local time, because rules mean local time, and then converts each to an instant. */
 function recurringState(window: FreezeWindow, text: string, timeZone: string, nowMs: number): WindowState {
   const durationMs = (window.durationSeconds ?? 0) * 1000;
   let begunMs: number | undefined;
@@ -57,8 +57,8 @@ function recurringState(window: FreezeWindow, text: string, timeZone: string, no
 }
 
 /**
- * The rule with a later start, which is still before any occurrence that matters now. The library visits every
- * occurrence from the start on, and a rule may be years old.
+ * The rule with a later start, before any occurrence that matters now. The library visits every occurrence from the
+ * start on, and a rule may have started years ago.
  */
 function recentRule(
   window: FreezeWindow,
@@ -80,8 +80,9 @@ function recentRule(
 }
 
 /**
- * Ends the evaluation after this many periods. For a rule that never recurs, such as `BYMONTH=1;BYYEARDAY=366`, the
- * library visits every period up to the year 9999, which takes seconds. It stops when it reads an interval of 0.
+ * Ends the library's search after this many periods. For a rule that never recurs, such as `BYMONTH=1;BYYEARDAY=366`,
+ * the library would visit every period up to the year 9999, which takes seconds. It stops when it reads an interval of
+ * 0.
  */
 function endAfter({ options }: { readonly options: { interval: number } }, periods: number): void {
   const { interval } = options;
@@ -95,14 +96,14 @@ function endAfter({ options }: { readonly options: { interval: number } }, perio
 }
 
 /**
- * The maximum number of times that the library reads the interval in each period. If this number is too high, the
- * evaluation is only slower.
+ * At least as many times as the library reads the interval in one period. A number that is too high only makes the
+ * evaluation slower.
  */
 const readsPerPeriod = 4;
 
 /**
- * The start, or a time that is a whole number of intervals later. From there on, the rule has the same occurrences.
- * Always more than one interval before `neededMs`.
+ * The start, or a time that is a whole number of intervals later, after which the rule has the same occurrences. A
+ * later time is more than one interval before `neededMs`.
  */
 function laterStart(rule: RecurrenceRule, startMs: number, neededMs: number): number {
   const { frequency, interval, isCounted, hasDays } = rule;
@@ -110,7 +111,7 @@ function laterStart(rule: RecurrenceRule, startMs: number, neededMs: number): nu
   if (isCounted || intervals <= 0) return startMs;
   if (frequency !== "YEARLY" && frequency !== "MONTHLY")
     return startMs + intervals * interval * longestPeriodMs[frequency];
-  // Without days of its own, the rule takes its day from the start, and has few occurrences.
+  // A rule that names no days takes its day from the start. It has few occurrences, so the start may stay.
   if (!hasDays) return startMs;
   const start = new Date(startMs);
   start.setUTCDate(1);
@@ -118,7 +119,7 @@ function laterStart(rule: RecurrenceRule, startMs: number, neededMs: number): nu
   return start.getTime();
 }
 
-/** Occurrences are local times, so an end in UTC is converted to local time. A date means its first moment. */
+/** `UNTIL` in local time, like the occurrences. A date means its first moment. */
 function untilLocal(until: string, timeZone: string): string {
   const [year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0] = (until.match(/^\d{4}|\d{2}/g) ?? []).map(
     Number,
@@ -127,7 +128,7 @@ function untilLocal(until: string, timeZone: string): string {
   return stampOf(until.endsWith("Z") ? localOf(timeZone, ms) : ms);
 }
 
-/** `20261220T180000Z`. */
+/** In the form `20261220T180000Z`. */
 function stampOf(localMs: number): string {
   return new Date(localMs).toISOString().replaceAll(/[-:]|\.\d+/g, "");
 }

@@ -5,7 +5,9 @@ import type { JournalEntry, ObjectReference } from "../rollout-journal.ts";
 import type { RolloutStatus, StepStatus } from "../rollout-status.ts";
 import { isRestored, holdsNextRun, type Rollout } from "./rollout.ts";
 
-/** What the order would change, for the person who gives it. `journal` contains the changes so far. */
+/**
+ * What the order would change, for the person who gives it. `journal` has the changes that the rollout has made so far.
+ */
 export function changesOf(
   rollout: Rollout,
   action: RolloutAction,
@@ -60,7 +62,7 @@ function remainingText(status: RolloutStatus | undefined): string {
 
 const maxUndoLines = 40;
 
-/** Lists the changes in reverse, in the order of undo. */
+/** The changes of an undo, in the order in which it makes them. */
 function undoText(status: RolloutStatus | undefined, journal: readonly JournalEntry[]): readonly string[] {
   if (journal.length === 0) {
     const done = [
@@ -81,8 +83,8 @@ function undoText(status: RolloutStatus | undefined, journal: readonly JournalEn
 }
 
 /**
- * The changes of an undo that remain at its end, in the order of the undo. If a field gets several values, only the
- * last one counts. Fields of an object that the undo deletes are left out.
+ * The changes that remain after an undo, in the order of the undo. If the undo writes a field several times, only the
+ * last value counts. Fields of an object that the undo deletes are left out.
  */
 function lastingChanges(journal: readonly JournalEntry[]): readonly JournalEntry[] {
   const created = new Set<string>();
@@ -113,7 +115,7 @@ function objectText({ kind, name, namespace }: ObjectReference): string {
 
 const maxValueLength = 80;
 
-/** The value as JSON. Only the beginning of a long value would tell little, so such a value is only mentioned. */
+/** The value as JSON. A long value is only mentioned, because its beginning would tell little. */
 function shortJson(value: unknown): string {
   const text = JSON.stringify(value);
   return text.length <= maxValueLength ? text : "its earlier value";

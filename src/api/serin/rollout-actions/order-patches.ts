@@ -2,7 +2,7 @@ import { maxApprovals, type Approval, type OrderedBy } from "../rollout-orders.t
 import { authorAnnotation, ownUidAnnotation } from "../rollout-status.ts";
 import { approvalsOf, holdsNextRun, isRestored, type Rollout } from "./rollout.ts";
 
-/** The spec fields that `pause`, `resume` and `rollback` set. The engine does the rest. */
+/** What `pause`, `resume` and `rollback` set in the spec. The engine does the rest. */
 const orderSpecs = {
   pause: { paused: true },
   resume: { paused: false },
@@ -10,8 +10,8 @@ const orderSpecs = {
 } as const;
 
 /**
- * A merge patch that approves the steps. It replaces the whole list, so it is only valid for this version of the
- * object.
+ * A merge patch that approves the steps. A merge patch replaces the whole list, so this one is only valid for this
+ * version of the object.
  */
 export function approvalPatch(rollout: Rollout, steps: readonly string[], ordered: OrderedBy): unknown {
   const added = steps.map((step): Approval => ({ step, ...ordered }));
@@ -23,9 +23,9 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
 
 /**
  * A merge patch that pauses, resumes or rolls back, with the person's name. It contains the uid, so the server refuses
- * it for another object of the same name. If the last run of a Canary is undone, resuming takes back the abort, so that
- * the next change begins a run. If the object is a copy of another one, resuming makes the person its author, because
- * the account that restored it may have other rights.
+ * it for another object of the same name. If a Canary's last run was undone, resuming takes back the abort, so that the
+ * next change begins a run. If the object is a copy of another one, resuming makes the person its author, because the
+ * account that restored the copy may have other rights.
  */
 export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
   const released = order === "resume" && holdsNextRun(rollout) ? { abort: false } : {};
@@ -40,12 +40,15 @@ export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, ord
   };
 }
 
-/** A merge patch that skips to the last step. It is only valid for this version of the object. */
+/**
+ * A merge patch that skips to the last step. It is only valid for this version of the object, because the person has
+ * seen no other.
+ */
 export function fullPromotionPatch({ metadata: { resourceVersion } }: Rollout, ordered: OrderedBy): unknown {
   return { metadata: { resourceVersion }, spec: { fullPromotion: ordered, paused: false } };
 }
 
-/** The object for a retry. It has no earlier orders, and the person who retries becomes its author. */
+/** The object to create for a retry. It has no earlier orders, and the person who retries becomes its author. */
 export function retriedRollout<Value extends Rollout>(rollout: Value): Value {
   const { name, namespace, labels, annotations } = rollout.metadata;
   const {

@@ -4,14 +4,13 @@ import { isEndPhase, isRestingPhase, maxPlannedSteps, type StepStatus } from "..
 import { hasEnded, isRestored, holdsNextRun, doneSteps, phaseOf, type Rollout, type RolloutKind } from "./rollout.ts";
 import { completingSteps, approvalsOfRun } from "./waiting-step.ts";
 
-/** The user's rights for rollouts in this rollout's namespace. */
 export interface RolloutRights {
   readonly patch: boolean;
   /** Whether the user may delete and create, which a retry requires. */
   readonly replace: boolean;
 }
 
-/** The orders of each kind, in the order of the page. */
+/** The orders of each kind, in the order in which the page shows them. */
 export const actionsByKind: Readonly<Record<RolloutKind, readonly RolloutAction[]>> = {
   Canary: ["approve", "pause", "resume", "promote", "rollback", "retry"],
   MeshUpgrade: ["approve", "pause", "resume", "complete", "rollback", "retry"],
@@ -69,7 +68,10 @@ function retryProblem(rollout: Rollout): string | undefined {
     : `it has not ended: it is ${phaseOf(status)}`;
 }
 
-/** The approvals of this run. For a failed step, an approval must be newer than the failure. */
+/**
+ * The approvals of this run that may decide about the step. After a failure of the step, only approvals that are newer
+ * than the failure count.
+ */
 function approvalsThatCount(rollout: Rollout, step: StepStatus): readonly Approval[] {
   const { status } = rollout;
   const ofRun = approvalsOfRun(rollout);
@@ -82,7 +84,7 @@ function approvalsThatCount(rollout: Rollout, step: StepStatus): readonly Approv
     : ofRun;
 }
 
-/** Whether the full promotion applies to this run, and not to an earlier one. */
+/** Whether the full promotion was ordered for this run, and not for an earlier one. */
 function isPromoted({ spec, status }: Rollout): boolean {
   const { fullPromotion } = spec;
   if (fullPromotion === undefined) return false;
@@ -92,7 +94,7 @@ function isPromoted({ spec, status }: Rollout): boolean {
   return status?.startedAt !== undefined && Date.parse(at) >= Date.parse(status.startedAt);
 }
 
-/** Why an approval of the step would have no effect. Undefined if it would have one, or if nothing is planned yet. */
+/** Why an approval of the step would have no effect. Undefined if it would have one, or if no steps are planned yet. */
 export function approvalProblem({ status }: Rollout, id: string): string | undefined {
   const { plannedSteps: planned, step } = status ?? {};
   if (planned === undefined || planned.length === 0 || completingSteps.includes(id)) return undefined;
@@ -108,7 +110,7 @@ export function approvalProblem({ status }: Rollout, id: string): string | undef
   if (found.untilApproved === true) return undefined;
   if (status?.phase === "Stuck" && step?.id === id) {
     const { pauseReason } = status;
-    // A status of an earlier release has no reason.
+    // Earlier releases wrote no reason.
     if (pauseReason === undefined || pauseReason === "check" || pauseReason === "step") return undefined;
     return `an approval does not help step "${id}", which is stuck: ${status.message}`;
   }

@@ -29,7 +29,7 @@ export function rolloutCommand(
 
 /**
  * The command, limited to one step. Without the limit, a person who copies the command could approve the next step, if
- * somebody else has approved this one in the meantime. A wave's name may have blanks.
+ * somebody else has approved this one in the meantime. The step is quoted, because a wave's name may contain blanks.
  */
 export function commandForStep(command: string, step: string): string {
   return `${command} --step ${shellWord(step)}`;

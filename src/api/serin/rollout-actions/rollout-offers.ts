@@ -19,8 +19,8 @@ const titles: Readonly<Record<RolloutAction, string>> = {
 const asksWhy: ReadonlySet<RolloutAction> = new Set(["approve", "promote", "complete"]);
 
 /**
- * All orders that a page can offer for the rollout. Each comes with its changes, or with the reason why it cannot be
- * given now. `journal` contains what the rollout has changed so far.
+ * All orders for the rollout, for a page. Each comes with its changes, or with the reason why it cannot be given now.
+ * `journal` has what the rollout has changed so far.
  */
 export function rolloutOffers(
   kind: RolloutKind,

@@ -7,19 +7,20 @@ export type Rollout = Canary | MeshUpgrade;
 
 export type RolloutKind = "Canary" | "MeshUpgrade";
 
-/** Whether nothing changes any longer, and no change of the target would start another run. */
+/**
+ * Whether the rollout changes nothing more. A Canary of a Deployment never ends, because each change of the Deployment
+ * starts a run.
+ */
 export function hasEnded({ spec, status }: Rollout): boolean {
   return isEndPhase(status?.phase) && !("target" in spec && "deployment" in spec.target);
 }
 
-/** Whether the rollout is a copy of another object and has not begun. */
+/** Whether the rollout is a copy of another object, and no person has started it yet. */
 export function isRestored({ status }: Rollout): boolean {
   return status?.phase === "Paused" && status.pauseReason === "restored";
 }
 
-/**
- * Whether an earlier abort, which is completed, prevents the next change of a watched Deployment from beginning a run.
- */
+/** Whether an abort of the last run keeps the next change of a Deployment from beginning a run. */
 export function holdsNextRun({ spec, status }: Rollout): boolean {
   return spec.abort && status?.phase === "RolledBack" && "target" in spec && "deployment" in spec.target;
 }
@@ -32,7 +33,7 @@ export function phaseOf(status: RolloutStatus | undefined): string {
   return status?.phase ?? "not seen by the engine yet";
 }
 
-/** Empty for objects from before this field existed. */
+/** Returns an empty list for an object that was written before this field existed. */
 export function approvalsOf({ spec }: Pick<Rollout, "spec">): readonly Approval[] {
   return (spec as { approvals?: readonly Approval[] }).approvals ?? [];
 }

@@ -2,25 +2,25 @@ import { approvalsSince, type Approval } from "../rollout-orders.ts";
 import { isEndPhase } from "../rollout-status.ts";
 import { doneSteps, approvalsOf, type Rollout } from "./rollout.ts";
 
-/** The steps that `complete` approves: the soak, and the wait for dependents of the old revision. */
+/** The steps that `complete` approves: the soak, and the wait for users of the old revision. */
 export const completingSteps: readonly string[] = ["soak", "dependents"];
 
 /**
- * The id of the step that waits for a person now. Undefined if no step does. In that case, an approval that names no
- * step would approve a step that nobody has looked at, such as the step after one that somebody else has just approved.
+ * The id of the step that waits for a person now. Undefined if no step does. An approval that names no step must then
+ * be refused: it could approve a step that nobody has looked at, such as the step after one that somebody else has just
+ * approved.
  */
 export function waitingStepOf({ status }: Rollout): string | undefined {
   const { phase, pauseReason, step } = status ?? {};
   if (step === undefined || isEndPhase(phase)) return undefined;
   if (phase === "Stuck") return step.id;
-  // A status of an earlier release has no reason.
+  // Earlier releases wrote no reason.
   return phase === "Paused" && (pauseReason === undefined || pauseReason === "approval") ? step.id : undefined;
 }
 
 /**
- * The last approval of a finished step of this run. After such an approval, an order that names no step may be meant
- * for the approved step. The person may have seen that step wait before somebody else approved it. Undefined if there
- * is no such approval.
+ * The last approval of a finished step of this run. Undefined if there is none. If there is one, an order that names no
+ * step may be meant for that step: the person may have seen the step wait before somebody else approved it.
  */
 export function approvalBefore(rollout: Rollout): Approval | undefined {
   const { status } = rollout;
@@ -30,8 +30,8 @@ export function approvalBefore(rollout: Rollout): Approval | undefined {
 }
 
 /**
- * The id of the first unfinished step, from the current one on, that is planned to wait for an approval. A person may
- * approve it in advance. Undefined if there is no such step.
+ * The id of the next step that is planned to wait for an approval: the current step, or an unfinished one after it,
+ * apart from `completingSteps`. A person may approve it in advance. Undefined if there is none.
  */
 export function nextApprovalOf({ status }: Rollout): string | undefined {
   if (status === undefined) return undefined;
@@ -44,7 +44,8 @@ export function nextApprovalOf({ status }: Rollout): string | undefined {
 }
 
 /**
- * The approvals of this run. If an earlier release wrote the status, it has only times, and all approvals are returned.
+ * The approvals of this run. All approvals if an earlier release wrote the status, because that has no mark between the
+ * runs.
  */
 export function approvalsOfRun(rollout: Rollout): readonly Approval[] {
   const { status } = rollout;

@@ -7,7 +7,7 @@ interface ThreadWork<Task, Answer, Message> {
   readonly onMessage?: (message: Message) => void;
 }
 
-/** The other end of a `LimitedThread`: answers its tasks. Returns a function that sends it a notice. */
+/** The part of a `LimitedThread` inside the thread: answers the tasks. Returns a function that sends a notice. */
 export function answerTasks<Task, Answer, Notice = never, Message = never>({
   answer,
   onMessage,

@@ -1,3 +1,3 @@
-/** The code inside of a thread. It has its own door, so that the processes that start threads do not load it. */
+/** What runs inside the threads. It has a door of its own, so that the processes that start threads do not load it. */
 export { answerTasks } from "./answer-tasks.ts";
 export { cutName, reviewedObject } from "./reviewed-object.ts";

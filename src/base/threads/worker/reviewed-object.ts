@@ -1,14 +1,14 @@
 import type { ReviewedObject } from "../review-thread.ts";
 
-/** Kubernetes' names and kinds are no longer than this, so longer untrusted texts are cut. */
+/** Longer texts are cut, because names and kinds in Kubernetes are not longer. */
 const maxNameLength = 253;
 
-/** An untrusted name, for logs and messages. */
+/** The untrusted name, cut for logs and messages. */
 export function cutName(value: unknown): string {
   return typeof value === "string" ? value.slice(0, maxNameLength) : "";
 }
 
-/** The object of an AdmissionReview, as far as the request is readable. */
+/** The object of an AdmissionReview. Unreadable parts of the request are left out. */
 export function reviewedObject(
   request:
     | {

@@ -5,16 +5,15 @@ import { requestBlock, SessionModel, type Action } from "./session-model.ts";
 
 export interface FuzzOptions {
   readonly seed: number;
-  /** The number of sessions to play. */
   readonly runs: number;
-  /** Called between runs. If it returns true, the loop ends. */
+  /** Called between sessions. If it returns true, the fuzzing ends. */
   readonly isOver?: () => boolean;
 }
 
 export interface FuzzResult {
   readonly runs: number;
   readonly actions: number;
-  /** The number of ended sessions by the code of their GOAWAY. `alive` counts those that did not end. */
+  /** How many sessions ended with each code of GOAWAY. `alive` counts those that did not end. */
   readonly endings: ReadonlyMap<string, number>;
 }
 
@@ -39,7 +38,7 @@ const blocks = [
   Buffer.from([0x3f, 0xff, 0xff, 0xff]),
 ];
 
-/** Plays random sessions, which a seed determines. Throws with the seed of the first session that breaks a rule. */
+/** Plays random sessions, which seeds determine. If a session breaks a rule, throws an error with its seed. */
 export function fuzzSession(options: FuzzOptions): FuzzResult {
   const endings = new Map<string, number>();
   let actions = 0;
@@ -57,13 +56,13 @@ export function fuzzSession(options: FuzzOptions): FuzzResult {
   return { runs, actions, endings };
 }
 
-/** Plays the session of a seed. With a size, its bytes arrive in pieces. */
+/** Plays the session of a seed. Its bytes arrive in pieces of `pieceBytes`. */
 export function playSession(seed: number, pieceBytes = Infinity): SessionModel {
   const random = seededRandom(seed);
   const below = (limit: number): number => Math.floor(random() * limit);
   const pick = <Value>(values: readonly Value[]): Value => values[below(values.length)] as Value;
   const model = new SessionModel(below(4) > 0, pieceBytes);
-  // Some runs use well-formed frames, so that a session lives longer.
+  // Some sessions get well-formed frames, so that they live longer.
   const isTame = below(2) === 0;
   if (isTame)
     model.play(model.isServer ? { does: "headers", id: 1, block: requestBlock, end: false } : { does: "open" });

@@ -32,7 +32,6 @@ export const modelLimits: SessionLimits = {
 };
 export const maxStreams = 8;
 
-/** Frames and bytes that the peer sends. */
 type PeerAction =
   | { readonly does: "headers"; readonly id: number; readonly block: Buffer; readonly end: boolean }
   | { readonly does: "data"; readonly id: number; readonly bytes: number; readonly end: boolean }
@@ -50,7 +49,7 @@ type PeerAction =
     }
   | { readonly does: "noise"; readonly bytes: Buffer };
 
-/** What happens on the session's own side: its streams act, its port fills up, time passes. */
+/** What happens on the session's own side: its streams act, its port fills up, or time passes. */
 type OwnAction =
   | { readonly does: "answer"; readonly id: number; readonly end: boolean }
   | { readonly does: "write"; readonly id: number; readonly bytes: number; readonly end: boolean }
@@ -178,38 +177,36 @@ class ModelStream extends SessionStream {
 }
 
 /**
- * A server's session, and a peer that plays actions to it. Records violations in {@link faults}. The rules hold for any
- * input: the output is HTTP/2 within the peer's windows, streams get no calls after their end, nothing is thrown, and
- * an ended session is silent.
+ * A session, and a peer that plays actions against it. It records in {@link faults} which rules the session has broken.
+ * The rules hold for any input: the output is HTTP/2 within the peer's windows, streams get no calls after their end,
+ * nothing is thrown, and an ended session is silent.
  */
 export class SessionModel implements SessionPort, FrameHandler {
   readonly faults: string[] = [];
-  /** The output of the session, as short texts. */
+  /** What the session has sent, as short texts. */
   readonly sentFrames: string[] = [];
   readonly session: Http2Session<ModelStream>;
   readonly #writer = new FrameWriter();
   readonly #input = new FrameWriter();
   readonly #reader: FrameReader;
-  /** The windows that the session may still use, for the connection and for each stream. */
+  /** The send windows that the session has left, for each stream. */
   readonly #windows = new Map<number, number>();
   readonly isServer: boolean;
   #connectionWindow = defaultWindow;
   #initialWindow = defaultWindow;
   #isFull = false;
   #isOver = false;
-  /** The time for which the session wants to wait, if it does. */
+  /** How long the session wants to wait. Undefined if it does not. */
   #deferredMs: number | undefined;
   #openedInTurn = 0;
-  /** Turns that the session asked for. */
+  /** How many further turns the session has asked for. */
   turns = 0;
-  /** The time that it spent waiting between turns. */
   waitedMs = 0;
-  /** Whether the bytes do not form a whole frame, so that the peer's own state is undefined. */
+  /** Whether the peer has sent bytes that are no whole frame, so that its own state is undefined. */
   #isLost = false;
   #nowMs = 0;
-  /** The last stream that began. */
+  /** The last stream that was opened. */
   lastId = -1;
-  /** The number of bytes to pass at a time. */
   readonly #pieceBytes: number;
   failure: Http2ConnectionError | undefined;
 
@@ -323,7 +320,6 @@ export class SessionModel implements SessionPort, FrameHandler {
     }
   }
 
-  /** The faults after all actions were played. */
   finish(): readonly string[] {
     if (this.session.over && this.session.activeStreams > 0) this.faults.push("streams live on after the end");
     if (this.failure?.code === errorCode.internalError) this.faults.push(`something threw: ${this.failure.message}`);
