@@ -1,6 +1,6 @@
 import { constants, type X509Certificate } from "node:crypto";
 import { createSecureContext, getCiphers, type SecureContext, type SecureContextOptions } from "node:tls";
-import { userError } from "../base/index.ts";
+import { moduleCache, userError } from "../base/index.ts";
 import { approvedCiphers, approvedCurves, type CompliancePolicy } from "../base/compliance/index.ts";
 
 export interface TlsContextOptions {
@@ -103,24 +103,24 @@ export class TlsContext {
 }
 
 /**
- * The names of key exchange groups that OpenSSL has accepted: a few dozen groups, each in any spelling of upper and
- * lower case.
+ * The names of key exchange groups that OpenSSL has accepted. It accepts each of its few dozen groups in any spelling of
+ * upper and lower case, so the spellings need a bound.
  */
-const knownCurves = new Set<string>();
+const knownCurves = moduleCache<string, true>("tls-curves", 256);
 
 /**
  * Whether OpenSSL knows a key exchange group of this name. Only making a context shows that, so accepted names are
  * cached.
  */
 export function isTlsCurve(name: string): boolean {
-  if (knownCurves.has(name)) return true;
+  if (knownCurves.get(name) === true) return true;
   if (!/^[\w-]+$/.test(name)) return false;
   try {
     createSecureContext({ ecdhCurve: name });
   } catch {
     return false;
   }
-  knownCurves.add(name);
+  knownCurves.set(name, true);
   return true;
 }
 

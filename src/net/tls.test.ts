@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, suite, test } from "node:test";
 import { connect } from "node:tls";
-import { SerinError } from "../base/index.ts";
+import { moduleCacheSizes, SerinError } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream, SecureStream } from "./byte-stream.ts";
@@ -112,6 +112,13 @@ test("a context with curves of its own refuses peers that share none with it", a
     false,
     false,
   ]);
+  // OpenSSL accepts any spelling of upper and lower case, so the kept spellings are bounded.
+  const spelling = (at: number): string =>
+    [..."brainpool"].map((letter, bit) => (at & (1 << bit) ? letter.toUpperCase() : letter)).join("");
+  const spellings = Array.from({ length: 512 }, (_, at) => `${spelling(at)}P256r1`);
+  assert.ok(spellings.every(isTlsCurve));
+  const kept = moduleCacheSizes()["tls-curves"];
+  assert.ok(kept !== undefined && kept.size <= kept.maxEntries && kept.maxEntries < spellings.length);
 });
 
 for (const [kind, ownRecords] of [
