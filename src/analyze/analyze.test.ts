@@ -7,8 +7,8 @@ import { formatMessage } from "./format.ts";
 import { readManifest } from "./manifest/manifest.ts";
 import { messageTypes } from "./message-types.ts";
 
-// Each file contains objects and facts about the cluster (`# scope: cluster`, `# not served: group/Kind`) and the time
-// (`# now: 2027-01-01T00:00:00Z`). Its last lines are the expected messages.
+// Each file contains objects. Comments in it state facts about the cluster (`# scope: cluster`, `# not served:
+// group/Kind`) and the time (`# now: 2027-01-01T00:00:00Z`). Its last lines are the expected messages.
 const cases = globSync(join(import.meta.dirname, "testing/cases/*.yaml")).toSorted();
 
 for (const file of cases) {

@@ -11,21 +11,17 @@ import type { Message } from "./message.ts";
 import { groupKindOf, nameOf, namespaceOf, type Resource } from "./resource.ts";
 
 export interface AnalysisOptions extends InventoryOptions {
-  /**
-   * Limits the messages to this namespace and to objects without a namespace. Objects in files are always included.
-   * Absent means all.
-   */
+  /** Reports only on this namespace, on objects without one, and on all objects in files. Absent means all. */
   readonly namespace?: string | undefined;
-  /** Leaves out the objects of other namespaces, even those in files. */
+  /** Whether to leave out objects in files too if they are in another namespace. */
   readonly onlyNamespace?: boolean | undefined;
-  /** The namespace for objects in files that name none. */
   readonly defaultNamespace: string;
   readonly suppressions?: readonly Suppression[] | undefined;
   /** The names of the analyzers to run. Absent or empty means all. */
   readonly only?: readonly string[] | undefined;
 }
 
-/** A rule that suppresses messages. */
+/** Suppresses the messages with this code about resources that match. */
 export interface Suppression {
   readonly code: string;
   /** `Kind name.namespace` or `Kind namespace/name`. `*` matches any text. */
@@ -33,7 +29,6 @@ export interface Suppression {
 }
 
 const suppressAnnotation = "galley.istio.io/analyze-suppress";
-/** Cluster-wide kinds that analysis reads. */
 const clusterKinds = new Set([
   "Namespace",
   "Node",
@@ -46,8 +41,8 @@ const clusterKinds = new Set([
 ]);
 
 /**
- * The messages of all analyzers without duplicates. They are sorted by severity, then by code, kind, name and text. If
- * several resources have the same name, only the last one is analysed, as if all had been applied in order.
+ * The messages of all analyzers, without duplicates. They are sorted by severity, then by code, kind, name and text. If
+ * several resources have the same name, only the last is analysed, as if all had been applied in order.
  */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
   const inventory = new Inventory(
@@ -65,11 +60,11 @@ export function analyze(resources: readonly Resource[], options: AnalysisOptions
   return [...messages].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, message]) => message);
 }
 
-/** Groups whose kinds have parsers. A null in a field of such a kind may be a fault, which the parser reports. */
+/** The groups whose kinds have parsers. A parser reports a null in a field, so it is not replaced in these kinds. */
 const parsedGroups = new Set([...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map(({ group }) => group));
 
 /**
- * Gives each field that analyzers read the type that the API server guarantees. In a file, a field may be null
+ * Makes every field that analyzers read have the type that the API server guarantees. In a file, a field may be null
  * (`labels:` without a value), and a kustomize patch may lack a template or its containers.
  */
 function asStored({ source, object }: Resource): Resource {
@@ -99,7 +94,7 @@ function latest(resources: readonly Resource[]): readonly Resource[] {
   return [...byName.values()];
 }
 
-/** Gives an object without a namespace the default one, unless its kind is cluster-wide. */
+/** Adds the default namespace to an object that names none, unless its kind is cluster-wide. */
 function inNamespace(resource: Resource, namespace: string): Resource {
   const { object } = resource;
   if (object.metadata.namespace !== undefined || clusterKinds.has(object.kind ?? "")) return resource;

@@ -3,7 +3,7 @@ import type { Level } from "./level.ts";
 import type { Message } from "./message.ts";
 import { nameOf, referenceOf } from "./resource.ts";
 
-/** A message for programs, with istioctl's fields. */
+/** A message for programs. The fields are istioctl's. */
 export interface PlainMessage {
   readonly code: string;
   readonly documentationUrl: string;
@@ -17,7 +17,7 @@ const documentation = "https://istio.io/v1.31/docs/reference/config/analysis";
 const colours: Readonly<Record<Level, string>> = { Error: "\u001B[1;31m", Warning: "\u001B[33m", Info: "" };
 const plainColour = "\u001B[0m";
 
-/** Formats a message as `Error [IST0101] (VirtualService default/reviews file.yaml:12) what is wrong`. */
+/** For example `Error [IST0101] (VirtualService default/reviews file.yaml:12) what is wrong`. */
 export function formatMessage(
   { type, resource, path, text }: Message,
   { colour }: { readonly colour: boolean },
@@ -28,12 +28,12 @@ export function formatMessage(
   return `${level} [${type.code}]${withoutControls(origin)} ${withoutControls(text)}`;
 }
 
-/** A message as JSON, in the form and with the field names of `istioctl analyze -o json`. */
+/** A message in the form of `istioctl analyze -o json`. */
 export function plainMessage({ type, resource, path, text }: Message): PlainMessage {
   const reference = resource === undefined ? undefined : referenceOf(resource, path);
   return {
     code: type.code,
-    // Link only Istio's codes, because Istio's site describes no others. The text of Serin's own messages is complete.
+    // Istio's site describes only Istio's codes. The text of Serin's own messages says all.
     documentationUrl: type.isOfIstio ? `${documentation}/${type.code.toLowerCase()}/` : "",
     level: type.level,
     message: text,

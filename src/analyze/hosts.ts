@@ -2,23 +2,22 @@ import { serviceKind } from "../api/kubernetes/index.ts";
 import { hostCovers, isWildcard, serviceEntryKind, type ServiceEntry } from "../api/istio/index.ts";
 import type { Entry, Inventory } from "./inventory.ts";
 
-/** A host that routes may name: the full name of a Service, or a host of a ServiceEntry, possibly a wildcard. */
+/** A host that a route may name: a Service's full name, or a host of a ServiceEntry, which may be a wildcard. */
 export interface KnownHost {
   readonly host: string;
   readonly namespace: string;
   readonly ports: readonly number[];
-  /** The selector of the host's pods. Empty if it has none. */
+  /** Empty if the host does not select pods. */
   readonly selector: Readonly<Record<string, string>>;
   readonly kind: "Service" | "ServiceEntry";
   readonly isExternalName: boolean;
-  /** Whether a namespace sees the host. */
   readonly isVisibleIn: (namespace: string) => boolean;
 }
 
 const clusterDomain = "svc.cluster.local";
 const exportToAnnotation = "networking.istio.io/exportTo";
 
-/** The full name of a host in an object of the namespace. A host with a dot or a wildcard stays unchanged. */
+/** The full name of a host in an object of the namespace. A host with a dot, and a wildcard, stay as they are. */
 export function fullHost(host: string, namespace: string): string {
   return host.includes(".") || isWildcard(host) ? host : `${host}.${namespace}.${clusterDomain}`;
 }
@@ -33,14 +32,14 @@ export function knownHosts(inventory: Inventory): readonly KnownHost[] {
   return hosts;
 }
 
-/** The host as an object of the namespace sees it. */
+/** The host that an object in the namespace means. Undefined if the namespace sees none. */
 export function findHost(inventory: Inventory, host: string, namespace: string): KnownHost | undefined {
   const wanted = fullHost(host, namespace);
   const visible = knownHosts(inventory).filter((known) => known.isVisibleIn(namespace));
   return visible.find((known) => known.host === wanted) ?? visible.find((known) => hostCovers(known.host, wanted));
 }
 
-/** The Services with this name in all namespaces. Messages offer them after "did you mean". */
+/** The Services with the host's name in all namespaces, which a message offers after "did you mean". */
 export function namesakes(inventory: Inventory, host: string): readonly string[] {
   const name = host.split(".")[0] ?? host;
   return knownHosts(inventory).flatMap((known) =>
@@ -48,7 +47,7 @@ export function namesakes(inventory: Inventory, host: string): readonly string[]
   );
 }
 
-/** Whether all hosts are known, so that an unknown host can be reported as missing. */
+/** Whether all hosts are known. Only then is an unknown host certainly missing. */
 export function knowsAllHosts(inventory: Inventory): boolean {
   return inventory.options.scope === "cluster"
     ? inventory.knowsAll(serviceKind, serviceEntryKind)
@@ -85,7 +84,7 @@ function hostsOfEntry({ object: { metadata, spec } }: Entry<ServiceEntry>): Know
   }));
 }
 
-/** Returns a test for whether a namespace is in `exportTo`. An empty list, or `*`, means all namespaces. */
+/** Returns a function that tells whether a namespace is in `exportTo`. An empty list and `*` mean all. */
 export function visibility(exportTo: readonly string[], own: string): (namespace: string) => boolean {
   return (namespace) =>
     exportTo.length === 0 ||

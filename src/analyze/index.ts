@@ -1,4 +1,7 @@
-/** Analysis of a mesh's configuration: objects in, messages out. Pure: the caller reads files and clusters. */
+/**
+ * Analysis of a mesh's configuration: takes objects, and returns messages. It is pure: the caller reads files and
+ * clusters.
+ */
 export { analyze, type AnalysisOptions, type Suppression } from "./analyze.ts";
 export { analyzers } from "./analyzers/index.ts";
 export { formatMessage, plainMessage } from "./format.ts";

@@ -2,13 +2,11 @@ import type { FieldIssue, KindDefinition, KubernetesObject } from "../api/index.
 import type { MeshConfig } from "../api/istio/index.ts";
 import { groupKindOf, type Resource } from "./resource.ts";
 
-/** A resource with its parsed object. */
 export interface Entry<Value extends KubernetesObject> {
   readonly resource: Resource;
   readonly object: Value;
 }
 
-/** The parser's issues with a resource. */
 export interface ParsedIssues {
   readonly resource: Resource;
   readonly errors: readonly FieldIssue[];
@@ -17,22 +15,22 @@ export interface ParsedIssues {
 
 export interface InventoryOptions {
   /**
-   * `cluster`: the resources are complete. `files`: there may be others, so an object is reported as missing only if
-   * others of its kind are given.
+   * With `cluster`, the resources are complete. With `files` there may be others, so an object counts as missing only
+   * if the files contain others of its kind.
    */
   readonly scope: "cluster" | "files";
-  /** Each `group/Kind` that could not be read. Nothing is reported about missing objects of these kinds. */
+  /** Each `group/Kind` that could not be read. No object of these kinds counts as missing. */
   readonly unread?: ReadonlySet<string> | undefined;
   /** Each `group/Kind` for which the cluster has no CRD. */
   readonly notServed?: ReadonlySet<string> | undefined;
   readonly istioNamespace: string;
-  /** The mesh config with its defaults. If absent, it is unknown, so the defaults are assumed. */
+  /** The mesh config with its defaults. If it is unknown, the defaults are assumed. */
   readonly meshConfig?: MeshConfig | undefined;
-  /** The time with which the validity of certificates is compared. If absent, nothing is reported about it. */
+  /** The time at which certificates must be valid. If absent, their validity is not checked. */
   readonly nowMs?: number | undefined;
 }
 
-/** All resources of an analysis by kind. Each is parsed once. */
+/** The resources of an analysis by kind. Each is parsed only once. */
 export class Inventory {
   readonly options: InventoryOptions;
   readonly resources: readonly Resource[];
@@ -53,17 +51,15 @@ export class Inventory {
     }
   }
 
-  /** All valid objects of the kind. Objects of a kind without a parser are returned unchanged. */
+  /** All valid objects of the kind. Without a parser, all objects. */
   of<Value extends KubernetesObject>(kind: KindDefinition<Value>): readonly Entry<Value>[] {
     return this.#parse(kind).entries as readonly Entry<Value>[];
   }
 
-  /** The parser's issues with each resource of the kind. */
   issuesOf(kind: KindDefinition): readonly ParsedIssues[] {
     return this.#parse(kind).issues;
   }
 
-  /** All resources of a kind, unparsed. */
   raw({ group, kind }: Pick<KindDefinition, "group" | "kind">): readonly Resource[] {
     return this.#byKind.get(`${group}/${kind}`) ?? [];
   }
@@ -84,7 +80,7 @@ export class Inventory {
     );
   }
 
-  /** Whether all resources of these kinds are known, so that a missing one certainly does not exist. */
+  /** Whether all resources of these kinds are known. Only then does one that is absent certainly not exist. */
   knowsAll(...kinds: readonly Pick<KindDefinition, "group" | "kind">[]): boolean {
     const { scope, unread } = this.options;
     return kinds.every((kind) =>

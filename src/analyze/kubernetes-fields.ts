@@ -14,8 +14,9 @@ import {
   validatingWebhookConfigurationKind,
 } from "../api/kubernetes/index.ts";
 
-// The types of all fields that analyzers read in objects without a parser. The API server checks these types, but
-// nobody has checked an object of a file. Fields that the types of `api/kubernetes` demand always exist.
+// The types of all fields that analyzers read in kinds without a parser. The API server checks these types, but nobody
+// has checked an object in a file. Fields that are mandatory in the types of `api/kubernetes` are filled in if they are
+// absent.
 
 const { always, flag, list, number, numberOrText, object, text, textMap, texts } = fieldTypes;
 
@@ -33,7 +34,6 @@ const metadata = object({
   }),
 });
 
-/** The fields of every object. */
 export const metadataFields: FieldTypes = { metadata: always(metadata, {}) };
 
 const selector = object({
@@ -117,7 +117,6 @@ const described = [
   },
 ];
 
-/** The types of the described fields, by `group/Kind`. */
 export const kubernetesFields: ReadonlyMap<string, FieldTypes> = new Map(
   described.map(({ kind: { group, kind }, fields }) => [`${group}/${kind}`, fields]),
 );

@@ -1,10 +1,10 @@
-/** The severity of a message. An Error prevents the mesh from working as configured. Info is only useful to know. */
+/** With an Error, the mesh does not work as it is configured. Info is only good to know. */
 export type Level = "Error" | "Warning" | "Info";
 
-/** The levels, the most severe first. */
+/** The most severe first. */
 export const levels: readonly Level[] = ["Error", "Warning", "Info"];
 
-/** Whether the level is as severe as the threshold, or more severe. */
+/** Whether the level is at least as severe as the threshold. */
 export function reaches(level: Level, threshold: Level): boolean {
   return levels.indexOf(level) <= levels.indexOf(threshold);
 }

@@ -1,13 +1,12 @@
 import type { Level } from "./level.ts";
 
 export interface MessageType {
-  /** `IST0101` for Istio's messages, `SER0101` for messages that only Serin has. A code is never reused. */
+  /** `IST0101` for messages that Istio has, `SER0101` for messages of Serin's own. A code is never used again. */
   readonly code: string;
-  /** Whether Istio has the message too, so that its site describes it. */
+  /** Whether Istio has the message. Its site then describes it. */
   readonly isOfIstio: boolean;
   readonly name: string;
   readonly level: Level;
-  /** One line for a list of messages. */
   readonly description: string;
 }
 
@@ -15,12 +14,12 @@ function type(code: string, name: string, level: Level, description: string): Me
   return { code, isOfIstio: true, name, level, description };
 }
 
-/** A message that only Serin has. */
+/** A message that Istio does not have. */
 function ownType(code: string, name: string, level: Level, description: string): MessageType {
   return { ...type(code, name, level, description), isOfIstio: false };
 }
 
-/** All messages of the analysis. Codes, names and levels of IST… are those of Istio 1.31. The texts are Serin's. */
+/** All messages. The codes, names and levels of IST… are those of Istio 1.31. The texts are ours. */
 export const messageTypes = {
   deprecated: type("IST0002", "Deprecated", "Warning", "Something in use is deprecated or was removed."),
   referencedResourceNotFound: type(
@@ -378,7 +377,6 @@ export const messageTypes = {
   ),
 } as const satisfies Readonly<Record<string, MessageType>>;
 
-/** Whether there is a message with the code. */
 export function isMessageCode(code: string): boolean {
   return Object.values(messageTypes).some((known) => known.code === code);
 }

@@ -1,20 +1,19 @@
 import { keyOf, type UntypedObject } from "../api/index.ts";
 import type { FieldFault } from "../base/field-types/index.ts";
 
-/** An object to analyse, and where it is written. */
 export interface Resource {
   readonly object: UntypedObject;
-  /** Absent for an object from a cluster. */
+  /** Absent if the object comes from a cluster. */
   readonly source?: ResourceSource | undefined;
-  /** Fields of a wrong type, which are treated as absent. */
+  /** The fields of a wrong type. They count as absent. */
   readonly faults?: readonly FieldFault[] | undefined;
 }
 
 export interface ResourceSource {
   readonly file: string;
   /**
-   * The position of the field, or of its nearest existing ancestor. Without a path, the beginning of the object. Lines
-   * and columns count from 1.
+   * The position of the field, or of its nearest ancestor that exists. Without a path, that of the object. Lines and
+   * columns begin at 1.
    */
   readonly positionOf: (path?: string) => Position | undefined;
 }
@@ -24,13 +23,13 @@ export interface Position {
   readonly column: number;
 }
 
-/** The kind without its version, such as `apps/Deployment` or `/Service`. */
+/** The group and kind, such as `apps/Deployment` or `/Service`. */
 export function groupKindOf({ apiVersion = "", kind = "" }: Pick<UntypedObject, "apiVersion" | "kind">): string {
   const slash = apiVersion.indexOf("/");
   return `${slash === -1 ? "" : apiVersion.slice(0, slash)}/${kind}`;
 }
 
-/** The name of an object in messages: `VirtualService default/reviews`. */
+/** For example `VirtualService default/reviews`. */
 export function nameOf({ object }: Resource): string {
   return `${object.kind ?? ""} ${keyOf(object)}`;
 }
@@ -39,7 +38,10 @@ export function namespaceOf({ object }: Resource): string {
   return object.kind === "Namespace" ? (object.metadata.name ?? "") : (object.metadata.namespace ?? "");
 }
 
-/** The position as `file.yaml:12`. For JSON the line is omitted, because it is not helpful. */
+/**
+ * Where the field is: `file.yaml:12`. For JSON only the file, because the objects may all be on one line. Undefined for
+ * an object from a cluster.
+ */
 export function referenceOf({ source }: Resource, path?: string): string | undefined {
   if (source === undefined) return undefined;
   const position = source.file.endsWith(".json") ? undefined : source.positionOf(path);

@@ -14,7 +14,7 @@ import {
 import type { Inventory } from "./inventory.ts";
 import type { Resource } from "./resource.ts";
 
-/** A pod or, in files, the template of pods. */
+/** A pod, or in files also a template for pods. */
 export interface Workload {
   readonly resource: Resource;
   readonly name: string;
@@ -28,12 +28,12 @@ export interface Workload {
 const noSpec: PodSpec = { containers: [] };
 const workloadsOf = new WeakMap<Inventory, readonly Workload[]>();
 
-/** Pods that have not ended. For files, also the templates of Deployments and the like. */
+/** The pods that have not ended. In files, also the templates of Deployments and other kinds. */
 export function workloads(inventory: Inventory): readonly Workload[] {
   const known = workloadsOf.get(inventory);
   if (known !== undefined) return known;
   const found = pods(inventory);
-  // In a cluster, the templates already have pods, which are listed instead. Templates in files have no pods yet.
+  // The pods of templates in a cluster are listed themselves. Templates in files have no pods yet.
   for (const kind of [deploymentKind, statefulSetKind, daemonSetKind, replicaSetKind]) {
     for (const { resource, object } of inventory.of<KubernetesObject>(kind)) {
       const { replicas, template } = (object as { spec?: { replicas?: number; template?: PodTemplate } }).spec ?? {};
@@ -79,7 +79,6 @@ export function knowsAllWorkloads(inventory: Inventory): boolean {
   return inventory.options.scope === "cluster" ? inventory.knowsAll(podKind) : workloads(inventory).length > 0;
 }
 
-/** The workloads with all wanted labels. Without wanted labels, all workloads. */
 export function selected(
   found: readonly Workload[],
   wanted: Readonly<Record<string, string>>,
@@ -102,7 +101,7 @@ export function hasSidecar({ spec }: Workload): boolean {
 }
 
 /**
- * Whether a ztunnel captures the pod's traffic or, for a template of pods, will capture it by the namespace's label.
+ * Whether a ztunnel captures the pod's traffic. For a template, whether one will, according to the namespace's label.
  */
 export function isAmbient({ annotations, labels, isPod, namespace }: Workload, inventory: Inventory): boolean {
   if (annotations[istioAnnotations.ambientRedirection] === "enabled") return true;
@@ -116,7 +115,7 @@ export function isAmbientNamespace(labels: Readonly<Record<string, string>>): bo
   return labels[istioLabels.dataplaneMode] === "ambient";
 }
 
-/** Whether the workload has a sidecar or will get one. */
+/** Whether the workload has a sidecar, or will get one. */
 export function isInjected(workload: Workload, inventory: Inventory): boolean {
   if (hasSidecar(workload)) return true;
   const injectValue = workload.labels[istioLabels.inject] ?? workload.annotations[istioLabels.inject];
@@ -132,7 +131,6 @@ export function isInMesh(workload: Workload, inventory: Inventory): boolean {
   return isInjected(workload, inventory) || isAmbient(workload, inventory);
 }
 
-/** Whether the workload is a part of the mesh itself, and not an application. */
 export function isControlPlane({ object: { metadata } }: Resource): boolean {
   return metadata.labels?.["istio"] !== undefined || metadata.labels?.["release"] === "istio";
 }

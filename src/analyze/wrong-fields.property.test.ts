@@ -9,7 +9,7 @@ import { formatMessage } from "./format.ts";
 import { manifestOf } from "./manifest/manifest.ts";
 import { readManifest, type Resource } from "./index.ts";
 
-/** The objects of all cases. Together they have each kind that an analyzer reads, in each of its forms. */
+/** The objects of all cases. Together they contain each kind that an analyzer reads, in each of its forms. */
 const cases = await Promise.all(
   globSync(join(import.meta.dirname, "testing/cases/*.yaml"))
     .toSorted()
@@ -35,7 +35,6 @@ test("no field of a wrong type makes an analyzer throw", () => {
     ),
   );
   for (const { resources, index, change, kind } of sampled(changes, 6000, 1)) {
-    // `manifestOf` leaves out an object without a name.
     const read = manifestOf("case.yaml", {
       documents: [{ value: change.object, line: 1, positions: new Map() }],
       faults: [],

@@ -9,7 +9,7 @@ import { bundleProgram, sourcesToBundle } from "./index.ts";
 const checkout = join(import.meta.dirname, "../..");
 let root: string;
 
-/** The sources of a small program. It has a thread, and imports a module and a CommonJS package on demand. */
+/** The sources of a small program that starts a thread, and imports a module and a CommonJS package on demand. */
 const sources: Readonly<Record<string, string>> = {
   "src/cmd/main.ts": `
     import { Worker } from "node:worker_threads";
@@ -84,7 +84,7 @@ test("a package imported on demand has its named exports", () => {
 test("a package of many files is one file, which import and loadPackage share, and which loads Node's modules", () => {
   const alone = mkdtempSync(join(tmpdir(), "serin-bundle-alone-"));
   try {
-    // From this directory, Node.js finds no packages, so everything must be in the bundle.
+    // There are no packages near this directory, so everything must be in the bundle.
     cpSync(join(root, ".bundles/one"), join(alone, "src"), { recursive: true });
     writeFileSync(join(alone, "package.json"), `{ "type": "module" }`);
     const shared = execFileSync(process.execPath, [join(alone, "src/cmd/main.js"), "shared"], { encoding: "utf8" });

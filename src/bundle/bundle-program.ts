@@ -5,14 +5,14 @@ import type * as Esbuild from "esbuild";
 import { marksNodeModules, withoutFacades } from "./without-facades.ts";
 
 /**
- * Packages that become part of the bundle. They consist of many small ES modules, and each process of the mesh loads
- * them. Other packages stay outside, because some of them read files beside their own.
+ * Packages that become part of the bundle: they consist of many small ES modules, and each process of the mesh loads
+ * them. Others stay outside, because some read files that are beside their own.
  */
 const inBundle = ["@bufbuild/protobuf"];
 
 /**
- * CommonJS packages that become a single file each, which `import` and `loadPackage` share. Node.js takes 27 ms to load
- * the 72 files of `yaml`, and 5 ms to load the single file.
+ * CommonJS packages of which each becomes a single file, for `import` and `loadPackage`. Node.js loads the 72 files of
+ * `yaml` in 27 ms, and the single file in 5 ms.
  */
 const inOneFile = ["commander", "dns-packet", "yaml"];
 
@@ -20,10 +20,9 @@ type Build = typeof Esbuild.build;
 
 const target = "node24";
 
-/** The names of chunks. Chunks and their source maps are in one directory below the bundle's root. */
+/** The names of chunks, relative to the bundle's root. Chunks and their source maps are in one directory. */
 const chunkNames = "chunks/[name]-[hash]";
 
-/** The files with which processes and threads start. */
 export function sourcesToBundle(root: string): string[] {
   const threads = globSync("src/**/*.worker.ts", { cwd: root }).filter(
     (file) => !file.startsWith("src/dashboard/web/"),
@@ -50,7 +49,7 @@ async function textOfPackage(name: string, root: string, build: Build): Promise<
       contents: `import all from ${JSON.stringify(requireFrom.resolve(name))};
         export const { ${names.join(", ")} } = all;
         export default all;`,
-      // The suffix makes the default export the whole of `module.exports`, as in Node.js.
+      // With this suffix, the default export is the whole `module.exports`, as in Node.js.
       sourcefile: "package.mjs",
       resolveDir: root,
     },
@@ -82,8 +81,8 @@ function bundlesPackages(root: string, names: readonly string[], build: Build): 
 }
 
 /**
- * Bundles the sources below `root` into `directory`. Modules that are imported on demand stay separate files, and names
- * stay unchanged for stack traces. Throws the bundler's errors.
+ * Bundles the sources below `root` into `directory`. A module that is imported on demand becomes a file of its own.
+ * Names stay as they are, for stack traces. Throws the bundler's errors.
  */
 export async function bundleProgram(root: string, directory: string): Promise<void> {
   const { build, stop } = await import("esbuild");
@@ -105,7 +104,7 @@ export async function bundleProgram(root: string, directory: string): Promise<vo
       target,
       define: { packagesInOneFile: JSON.stringify(packages) },
       plugins: [bundlesPackages(root, packages, build), marksNodeModules],
-      // The bundler is imported on demand, because only a checkout has it.
+      // Only a checkout has the bundler, which is imported on demand.
       external: ["esbuild", ...dependencies.filter((name) => !inside.includes(name))],
       chunkNames,
       sourcemap: "linked",
@@ -118,7 +117,7 @@ export async function bundleProgram(root: string, directory: string): Promise<vo
       writeFileSync(path, path.endsWith(".js") ? withoutFacades(text) : text);
     }
   } finally {
-    // The bundler is a separate process, which would otherwise continue after this one has ended.
+    // The bundler is a separate process, which would outlive this one's work.
     await stop();
   }
 }

@@ -28,7 +28,6 @@ const writeText =
   async (target: string): Promise<void> =>
     writeFileSync(join(target, "main.js"), text);
 
-/** Adds a bundle of an earlier state of the sources. */
 function addBundle(digit: string, ageHours: number): void {
   mkdirSync(join(directory, keyOf(digit)));
   writeFileSync(join(directory, keyOf(digit), "main.js"), "setInterval(() => {}, 1000); console.log('runs');");

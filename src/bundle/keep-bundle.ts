@@ -12,25 +12,23 @@ import {
 import { join } from "node:path";
 
 export interface KeepBundleOptions {
-  /** The directory of all bundles. */
   readonly directory: string;
-  /** The bundle's name. It identifies the state of the sources. */
+  /** The bundle's name, which identifies the state of the sources. */
   readonly key: string;
-  /** Bundles the program into a directory. */
   readonly write: (directory: string) => Promise<void>;
   readonly nowMs: number;
 }
 
-/** The number of older bundles that are kept, because labs may still run from them. Each takes 17 MB. */
+/** How many older bundles are kept, because labs may still run from them. Each takes 17 MB. */
 const maxFormerBundles = 3;
-/** The age at which an unfinished bundle is treated as abandoned. */
+/** A bundle that is unfinished after this time counts as abandoned. */
 const unfinishedMs = 10 * 60_000;
 const unfinishedMark = ".unfinished-";
 const failedEnding = ".failed";
 
 /**
- * Makes a bundle unless it exists, and removes old ones. The finished bundle appears by a single rename, so several
- * processes may call this at the same time. A failure leaves a file with the reason, so that no process tries again
+ * Makes a bundle unless it exists, and removes old ones. The finished bundle appears by one rename, so several
+ * processes may call this at the same time. A failure leaves a file with its reason, so that no process tries again
  * with the same sources.
  */
 export async function keepBundle({ directory, key, write, nowMs }: KeepBundleOptions): Promise<void> {
@@ -68,7 +66,7 @@ function removeOld(directory: string, key: string, nowMs: number): void {
   for (const { name } of former.slice(maxFormerBundles)) if (!commands.includes(name)) remove(name);
 }
 
-/** The command lines of all processes. They contain the bundles from which the processes run. */
+/** The command lines of all processes, which show the bundles that they run from. */
 function commandLines(): string {
   return globSync("/proc/[0-9]*/cmdline").map(readIfThere).join("\n");
 }

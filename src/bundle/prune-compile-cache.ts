@@ -2,32 +2,31 @@ import { lstatSync, readdirSync, unlinkSync, type Dirent } from "node:fs";
 import { join } from "node:path";
 
 export interface PruneCompileCacheOptions {
-  /** The directory that `NODE_COMPILE_CACHE` names. */
+  /** The directory in `NODE_COMPILE_CACHE`. */
   readonly directory: string;
   readonly nowMs: number;
   readonly maxFiles?: number;
 }
 
 /**
- * The maximum number of files. A checkout has about 6,000 files with compiled code, and a bundle has 300. Several
- * checkouts may share a cache directory.
+ * How many files may be in the cache. A checkout has about 6,000 with compiled code, and a bundle has 300. Several
+ * checkouts may share the cache.
  */
 const defaultMaxFiles = 60_000;
-/** The share of the maximum that pruning leaves, so that not every start has to prune. */
+/** Pruning leaves this share of the maximum, so that not every start has to prune. */
 const keptShare = 2 / 3;
-/** The age, in milliseconds, below which a file is kept, because Node.js may still be writing it. */
+/** Files younger than this stay, because Node.js may still be writing them. */
 const youngMs = 600_000;
-/** Matches Node.js' folder for a version, an architecture, its flags and a user. */
+/** Node.js' folder for a version, an architecture, flags and a user. */
 const versionFolder = /^v\d+\.\d+\.\d+-\w+-[0-9a-f]+-\d+$/;
 const compiledFile = /^[0-9a-f]{8}$/;
 /** The directories with compiled code: the cache itself, that of the lab's processes, and that of programs in pods. */
 const folders = ["", "lab", "lab/pods"];
 
 /**
- * If there are too many files with compiled code, removes those that were not used for the longest time. Node.js never
- * removes files, and each new path of a source file adds one, for example in each bundle and each folder of a test.
- * Other processes may use the cache meanwhile, because Node.js compiles again what is missing. Returns the number of
- * removed files.
+ * If there are too many files with compiled code, removes those that have been unused the longest, and returns their
+ * number. Node.js never removes any, and each new path of a source file adds one, for example in each bundle or test
+ * folder. Other processes may use the cache in the meantime: Node.js compiles again what is missing.
  */
 export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles }: PruneCompileCacheOptions): number {
   const paths = filesOf(directory);
@@ -41,8 +40,8 @@ export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles
 }
 
 /**
- * The files with compiled code. Considers only files with names as Node.js gives them, because the environment variable
- * may name any directory. Does not follow links.
+ * The files with compiled code. Counts only names that Node.js gives, and follows no links, because the variable may
+ * name any directory.
  */
 function filesOf(directory: string): readonly string[] {
   return folders.flatMap((folder) =>
@@ -60,12 +59,12 @@ function entriesOf(directory: string): readonly Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
   } catch {
-    // Skip a directory that does not exist, or belongs to the user of a lab.
+    // The directory does not exist, or belongs to the user of a lab.
     return [];
   }
 }
 
-/** When a file was last used. Most file systems record at most one read of a file per day. */
+/** Most file systems record at most one read of a file a day. */
 function lastUseMs(path: string): number {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat === undefined ? 0 : Math.max(stat.atimeMs, stat.mtimeMs);
@@ -76,7 +75,7 @@ function removed(path: string): boolean {
     unlinkSync(path);
     return true;
   } catch {
-    // The file is already gone, or belongs to the user of a lab.
+    // The file is gone, or belongs to the user of a lab.
     return false;
   }
 }

@@ -1,12 +1,12 @@
 import type { Plugin } from "esbuild";
 
 /**
- * The mark of statements that import Node.js' own modules. Text in the sources that only looks like such a statement,
- * such as a program for another process, has no mark.
+ * Marks statements that import Node.js' own modules. Text in the sources that only looks like such a statement, for
+ * example a program for another process, gets no mark.
  */
 const mark = "?marked";
 
-/** A plugin that makes the bundler add the mark for which {@link withoutFacades} searches. */
+/** A plugin with which the bundler marks the statements for {@link withoutFacades}. */
 export const marksNodeModules: Plugin = {
   name: "marks-node-modules",
   setup: (bundler) =>
@@ -16,14 +16,14 @@ export const marksNodeModules: Plugin = {
     })),
 };
 
-/** Matches a marked statement. It imports names in braces, the default export, or all exports under one name. */
+/** A marked statement. It imports names in braces, the default export, or all exports under one name. */
 const markedImport = /^import (?:(\{[^}]*\})|(?:\* as )?([\w$]+)) from ("node:[\w/]+)\?marked";/gm;
 
 /**
- * Replaces a bundled module's imports of Node.js' own modules by calls. For an import, Node.js reads all exports of the
- * module, and some of them are loaded only for this: importing `node:util`, `node:process` and `node:fs` takes 3 to 5
- * ms each at every start. A call takes no such time. The calls are on the first line, because imports too run before
- * all other code. The number of lines stays the same, for source maps.
+ * Replaces imports of Node.js' own modules in a bundled module with calls. For an import, Node.js reads all exports of
+ * the module, and loads some only for this: `node:util`, `node:process` and `node:fs` take 3 to 5 ms each at every
+ * start. A call takes no such time. The calls come first, on one line, because imports too run before all other code.
+ * The number of lines stays the same, for source maps.
  */
 export function withoutFacades(text: string): string {
   const calls: string[] = [];

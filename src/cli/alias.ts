@@ -58,7 +58,10 @@ function alias(name: string, flags: AliasFlags, context: CliContext): void {
   if (at === -1) context.err(`! ${directory} is not in PATH: export PATH="${directory}:$PATH"\n`);
 }
 
-/** The target of a symbolic link. Undefined if there is no file, empty if it is not a link. */
+/**
+ * The target of a symbolic link. Undefined if nothing exists at the path, and empty if something other than a link
+ * does.
+ */
 function targetOf(path: string): string | undefined {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;

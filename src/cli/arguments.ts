@@ -12,7 +12,7 @@ const earlyFlags = new Set([
 
 const knownEarly: ReadonlySet<string> = new Set([...earlyFlags, "-h", "--help", "--version"]);
 
-/** The words of the line that are not flags. They may include the value of a flag after the verb. */
+/** The words that are neither flags nor values of early flags. The value of any other flag stays among them. */
 export function wordsOf(args: readonly string[]): readonly string[] {
   return args.filter((word, index) => !word.startsWith("-") && !earlyFlags.has(args[index - 1] ?? ""));
 }
@@ -63,8 +63,8 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
 }
 
 /**
- * The error for a line without a verb that ends with a flag whose value is missing. The help, which such a line would
- * otherwise show, does not say that a value is missing.
+ * The error for a line without a verb that ends with a flag whose value is missing. The group's help, which the parser
+ * would show, does not say that a value is missing.
  */
 function valueless(program: Command, path: readonly string[], flag: string): Error {
   return userError("argument-invalid", `the flag ${flag} needs a value, and a command behind it`, {
@@ -80,7 +80,7 @@ function isKnownEarly(word: string): boolean {
 
 /**
  * The error for an unknown verb of a group that also runs alone, such as `upgrade`. The parser's own error would only
- * state the number of words.
+ * say that there are too many words.
  */
 function unknownVerb(command: Command, path: readonly string[], word: string): Error {
   const names = command.commands.map((child) => child.name());
@@ -93,7 +93,6 @@ function unknownVerb(command: Command, path: readonly string[], word: string): E
   );
 }
 
-/** Whether a command runs something itself. A group does not. */
 export function hasAction(command: Command): boolean {
   return typeof Reflect.get(command, "_actionHandler") === "function";
 }

@@ -1,7 +1,7 @@
 import { SerinError, type ErrorCode } from "../base/index.ts";
 
 /**
- * Ends the command with an exit code that reports a finding. No error is printed, because the command itself has not
+ * Ends the command with an exit code that reports a finding. Prints no error, because the command itself has not
  * failed.
  */
 export class CommandEnd extends SerinError {

@@ -13,7 +13,6 @@ async function script(shell: string): Promise<string> {
   return context.output;
 }
 
-/** The completions that bash offers for a line with an unfinished last word. */
 function offered(bash: string, line: string): string[] {
   const words = line.split(" ");
   const quoted = words.map((word) => `"${word}"`).join(" ");
@@ -92,7 +91,7 @@ caseIn("fish", "fish completes the same", async (t) => {
   const offers = (line: string): string[] => {
     const program = `source ${file}; complete -C '${line}'`;
     const { stdout, stderr } = spawnSync("fish", ["--no-config", "-c", program], { encoding: "utf8" });
-    // Errors of the script would appear in the user's terminal.
+    // The user's terminal would show errors of the script.
     assert.equal(stderr, "");
     return stdout
       .trim()

@@ -2,15 +2,14 @@ import type { Argument, Command, Option } from "commander";
 import { nearestName, userError, ownField } from "../base/index.ts";
 import type { CliContext, OtherVerbs } from "./context.ts";
 
-/** A place in the line where words may follow: after the command, a verb, or a verb of a verb. */
+/** A position in the line at which words may follow: after the command, after a verb, or after a verb's own verb. */
 interface Place {
   /** Every form of the path, with aliases: `proxy-config endpoint`, `pc ep`. */
   readonly paths: readonly string[];
   readonly verbs: readonly { readonly name: string; readonly text: string }[];
   readonly flags: readonly Flag[];
-  /** The arguments that are known, such as the names of shells. */
+  /** The known values of the arguments, such as the names of shells. */
   readonly words: readonly string[];
-  /** Whether an argument is a file or a directory. */
   readonly takesFiles: boolean;
 }
 
@@ -19,7 +18,7 @@ interface Flag {
   readonly short?: string;
   readonly text: string;
   readonly takesValue: boolean;
-  /** The known values. If there are none, a value may be a file. */
+  /** The known values. If there are none, the completion offers files. */
   readonly values: readonly string[];
 }
 
@@ -31,7 +30,7 @@ const scripts: Readonly<Record<string, (places: readonly Place[]) => string>> = 
 const programs = ["serin", "istioctl"];
 const helpFlag: Flag = { long: "--help", text: "show the help of a verb", takesValue: false, values: [] };
 
-/** `completion bash|zsh|fish`: a script for the shell, made from the commands themselves. */
+/** `completion bash|zsh|fish`: prints a script for the shell, generated from the declared commands. */
 export function completionCommands(program: Command, context: CliContext): void {
   program
     .command("completion <shell>")
@@ -80,7 +79,7 @@ function placesOf(program: Command, otherVerbs: OtherVerbs): readonly Place[] {
   return places;
 }
 
-/** The places of a verb of another role, which has flags of its own, verbs with flags, or both. */
+/** The places of a verb of another role: the verb with its flags, and each of its own verbs. */
 function placesOfOther(name: string, { flags, verbs }: OtherVerbs[string]): Place[] {
   const place = (path: string, names: readonly string[], own: readonly string[]): Place => ({
     paths: [path],
@@ -113,7 +112,7 @@ function flagOf({ hidden, long, short, description, required, optional, argChoic
   ];
 }
 
-/** The formats in a description such as `json, yaml or short`. Empty if it does not begin with a list of formats. */
+/** The formats that a description begins with, such as `json, yaml or short`. Empty if it begins otherwise. */
 function formatsIn(description: string): string[] {
   const [list = ""] = /^(?:one of )?[a-z]+(?:, [a-z]+)*(?: or [a-z]+)?(?=$|[ ,;])/.exec(description) ?? [];
   return list.includes("json") || list.includes("yaml") ? list.replace("one of ", "").split(/, | or /) : [];
@@ -123,7 +122,9 @@ function isFile(argument: Argument): boolean {
   return /file|directory|^from$|^to$/.test(argument.name());
 }
 
-/** For a path: its verbs and known arguments, its flags, and the flags with a value with their known values. */
+/**
+ * Three lists for a place: the verbs and known arguments, the flags, and for each flag with a value its known values.
+ */
 function wordsAt({ verbs, words, flags }: Place): string {
   const valued = flags.filter(({ takesValue }) => takesValue);
   return [
@@ -151,7 +152,7 @@ ${cases.join("\n")}
 `;
 }
 
-/** Lines for bash and zsh that set `values` to the words which may stand at the path `at`, after the word `before`. */
+/** Lines for bash and zsh that set `values` to the words that may follow the word `before` at the path `at`. */
 const chooseValues = `  lists="$(_serin_words "$at")"
   values=" \${lists##*;}"
   lists="\${lists%;*}"
@@ -178,7 +179,7 @@ complete -o default -F _serin ${programs.join(" ")}
 `;
 }
 
-/** The script may be sourced, or stored as the file `_serin` in a folder of `fpath`. */
+/** The script works if it is sourced, and as the file `_serin` in a folder of `fpath`. */
 function zshScript(places: readonly Place[]): string {
   return `#compdef ${programs.join(" ")}
 ${wordsFunction(places)}_serin() {

@@ -7,12 +7,11 @@ export interface TimeoutFlags {
   readonly timeout: number;
 }
 
-/** Adds istioctl's flag `--timeout` to a verb that calls control planes. */
 export function timeoutFlag(command: Command): Command {
   return command.addOption(durationOption("--timeout <duration>", "how long control planes may take to answer", "30s"));
 }
 
-/** Returns the result of the work. Fails after the time in the flag. */
+/** Returns the result of the work. Fails if the time in the flag passes first. */
 export async function withinTimeout<Result>(
   work: Promise<Result>,
   { timeout }: TimeoutFlags,

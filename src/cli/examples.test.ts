@@ -6,7 +6,6 @@ import { examples } from "./examples.ts";
 import { completeProgram } from "./program.ts";
 import { FakeContext } from "./testing/fake-context.ts";
 
-/** All verbs that run something, by their path. */
 function verbsBelow(command: Command, path: string): [path: string, command: Command][] {
   return command.commands.flatMap((child): [string, Command][] => {
     const name = `${path}${child.name()}`;

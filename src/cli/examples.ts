@@ -1,9 +1,7 @@
 import type { Command } from "commander";
 
-/** A command without the program's name, and what it does. */
 type Example = readonly [command: string, does: string];
 
-/** Examples of each verb that runs something, which its help shows. */
 export const examples: Readonly<Record<string, readonly Example[]>> = {
   install: [
     ["install --set profile=ambient -y", "the mesh with ztunnels and no sidecars"],
@@ -209,12 +207,14 @@ const firstSteps: readonly Example[] = [
   ["canary create --help", "a verb's flags and examples"],
 ];
 
-/** Shows the first steps at the end of the program's own help. */
 export function addFirstSteps(program: Command): Command {
   return program.addHelpText("after", `\n${exampleText(firstSteps, program.name())}`);
 }
 
-/** Shows the verb's examples at the end of its help. Verbs that also exist below `experimental` have the same ones. */
+/**
+ * Shows the verb's examples at the end of its help. A verb below `experimental` may also exist above it, with the same
+ * examples.
+ */
 export function addExamples(command: Command, path: string, programName: string): void {
   const own = examples[path] ?? examples[path.replace(/^experimental /, "")];
   if (own === undefined) return;
@@ -225,7 +225,7 @@ function exampleText(shown: readonly Example[], programName: string): string {
   const lines = shown.map(([line, does]): [string, string] => [`${programName} ${line}`, does]);
   const width = Math.max(0, ...lines.map(([line]) => line.length));
   const beside = lines.map(([line, does]) => `  ${does === "" ? line : `${line.padEnd(width)}   # ${does}`}`);
-  // If a comment does not fit beside its command, all stand above their commands, as in the help of kubectl.
+  // If one text does not fit beside its command, all stand above their commands, as in kubectl's help.
   const texts = beside.every((text) => text.length <= columns)
     ? beside
     : lines.map(([line, does]) => `${does === "" ? "" : `  # ${does}\n`}  ${line}`);

@@ -2,7 +2,7 @@ import { isDnsLabel, userError } from "../base/index.ts";
 import { namespaceKind } from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
 
-/** The names of a flag whose entries may be separated by commas. */
+/** The names in the values of a repeatable flag. A value may list several names, separated by commas. */
 export function namesIn(list: readonly string[]): string[] {
   return list
     .flatMap((part) => part.split(","))
@@ -10,7 +10,7 @@ export function namesIn(list: readonly string[]): string[] {
     .filter((part) => part !== "");
 }
 
-/** Refuses texts that cannot be the name of a namespace. `place` is the flag or argument. */
+/** Throws a user error if a text cannot be the name of a namespace. `place` names the flag or argument in the error. */
 export function checkNamespaceNames(names: readonly string[], place: string): void {
   const wrong = names.find((name) => !isDnsLabel(name));
   if (wrong !== undefined)
@@ -21,8 +21,8 @@ export function checkNamespaceNames(names: readonly string[], place: string): vo
 }
 
 /**
- * Refuses namespaces that do not exist. Otherwise the command would only print an empty table. If the caller may not
- * read namespaces, the names are accepted.
+ * Throws a user error for namespaces that do not exist, because the command would only print an empty table. Accepts
+ * any name if the caller may not read namespaces.
  */
 export async function checkNamespaces(client: KubeClient, names: readonly string[], place: string): Promise<void> {
   checkNamespaceNames(names, place);

@@ -3,7 +3,7 @@ import { goDurationMs, userError } from "../base/index.ts";
 import type { WaitingPerson } from "../kube/index.ts";
 import type { CliContext, ConnectionFlags, ReportWait } from "./context.ts";
 
-/** The flags of every verb, as in istioctl. */
+/** The flags that every verb has, as in istioctl. */
 export interface CommonFlags extends ConnectionFlags {
   readonly namespace?: string;
   readonly istioNamespace?: string;
@@ -14,23 +14,22 @@ export interface CommonFlag {
   readonly long: string;
   readonly text: string;
   readonly hidden?: boolean;
-  /** Whether the flag may be given several times. */
   readonly isList?: boolean;
-  /** The environment variable with its default, as in istioctl. */
+  /** The environment variable that sets the flag's default, as in istioctl. */
   readonly variable?: string;
 }
 
 const kubeconfigText = "the kubeconfig file (default: $KUBECONFIG, or else ~/.kube/config)";
 const contextText = "the context of the kubeconfig (default: its current context)";
 
-/** Adds the flags of a connection among the verb's own ones. */
+/** Adds the flags that name the cluster. A verb calls this where its help should list them. */
 export function connectionFlags(command: Command): Command {
   return command.option("-c, --kubeconfig <path>", kubeconfigText).option("--context <name>", contextText);
 }
 
 /**
- * The declarations of {@link CommonFlags}. All take a value. The hidden ones are for scripts that set istioctl's
- * logging.
+ * The declarations of {@link CommonFlags}. Every flag takes a value. The hidden ones exist for scripts that set
+ * istioctl's logging.
  */
 export const commonFlags: readonly CommonFlag[] = [
   { short: "-c", long: "--kubeconfig <path>", text: kubeconfigText },
@@ -62,7 +61,6 @@ export const commonFlags: readonly CommonFlag[] = [
 
 export const defaultIstioNamespace = "istio-system";
 
-/** The namespace in the flags. If they have none, the namespace of the kubeconfig's context. */
 export async function namespaceOf(flags: CommonFlags, context: CliContext): Promise<string> {
   return flags.namespace ?? (await context.defaultNamespace(flags));
 }
@@ -75,7 +73,7 @@ export function collect(value: string, previous: readonly string[]): readonly st
   return [...previous, value];
 }
 
-/** Parses a port of a flag. Zero means none. */
+/** Parses the port in a flag. 0 is valid, and means none. */
 export function portFlag(value: string): number {
   const port = Number(value);
   if (!/^\d+$/.test(value) || port > 65_535)
@@ -87,7 +85,10 @@ export function revisionFlag(command: Command): Command {
   return command.option("-r, --revision <revision>", "the control plane's revision");
 }
 
-/** Parses a duration of a flag to milliseconds: a Go duration such as `1m30s`, or plain seconds such as `90`. */
+/**
+ * Parses the duration in a flag, and returns milliseconds. It may be a Go duration such as `1m30s`, or plain seconds
+ * such as `90`.
+ */
 export function durationFlag(value: string): number {
   return durationOf(value, "a time");
 }
@@ -95,13 +96,16 @@ export function durationFlag(value: string): number {
 /** How long a command waits for an API server's first answer. Most API servers answer within a second. */
 const firstAnswerMs = 15_000;
 
-/** The client's option for `--kubeclient-timeout`. Empty for 0, which means the default. */
+/**
+ * The client's time limit for `--kubeclient-timeout`. Empty if the flag is absent or 0: then the client's default
+ * applies.
+ */
 export function requestLimit(time: string | undefined): { readonly requestTimeoutMs?: number } {
   const ms = time === undefined ? 0 : durationOf(time, "--kubeclient-timeout");
   return ms === 0 ? {} : { requestTimeoutMs: ms };
 }
 
-/** The client's option for the user of a command, whom `waiting` tells about requests without an answer. */
+/** The client's option for a command of a person. `waiting` tells the person about requests that have no answer yet. */
 export function waitingUser(
   time: string | undefined,
   waiting: ReportWait = () => undefined,
@@ -112,12 +116,15 @@ export function waitingUser(
   };
 }
 
-/** A flag whose value is milliseconds. Its default is a text such as `30s`, which the help shows. */
+/**
+ * A flag that takes a duration, and whose value is in milliseconds. The help shows the default as the text that is
+ * passed, such as `30s`.
+ */
 export function durationOption(flags: string, text: string, fallback: string): Option {
   return new Option(flags, text).argParser(durationFlag).default(durationFlag(fallback), fallback);
 }
 
-/** The same as {@link durationFlag}. `what` is the subject of the error message. */
+/** Parses a duration as {@link durationFlag} does. The error message begins with `flag`. */
 export function durationOf(value: string, flag: string): number {
   const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : goDurationMs(value);
   if (ms === undefined || ms < 0)

@@ -3,13 +3,13 @@ import type { SourceState, TopicName, Topics } from "../api/dashboard/index.ts";
 import { errorOfStatus, type KubeClient } from "../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
-/** How long to count requests until a single output has meaningful rates. */
+/** For how long requests must be counted before an output that appears once shows rates. */
 const measureMs = 5000;
-/** The command gives up if the cluster does not answer for this time. */
+/** The command gives up after this time without an answer from the cluster. */
 const patienceMs = 30_000;
 /**
- * How long to wait for the first metrics. After this time, a single output is printed without them, because there may
- * be no proxies.
+ * How long to wait for the first metrics. Then the output that appears once shows no rates, because there may be no
+ * proxies.
  */
 const silenceMs = 10_000;
 
@@ -21,13 +21,17 @@ export interface Followed<Name extends TopicName> {
 export interface ViewPair<First extends TopicName, Second extends TopicName> {
   readonly first: Topics[First]["view"];
   readonly second: Topics[Second]["view"];
-  /** Whether both views have existed for {@link silenceMs}. They are reported at this time even if nothing changes. */
+  /**
+   * Whether both views have existed for {@link silenceMs}. The views are reported when this time has passed, even if
+   * nothing changes.
+   */
   readonly isLate: boolean;
 }
 
 /**
- * Follows two views until the signal is aborted. When both exist, reports both whenever one changes. A view that cannot
- * be shown is reported as a sentence. Throws errors that the user must correct, and throws if no view ever arrives.
+ * Follows two views until the signal is aborted. From the time at which both exist, reports both whenever one changes.
+ * If a view cannot be shown, passes a sentence to `problem`. Throws errors that the user must correct, and throws if no
+ * view arrives at all.
  */
 export async function followViews<First extends TopicName, Second extends TopicName>(
   [first, second]: readonly [Followed<First>, Followed<Second>],
@@ -100,20 +104,20 @@ export async function followViews<First extends TopicName, Second extends TopicN
   if (failure !== undefined) throw failure;
 }
 
-/** Throws if the user may not list pods, which every view needs, or if the API server does not answer. */
+/** Throws if the API server does not answer, or if the user may not list pods. Every view needs them. */
 async function checkPodsReadable(client: KubeClient): Promise<void> {
   const { status, text } = await client.raw("GET", "/api/v1/pods?limit=1");
   if (status >= 300) throw errorOfStatus({ verb: "list", object: "pods in all namespaces" }, status, text);
 }
 
 /**
- * Decides when a single output is useful: {@link measureMs} after counting has begun, or at once if nothing will be
- * counted.
+ * Decides when an output that appears once is useful: {@link measureMs} after counting has begun, or at once if nothing
+ * will be counted.
  */
 export class FirstLook {
   #sinceMs: number | undefined;
 
-  /** Whether the output is useful now. Once true, it stays true. See {@link ViewPair.isLate}. */
+  /** Whether the output is useful now. Once true, it stays true. `isLate` is that of {@link ViewPair}. */
   isReady(sources: readonly SourceState[], nowMs: number, isLate: boolean): boolean {
     const metrics = sources.find(({ name }) => name === "metrics" || name === "prometheus");
     if (metrics?.name === "prometheus") return true;
@@ -123,7 +127,6 @@ export class FirstLook {
   }
 }
 
-/** The problems of the sources, one line each. */
 export function sourceLines(sources: readonly SourceState[], nowMs: number): string[] {
   return sources.flatMap(({ name, ok, asOfMs, problem = "it does not answer" }) =>
     ok

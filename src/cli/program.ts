@@ -7,7 +7,6 @@ import { collect, commonFlags } from "./flags.ts";
 import { Progress } from "./terminal/progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
 
-/** The command line. `parseAsync` runs one line without the program's name. */
 export interface Program {
   parseAsync(args: readonly string[], options?: { readonly from: "user" }): Promise<void>;
 }
@@ -34,7 +33,7 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
   try {
     await program.parseAsync(arranged, { from: "user" });
   } catch (error) {
-    // The parser has printed what is wrong, and not what to do.
+    // The parser has printed what is wrong, but not what to do.
     if (error instanceof CommanderError && incompleteLines.has(error.code))
       context.err(`  hint: ${commandOf(program, arranged)} --help shows its arguments, flags and examples\n`);
     if (error instanceof CommanderError && error.code === "commander.unknownCommand")
@@ -43,14 +42,16 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
   }
 }
 
-/** Why istioctl has a command that this program does not have. */
+/** Why this program lacks a command of istioctl. */
 const missingCommands: Readonly<Record<string, string>> = {
   workload: "write the files of a virtual machine by hand; docs/contracts/pilot.md says what its proxy sends",
   config: "flags have no file of defaults; the variable ISTIOCTL_ISTIONAMESPACE sets --istioNamespace",
   options: "the help of each verb lists the flags of every verb",
 };
 
-/** Says what to do instead of a command that does not exist. `parent` is the part of the line that exists. */
+/**
+ * Says what to do instead of calling a command that does not exist. `parent` is the beginning of the line that exists.
+ */
 function unknownHint(parent: string, words: readonly string[]): string {
   const known = parent.split(" ").length - 1;
   const reason = ownField(missingCommands, wordsOf(words)[known] ?? "");
@@ -59,8 +60,8 @@ function unknownHint(parent: string, words: readonly string[]): string {
 }
 
 /**
- * Refuses a line with a command of another role, such as `cluster`. Such a line reaches this code only if the command
- * does not accept the flag that precedes it.
+ * Throws for a line with a command of another role, such as `cluster`. `src/cmd` passes such a line on only if a flag
+ * before the command is not the command's own.
  */
 function refuseFlagBefore(called: readonly Verb[], args: readonly string[], { programName }: CliContext): void {
   const verb = called.find(({ load }) => load === undefined);
@@ -71,7 +72,7 @@ function refuseFlagBefore(called: readonly Verb[], args: readonly string[], { pr
   });
 }
 
-/** Refuses a verb that exists only below `experimental`, and names the line that runs it. */
+/** Throws for a verb that exists only below `experimental`. The error names the line that runs it. */
 async function refuseElsewhere(args: readonly string[], context: CliContext): Promise<void> {
   const [first = ""] = wordsOf(args);
   const group = verbs.find(({ name }) => name === "experimental");
@@ -95,7 +96,6 @@ const incompleteLines: ReadonlySet<string> = new Set([
   "commander.excessArguments",
 ]);
 
-/** The program's name with the verbs of the line, such as `serin canary status`. */
 function commandOf(program: Command, words: readonly string[]): string {
   const names = [program.name()];
   let command = program;
@@ -125,13 +125,13 @@ async function graduated(args: readonly string[], context: CliContext): Promise<
   return isOwn ? args : args.toSpliced(args.indexOf(first), 1);
 }
 
-/** Turns `help pc cluster` into `pc cluster --help`. The parser's own `help` reads only one known word. */
+/** Turns `help pc cluster` into `pc cluster --help`. The parser's own `help` knows only one word. */
 function helpLast(args: readonly string[]): readonly string[] {
   const hasWords = args[0] === "help" && args.length > 1;
   return hasWords ? [...args.slice(1), "--help"] : args;
 }
 
-/** Whether a line runs a verb until the user ends it, for example to watch or to serve. */
+/** Whether the line runs until the user ends it, because it watches or serves. */
 export function isLastingLine(args: readonly string[]): boolean {
   return isLasting(args, calledVerbs(args));
 }
@@ -173,16 +173,16 @@ function emptyProgram(context: CliContext): Command {
       })
       .configureHelp({ optionDescription: describeOption, subcommandTerm: termOf })
       .showSuggestionAfterError()
-      // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade
-      // start -f`).
+      // A flag belongs to the verb before it, even if the parent verb has a flag of the same name: `upgrade -f` and
+      // `upgrade start -f` differ.
       .enablePositionalOptions()
       .exitOverride(),
   );
 }
 
 /**
- * The parser's message in the form of all other errors, which begin with the program's name and end with the name that
- * was probably meant.
+ * Rewrites the parser's message to the form of our other errors: it begins with the program's name, and ends with the
+ * name that the user probably meant.
  */
 function asOwnError(text: string, programName: string): string {
   return text
@@ -194,14 +194,14 @@ function asOwnError(text: string, programName: string): string {
 
 const standardHelp = new Help();
 
-/** Describes an option without an empty default, which would read `(default: [])` or `(default: "")`. */
+/** Describes an option without an empty default, which the parser would show as `(default: [])` or `(default: "")`. */
 function describeOption(option: Option): string {
   const { defaultValue } = option;
   const isEmpty = defaultValue === "" || (Array.isArray(defaultValue) && defaultValue.length === 0);
   return isEmpty ? option.description : standardHelp.optionDescription(option);
 }
 
-/** A verb in its parent's list, without the `[options]` that every verb has. This leaves room for the description. */
+/** A verb in its parent's list. Leaves out `[options]`, which every verb has, to make space for the description. */
 function termOf(command: Command): string {
   return standardHelp.subcommandTerm(command).replace(" [options]", "");
 }
@@ -224,7 +224,10 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
   }
 }
 
-/** Lets an error about a flag's value begin with the flag's name, because one parser reads the values of many flags. */
+/**
+ * Puts the flag's name before errors about its value. One parser reads the values of many flags, and does not know
+ * their names.
+ */
 function nameFlagsInErrors(command: Command): void {
   for (const option of command.options) {
     const parse: Option["parseArg"] = option.parseArg;
@@ -263,7 +266,10 @@ function inListedOrder(program: Command): void {
   commands.sort((a, b) => (order.get(a.name()) ?? verbs.length) - (order.get(b.name()) ?? verbs.length));
 }
 
-/** Adds the flags that every verb accepts, anywhere in the line. A verb with a flag of the same name keeps its own. */
+/**
+ * Adds the flags that every verb accepts anywhere in the line. If a verb declares a flag of the same name, its own
+ * stays.
+ */
 function addCommonFlags(command: Command, context: CliContext): void {
   for (const child of command.commands) addCommonFlags(child, context);
   if (command.commands.length > 0 && command.registeredArguments.length === 0 && !hasAction(command)) return;

@@ -1,7 +1,7 @@
 import { invariant } from "../base/index.ts";
 
 export const tarBlockBytes = 512;
-/** The maximum length of the first of a path's two fields. */
+/** The maximum lengths of the two fields that hold a path. */
 const maxNameBytes = 100;
 const maxPrefixBytes = 155;
 
@@ -34,7 +34,7 @@ export function tarHeader({ path, sizeBytes, modifiedSeconds }: TarEntry): Buffe
   return block;
 }
 
-/** The zeros that fill a file's last block. */
+/** The zeros that fill the last block of a file. */
 export function tarPadding(sizeBytes: number): Buffer {
   return Buffer.alloc((tarBlockBytes - (sizeBytes % tarBlockBytes)) % tarBlockBytes);
 }
@@ -43,8 +43,8 @@ export function tarPadding(sizeBytes: number): Buffer {
 export const tarEnd: Buffer = Buffer.alloc(2 * tarBlockBytes);
 
 /**
- * Splits a path into the two fields of a header. A path that is too long loses its beginning, so that the file name
- * stays.
+ * Splits a path into the two fields of a header. A path that is too long loses characters before its last {@link
+ * maxNameBytes}.
  */
 function splitPath(path: string): { readonly prefix: string; readonly name: string } {
   if (Buffer.byteLength(path) <= maxNameBytes) return { prefix: "", name: path };

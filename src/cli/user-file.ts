@@ -18,8 +18,8 @@ export function sourceName(file: string): string {
 }
 
 /**
- * The text of a file that the user has named, or of standard input for `-`. Throws a user error that names the file,
- * with the system's code as its reason.
+ * The text of a file that the user has named, or of standard input for `-`. Throws a user error that names the file.
+ * The error's `reason` is the system's code.
  */
 export async function readUserFile(path: string): Promise<string> {
   try {
@@ -34,7 +34,7 @@ export async function readUserFile(path: string): Promise<string> {
   }
 }
 
-/** The text of a file. Shells of Windows write UTF-16 with a byte order mark. Everything else is UTF-8. */
+/** Decodes a file's text. PowerShell writes UTF-16 with a byte order mark. Anything else is UTF-8. */
 function textOf(bytes: Buffer): string {
   const mark = bytes.subarray(0, 2).toString("hex");
   if (mark !== "fffe" && mark !== "feff") return bytes.toString("utf8");
@@ -73,7 +73,6 @@ function makeDirectory(path: string): void {
   }
 }
 
-/** A text about why the system refused a path. */
 export function reasonOf(cause: unknown): string {
   return reasons[(cause as NodeJS.ErrnoException).code ?? ""] ?? messageOf(cause);
 }

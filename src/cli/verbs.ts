@@ -5,11 +5,13 @@ import type { CliContext } from "./context.ts";
 export interface Verb {
   readonly name: string;
   readonly aliases?: readonly string[];
-  /** One line for the list of verbs. */
   readonly summary: string;
-  /** Set if it runs until the user ends it, so that no progress is shown. */
+  /** Whether the verb runs until the user ends it. Then no progress is shown. */
   readonly runsOn?: boolean;
-  /** Adds the verb to the program. One module may add several verbs. Absent for verbs of other roles. */
+  /**
+   * Loads the code of the verb, and returns the function that adds the verb to the program. A module may add several
+   * verbs. Absent for verbs of other roles.
+   */
   readonly load?: () => Promise<(program: Command, context: CliContext) => void>;
 }
 

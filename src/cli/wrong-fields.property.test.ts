@@ -125,7 +125,6 @@ const rolloutVerbs = (noun: string, name: string): string[] =>
     const [word = "", ...flags] = verb.split(" ");
     return [noun, word, name, ...flags].join(" ");
   });
-/** The verbs that read each kind. */
 const verbs: Readonly<Record<Kind, readonly string[]>> = {
   Gateway: [
     "waypoint list",
@@ -158,7 +157,7 @@ const verbs: Readonly<Record<Kind, readonly string[]>> = {
 const user = { status: { userInfo: { username: "ann" } } };
 const istiod = { app: "istiod", "istio.io/rev": "a" };
 
-/** Throws unless the command does its work, or explains what is wrong with the user's objects. */
+/** Runs the line. Throws unless the command does its work, or reports what is wrong with the object. */
 async function run(line: string, kind: Kind, object: object): Promise<void> {
   const context = new FakeContext({
     objects: {

@@ -2,8 +2,8 @@ import { messageOf, userError } from "../base/index.ts";
 import { collectionKeyFault, collectionKeyOffset } from "../base/kubernetes-yaml/index.ts";
 
 /**
- * The value of a YAML document of the file. The parser throws its own errors for aliases of unknown anchors, and for
- * aliases that would fill the memory. In both cases the file is at fault.
+ * The value of a YAML document in the file. The parser throws errors of its own for an alias without an anchor, and for
+ * aliases that would fill the memory. Both become user errors, because the file is at fault.
  */
 export function yamlValue(
   file: string,
@@ -38,7 +38,7 @@ export function refuseSyntaxErrors(
   if (syntax === undefined) return;
   const at = syntax.linePos?.[0];
   const place = at === undefined ? "" : `:${at.line}:${at.col}`;
-  // The further lines of the message show the place in the file.
+  // The other lines of the parser's message quote the file.
   const fault = (syntax.message.split("\n")[0] ?? "").replace(/ at line \d+, column \d+:?$/, "");
   throw userError("file-invalid", `${file}${place}: this is not valid YAML: ${fault}`);
 }

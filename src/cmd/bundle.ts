@@ -5,13 +5,16 @@ import { bundleProgram, keepBundle, pruneCompileCache } from "../bundle/index.ts
 import { builtPage, bundlePage, pageSources } from "../dashboard/bundle/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** Other users must be able to read the bundle, because root's lab runs as another user. */
+/**
+ * The umask for the bundle. It leaves other users the right to read the files: if root starts a lab, the lab runs as
+ * another user.
+ */
 const readableByAll = 0o022;
 
 /**
- * `serin bundle KEY`: makes the bundle of this checkout. bin/serin calls it if there is no bundle of these sources.
- * `serin bundle`: prints the key of the running bundle, for the variable SERIN_BUNDLE. Prints nothing if the sources
- * themselves run.
+ * `serin bundle KEY` makes the bundle of this checkout. bin/serin calls it if these sources have no bundle. `serin
+ * bundle` prints the key of the running bundle, for the variable SERIN_BUNDLE, or nothing if the sources themselves
+ * run.
  */
 export async function run({ args, env, release }: RoleContext): Promise<number> {
   const [key] = args;
@@ -28,13 +31,13 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
     write: async (directory) => await writeProgram(release.root, directory),
     nowMs: Date.now(),
   });
-  // The compiled code of a removed bundle is useless, so it is removed too.
+  // The bundle that this one replaces has left compiled code, which nothing uses any more.
   const compiled = env["NODE_COMPILE_CACHE"] ?? "";
   if (isAbsolute(compiled)) pruneCompileCache({ directory: compiled, nowMs: Date.now() });
   return 0;
 }
 
-/** The program of a checkout or a release tree, compiled: processes, threads and the dashboard's page. */
+/** Bundles a checkout or a release tree: the processes, the threads and the dashboard's page. */
 export async function writeProgram(root: string, directory: string): Promise<void> {
   await bundleProgram(root, directory);
   const page = join(directory, builtPage);

@@ -1,4 +1,4 @@
-// Checks what bin/serin runs in a checkout: a bundle of exactly these sources, or the sources themselves.
+// Checks which program bin/serin runs in a checkout: a bundle of exactly these sources, or the sources themselves.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import {
@@ -20,11 +20,11 @@ import { after, afterEach, beforeEach, test } from "node:test";
 
 const checkout = join(import.meta.dirname, "../..");
 const base = mkdtempSync(join(tmpdir(), "serin-checkout-"));
-/** All tests have their checkout at the same path, so that Node compiles the program once. */
+/** All tests have their checkout at the same path, so that Node.js compiles the program once. */
 const root = join(base, "checkout");
 const compiled = join(base, "compiled");
 
-/** A program that prints where it runs, and makes a "bundle" like the verb of this name. */
+/** A program that prints where it runs, and makes a "bundle" when it is called with that verb. */
 const program = `
   import { appendFileSync, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
   import { join } from "node:path";

@@ -12,14 +12,14 @@ const timeoutMs = 60_000;
 /** The program as users start it. It runs from the bundle, which starts in half of the time that the sources need. */
 const serin = join(import.meta.dirname, "../../bin/serin");
 
-/** Runs a line as a user types it, without a cluster and with a standard input that has ended. */
+/** Runs a line as a user would, without a cluster and with a standard input that is at its end. */
 function typed(...words: readonly string[]): { readonly code: number | null; readonly output: string } {
   const { status, stdout, stderr } = spawnSync(serin, words, {
     env: {
       PATH: process.env["PATH"],
       HOME: "/nonexistent",
       KUBECONFIG: "/nonexistent/config",
-      // Without this variable, the program would make a directory for its compiled code in the home directory.
+      // Without this variable, the program would create a directory for compiled code in the home directory.
       NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(tmpdir(), "serin-compiled"),
       SERIN_BUNDLE: process.env["SERIN_BUNDLE"],
     },
@@ -110,11 +110,9 @@ test("a command whose output cannot be written fails, and one whose reader has l
 
 interface Typing {
   readonly words: readonly string[];
-  /** Called with each piece of the output. */
   readonly onOutput?: (child: ChildProcess) => void;
 }
 
-/** Runs a line to its end, with an API server that gives this answer. */
 async function typedTo(
   answer: RequestListener,
   { words, onOutput }: Typing,

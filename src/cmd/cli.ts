@@ -1,5 +1,5 @@
-// The command line: every verb that is not a role of a process. The code of a verb is imported only when it runs, so
-// that other verbs start at once.
+// The command line: every verb that is not a role of a process. A verb's code is imported only when it runs, so that
+// the others start fast.
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { CommanderError } from "commander";
@@ -20,12 +20,12 @@ import type { KubeConfig } from "../kube/index.ts";
 import { otherVerbs } from "./other-verbs.ts";
 import type { Release, RoleContext } from "./role.ts";
 
-/** The exit code that a shell reports for a command whose reader has left. */
+/** The exit code that a shell reports for a command that SIGPIPE ended. */
 const brokenPipeExitCode = 141;
 
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
-  // End a verb that only watches or serves when its reader has left. Other verbs have work to finish, such as an
-  // installation.
+  // If the reader of the output has left, end a verb that only watches or serves. Any other verb finishes its work,
+  // such as an installation.
   if (isLastingLine(args))
     process.stdout.once("error", ({ code }: NodeJS.ErrnoException) => {
       if (code === "EPIPE") process.exit(brokenPipeExitCode);
@@ -35,7 +35,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
     return 0;
   } catch (error) {
     if (error instanceof CommandEnd) return error.exitCode;
-    // Commander has printed its own message already.
+    // Commander has printed its message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode;
     throw error;
   }
@@ -103,8 +103,8 @@ function terminalOf(env: Environment): Terminal {
 }
 
 /**
- * How often a refused request is repeated, as in kubectl. Without repeats, one refused write of a hundred would end an
- * installation in the middle.
+ * How often a request that a busy API server refused is repeated, as in kubectl. Without this, one refused write of a
+ * hundred would end an installation in the middle.
  */
 const busyRetries = 10;
 
@@ -146,7 +146,6 @@ async function kubeConfigOf(env: Environment, flags: ConnectionFlags): Promise<K
   return impersonating(config, { user: flags.as, uid: flags.asUid, groups: flags.asGroup });
 }
 
-/** The places of releases, and the CRDs that this release contains. */
 function releaseFiles(
   env: Environment,
   release: Release,
@@ -182,7 +181,7 @@ function dashboardCalls(
         kubeConfig: await kubeConfigOf(env, flags),
         env,
         log: createLogger({ scope: "dashboard", level: "warn" }),
-        // Log only errors, because the page itself shows which kinds cannot be read.
+        // The page itself shows which kinds cannot be read.
         readerLog: createLogger({ scope: "mesh", level: "error" }),
         release,
         signal,
@@ -206,7 +205,6 @@ const installer: CliContext["installer"] = {
     await (await import("../operator/index.ts")).removeInstalled({ ...options, clock: systemClock }),
 };
 
-/** The functions of the rollout engine that the command line calls. */
 function engineCalls(
   cluster: ClusterAccess,
   { env, version }: { readonly env: Environment; readonly version: string },
@@ -249,14 +247,14 @@ interface MeshSource {
   readonly err: CliContext["err"];
 }
 
-/** The source of views. It reads data while views are followed. */
+/** The source of views. It reads the mesh while anybody follows a view. */
 interface MeshReading {
   readonly reader: Promise<DashboardReader>;
   readonly stop: () => void;
   followers: number;
 }
 
-/** The views are read with the user's own kubeconfig, so the API server decides what the user may see. */
+/** Nothing is hidden here: the user's own kubeconfig is used, so the API server decides what the user may see. */
 const ownReader = {
   key: "own",
   namespaces: "*" as const,
@@ -264,7 +262,6 @@ const ownReader = {
   may: async (): Promise<boolean> => true,
 };
 
-/** All views of the same command share their inputs. */
 function followMesh(source: MeshSource): NonNullable<CliContext["followMesh"]> {
   let mesh: MeshReading | undefined;
   return async (flags, { name, parameters }, sink, signal) => {
@@ -318,7 +315,7 @@ async function readObjects(path: string): Promise<UntypedObject[]> {
   return await Array.fromAsync(objectsInManifest(await readUserFile(path)));
 }
 
-/** Reads keys one by one without an echo, until it is disposed. Undefined without a terminal. */
+/** Reads keys one by one, without echo, until it is disposed. Undefined if standard input is not a terminal. */
 function keysOf(input: typeof process.stdin, take: (key: string) => void): Disposable | undefined {
   if (!input.isTTY) return undefined;
   const onData = (data: Buffer): void => {
@@ -339,7 +336,7 @@ function keysOf(input: typeof process.stdin, take: (key: string) => void): Dispo
 export async function confirm(question: string): Promise<boolean> {
   const { createInterface } = await import("node:readline/promises");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  // The end of standard input does not mean yes.
+  // If standard input ends, the answer is empty, which means no.
   const ended = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
   try {
     return /^y(es)?$/i.test((await Promise.race([terminal.question(question), ended])).trim());
@@ -348,7 +345,7 @@ export async function confirm(question: string): Promise<boolean> {
   }
 }
 
-/** The user's name, or the uid of a user without an entry in the machine's user list. */
+/** The user's name. A user who has none on this machine is identified by the uid. */
 function userName(): string {
   try {
     return userInfo().username;

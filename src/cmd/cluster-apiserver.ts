@@ -5,9 +5,9 @@ import { createSchemaRegistry } from "../cluster/schema/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /**
- * The configuration file, in JSON. Its fields are the server's options, with paths of files for the PEM texts, absolute
- * or relative to the working directory. Once requests are answered, the process prints `ready <host>:<port> …` and
- * sends its parent `{"ready":true}`.
+ * The configuration file, in JSON. Its fields are the server's options. In place of PEM texts it has paths of files,
+ * absolute or relative to the working directory. When the server answers requests, the process prints `ready
+ * <host>:<port> …` and sends `{"ready":true}` to its parent.
  */
 type Configuration = Omit<ApiServerOptions, "registry" | "log" | "clock" | "random">;
 
@@ -52,13 +52,16 @@ export async function run(context: RoleContext): Promise<number> {
   await server.run(endedByParent(context.shutdown), (addresses) => {
     process.stdout.write(`ready ${addresses.map(({ host, port }) => `${host}:${port}`).join(" ")}\n`);
     process.send?.({ ready: true });
-    // Start the rule engine in advance, because otherwise the first custom resource with rules would wait for it.
+    // Start the rule engine now. Otherwise the first custom resource with rules would wait until it has started.
     setTimeout(() => registry.warmUp(), warmUpDelayMs).unref();
   });
   return 0;
 }
 
-/** The server runs only for the supervisor, so it ends when the supervisor's channel closes. */
+/**
+ * A shutdown that also begins when the channel to the supervisor closes, because the server runs only for the
+ * supervisor.
+ */
 function endedByParent(shutdown: Shutdown): Shutdown {
   if (process.send === undefined) return shutdown;
   const controller = new ShutdownController();

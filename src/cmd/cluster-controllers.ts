@@ -51,7 +51,7 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
   return 0;
 }
 
-/** The authority's files are read for each certificate, so that the key is not kept in memory. */
+/** Reads the authority's files for each certificate, so that the key does not stay in memory. */
 function authorityIn(files: string): () => { certificate: string; key: string } {
   return () => ({ certificate: readFileSync(`${files}.crt`, "utf8"), key: readFileSync(`${files}.key`, "utf8") });
 }
@@ -61,9 +61,9 @@ interface Options {
   readonly dns: Endpoint;
   readonly upstream: Endpoint | undefined;
   readonly manifests: string | undefined;
-  /** Whether autoscalers follow the pods' resource use. */
+  /** Whether autoscalers scale by the pods' resource use. */
   readonly autoscale: boolean;
-  /** The files of the authority for certificate requests, without `.crt` and `.key`. */
+  /** The path of the authority for certificate requests, without `.crt` and `.key`. */
   readonly signingAuthority: string | undefined;
 }
 

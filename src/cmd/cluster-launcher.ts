@@ -5,9 +5,9 @@ import { isClusterRunning, readClusterRecord } from "../cluster/record/index.ts"
 import type { RoleContext } from "./role.ts";
 
 /**
- * `serin cluster-launcher --state-dir DIR`: keeps a lab running. `serin cluster create` starts it. Deletes the lab if
- * `serin cluster create` is killed before the lab is ready. If the lab belongs to a process, deletes it when that
- * process ends.
+ * `serin cluster-launcher --state-dir DIR`: keeps a lab running. `serin cluster create` starts it. If that command is
+ * killed before the lab is ready, the launcher deletes the lab. If the lab belongs to a process, the launcher deletes
+ * the lab when that process ends.
  */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" } } });
@@ -19,11 +19,12 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     abandoned.abort();
   };
   const report = (progress: LauncherProgress): void => {
-    // The callback receives the error if the creating command has just been killed. Without it, the error would end
-    // this process.
+    // If the creating command has just been killed, the error goes to this callback. Otherwise it would end this
+    // process.
     if (process.connected) process.send?.(progress, undefined, undefined, () => undefined);
   };
-  // The creating command writes the kubeconfig last, and then closes the channel.
+  // The creating command writes the kubeconfig last, and then closes the channel. If the channel closes without it, the
+  // command has failed.
   const onCreationEnd = (): void => {
     if (readClusterRecord(stateDirectory)?.kubeconfig === undefined) abandon("its creation has ended early");
   };
@@ -57,21 +58,20 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
 }
 
 /**
- * Waits until the creating command has written the state directory. If there is no channel, the directory is written
- * already.
+ * Waits until the creating command has written the state directory. Without a channel, the directory was written
+ * before.
  */
 async function untilPrepared(ending: AbortSignal): Promise<void> {
   if (!process.connected) return;
-  // The only message is a CreationMessage.
   const prepared = new Promise<void>((resolve) => process.once("message", () => resolve()));
   await Promise.race([prepared, aborted(ending)]);
 }
 
 /** Removes the files and the kubeconfig context of a lab whose processes have ended. */
 async function forget(stateDirectory: string): Promise<void> {
-  // The record contains the kubeconfig only if the lab has been ready.
+  // The record contains the kubeconfig only if the lab was ready.
   const record = readClusterRecord(stateDirectory);
-  // Since then, another `serin cluster create` may have taken the directory.
+  // After this lab's end, another `serin cluster create` may have taken the directory.
   if (record === undefined || (record.launcher?.pid !== process.pid && isClusterRunning(record))) return;
   const { forgetCluster } = await import("../cluster/lifecycle/index.ts");
   forgetCluster(stateDirectory, record);

@@ -16,8 +16,8 @@ import { createKubeClient, loadKubeConfig } from "../kube/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /**
- * `serin cluster-node --state-dir DIR --name NODE`: one node of the lab, in its network namespace. The supervisor
- * starts it.
+ * `serin cluster-node --state-dir DIR --name NODE`: one node of the lab. The supervisor starts it in the node's network
+ * namespace.
  */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const { values } = parseArgs({
@@ -51,7 +51,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
       if (process.connected) process.send?.({ loadBalancers });
     },
   });
-  // Without the supervisor this process has no purpose. Pods belong to the lab and continue.
+  // Without the supervisor, this process has no purpose. The pods are the lab's, and continue.
   process.once("disconnect", () => process.exit(0));
   const sampler = new UsageSampler({
     clock: systemClock,

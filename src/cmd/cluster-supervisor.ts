@@ -25,7 +25,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     clock: systemClock,
   });
   await supervisor.run(shutdown.drain);
-  // End at once, because all durable data is on disk already. This is the first process of the lab's namespace, so the
-  // kernel ends all others with it.
+  // Ends at once, because all durable data is on disk. This is the first process of the lab's PID namespace, so the
+  // kernel kills all others with it.
   process.exit(0);
 }

@@ -120,7 +120,7 @@ const flagsOfVerbs: Readonly<Record<string, readonly (keyof Flags)[]>> = {
   urls: ["name", "json"],
 };
 
-/** The flags of each verb, for completion. Those with a value end with `=`. */
+/** The flags of each verb, for completion. A flag that takes a value ends with `=`. */
 export function clusterFlags(): Readonly<Record<string, readonly string[]>> {
   return Object.fromEntries(
     Object.entries(flagsOfVerbs).map(([verb, flags]) => [
@@ -130,7 +130,7 @@ export function clusterFlags(): Readonly<Record<string, readonly string[]>> {
   );
 }
 
-/** Refuses flags of other verbs, and a command for any verb except `shell`, because they would have no effect. */
+/** Throws for flags of other verbs, and for a command after any verb but `shell`, because they would have no effect. */
 function refuseForeignFlags(verb: string, values: Flags, hasCommand: boolean): void {
   const known = ownField(flagsOfVerbs, verb);
   if (known === undefined || values.help === true) return;
@@ -217,7 +217,6 @@ async function readOwner(text: string | undefined): Promise<HostProcess | undefi
   });
 }
 
-/** A config in kind's form with this many workers. */
 function nodesConfig(workers = String(defaultWorkers)): string {
   if (!/^\d{1,2}$/.test(workers) || Number(workers) > maxWorkers)
     throw userError("usage", `--workers must be a number from 0 to ${maxWorkers}, got "${workers}"`);
@@ -229,7 +228,7 @@ async function readConfig(path: string): Promise<string> {
   return await readUserFile(path);
 }
 
-/** The cluster that the flag names, or without a flag the shell's own cluster, or otherwise the only existing one. */
+/** The cluster that the flag names, else that of the shell, else the only one. */
 async function nameOf({ env }: RoleContext, given: string | undefined): Promise<string> {
   if (given !== undefined) return given;
   if (env["SERIN_CLUSTER"] !== undefined) return env["SERIN_CLUSTER"];
@@ -250,7 +249,7 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
     process.stdout.write(jsonText(rows));
     return 0;
   }
-  // Write the note to standard error, as kind does, because scripts read standard output.
+  // Like kind, write the note to standard error, because scripts read standard output.
   if (clusters.length === 0) process.stderr.write("there is no lab cluster; create one: serin cluster create\n");
   for (const cluster of clusters) {
     process.stdout.write(

@@ -35,7 +35,7 @@ import { networkError } from "../net/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** The name of the plugin's socket. It differs from the name in Istio, because Istio's plugin speaks HTTP. */
+/** The name of the socket for the plugin. Istio's plugin expects HTTP on its socket, so this one has another name. */
 const pluginSocket = "serin-cni.sock";
 
 /** `serin cni`: the CNI agent of the node NODE_NAME. */
@@ -106,7 +106,7 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
-/** Records the problem as an event of the agent's own pod, once the agent has seen the pod. */
+/** Records the problem as an event on the agent's own pod. Does nothing until the agent has read the pod. */
 function recordProblem(events: EventRecorder, own: Pod | undefined, problem: PluginProblem): void {
   if (own === undefined) return;
   events.record(podKind, own, {
@@ -142,7 +142,7 @@ function agentPaths(env: Environment): CniAgentPaths {
 function pluginOf(env: Environment, paths: CniAgentPaths): CniAgentOptions["plugin"] {
   const confFile = envString(env, "CNI_CONF_NAME", "");
   return {
-    // The node's folder is mounted at the same path as on the node.
+    // The folder has the same path in the pod as on the node.
     socketPath: paths.pluginSocket,
     architecture: process.arch,
     ...(confFile === "" ? {} : { confFile }),
@@ -163,7 +163,7 @@ async function createRegistry(version: string): Promise<MetricsRegistry> {
 }
 
 /**
- * Serves `/readyz` and `/healthz` as Istio does. Serin's own `/version` returns the running release, and
+ * Serves `/readyz` and `/healthz` as Istio does. Two pages are Serin's own: `/version` returns the running release, and
  * `/debug/serin/enrolled` returns the rules and sockets of the node's pods.
  */
 function serveReadiness(agent: CniAgent, port: number, version: string): Promise<{ close(): void }> {
@@ -191,7 +191,7 @@ function notReadyText({ problem }: CniAgent): string {
   return problem === undefined ? "the agent is still starting" : problemText(problem);
 }
 
-/** Serves `/metrics` on a port of the node. If another process has the port, the agent logs this and continues. */
+/** Serves `/metrics` on a port of the node. If another process has the port, logs this and continues. */
 function serveMetrics(
   render: () => { readonly type: string; readonly text: string },
   port: number,

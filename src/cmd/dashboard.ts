@@ -1,4 +1,4 @@
-// The dashboard on its user's own machine, with their kubeconfig. `serin dashboard` serves it if no pod does.
+// The dashboard on a user's own machine, with the user's kubeconfig. `serin dashboard` serves it if no pod does.
 import {
   giveBackIdleMemory,
   joinHostPort,
@@ -30,7 +30,7 @@ export interface LocalDashboardOptions {
   readonly host: string;
   readonly ports: readonly number[];
   readonly prometheusUrl: string | undefined;
-  /** Called with an address that admits one browser, and with the next address when that one has been used. */
+  /** Called with an address that admits one browser. When a browser has used it, called with the next address. */
   readonly announce: (url: string, isFirst: boolean) => void;
   readonly env: Environment;
   readonly log: Logger;
@@ -74,7 +74,7 @@ export async function serveLocalDashboard(options: LocalDashboardOptions): Promi
     page: async () => await Promise.resolve(page),
     root: "",
     access,
-    // The sessions last as long as the command.
+    // A session lasts as long as the command.
     sessionIdleMs: Infinity,
     sessionMs: Infinity,
     source: reader.views,

@@ -5,7 +5,6 @@ import { probeMachine } from "../cluster/node/index.ts";
 import { readFlags } from "./read-flags.ts";
 import type { RoleContext } from "./role.ts";
 
-/** The machine's findings, as `serin doctor` shows them. */
 export function findingsOf(env: Environment): readonly Finding[] {
   return diagnose({
     env,
@@ -28,7 +27,7 @@ Examples:
   serin doctor --kubernetes --context my-cluster   # before serin install
 `;
 
-/** The flags that apply only to the examination of a cluster. */
+/** The flags that apply only to a cluster. */
 const clusterOptions = {
   kubeconfig: { type: "string", short: "c" },
   context: { type: "string" },
@@ -47,8 +46,8 @@ const options = {
 } as const;
 
 /**
- * `serin doctor [--kubernetes] [--json]`: reports which requirements the machine, or a cluster, does not meet, and the
- * exact remedy.
+ * `serin doctor [--kubernetes] [--json]`: reports which requirements the machine or a cluster does not meet, with the
+ * remedies.
  */
 export async function run({ args, env }: RoleContext): Promise<number> {
   if (args[0] === "--inside") {

@@ -1,5 +1,5 @@
-// Serves the dashboards of Grafana's ConfigMaps as plain pages in place of Grafana. It reads Grafana's environment
-// variables.
+// Serves the dashboards in Grafana's ConfigMaps as plain pages, in place of Grafana. It understands Grafana's
+// environment variables.
 import { envPort, envString } from "../base/index.ts";
 import { GrafanaApi } from "../addons/grafana/index.ts";
 import { serveWeb } from "../addons/web/index.ts";

@@ -1,4 +1,4 @@
-// Serves the dashboard in place of Kiali: it accepts Kiali's flags and configuration, and answers at Kiali's addresses.
+// Serves the dashboard in place of Kiali. It accepts Kiali's flags and configuration, and answers at Kiali's paths.
 import { readFile } from "node:fs/promises";
 import { giveBackIdleMemory, messageOf, systemClock, unhurriedShare, userError } from "../base/index.ts";
 import { readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";
@@ -25,8 +25,8 @@ const sessionIdleMs = 8 * 3_600_000;
 const sessionMs = 24 * 3_600_000;
 
 /**
- * `-traffic prometheus` reads traffic from the configured Prometheus. Otherwise the proxies' metrics are read directly,
- * which shows changes within 2 s.
+ * With `-traffic prometheus`, traffic is read from the configured Prometheus. By default, it is read from the proxies'
+ * metrics, which show changes within 2 s.
  */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const flags = readFlags(args);

@@ -1,6 +1,6 @@
 import { envString, logFormatVariable, logLevels, userError, type Environment, type LogLevel } from "../base/index.ts";
 
-/** The log level of a process that has no flag or setting for it, from `SERIN_LOG_LEVEL`. */
+/** The log level in `SERIN_LOG_LEVEL`, for a process that has no flag or setting for it. */
 export function logLevelOf(env: Environment): LogLevel {
   const wanted = envString(env, "SERIN_LOG_LEVEL", "info");
   const level = logLevels.find((known) => known === wanted);
@@ -10,8 +10,8 @@ export function logLevelOf(env: Environment): LogLevel {
 }
 
 /**
- * Whether a process writes its log as JSON: if Istio's argument `--log_as_json` or the variable of Istio's ztunnel
- * requests it.
+ * Whether a process writes its log as JSON, because Istio's argument `--log_as_json` or the variable of Istio's ztunnel
+ * says so.
  */
 export function logsAsJson(args: readonly string[], env: Environment): boolean {
   return (
@@ -20,10 +20,7 @@ export function logsAsJson(args: readonly string[], env: Environment): boolean {
   );
 }
 
-/**
- * The warning about a log format that does not exist. It is no error, because upstream's ztunnel then writes plain
- * text.
- */
+/** Warns about a log format that does not exist. Upstream's ztunnel writes plain text then, so this is no error. */
 export function logFormatWarning(env: Environment): string | undefined {
   const format = envString(env, logFormatVariable, "plain");
   if (format === "plain" || format === "json") return undefined;

@@ -13,7 +13,7 @@ requireOwnNetwork();
 
 const root = join(import.meta.dirname, "../..");
 
-/** A neighbour that accepts every packet and answers none, like the address of a Service whose endpoints are gone. */
+/** A neighbour that accepts every packet and answers none, as the address of a Service without endpoints does. */
 const silentAddress = "10.9.9.2";
 const synSent = "02";
 
@@ -21,7 +21,7 @@ function ip(...args: readonly string[]): void {
   execFileSync("ip", args);
 }
 
-/** Whether the kernel has a connection whose SYN it repeats. */
+/** Whether a connection waits for the answer to its SYN. */
 function isConnecting(): boolean {
   const lines = readFileSync("/proc/net/tcp", "utf8").trim().split("\n").slice(1);
   return lines.some((line) => line.trim().split(/\s+/)[3] === synSent);
@@ -58,7 +58,6 @@ test("a process that gets a signal ends when its work is done, even with an unan
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
 });
 
-/** The command of an injected native sidecar's preStop hook. */
 function preStopCommand(): readonly string[] {
   const settings = readInjectionSettings(
     {},
@@ -84,7 +83,6 @@ function preStopCommand(): readonly string[] {
   return sidecar?.lifecycle?.preStop?.exec?.command ?? [];
 }
 
-/** The command that an alias of the images' catalogue stands for. */
 function aliasedWords(name: string): readonly string[] {
   const catalogue = parse(readFileSync(join(root, "manifests/images.yaml"), "utf8")) as {
     readonly images: readonly { readonly entrypoint: readonly string[]; readonly aliases?: readonly string[] }[];

@@ -38,7 +38,7 @@ test("a control plane that cannot start ends with its error, although its watche
   });
   const closed = once(child, "close") as Promise<[number | null, string | null]>;
   await Promise.race([reported.promise, closed]);
-  // Without a time limit, the process would wait for its watches for more than a minute.
+  // If the fault is back, the process waits for its watches for more than a minute.
   const limit = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const [code, signal] = await closed;
   clearTimeout(limit);
@@ -74,8 +74,7 @@ test("a command that is interrupted twice ends, although the API server is silen
   const closed = once(child, "close");
   await Promise.race([connected.promise, closed]);
   child.kill("SIGINT");
-  // Send the second signal after the process has handled the first one. Two signals at the same time would be handled
-  // as one.
+  // The process must have handled the first signal. The kernel merges a second one that comes earlier.
   await new Promise((resolve) => setTimeout(resolve, 100));
   child.kill("SIGINT");
   assert.deepEqual(await closed, [130, null], errors);

@@ -24,22 +24,24 @@ import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
 /**
- * When to write the compile cache. Processes of the lab are usually killed, so they must write it before their end. The
- * second time is for a busy machine, on which a process takes longer to load.
+ * When to write the compile cache. Most processes of the lab are killed, so they cannot write it at their end. The
+ * second time is for a busy machine, on which loading takes longer.
  */
 const cacheAfterMs = [3_000, 15_000] as const;
 for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();
 giveBackIdleMemory();
 
-// Node prints the error, and ends the process.
+// Node.js prints the error's stack, and ends the process.
 process.on("uncaughtExceptionMonitor", (error) => (error.stack = sourceStack(error)));
 
-/** The process must not end because a reader has left or the disk of a log is full. */
+/**
+ * Without a handler, the process would end when the reader of its output leaves, or when the disk of its log is full.
+ */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
 /**
- * Makes a command fail if its output could not be written, for example to a full disk. It does not fail if the reader
- * has left early.
+ * Makes a command fail if its output could not be written, for example to a full disk. A reader that has left early is
+ * no failure.
  */
 function failWithoutOutput(): void {
   let fault: NodeJS.ErrnoException | undefined;
@@ -55,10 +57,10 @@ function failWithoutOutput(): void {
 
 const lostOutputExitCode = 1;
 
-/** The roles that people call as commands, and that end by themselves. */
+/** The roles that people call as commands. They end by themselves. */
 const commands: ReadonlySet<string> = new Set(["cluster", "doctor", "release"]);
 
-/** How long a process that has finished its work waits for open handles. */
+/** How long a process that has finished its work waits for open handles. Then it exits. */
 const leftoversMs = 1_000;
 
 /** The exit code that a shell reports for a command that SIGINT ended. */
@@ -98,7 +100,8 @@ async function proxyRole(word: string | undefined): Promise<RoleModule> {
 function thisRelease(): Release {
   const root = packageRoot();
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-  // The lab runs its own tree under the version of any image whose release was not added.
+  // The lab runs its own tree for every image whose release it does not have. SERIN_RELEASE is the version of the
+  // image.
   return {
     root,
     entry: relative(root, import.meta.filename),
@@ -106,7 +109,7 @@ function thisRelease(): Release {
   };
 }
 
-/** The flags with a value that may stand before the name of one of {@link commands}. */
+/** The flags with a value that may come before the name of one of {@link commands}. */
 const earlyFlags: ReadonlySet<string> = new Set([
   "-c",
   "--kubeconfig",
@@ -120,13 +123,12 @@ const earlyFlags: ReadonlySet<string> = new Set([
   "--as-group",
   "--kubeclient-timeout",
 ]);
-/** The flags without a value that may stand before the name. */
 const earlySwitches: ReadonlySet<string> = new Set(["--json", "--kubernetes"]);
 
 /**
- * Moves the name of one of {@link commands} to the front. Known flags may precede the name, as with every verb, and
- * `help` may precede it to request its help. After any other flag the word may belong to a verb, as in `-nshop pc
- * cluster`, so the line stays unchanged.
+ * Moves the name of one of {@link commands} to the front. Known flags may come before the name, as with every verb, and
+ * so may `help`. Any other flag before the word leaves the line unchanged, because the word may belong to another verb,
+ * as in `-nshop pc cluster`.
  */
 function commandFirst(words: readonly string[]): readonly string[] {
   const [first = "", second = "", ...others] = words;
@@ -150,8 +152,8 @@ async function main(): Promise<number> {
   }
   const load = ownField(roles, name);
   if (load === undefined || commands.has(name)) failWithoutOutput();
-  // The kernel drops a SIGTERM for a container's first process until that process has a handler, and loading takes a
-  // while.
+  // The kernel drops a SIGTERM for a container's first process if that process has no handler yet, so this comes before
+  // the role's code is loaded.
   const signalled = load === undefined ? undefined : shutdownOnSignals();
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
   if (load !== undefined && logsAsJson(args, process.env)) {
@@ -165,13 +167,13 @@ async function main(): Promise<number> {
   if (stray.length > 0) log.warn("arguments are unknown and have no effect", { arguments: stray.join(" ") });
   const own = load === undefined ? [name, ...args] : args;
   const shutdown = signalled ?? shutdownOnSignals();
-  // After an interruption, a command may have to finish or undo its work. A user who interrupts again does not want to
-  // wait for that.
+  // After a first interruption, a command may have to finish or undo its work. A user who interrupts a second time does
+  // not want to wait for that.
   if (load === undefined) onAbort(shutdown.force, endInterrupted);
   try {
     return await role.run({ args: own, env: process.env, log, shutdown, release: thisRelease() });
   } catch (error) {
-    // The interruption ends the command's own requests, so their errors say nothing about the server.
+    // The interruption has cut off the command's own requests, so their errors say nothing about the server.
     const isCause = load === undefined && shutdown.drain.aborted && toSerinError(error).kind === "transient";
     throw isCause ? new Interruption(interruptedText) : error;
   } finally {
@@ -180,16 +182,16 @@ async function main(): Promise<number> {
 }
 
 /**
- * Ends the process soon, even if handles are open. Otherwise an unanswered connection would keep it alive for the two
- * minutes in which the kernel repeats its SYN, and work that an error interrupted might keep it alive for ever. Waits
- * for output that is still being read.
+ * Ends the process soon, even if handles are open. A connection without an answer would keep it alive for the two
+ * minutes in which the kernel repeats its SYN, and work that an error interrupted could keep it alive for ever. Waits
+ * for output that is not written yet.
  */
 function endWithoutLeftovers(): void {
   const isWritten = (): boolean => process.stdout.writableLength === 0 && process.stderr.writableLength === 0;
   setTimeout(() => (isWritten() ? process.exit() : endWithoutLeftovers()), leftoversMs).unref();
 }
 
-/** The error's text if the command says what it left behind, and otherwise only "interrupted". */
+/** What the command says that it has left behind, or else only "interrupted". */
 function interruptionText(error: Error): string {
   return error instanceof Interruption ? error.message : interruptedText;
 }
@@ -199,7 +201,7 @@ function endInterrupted(): never {
   process.exit(interruptedExitCode);
 }
 
-/** The error's description. An error without its own hint gets the remedy of its code. */
+/** Describes the error. An error without a hint gets the remedy of its code. */
 async function describedWithRemedy(error: unknown): Promise<string> {
   const { code, hint } = toSerinError(error);
   const { remedyOf } = await import("../base/error-codes/index.ts");
@@ -212,7 +214,7 @@ try {
 } catch (error) {
   const interruption = error instanceof Error && error.name === "AbortError" ? error : undefined;
   const text = interruption === undefined ? await describedWithRemedy(error) : interruptionText(interruption);
-  // Escape control characters, because an error may contain texts of objects and pods.
+  // An error may quote objects and logs of pods, so escape control characters.
   process.stderr.write(terminalText(`serin: ${text}\n`));
   process.exitCode = interruption === undefined ? exitCodeOf(toSerinError(error)) : interruptedExitCode;
   endWithoutLeftovers();

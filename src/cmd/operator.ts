@@ -1,5 +1,5 @@
-// The operators that run in the cluster: for IstioOperator objects, for Banzai Cloud's Istio and MeshGateway, and the
-// proxy for their metrics.
+// The operators that run in the cluster: one for IstioOperator objects, one for Banzai Cloud's Istio and MeshGateway,
+// and the proxy in front of their metrics.
 import { readFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
@@ -43,7 +43,7 @@ export async function run(context: RoleContext): Promise<number> {
     userAgent: `${kind}-operator/${context.release.version}`,
   });
   const { env, shutdown, log } = context;
-  // The controllers of other kinds have no permission to list pods.
+  // To drain a pod, a controller lists pods. The other kinds of controllers have no right to that.
   if (kind === "istio") void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
   try {
     if (kind === "metrics-proxy") await runMetricsProxy(client, flags, context);
@@ -57,8 +57,8 @@ export async function run(context: RoleContext): Promise<number> {
 }
 
 /**
- * Reads `--name=value`, `--name value` and `--name`. Accepts all names, because the images may also be started with
- * flags of the original operators that have no meaning here.
+ * Reads `--name=value`, `--name value` and `--name`. Accepts every name, because charts also pass flags of the original
+ * operators that have no meaning here.
  */
 function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
@@ -133,14 +133,14 @@ async function runBanzaiOperator(
     clock: systemClock,
     log,
   });
-  // The namespace is part of the identity, because pods of two namespaces may have the same name.
+  // Pods of two namespaces may have the same name, so the identity contains the namespace.
   const identity = `${envString(env, "POD_NAMESPACE", "istio-system")}/${envString(env, "HOSTNAME", `istio-operator-${process.pid}`)}`;
   let passive = new AbortController();
   const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");
   const replica = {
     client,
-    // There is one lease in the cluster for each release, because two operators of one release would fight over its
-    // objects.
+    // The lease is one for the whole cluster, because two operators of the same release would fight over its objects.
+    // Other releases have their own.
     namespace: flags.get("leader-election-namespace") ?? "kube-system",
     name: `banzai-istio-operator-${minor.replace(".", "-")}`,
     identity,
@@ -162,14 +162,12 @@ async function runBanzaiOperator(
   });
 }
 
-/** The Lease of the election, and the address at which all replicas serve metrics and readiness. */
 interface Replica {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly name: string;
   readonly identity: string;
   readonly metrics: MetricsRegistry;
-  /** The address for metrics and readiness. */
   readonly listen: readonly [host: string, port: number];
   readonly onFollow?: (holder: string) => void;
 }
@@ -201,7 +199,7 @@ async function lead(
 
 const certificateLifetimeMs = 365 * 86_400_000;
 
-/** Replaces kube-rbac-proxy: serves a manager's metrics over HTTPS to users who may read them. */
+/** Serves a manager's metrics over HTTPS to users who may read them, in place of kube-rbac-proxy. */
 async function runMetricsProxy(
   client: KubeClient,
   flags: ReadonlyMap<string, string>,

@@ -4,7 +4,6 @@ import { clusterUsage } from "./cluster.ts";
 import { doctorUsage } from "./doctor.ts";
 import { otherVerbs } from "./other-verbs.ts";
 
-/** The flags of a usage line. Those with a value end with `=`. */
 function flagsIn(usage: string): string[] {
   return [
     ...new Set(
@@ -17,7 +16,8 @@ function flagsIn(usage: string): string[] {
 }
 
 test("completion knows each verb and flag that the usage of cluster names", () => {
-  // A verb's usage may take several lines. Its description follows, which four spaces indent.
+  // A verb's usage may take several lines, which are indented by more than four spaces. The description below is
+  // indented by four.
   const lines = [...clusterUsage.matchAll(/^serin cluster (\w+)(.*(?:\n {5,}.*)*)/gm)];
   const found = Object.fromEntries(lines.map(([, verb = "", usage = ""]) => [verb, flagsIn(usage).toSorted()]));
   const known = Object.entries(otherVerbs["cluster"]?.verbs ?? {}).map(([verb, flags]) => [verb, flags.toSorted()]);

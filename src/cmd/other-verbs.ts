@@ -1,7 +1,7 @@
 import type { OtherVerbs } from "../cli/index.ts";
 import { clusterFlags } from "./cluster.ts";
 
-/** The verbs of the command line that are roles, as their usage texts describe them. */
+/** The verbs of the command line that are roles, for completion. */
 export const otherVerbs: OtherVerbs = {
   cluster: {
     flags: [],

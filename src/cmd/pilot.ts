@@ -6,8 +6,8 @@ import { addContainmentMetrics, addProcessMetrics, MetricsRegistry } from "../te
 import type { RoleContext } from "./role.ts";
 
 /**
- * `serin pilot [discovery] [flags]`: one revision's control plane, with Istio's environment variables and flags. With
- * `--shadow`, it only reads.
+ * `serin pilot [discovery] [flags]`: the control plane of one revision, with Istio's environment variables and flags.
+ * With `--shadow`, it writes nothing.
  */
 export async function run(context: RoleContext): Promise<number> {
   const { args, env, shutdown, release } = context;
@@ -49,8 +49,8 @@ export async function run(context: RoleContext): Promise<number> {
 const parentCheckMs = 1000;
 
 /**
- * A signal that is aborted when the caller of a shadow has ended. If the caller is killed, nothing else ends the
- * shadow.
+ * A signal that aborts when the process that started a shadow has ended. If that process is killed, nothing else ends
+ * the shadow.
  */
 function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
   const orphaned = new AbortController();
@@ -64,7 +64,7 @@ function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
 
 const defaultControlPort = 9876;
 
-/** The port in Istio's flag `--ctrlz_port`. */
+/** The port that Istio's flag `--ctrlz_port` names. */
 function controlPort(args: readonly string[]): number {
   const index = args.findIndex((argument) => argument === "--ctrlz_port" || argument.startsWith("--ctrlz_port="));
   const text = index === -1 ? "" : (args[index]?.split("=")[1] ?? args[index + 1] ?? "");

@@ -1,11 +1,11 @@
 import { ownField } from "../base/index.ts";
 interface ProcessHelp {
   readonly does: string;
-  /** The page of its settings, in the folder `docs/contracts`. */
+  /** The page in `docs/contracts` that describes its settings. */
   readonly page: string;
   /**
-   * The words and flags that the process reads, and those that installations of its upstream counterpart pass to it. If
-   * absent, the process checks its arguments itself.
+   * The words and flags that the process reads, and those that installations pass to its upstream counterpart. If
+   * absent, the process itself checks its arguments.
    */
   readonly known?: { readonly words?: RegExp; readonly flags?: RegExp };
 }
@@ -72,17 +72,20 @@ const processes: Readonly<Record<string, ProcessHelp>> = {
   "cluster-node": { does: "A node of a lab, which runs pods.", page: "lab.md" },
 };
 
-/** The help of a process that installations and labs start. Undefined if the words do not request help. */
+/**
+ * The help of a process that only installations and labs start. Undefined unless the arguments are one word that asks
+ * for help.
+ */
 export function processHelp(name: string, args: readonly string[]): string | undefined {
   const help = ownField(processes, name);
   if (help === undefined || args.length !== 1 || !["--help", "-h", "help"].includes(args[0] ?? "")) return undefined;
   return `serin ${name}: ${help.does}\n\nInstallations and labs start this process. Its arguments, variables and ports:\ndocs/contracts/${help.page}\n`;
 }
 
-/** The arguments that have no effect, because neither the process nor its upstream counterpart knows them. */
+/** The arguments that neither the process nor its upstream counterpart knows, so that they have no effect. */
 export function strayArguments(name: string, args: readonly string[]): string[] {
   const known = ownField(processes, name)?.known;
-  // The proxy's init containers and hooks have their own arguments.
+  // The proxy's init containers and hooks have other arguments.
   if (known === undefined || (name === "proxy" && /^(wait|request|istio-iptables)$/.test(args[0] ?? ""))) return [];
   return args.filter((argument, index) => {
     const [, flag] = /^--?([^=]+)/.exec(argument) ?? [];

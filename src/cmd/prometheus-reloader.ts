@@ -1,5 +1,5 @@
-// The container beside Prometheus that requests a reload when the configuration has changed. It accepts the flags of
-// the usual programs for this.
+// The container beside Prometheus that asks it to reload when the configuration has changed. It accepts the flags of
+// the two programs that usually do this.
 import { systemClock, userError } from "../base/index.ts";
 import { watchConfiguration } from "../addons/reloader/index.ts";
 import { listenAddress, readFlags, serveWeb, textAnswer, type WebHandler } from "../addons/web/index.ts";

@@ -1,4 +1,4 @@
-// Serves the metrics store in place of Prometheus, with Prometheus' flags.
+// Serves the metrics store in place of Prometheus, and accepts Prometheus' flags.
 import { readFile } from "node:fs/promises";
 import { messageOf, systemClock, userError, type Environment, type Logger } from "../base/index.ts";
 import { prometheusPage, type AskApi } from "../addons/prometheus/index.ts";

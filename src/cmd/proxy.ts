@@ -54,7 +54,7 @@ export async function run(context: RoleContext): Promise<number> {
   });
   const logThreshold: LogThreshold = { level: settings.logLevel };
   const log = createLogger({ scope: "proxy", level: logThreshold });
-  // With this variable, Istio's agent runs without a proxy.
+  // With DISABLE_ENVOY, Istio's agent runs without a proxy.
   if (envBoolean(env, "DISABLE_ENVOY", false)) {
     const { ProxylessAgent, readProxylessPaths } = await import("../proxy/proxyless/index.ts");
     const paths = readProxylessPaths(env);
@@ -97,7 +97,7 @@ export async function run(context: RoleContext): Promise<number> {
 
 const [resolverPath, hostsPath] = ["/etc/resolv.conf", "/etc/hosts"] as const;
 
-/** Resolves names, and loads the code for that at the first name, because most proxies resolve none. */
+/** Resolves host names. Loads the code at the first name, because most proxies resolve none. */
 function resolveByFiles(): ProxyOptions["resolve"] {
   const load = async (): Promise<HostLookup> => {
     const { HostLookup, podDnsForwarder, readHostsFile, readResolverFile } = await import("../dataplane/dns/index.ts");
@@ -108,10 +108,10 @@ function resolveByFiles(): ProxyOptions["resolve"] {
   return async (name, client) => await (await (loaded ??= load())).lookUp(name, client);
 }
 
-/** Loads the code for several workers only if several are configured. */
+/** Loads the code for worker threads only if there are several workers. */
 async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../proxy/workers/index.ts");
-  // This thread may pause to free memory, because only the workers serve requests.
+  // This thread may pause to free memory, because the workers serve the requests.
   giveBackIdleMemory(unhurriedShare);
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }

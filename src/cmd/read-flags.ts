@@ -1,13 +1,12 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { messageOf, nearestName, userError } from "../base/index.ts";
 
-/** An argument of Node's parser that lets a command take words besides its flags. */
 type Parsed<Config extends ParseArgsConfig> = ReturnType<typeof parseArgs<Config>>;
 
 /**
- * Parses the flags of a command. The usage error of a wrong line names the flag, and the similar flag that is probably
- * meant. That is one of `known`: all flags of the config, if the caller does not name a part of them. Node's own
- * messages advise how to pass a flag's name as an argument, which no command here needs.
+ * Parses the flags of a command. The usage error names the unknown flag, and the similar one among `known` that the
+ * user probably meant. By default, `known` has all flags in `config`. Node's own messages also explain how to pass a
+ * word that looks like a flag, which no command here needs.
  */
 export function readFlags<const Config extends ParseArgsConfig>(
   command: string,

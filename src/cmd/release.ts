@@ -1,5 +1,5 @@
-// `serin release`: manages trees of Serin by version. Building one copies this tree. The lab uses it for images with
-// its version as tag.
+// `serin release`: builds, lists and exports trees of Serin by version. A build copies this tree. The lab runs a tree
+// for images whose tag is its version.
 import {
   cpSync,
   existsSync,
@@ -16,7 +16,7 @@ import { usageExitCode, userError, type Environment } from "../base/index.ts";
 import { writtenForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import type { Release, RoleContext } from "./role.ts";
 
-/** The contents of a release besides its program. */
+/** What a release contains besides its program. */
 const treeEntries = ["bin", "generated", "manifests", "samples", "LICENSE", "NOTICE"] as const;
 
 export async function run(context: RoleContext): Promise<number> {
@@ -29,7 +29,6 @@ export async function run(context: RoleContext): Promise<number> {
   }
 }
 
-/** The verbs of `serin release`, with their flags. */
 export function releaseProgram({ env, release }: Pick<RoleContext, "env" | "release">): Command {
   const program = new Command("serin release")
     .description("build, list or export the releases that a lab cluster can run")
@@ -109,8 +108,8 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
 }
 
 /**
- * Builds a release. Replaces a former build at that path, even one that has failed. A build removes all files at its
- * path, so it refuses every other directory that exists, such as a checkout.
+ * Builds a release. Replaces an earlier build at that path, even one that failed. A build removes all files at its
+ * path, so it throws for any other directory that exists, such as a checkout.
  */
 export async function buildRelease(
   release: Release,
@@ -159,21 +158,18 @@ function containsRelease(directory: string, { root }: Release): boolean {
   return own === outer || own.startsWith(`${outer}/`);
 }
 
-/**
- * An empty file that a build writes first. It marks the directory as a build, so that a later build may remove its
- * files.
- */
+/** An empty file that a build writes first. It shows that a later build may remove the directory. */
 const buildMark = ".serin-release";
 
-/** Whether the directory is a former build. A build that has since become a Git work tree is not treated as one. */
+/** Whether the directory is an earlier build. One that has become a Git work tree since then does not count. */
 function isFormerBuild(directory: string): boolean {
   return existsSync(join(directory, buildMark)) && !existsSync(join(directory, ".git"));
 }
 
 /**
- * The folders that contain the program, each with its name in the copy. A copy of a checkout gets the bundle that the
- * checkout runs from. A copy with changed sources gets its own bundle, and only the sources are copied: the checkout
- * may also contain `dist`, a build for the package with thousands of files.
+ * The folders with the program, each with its name in the copy. A copy of a checkout contains the bundle from which the
+ * checkout runs. If the copy's sources are changed, it gets a bundle of its own, so only the sources are copied,
+ * without the checkout's `dist`: a build for the npm package with thousands of files.
  */
 export function programCopies(
   bundle: string | undefined,
@@ -183,9 +179,7 @@ export function programCopies(
   return changesProgram ? [["src", "src"]] : [[bundle, "dist"]];
 }
 
-/**
- * Bundles the changed sources, because the processes of the copy would otherwise need three times the CPU to start.
- */
+/** Bundles the changed sources. Without a bundle, the copy's processes would need three times the CPU time to start. */
 async function bundleChanged(directory: string): Promise<void> {
   const { writeProgram } = await import("./bundle.ts");
   await writeProgram(directory, join(directory, "dist"));
@@ -193,9 +187,8 @@ async function bundleChanged(directory: string): Promise<void> {
 }
 
 /**
- * The modules of `generated`, which are part of every bundle, and the bundle's source maps, which only debuggers read.
- * A release leaves them out, because they would be half of its files, and each lab that runs the release would copy
- * them.
+ * Files that a release leaves out: modules of `generated`, which every bundle contains, and source maps, which only
+ * debuggers read. They would be half of its files, and each lab copies them.
  */
 const filesThatBundlesContain = /^generated\/.*\.[jt]s$|\.js\.map$/;
 
@@ -207,14 +200,13 @@ interface TextChange {
 
 const changesFile = "changes.json";
 
-/** The files of a tree that an overlay changes or replaces. */
 function changedFiles(overlay: string): string[] {
   const path = join(overlay, changesFile);
   const changes = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as TextChange[]) : [];
   return [...changes.map(({ file }) => file), ...readdirSync(overlay, { recursive: true, encoding: "utf8" })];
 }
 
-/** Files of the overlay replace the copy's files. Each text replacement must find its text exactly once. */
+/** Applies an overlay: its files replace the copy's. The text that a change replaces must occur exactly once. */
 function layOver(overlay: string, directory: string): void {
   cpSync(overlay, directory, {
     recursive: true,
@@ -237,7 +229,7 @@ function layOver(overlay: string, directory: string): void {
 function nodeModulesOf(root: string): string {
   const own = join(root, "node_modules");
   if (existsSync(own)) return own;
-  // In an installed package, the dependencies are beside it.
+  // An installed package has its dependencies beside it.
   return dirname(root);
 }
 
@@ -246,7 +238,7 @@ async function makeDirectory(directory: string): Promise<void> {
   makeUserDirectory(directory, "name another directory");
 }
 
-/** Writes samples, profiles and `bin/istioctl`. Other files in the directory stay. */
+/** Writes the samples, the profiles and `bin/istioctl` to the directory. Other files in it stay. */
 export async function exportRelease(release: Release, directory: string): Promise<void> {
   if (existsSync(directory) && realpathSync(directory) === realpathSync(release.root)) {
     throw userError("path-taken", `${directory} is the release itself`, {

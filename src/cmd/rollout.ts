@@ -19,10 +19,10 @@ import type { RoleContext } from "./role.ts";
 
 const monitoringPort = 15_014;
 const webhookPort = 15_017;
-/** How long the pod may stay unready while the API server does not yet trust the webhook. */
+/** If the API server does not trust the webhook yet, the pod stays unready for at most this time. */
 const trustGraceMs = 20_000;
 
-/** The argument with which helm's hook asks whether the engine may be removed. */
+/** The argument of Helm's hook, which asks whether the engine may be removed. */
 const removal = "removal";
 
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
@@ -110,8 +110,8 @@ function serveMonitoring({ webhook, registry, version, log }: Monitoring): Serve
   const graceOverMs = systemClock.steadyMs() + trustGraceMs;
   const server = nodeHttp().createServer(
     inTurns((request, response) => {
-      // The engine is not ready before the API server trusts the webhook, because the webhook records the author of
-      // each rollout that is created. Without a webhook, this engine becomes ready at once.
+      // The engine becomes ready when the API server trusts its webhook, because the webhook records who creates each
+      // rollout. Without a webhook, it is ready at once.
       if (request.url === "/ready")
         response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
       else if (request.url === "/version")
@@ -122,7 +122,7 @@ function serveMonitoring({ webhook, registry, version, log }: Monitoring): Serve
     }),
   );
   limitConnections(server);
-  // Without this port the pod does not become ready, but running rollouts continue.
+  // Without this port, the pod does not become ready, but running rollouts continue.
   server.on("error", (error) =>
     log.warn("metrics and readiness are not served", { port: monitoringPort, error: error.message }),
   );

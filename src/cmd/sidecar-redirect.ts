@@ -14,8 +14,8 @@ import type { RoleContext } from "./role.ts";
 const validationTimeoutMs = 5_000;
 
 /**
- * `serin proxy istio-iptables [flags]`: the program of a pod's init container. It runs once, in the pod's network
- * namespace.
+ * `serin proxy istio-iptables [flags]`: the program of a pod's init container, which redirects the pod's traffic. It
+ * runs in the pod's network namespace, and ends when the rules are set.
  */
 export async function run({ args, env, log }: RoleContext): Promise<number> {
   const resolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");

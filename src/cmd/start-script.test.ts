@@ -10,8 +10,7 @@ const directory = mkdtempSync(join(tmpdir(), "serin-start-"));
 after(() => rmSync(directory, { recursive: true }));
 
 /**
- * Makes a package in a new folder. In place of Node, the package has a shell script of one line. Returns the package's
- * `bin/serin`.
+ * Makes a package in a new folder, and returns its `bin/serin`. A shell script of one line takes the place of Node.js.
  */
 function packageWith(name: string, nodeLine: string): string {
   const root = join(directory, name);
@@ -63,7 +62,7 @@ test("every process starts without V8's memory reducer, with flags that keep the
     const { stdout } = spawnSync(program, [role], { env: { PATH: "/usr/bin:/bin" }, encoding: "utf8" });
     return stdout.split(" ").filter((word) => word.startsWith("--"));
   };
-  /** The tag of V8's compiled code under these flags. V8 refuses code that was compiled under another tag. */
+  /** The tag that V8 gives to compiled code under these flags. V8 refuses code with another tag. */
   const tagWith = (flags: readonly string[]): string =>
     spawnSync(process.execPath, [...flags, "--print", "v8.cachedDataVersionTag()"], { encoding: "utf8" }).stdout;
   const plain = tagWith([]);
@@ -71,7 +70,7 @@ test("every process starts without V8's memory reducer, with flags that keep the
   for (const role of ["version", "pilot", "proxy", "ztunnel", "rollout", "dashboard"]) {
     const flags = flagsOf(role);
     assert.ok(flags.includes("--no-memory-reducer"), `${role}: ${flags.join(" ")}`);
-    // These two roles have flags for a small heap instead, which change the tag.
+    // These two roles have flags for a small heap, which change the tag.
     if (role !== "rollout" && role !== "dashboard") assert.equal(tagWith(flags), plain, role);
   }
 });

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { trafficFlags } from "./traffic-flags.ts";
 
-/** The value of a flag in a process with these flags, as V8 lists it. Undefined if V8 does not know it. */
+/** A flag as V8 lists it in a process with these flags. Undefined if V8 does not know the flag. */
 function valueOf(name: string, flags: readonly string[]): string | undefined {
   const { stdout } = spawnSync(process.execPath, [...flags, "--v8-options"], { encoding: "utf8" });
   const [, value] = new RegExp(String.raw`default: (--(?:no-)?${name}(?:=\S+)?)$`, "m").exec(stdout) ?? [];

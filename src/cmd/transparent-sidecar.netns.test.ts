@@ -20,8 +20,8 @@ import { typeUrls } from "../wire/xds/index.ts";
 
 requireOwnNetwork();
 
-// This process's network namespace is the pod: its sidecar, its application and the rules of mode TPROXY. The client is
-// in another network namespace, behind a link.
+// The network namespace of this process is the pod's: it has the sidecar, the application and the rules of mode TPROXY.
+// The client is in another network namespace, behind a link.
 
 const pod = { ipv4: "10.1.0.1", ipv6: "fd00:1::1" } as const;
 const client = { ipv4: "10.1.0.2", ipv6: "fd00:1::2" } as const;
@@ -52,7 +52,7 @@ function linkNamespaces(): void {
     links.addNeighbour(2, other4, mac);
     links.addNeighbour(2, other6, mac);
   }
-  // The strictest check of source addresses that a node may have.
+  // The strictest check of source addresses (rp_filter) that a node may have.
   for (const name of ["all", "eth0", "lo"]) writeFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, "1");
   other.addAddress(2, { address: secondClient, prefixLength: 32 });
   own.addNeighbour(2, secondClient, clientMac);
@@ -69,7 +69,6 @@ async function serve(server: Server, port: number, namespaceFd?: number): Promis
   await once(server, "listening");
 }
 
-/** A server that sends each client the client's address. */
 function sayer(name: string): Server {
   return createServer(
     (socket) => void socket.end(`${name} sees ${(socket.remoteAddress ?? "").replace("::ffff:", "")}`),

@@ -32,7 +32,7 @@ export async function run(context: RoleContext): Promise<number> {
   const workers = readWorkerThreads(context.env, machine);
   const { env, release, args } = context;
   const config = readConfig(env, release.version, args, workers.count, machine.maxDescriptors);
-  // Lines are written in batches, because one system call for each connection would be noticeable on a busy node.
+  // Lines are written in batches. On a busy node, a system call for each connection would cost noticeable time.
   const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 20 });
   const logThreshold = { level: config.logLevel };
   const log = createLogger({ scope: "ztunnel", level: logThreshold, write: (line) => lines.line(line) });
@@ -58,10 +58,10 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
-/** Loads the code for several workers only if several are configured. */
+/** Loads the code for worker threads only if there are several workers. */
 async function serveBy(count: number): Promise<NonNullable<ZtunnelOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../ztunnel/workers/index.ts");
-  // This thread may pause to free memory, because only the workers serve connections.
+  // This thread may pause to free memory, because the workers serve the connections.
   giveBackIdleMemory(unhurriedShare);
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }
@@ -85,8 +85,8 @@ async function certificateAuthority(
 }
 
 /**
- * Reads Serin's own variable FAKE_CA_ROOT: a JSON file `{ "keyPem", "certificatePem" }`, so that several fake CAs trust
- * each other.
+ * Reads the file in Serin's own variable FAKE_CA_ROOT: JSON with `keyPem` and `certificatePem`. Several fake CAs with
+ * the same root trust each other.
  */
 async function readRoot(path: string): Promise<{ readonly keyPem: string; readonly certificatePem: string }> {
   try {

@@ -3,7 +3,7 @@ import { Reader, type UntypedObject } from "../api/index.ts";
 import { celOf } from "./condition.ts";
 import { at, durationSeconds, Notes, type ConversionNote } from "./conversion.ts";
 
-/** The spec of a Check, as YAML has it. */
+/** The spec of a Check, not parsed yet. */
 export type CheckFields = Readonly<Record<string, unknown>>;
 
 export interface ConvertedCheck {
@@ -13,7 +13,10 @@ export interface ConvertedCheck {
 
 type Arguments = Readonly<Record<string, string>>;
 
-/** The metrics of an AnalysisTemplate (argoproj.io/v1alpha1) as Checks, with the arguments of one use filled in. */
+/**
+ * Converts the metrics of an AnalysisTemplate (argoproj.io/v1alpha1) to Checks, with the arguments of one use of the
+ * template.
+ */
 export function checksOfTemplate(
   template: UntypedObject,
   label: string,
@@ -193,8 +196,8 @@ function named(reader: Reader, field: string, values: Arguments, notes: Notes): 
 }
 
 /**
- * Replaces `{{args.name}}` by the argument's value. An argument without a value becomes a name that the parser of
- * Checks rejects, so that it cannot be overlooked.
+ * Replaces `{{args.name}}` with the argument's value. In place of an argument without a value stands a name that the
+ * parser of Checks refuses, so that nobody overlooks it.
  */
 export function filled(
   text: string,
@@ -211,7 +214,6 @@ export function filled(
 
 const longestName = 63;
 
-/** Turns a text into a name that a Check may have. */
 export function checkName(text: string): string {
   return text
     .toLowerCase()

@@ -3,9 +3,7 @@ import { Reader, type UntypedObject } from "../api/index.ts";
 import { checkName, checksOfTemplate, type CheckFields } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion, type ConversionNote } from "./conversion.ts";
 
-/** Finds what a Rollout needs in the given files. */
 export interface RolloutFinder {
-  /** The AnalysisTemplate that a Rollout names. */
   readonly template: (name: string, clusterScope: boolean) => UntypedObject | undefined;
   /** The names of the Services that select pods with these labels. */
   readonly servicesOf: (labels: Readonly<Record<string, unknown>>) => readonly string[];
@@ -15,7 +13,7 @@ type FindTemplate = RolloutFinder["template"];
 
 const group = "rollout.serin.dev/v1alpha1";
 
-/** The Checks made from templates. A Check that is referenced several times is made once. */
+/** The Checks that are made from templates. Several uses with the same arguments share one Check. */
 class CheckPool {
   readonly notes: ConversionNote[] = [];
   readonly #rollout: string;
@@ -33,7 +31,7 @@ class CheckPool {
     return [...this.#made.values()];
   }
 
-  /** References to the Checks of one `analysis` (templates and arguments). */
+  /** Makes the Checks for one `analysis` (templates and arguments), and returns references to them. */
   use(analysis: Reader | undefined, notes: Notes): { readonly ref: string }[] {
     if (analysis === undefined) return [];
     const values = argumentsOf(analysis, notes);
@@ -65,7 +63,10 @@ class CheckPool {
     return converted.checks.map(({ name: check, spec }) => ({ ref: this.#store(check, spec) }));
   }
 
-  /** Stores a Check, unless it exists already. The same template with other arguments is another Check. */
+  /**
+   * Stores a Check unless there is an equal one. A template with other arguments becomes another Check, with a number
+   * in its name.
+   */
   #store(name: string, spec: CheckFields): string {
     for (let copy = 1; ; copy += 1) {
       const candidate = checkName(`${this.#rollout}-${name}${copy === 1 ? "" : `-${copy}`}`);
@@ -138,8 +139,8 @@ export function convertRollout(rollout: UntypedObject, find: RolloutFinder): Con
 }
 
 /**
- * The Service that gets the requests. A Rollout may name none. Argo Rollouts then splits the requests of all Services
- * that select its pods, by the numbers of old and new pods.
+ * The Service that gets the requests. If a Rollout names none, Argo Rollouts splits the requests by the numbers of old
+ * and new pods, in all Services that select its pods.
  */
 function serviceOf(
   { metadata: { name = "" } }: UntypedObject,
@@ -163,7 +164,7 @@ function serviceOf(
   return service;
 }
 
-/** The Rollout's own pods as a Deployment, or the Deployment that it names. */
+/** A Deployment with the Rollout's own pods, or the Deployment that the Rollout names. */
 function deploymentOf(
   rollout: UntypedObject,
   spec: Reader,
@@ -209,7 +210,7 @@ function deploymentOf(
   return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: definedFields(copied) }] };
 }
 
-/** The part of the Canary's spec that follows from the Rollout's strategy. */
+/** The fields of the Canary's spec that follow from the Rollout's strategy. */
 function strategySpec(
   { canary, blueGreen }: { readonly canary: Reader | undefined; readonly blueGreen: Reader | undefined },
   service: string,

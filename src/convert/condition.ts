@@ -1,4 +1,4 @@
-/** Converts a condition of Argo Rollouts (expr-lang) to CEL, or returns why that is impossible. */
+/** Converts a condition of Argo Rollouts (expr-lang) to CEL, or says why it cannot. */
 export function celOf(expression: string): { readonly cel: string } | { readonly problem: string } {
   const tokens = tokensOf(expression);
   if (tokens === undefined) return { problem: "has characters that the conversion does not support" };

@@ -1,19 +1,19 @@
 import type { FieldIssue, UntypedObject, Reader } from "../api/index.ts";
 
-/** The result of converting another rollout tool's objects. */
 export interface Conversion {
-  /** Canaries, their Checks, and Deployments for that tool's own workloads, in the order in which to apply them. */
+  /**
+   * Canaries, their Checks, and Deployments that replace the tool's own workloads, in the order in which to apply them.
+   */
   readonly objects: readonly UntypedObject[];
-  /** Every field that was dropped or changed, by object and path, with the remedy. */
+  /** Every field that was dropped or changed, with the remedy. */
   readonly notes: readonly ConversionNote[];
 }
 
 export interface ConversionNote extends FieldIssue {
-  /** The converted object, for example `Rollout shop/shop`. */
+  /** The object that was converted, for example `Rollout shop/shop`. */
   readonly object: string;
 }
 
-/** Collects the notes of one object's conversion. */
 export class Notes {
   readonly #object: string;
   readonly #notes: ConversionNote[] = [];
@@ -30,7 +30,7 @@ export class Notes {
     this.#notes.push({ object: this.#object, path, message });
   }
 
-  /** Records the fields that have no meaning in Serin, each with the reason. Skips fields that the object lacks. */
+  /** Notes the fields that have no meaning in Serin, with the reasons. Skips those that the object does not have. */
   dropped(reader: Reader, reasons: Readonly<Record<string, string>>): void {
     for (const [field, reason] of Object.entries(reasons))
       if (reader.has(field)) this.note(at(reader, field), `is not carried over: ${reason}`);
@@ -48,7 +48,7 @@ export function at(reader: Reader, field: string): string {
 
 const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** Converts `90`, `"90"`, `"1m30s"` or `"1h"` to whole seconds. Undefined for any other form. */
+/** Converts `90`, `"90"`, `"1m30s"` or `"1h"` to seconds, rounded up. Undefined for any other form. */
 export function durationSeconds(value: unknown): number | undefined {
   if (typeof value === "number") return Math.ceil(value);
   if (typeof value !== "string" || value === "") return undefined;
@@ -63,7 +63,7 @@ export function durationSeconds(value: unknown): number | undefined {
   );
 }
 
-/** The object's name in messages, for example `Canary shop/shop`. */
+/** For example `Canary shop/shop`. */
 export function objectName({ kind = "", metadata }: UntypedObject): string {
   return `${kind} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name ?? ""}`;
 }

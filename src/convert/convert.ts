@@ -11,8 +11,8 @@ const supporting: readonly string[] = [
 ];
 
 /**
- * Converts Argo Rollouts' Rollouts with their AnalysisTemplates, and Flagger's Canaries with their MetricTemplates, to
- * Canaries and Checks that do the same. The notes list everything that was not carried over.
+ * Converts Rollouts of Argo Rollouts with their AnalysisTemplates, and Canaries of Flagger with their MetricTemplates,
+ * to Canaries and Checks that do the same. The notes list everything that was dropped or changed.
  */
 export function convertRollouts(objects: readonly UntypedObject[]): Conversion {
   const made: UntypedObject[] = [];
@@ -56,7 +56,7 @@ function convertOne(object: UntypedObject, all: readonly UntypedObject[]): Conve
   return group === "flagger.app" && object.kind === "Canary" ? convertFlaggerCanary(object, find) : undefined;
 }
 
-/** Whether the object is a Service of the namespace that selects pods with these labels. */
+/** Whether the object is a Service in the namespace that selects pods with these labels. */
 function selects(
   { kind, apiVersion, metadata, spec }: UntypedObject,
   labels: Readonly<Record<string, unknown>>,

@@ -123,10 +123,10 @@ function targetOf(spec: Reader, name: string, notes: Notes): Tree {
 }
 
 interface Hooks {
-  /** The webhooks that run before the first request goes to the canary. */
+  /** Webhooks that must agree before the canary gets its first request. */
   readonly before: readonly Tree[];
   readonly always: readonly Tree[];
-  /** The webhooks that run before the last step. */
+  /** Webhooks that must agree before the last step. */
   readonly beforePromotion: readonly Tree[];
   readonly notifications: readonly Tree[];
 }
@@ -174,8 +174,8 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
 }
 
 /**
- * How often the Check of a gate (a webhook that confirms a step) may fail. A gate may refuse any number of times before
- * it allows the step.
+ * How often the Check of a gate may fail. A gate is a webhook that confirms a step, and it may refuse any number of
+ * times before it does.
  */
 const gateFailureLimit = 10_000;
 
@@ -233,7 +233,7 @@ function weightsOf(analysis: Reader): number[] {
   const highest = analysis.integer("maxWeight") ?? maxWeight;
   if (listed.length > 0) return listed.filter((weight) => weight < maxWeight);
   if (step === undefined || step <= 0) return [];
-  // Flagger adds steps until the highest weight is reached or passed.
+  // Flagger adds steps until one reaches or passes the highest weight.
   return Array.from({ length: Math.ceil(highest / step) }, (_, index) => (index + 1) * step).filter(
     (weight) => weight < maxWeight,
   );
@@ -277,7 +277,6 @@ const templateWords: Readonly<Record<string, string>> = {
   interval: "{{ window }}",
 };
 
-/** The Checks made from Flagger's metrics. */
 class Metrics {
   readonly objects: UntypedObject[] = [];
   readonly #canary: string;
@@ -292,14 +291,14 @@ class Metrics {
     this.#notes = notes;
   }
 
-  /** Converts a metric. Returns the names of its Checks. */
+  /** Converts a metric, and returns the names of its Checks. */
   use(metric: Reader, interval: number, threshold: number | undefined): string[] {
     const name = metric.string("name") ?? "metric";
     const every = durationSeconds(valueAt(metric.raw, "interval")) ?? interval;
     metric.ignore("interval");
     const range = metric.object("thresholdRange");
-    // As in Flagger, a range takes precedence over a threshold. The threshold is a minimum for the success rate, and a
-    // maximum for other metrics.
+    // As in Flagger, a range wins over a threshold. The threshold is a minimum for the success rate, and a maximum for
+    // other metrics.
     const single = metric.number("threshold");
     const isLeast = name === "request-success-rate" && !metric.has("templateRef") && !metric.has("query");
     const [min, max] =
@@ -328,7 +327,7 @@ class Metrics {
     const reference = metric.object("templateRef");
     const inline = metric.string("query");
     if (reference === undefined && inline === undefined) {
-      // Flagger compares the percentage of good answers, but a Check compares the share of bad ones.
+      // Flagger limits the percentage of good responses, and a Check the share of bad ones.
       if (name === "request-success-rate")
         return {
           type: name,

@@ -1,7 +1,6 @@
 import type { Problem, ProblemCode } from "../api/dashboard/index.ts";
 import { toSerinError, userError, type ErrorCode, type SerinError } from "../base/index.ts";
 
-/** The HTTP status of each code of a {@link Problem}. */
 const statusByCode: Readonly<Record<ProblemCode, number>> = {
   invalid: 400,
   "logged-out": 401,
@@ -13,7 +12,7 @@ const statusByCode: Readonly<Record<ProblemCode, number>> = {
   unavailable: 503,
 };
 
-/** The page's code for each error code of the API server that has another name. */
+/** The page's code for each error code of the API server that the page calls otherwise. */
 const codeByReason: Readonly<Partial<Record<ErrorCode, ProblemCode>>> = {
   unauthorized: "logged-out",
   "already-exists": "conflict",
@@ -22,12 +21,12 @@ const codeByReason: Readonly<Partial<Record<ErrorCode, ProblemCode>>> = {
 
 const codes = { user: "invalid", transient: "unavailable", internal: "internal" } as const;
 
-/** A refusal of the page's request. */
+/** The error of a request that the server refuses. */
 export function refusal(code: Exclude<ProblemCode, "internal">, message: string, hint?: string): SerinError {
   return userError(code, message, hint === undefined ? {} : { hint });
 }
 
-/** Converts any thrown value into a problem for the page. */
+/** Converts anything that was thrown into a problem for the page. */
 export function problemOf(error: unknown): Problem {
   const { kind, code, message, hint } = toSerinError(error);
   const known = codeByReason[code] ?? code;

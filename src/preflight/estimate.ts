@@ -12,23 +12,19 @@ export interface EstimateInput extends Pick<
   readonly workloads: Omit<WorkloadsReport, "injection">;
   readonly injected: readonly InjectedWorkload[];
   readonly order: WaveOrder;
-  /** Pods of the old revision's control plane, which show how long the new pods will take. */
+  /** The pods of the old control plane. Their start shows how long the new pods will take. */
   readonly controlPlanePods: readonly Pod[];
 }
 
-/** The assumed time until a pod becomes ready, if no existing pod shows this time. */
+/** The time until a pod becomes ready, if no existing pod shows it. */
 const assumedReadySeconds = 10;
-/** The time for a step to settle and to be judged in seconds, as measured on a mesh with some traffic. */
+/** How long a step takes to settle and to be judged, as measured on a mesh with some traffic. */
 const judgedStepSeconds = 5;
 const probeSeconds = 10;
-/**
- * The number of steps of a gateway or waypoint besides its weights: one changes its owner, and one removes its canary.
- */
+/** A gateway or waypoint has two steps besides its weights: one changes its owner, and one removes its canary. */
 const closingSteps = 2;
 
-/**
- * Estimates the duration of an upgrade in which nothing fails and no step waits for a person, and explains the figure.
- */
+/** Estimates how long an upgrade takes if nothing fails and no step waits for a person, and explains the estimate. */
 export function estimate(input: EstimateInput): EstimateReport {
   const { workloads, scope, soakSeconds, order } = input;
   const parts: EstimatePart[] = [
@@ -77,10 +73,7 @@ function ztunnelPart({ workloads, ztunnel: { by, maxConcurrent } }: EstimateInpu
   ];
 }
 
-/**
- * The duration of a wave, which restarts `maxUnavailable` workloads at once. Each workload's pods restart in a rolling
- * update.
- */
+/** The duration of a wave. It restarts `maxUnavailable` workloads at a time, each by a rolling update. */
 function wavePart({
   wave: { name, maxUnavailable, soakSeconds },
   workloads,
@@ -106,7 +99,10 @@ function wavePart({
 
 const defaultSurge = 0.25;
 
-/** The number of rounds of a rolling update with the default surge of a quarter, rounded up. */
+/**
+ * How many rounds a rolling update needs if it replaces a quarter of the pods in each, which is Kubernetes' default
+ * surge.
+ */
 function roundsOf(replicas: number): number {
   return Math.ceil(replicas / Math.max(1, Math.ceil(replicas * defaultSurge)));
 }
@@ -139,14 +135,14 @@ function text({ seconds, samples }: Ready): string {
 }
 
 /**
- * If a pod became ready later than this after its creation, it was probably ready before and lost its readiness for a
- * while: Kubernetes counts a Deployment as failed after this time, unless the Deployment sets another.
+ * A pod that became ready later than this after its creation probably lost its readiness for a while. Kubernetes counts
+ * a Deployment as failed after this time, unless the Deployment sets another.
  */
 const longestStartSeconds = 600;
 
 /**
- * The median time from a pod's creation to its readiness. A pod states only the latest change of its readiness, so pods
- * that restarted, or that became ready a second time, are left out.
+ * The median time from a pod's creation to its readiness. Leaves out pods that restarted or became ready a second time,
+ * because a pod's status has only the latest change of its readiness.
  */
 export function readySeconds(pods: readonly Pod[]): Ready {
   const seconds = pods

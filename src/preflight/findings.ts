@@ -1,4 +1,4 @@
-// Turns the results of a plan's parts into findings, which the report shows.
+// Turns what the parts of a plan have found into the report's findings.
 import { counted } from "../base/index.ts";
 import type { PilotPods } from "./rendered-control-plane.ts";
 import {
@@ -45,8 +45,8 @@ export function renderedFindings({ components }: RenderedReport, from: string): 
 }
 
 /**
- * Warns if the new control plane begins with fewer pods than the old one has now, because its install spec lacks the
- * number that somebody has set for the old one. `isRendered`: the upgrade installs the new control plane.
+ * Warns if the new control plane begins with fewer pods than the old one has now: its install spec lacks the number
+ * that somebody has set for the old one. `isRendered` means that the upgrade installs the new control plane.
  */
 export function pilotPodsFindings(
   before: { readonly revision: string; readonly count: number },
@@ -70,7 +70,6 @@ export function pilotPodsFindings(
   ];
 }
 
-/** Reports that ambient pods cannot move to a revision that has no ztunnel. */
 export function ztunnelFindings(
   revision: string,
   { hasZtunnel, isRendered }: { readonly hasZtunnel: boolean | undefined; readonly isRendered: boolean },
@@ -243,7 +242,6 @@ export function proxyFindings(
   return findings;
 }
 
-/** Reports workloads that no wave selects. */
 export function unselectedFindings(
   left: readonly { readonly namespace: string; readonly kind: string; readonly name: string }[],
   from: string,
@@ -260,7 +258,7 @@ export function unselectedFindings(
   ];
 }
 
-/** Reports each gateway in a finding of its own, because each needs its own command. */
+/** Reports each gateway in a finding of its own, because each needs another command. */
 export function unmovedFindings(
   left: readonly { readonly name: string; readonly todo: string }[],
   from: string,

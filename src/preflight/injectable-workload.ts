@@ -6,8 +6,8 @@ import type { InjectedWorkload } from "./static-checks/workloads.ts";
 const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /**
- * The workloads that injection changes. Gateways of an installation are left out, because the comparison of rendered
- * objects covers them.
+ * The workloads that injection changes. Leaves out gateways of an installation, because the comparison of rendered
+ * objects contains them.
  */
 export function injectableWorkloads(injected: readonly InjectedWorkload[]): UntypedObject[] {
   return injected.filter(({ pods }) => !pods.every(isInstalledGateway)).flatMap(injectable);
@@ -18,8 +18,8 @@ function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
 }
 
 /**
- * The workload in the form for injection by a release: with the label that requests injection, and without earlier
- * injected content.
+ * The workload as a release must get it for injection: with the label that requests injection, and without what was
+ * injected before.
  */
 function injectable({ kind, object, pods }: InjectedWorkload): UntypedObject[] {
   const template = object?.spec?.template;

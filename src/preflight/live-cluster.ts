@@ -24,22 +24,19 @@ import type { AuthoritySecrets } from "./static-checks/trust.ts";
 import type { WorkloadFacts } from "./static-checks/workloads.ts";
 import { isMeshGroup } from "./compare/definitions.ts";
 
-/** Everything in a cluster that a plan reads. */
 export interface LiveCluster extends Omit<WorkloadFacts, "connections"> {
   readonly definitions: readonly UntypedObject[];
-  /** Objects of the mesh's own kinds, by the name of their CRD. */
+  /** The stored objects of the mesh's own kinds, by the name of their CRD. */
   readonly stored: ReadonlyMap<string, readonly UntypedObject[]>;
-  /** The ConfigMap `istio-ca-root-cert` of each namespace. */
+  /** The roots in the ConfigMap `istio-ca-root-cert`, by namespace. */
   readonly rootCertificates: ReadonlyMap<string, string>;
   readonly controlPlane: ControlPlaneObjects;
   readonly controlPlaneNamespaces: ReadonlySet<string>;
-  /** Objects that an installation may have written. */
   readonly installed: readonly UntypedObject[];
-  /** The kinds of an installation that the user may not list. */
+  /** The kinds of installed objects that the user may not list. */
   readonly unlisted: ReadonlySet<string>;
 }
 
-/** The installed control plane of the old revision. */
 export interface ControlPlaneObjects {
   readonly namespace: string;
   readonly deployment: Deployment;
@@ -133,7 +130,7 @@ function textsOf({ data = {} }: ConfigMap): { readonly config?: string; readonly
   return { ...(config === undefined ? {} : { config }), ...(values === undefined ? {} : { values }) };
 }
 
-/** Every object of the mesh's own kinds. Skips kinds that the user may not list. */
+/** The objects of all of the mesh's own kinds, by CRD. Leaves out kinds that the user may not list. */
 async function readStored(
   client: KubeClient,
   definitions: readonly UntypedObject[],
@@ -157,7 +154,7 @@ async function readStored(
   return found;
 }
 
-/** The kind of a CRD, in its storage version. */
+/** The kind that a CRD defines, in its storage version. */
 function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObject> {
   const spec = definition["spec"] as {
     readonly group: string;
@@ -177,12 +174,12 @@ function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObje
 }
 
 /**
- * The kinds of policies of an installation. Earlier releases installed no policies, so a role that was sufficient for
- * them may lack the right to list these kinds.
+ * The kinds of policies that an installation may contain. Earlier releases installed none, so a user's role may still
+ * lack the right to list them.
  */
 const policyKinds: ReadonlySet<string> = new Set(["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]);
 
-/** Finds installed objects by the labels that Serin's and Istio's installers write. */
+/** Finds installed objects by the labels that the installers of Serin and Istio write. */
 async function readInstalled(client: KubeClient): Promise<Pick<LiveCluster, "installed" | "unlisted">> {
   const kinds = installedKinds.filter(
     ({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace" && kind !== "EndpointSlice",
@@ -213,8 +210,8 @@ async function readInstalled(client: KubeClient): Promise<Pick<LiveCluster, "ins
 const authorityNames = { pluggedIn: "cacerts", selfSigned: "istio-ca-secret" } as const;
 
 /**
- * The root certificates in the Secrets with which the control planes of these namespaces sign. Undefined if the user
- * may not read the Secrets. Private keys are dropped at once.
+ * The roots in the Secrets with which the control planes of these namespaces sign. Undefined if the user may not read
+ * the Secrets. The private keys are not kept.
  */
 export async function readAuthorities(
   client: KubeClient,
@@ -240,8 +237,7 @@ export async function readAuthorities(
 }
 
 /**
- * The root certificate of a Secret in the form of `cacerts`. Empty if it contains none. Undefined if the Secret does
- * not exist.
+ * The root in a Secret of the form of `cacerts`. Empty if the Secret contains none, and undefined if it does not exist.
  */
 export async function rootOf(client: KubeClient, name: string, namespace: string): Promise<string | undefined> {
   const secret = await client.get(secretKind, name, namespace);
@@ -253,7 +249,7 @@ export async function rootOf(client: KubeClient, name: string, namespace: string
 
 const metricsPort = 15_020;
 
-/** The number of live connections of each ztunnel pod, by `namespace/name`. Skips pods that do not answer. */
+/** The number of open connections of each ztunnel pod, by `namespace/name`. Leaves out pods that do not answer. */
 export async function readConnections(
   client: KubeClient,
   live: Pick<LiveCluster, "pods" | "controlPlaneNamespaces">,

@@ -2,19 +2,18 @@ import type { Clock, Environment, Logger } from "../base/index.ts";
 import type { KubeClient, KubeConfig } from "../kube/index.ts";
 import type { Release } from "./release/release.ts";
 
-/** The fields of a MeshUpgrade's spec that a plan needs. */
 export interface PlannedUpgrade {
   readonly name: string;
   readonly from: string;
   readonly to: string;
   /**
-   * Specs of IstioOperators as written in the file, so that each release parses them itself. Empty if the revision is
+   * The specs of IstioOperators as the file states them: each release parses them itself. Empty if the revision is
    * installed already.
    */
   readonly installs: readonly unknown[];
   /** The spec of the CNI agent that replaces the running one. */
   readonly cni?: unknown;
-  /** The Secret with the mesh's root after the upgrade. */
+  /** The Secret with the root that the mesh has after the upgrade. */
   readonly rootSecret?: string;
   readonly scope: {
     readonly ztunnel: boolean;
@@ -22,7 +21,7 @@ export interface PlannedUpgrade {
     readonly waypoints: boolean;
     readonly namespaces: boolean;
   };
-  /** The waves in order. If there are none, one wave takes all workloads. */
+  /** In their order. If there are none, one wave takes all workloads. */
   readonly waves: readonly PlannedWave[];
   readonly ztunnel: { readonly by: "Pod" | "Namespace" | "Node"; readonly maxConcurrent: number };
   readonly gatewayWeights: readonly number[];
@@ -35,7 +34,6 @@ export interface PlannedWave {
   readonly namespaces: readonly string[];
   readonly namespaceLabels: Readonly<Record<string, string>>;
   readonly workloadLabels: Readonly<Record<string, string>>;
-  /** The number of workloads that restart at once. */
   readonly maxUnavailable: number;
   readonly soakSeconds: number;
 }
@@ -44,24 +42,23 @@ export interface PreflightOptions {
   readonly client: KubeClient;
   readonly kubeConfig: KubeConfig;
   readonly upgrade: PlannedUpgrade;
-  /** Finds the directories of the releases if the caller names none. */
+  /** Finds the directories of releases that the caller has not named. */
   readonly releases: ReleaseFinder;
-  /** The environment for the processes of releases: PATH, HOME and so on. */
   readonly env: Environment;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly progress: (text: string) => void;
   /**
-   * Returns the steps that the rollout engine would take, and the objects that these steps leave behind. The caller
-   * passes this function, because preflight may not import the engine.
+   * Returns the steps that the rollout engine would take, and what they leave behind. The caller passes this function,
+   * because `preflight` must not import `rollout`.
    */
   readonly preview?: () => Promise<UpgradeSteps>;
 }
 
 export interface UpgradeSteps {
   readonly steps: readonly { readonly id: string; readonly title: string }[];
-  /** Dependents of the old revision that no step moves, each with the way in which a person can move it. */
+  /** What depends on the old revision and is moved by no step. `todo` says how a person can move it. */
   readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 

@@ -22,8 +22,8 @@ import { meshTrustOf } from "./trust-settings.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
 
 /**
- * Makes a plan with all facts that can be known before an upgrade. It writes nothing to the cluster, and its processes
- * have ended when it returns.
+ * Makes a plan with all facts about an upgrade that can be known before it starts. Writes nothing to the cluster. The
+ * processes that it starts have ended when it returns.
  */
 export async function preflight(options: PreflightOptions): Promise<PreflightReport> {
   const { client, upgrade, progress } = options;
@@ -105,7 +105,7 @@ function missingZtunnel(
   return ztunnelFindings(to, { hasZtunnel, isRendered: installs.length > 0 }, ambient);
 }
 
-/** The planned steps. Undefined if this release cannot plan the spec. The new release may still accept it. */
+/** The planned steps. Undefined if this release cannot plan the spec, which the new release may still accept. */
 async function plannedSteps({ preview }: PreflightOptions): Promise<{
   readonly steps: UpgradeSteps | undefined;
   readonly notPlanned: readonly NotCompared[];
@@ -133,7 +133,7 @@ function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]
   return releaseOfImage(image) ?? metadata.labels?.["app.kubernetes.io/version"];
 }
 
-/** The first findings about a rotation of the root. */
+/** Findings about the root that the mesh is to get: whether its Secret exists and contains a root. */
 async function rotationFindings(
   { client, upgrade: { rootSecret } }: PreflightOptions,
   namespace: string,
@@ -178,7 +178,10 @@ function controlPlanePods({ pods, controlPlaneNamespaces }: LiveCluster, revisio
   );
 }
 
-/** Objects that name the old revision. The new revision never reads them, even if their namespaces move. */
+/**
+ * Finds objects that name the old revision. The new revision does not read them, even after their namespaces have
+ * moved.
+ */
 function leftBehind({ stored }: LiveCluster, { from, to }: PlannedUpgrade): Finding[] {
   const isConfiguration = (object: UntypedObject): boolean => /istio\.io\//.test(object.apiVersion ?? "");
   const names = [...stored.values()]

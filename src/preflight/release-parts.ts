@@ -1,4 +1,4 @@
-// The parts of a plan that need the releases themselves. Each part runs a process of each release.
+// The parts of a plan that need processes of the releases.
 import { istioLabels } from "../api/istio/index.ts";
 import { counted, messageOf, SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
@@ -73,9 +73,7 @@ export async function releaseParts(input: ReleasePartsInput): Promise<ReleasePar
   return questions.result();
 }
 
-/**
- * Runs the parts one after another. If a part fails, the report says that it was not compared, and the next part runs.
- */
+/** Runs the parts one after another. If a part fails, the report names it as not compared, and the next part runs. */
 class ReleaseQuestions {
   readonly #input: ReleasePartsInput;
   readonly #findings: Finding[] = [];
@@ -194,9 +192,7 @@ class ReleaseQuestions {
     return pilotPodsFindings({ revision: upgrade.from, count }, pods, to);
   }
 
-  /**
-   * The objects of the new revision, either rendered or already installed. Undefined if the release refuses the spec.
-   */
+  /** The objects of the new revision, rendered or already installed. Undefined if the release refuses the spec. */
   async #objectsOf(to: Release): Promise<readonly UntypedObject[] | undefined> {
     const { runner, upgrade, live, signal } = this.#input;
     try {
@@ -372,7 +368,7 @@ class ReleaseQuestions {
           meshConfig: mesh,
           env: shadowEnvironment(deployment.spec?.template),
         },
-        // Use the name of the old Service, so that only the contents of the objects differ.
+        // Use the Service name of the old revision, so that it does not appear as a difference.
         to: {
           release: to,
           version: control.version,
@@ -395,7 +391,7 @@ function serviceOf(revision: string): string {
   return `${revision === "default" ? "istiod" : `istiod-${revision}`}.`;
 }
 
-/** The tag in the install specs. Undefined if they contain none. */
+/** The tag in the install specs. Undefined if no spec has one. */
 export function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
   const tags = installs.flatMap((spec) =>
     typeof spec === "object" &&

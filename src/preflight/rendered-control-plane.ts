@@ -5,7 +5,6 @@ import type { PodTemplate } from "../api/kubernetes/index.ts";
 import { releaseOfImage } from "../install/index.ts";
 import { shadowEnvironment } from "./shadow/shadow-pilot.ts";
 
-/** The new revision's control plane, as its release renders it. */
 export interface RenderedControlPlane {
   readonly objects: readonly UntypedObject[];
   readonly namespace: string;
@@ -15,7 +14,7 @@ export interface RenderedControlPlane {
   readonly injector: { readonly config: string; readonly values: string };
 }
 
-/** How many pods a control plane begins with, and which object decides on the number. */
+/** How many pods a control plane begins with, and the object that decides on the number. */
 export interface PilotPods {
   readonly name: string;
   readonly namespace: string;
@@ -30,8 +29,8 @@ interface Scaled {
 }
 
 /**
- * The number of pods with which the revision's control plane begins. Undefined if the objects contain no control plane
- * of the revision.
+ * How many pods the revision's control plane begins with. Undefined if the objects contain no control plane of the
+ * revision.
  */
 export function pilotPodsOf(objects: readonly UntypedObject[], revision: string): PilotPods | undefined {
   const deployment = deploymentOf(objects, revision);
@@ -49,7 +48,6 @@ export function isControlPlane({ kind, metadata }: UntypedObject): boolean {
   return kind === "Deployment" && metadata.labels?.["app"] === "istiod";
 }
 
-/** Whether the rendered objects contain a ztunnel of the revision. */
 export function rendersZtunnel(objects: readonly UntypedObject[], revision: string): boolean {
   return objects.some((object) => {
     if (object.kind !== "DaemonSet") return false;
@@ -58,12 +56,10 @@ export function rendersZtunnel(objects: readonly UntypedObject[], revision: stri
   });
 }
 
-/** Whether a pod with these labels is a ztunnel of the revision. */
 export function isZtunnelOf(labels: Readonly<Record<string, string>> | undefined, revision: string): boolean {
   return labels?.["app"] === "ztunnel" && (labels[istioLabels.revision] ?? "default") === revision;
 }
 
-/** The control plane of the revision among rendered objects. Undefined if there is none. */
 export function controlPlaneOf(objects: readonly UntypedObject[], revision: string): RenderedControlPlane | undefined {
   const deployment = deploymentOf(objects, revision);
   if (deployment === undefined) return undefined;

@@ -1,10 +1,9 @@
-// The shape of a preflight plan, which `serin upgrade plan --json` prints: docs/upgrade-plan.md. Fields may be added
+// The report of a preflight plan, which `serin upgrade plan --json` prints (docs/upgrade-plan.md). Fields may be added,
 // and are never renamed.
 import type { FieldChange } from "./tree-diff.ts";
 
 export type Severity = "blocked" | "warning" | "note";
 
-/** The sections of a plan's report. */
 export type PlanArea =
   | "rendered"
   | "defaults"
@@ -15,15 +14,14 @@ export type PlanArea =
   | "workloads"
   | "time";
 
-/** A fact to know before the upgrade starts. */
+/** What a person should know before the upgrade starts. */
 export interface Finding {
   readonly severity: Severity;
   readonly area: PlanArea;
   readonly message: string;
-  /** The objects concerned, as `Kind namespace/name`. Has at most {@link maxNamed} of them; `total` counts all. */
+  /** The objects concerned, as `Kind namespace/name`. At most {@link maxNamed}. `total` counts all. */
   readonly objects?: readonly string[];
   readonly total?: number;
-  /** What to do, as a sentence or a command. */
   readonly hint?: string;
 }
 
@@ -38,14 +36,12 @@ export interface NotCompared {
 
 export interface RevisionSide {
   readonly revision: string;
-  /** The release's version, if it is known. */
+  /** Absent if unknown. */
   readonly version?: string;
-  /** The directory of the release. */
   readonly release?: string;
 }
 
 export interface PreflightReport {
-  /** The version of this format. */
   readonly reportVersion: 1;
   readonly upgrade: string;
   readonly from: RevisionSide;
@@ -59,7 +55,6 @@ export interface PreflightReport {
   readonly configuration?: ConfigurationReport;
   readonly proxies?: ProxiesReport;
   readonly trust: TrustReport;
-  /** The engine's steps, in order. */
   readonly steps?: readonly { readonly id: string; readonly title: string }[];
   readonly workloads: WorkloadsReport;
   readonly estimate: EstimateReport;
@@ -81,23 +76,23 @@ export interface RenderedComponentReport {
 
 export interface ObjectChange {
   readonly object: string;
-  /** Both revisions share the object, so the change affects the old one too. */
+  /** Whether both revisions share the object, so that the change affects the old one too. */
   readonly inPlace: boolean;
   readonly changes: readonly FieldChange[];
 }
 
 export interface DefaultsReport {
-  /** Differences of the profile that the upgrade installs, as each release prints it. */
+  /** The differences between the releases in the profile that the upgrade installs. */
   readonly profile: readonly FieldChange[];
   /**
-   * Differences in what each release renders from the same install spec: mesh config, injection values, the control
-   * plane's environment.
+   * The differences in what the releases render from the same install spec: mesh config, injection values, and the
+   * control plane's environment.
    */
   readonly effective: readonly ObjectChange[];
 }
 
 export interface DefinitionsReport {
-  /** Whether the upgrade writes CRDs. If not, those of the cluster stay. */
+  /** Whether the upgrade writes CRDs. If not, the cluster's CRDs stay as they are. */
   readonly installed: boolean;
   readonly changes: readonly DefinitionChange[];
 }
@@ -122,13 +117,13 @@ export interface DefinitionChange {
   readonly version?: string;
   readonly field?: string;
   readonly detail: string;
-  /** Stored objects that the change concerns, as `Kind namespace/name`. */
+  /** The stored objects that the change concerns, as `Kind namespace/name`. */
   readonly objects: readonly string[];
   readonly total: number;
 }
 
 export interface ConfigurationReport {
-  /** Messages that only the new release reports for the live objects. */
+  /** The messages that only the new release reports for the live objects. */
   readonly appeared: readonly ReleaseMessage[];
   readonly disappeared: readonly ReleaseMessage[];
   readonly kept: number;
@@ -142,9 +137,9 @@ export interface ReleaseMessage {
 }
 
 export interface ProxiesReport {
-  /** The number of proxies whose configurations were compared. All replicas of a workload count as one. */
+  /** How many proxies were compared. All replicas of a workload count as one. */
   readonly asked: number;
-  /** The number of live proxies that the compared ones represent. */
+  /** How many live proxies they stand for. */
   readonly live: number;
   readonly resources: number;
   readonly groups: readonly ResourceGroup[];
@@ -169,12 +164,12 @@ export interface ResourceGroup {
 export interface EnvoyFilterReport {
   readonly name: string;
   /**
-   * The number of resources that the filter changes, as far as the filters of one proxy can be distinguished. Undefined
-   * if no proxy was compared.
+   * The number of resources that the filter changes. Filters that select the same proxy share their number. 0 if no
+   * proxy was compared.
    */
   readonly patchedByFrom: number;
   readonly patchedByTo: number;
-  /** Resources of the selected proxies for which the releases have different effects. */
+  /** The resources of the selected proxies on which the filter has another effect in the new release. */
   readonly differing: readonly string[];
   readonly differingCount: number;
 }
@@ -184,37 +179,37 @@ export interface TrustReport {
   readonly trustDomainsAgree: boolean;
   readonly from: TrustSide;
   readonly to: TrustSide;
-  /** Namespaces whose `istio-ca-root-cert` holds other roots than those of the old revision. */
+  /** The namespaces whose `istio-ca-root-cert` contains other roots than those of the old revision. */
   readonly staleNamespaces: readonly string[];
 }
 
 export interface TrustSide {
   readonly trustDomain: string;
   readonly aliases: readonly string[];
-  /** The SHA-256 of the root's DER in hexadecimal. Empty if unknown. */
+  /** The SHA-256 of each root's DER in hexadecimal. Empty if unknown. */
   readonly rootFingerprints: readonly string[];
-  /** Where the root is stored: `Secret istio-system/istio-ca-secret`. */
+  /** Where the root is stored, such as `Secret istio-system/istio-ca-secret`. */
   readonly source: string;
 }
 
 export interface WorkloadsReport {
   readonly namespaces: readonly NamespaceReport[];
-  /** Tags of the old revision, which move with the upgrade. */
+  /** The tags of the old revision. They move with the upgrade. */
   readonly tags: readonly string[];
-  /** Workloads that a restart does not move, each as `namespace/name` with the reason. */
+  /** The workloads that do not move when they restart, as `namespace/name` with the reason. */
   readonly stuck: readonly StuckWorkload[];
   readonly blockingBudgets: readonly BlockingBudget[];
   readonly gateways: readonly GatewayReport[];
   readonly waypoints: readonly GatewayReport[];
   readonly ztunnels: readonly ZtunnelReport[];
-  /** Changes of injected pods, except those of version and revision. Equal changes are in one group. */
+  /** Changes that injection makes in new pods, without those of version and revision. Equal changes form one group. */
   readonly injection: readonly InjectionGroup[];
 }
 
 export interface NamespaceReport {
   readonly namespace: string;
   readonly mode: "sidecar" | "ambient";
-  /** The revision or tag in the namespace's label. */
+  /** The revision or tag that the namespace's label names. */
   readonly by: string;
   readonly workloads: readonly WorkloadReport[];
   readonly pods: number;
@@ -253,13 +248,13 @@ export interface ZtunnelReport {
   readonly node: string;
   readonly pod: string;
   readonly enrolledPods: number;
-  /** The number of open connections. Absent if the pod did not answer. */
+  /** Absent if the pod did not answer. */
   readonly liveConnections?: number;
 }
 
 export interface InjectionGroup {
   readonly changes: readonly FieldChange[];
-  /** The workloads as `namespace/kind name`, at most {@link maxNamed}. */
+  /** As `namespace/kind name`. At most {@link maxNamed}. */
   readonly workloads: readonly string[];
   readonly workloadCount: number;
 }
@@ -271,12 +266,12 @@ export interface EstimateReport {
 
 export interface EstimatePart {
   readonly what: string;
-  /** Explains the seconds to a person: `6 Deployments x 4.2 s (median readiness of their pods)`. */
+  /** Where the seconds come from: `6 Deployments x 4.2 s (median readiness of their pods)`. */
   readonly how: string;
   readonly seconds: number;
 }
 
-/** The number of names that one entry lists. Counts cover the rest. */
+/** The maximum number of names that one entry lists. Counts include the others. */
 export const maxNamed = 20;
 
 export function verdictOf(findings: readonly Finding[]): Verdict {
@@ -284,7 +279,7 @@ export function verdictOf(findings: readonly Finding[]): Verdict {
   return findings.some(({ severity }) => severity === "warning") ? "warnings" : "ok";
 }
 
-/** The objects of a finding, limited to the number that one entry lists. */
+/** The fields of a finding that name objects: at most {@link maxNamed}, and the number of all. */
 export function named(objects: readonly string[]): { readonly objects: readonly string[]; readonly total: number } {
   return { objects: objects.slice(0, maxNamed), total: objects.length };
 }

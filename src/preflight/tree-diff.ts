@@ -1,13 +1,12 @@
 import { canonicalJson, isTree } from "../base/index.ts";
 
-/** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [field: string]: Json };
 
-/** One field that differs. `before` or `after` is absent if that side lacks the field. */
+/** One field that differs. `before` or `after` is absent if the object on that side lacks the field. */
 export interface FieldChange {
   /**
-   * The path of the field, for example `spec.template.spec.containers[discovery].image`. List elements appear by name
-   * if all of them have one.
+   * For example `spec.template.spec.containers[discovery].image`. Elements of a list appear by their names if all have
+   * one, else by their position, or as `[]` if the lists differ in length.
    */
   readonly path: string;
   readonly before?: Json;
@@ -16,7 +15,7 @@ export interface FieldChange {
 
 type Tree = Readonly<Record<string, Json>>;
 
-/** Every field that differs, in document order. A subtree that only one side has counts as one change. */
+/** Every field that differs, in the order of the document. A subtree that only one side has is one change. */
 export function fieldChanges(before: Json, after: Json): FieldChange[] {
   const changes: FieldChange[] = [];
   compare(before, after, "", changes);
@@ -48,7 +47,7 @@ function compareLists(before: readonly Json[], after: readonly Json[], path: str
   if (left !== undefined && right !== undefined) {
     for (const name of new Set([...left.keys(), ...right.keys()]))
       compareField(left.get(name), right.get(name), `${path}[${name}]`, changes);
-    // The order of filters and routes matters, so compare them by position.
+    // The order of filters and routes matters, so another order of the same names is a change too.
     const [oldOrder, newOrder] = [
       [...left.keys()].filter((name) => right.has(name)),
       [...right.keys()].filter((name) => left.has(name)),
@@ -64,7 +63,7 @@ function compareLists(before: readonly Json[], after: readonly Json[], path: str
   compareByContent(before, after, path, changes);
 }
 
-/** Reports the elements that only one of the two lists has as added or removed. */
+/** Reports the elements that only one of the lists has, as removed or added. */
 function compareByContent(before: readonly Json[], after: readonly Json[], path: string, changes: FieldChange[]): void {
   const left = new Map<string, number>();
   for (const element of before) left.set(canonicalJson(element), (left.get(canonicalJson(element)) ?? 0) + 1);
@@ -85,7 +84,7 @@ function compareByContent(before: readonly Json[], after: readonly Json[], path:
   for (const element of came) changes.push({ path: `${path}[]`, after: element });
 }
 
-/** The elements by name. Undefined if an element has no name, or if two elements have the same name. */
+/** The elements by their names. Undefined if one has no name, or if two have the same name. */
 function byName(list: readonly Json[]): ReadonlyMap<string, Json> | undefined {
   const named = new Map<string, Json>();
   for (const element of list) {
@@ -100,13 +99,13 @@ export function isList(value: Json | undefined): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** Quotes a field name that would be ambiguous in a path: `labels["app.kubernetes.io/name"]`. */
+/** Appends a field to a path. Quotes a name that would be ambiguous: `labels["app.kubernetes.io/name"]`. */
 function join(path: string, field: string): string {
   if (!/^[\w-]+$/.test(field)) return `${path}[${JSON.stringify(field)}]`;
   return path === "" ? field : `${path}.${field}`;
 }
 
-/** Applies `change` to every string of a value, field names included. */
+/** Applies `change` to every string in a value, and to the names of fields. */
 export function mapStrings(value: Json, change: (text: string) => string): Json {
   if (typeof value === "string") return change(value);
   if (isList(value)) return value.map((element) => mapStrings(element, change));

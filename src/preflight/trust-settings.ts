@@ -4,19 +4,18 @@ import type { MeshTrust } from "./static-checks/trust.ts";
 
 const defaultTrustDomain = "cluster.local";
 
-/** The trust settings of a mesh config. */
 export function meshTrustOf(text: string): MeshTrust {
   return trustIn(meshTextTree(text, "the mesh config"));
 }
 
-/** The root namespace in a mesh config. Returns `fallback` if the mesh config names none. */
+/** The root namespace that a mesh config names, or `fallback`. */
 export function rootNamespaceOf(text: string, fallback: string): string {
   return textAt(meshTextTree(text, "the mesh config"), "rootNamespace") ?? fallback;
 }
 
 /**
- * The trust settings in the install spec itself, for use if the release cannot render it. Unset fields keep their
- * present values.
+ * The trust settings after the upgrade, from the install spec alone, because the release could not render it. Fields
+ * that the spec does not set keep their present values.
  */
 export function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
   const configs = installs.flatMap((spec) =>

@@ -6,7 +6,7 @@ import { surveyWorkloads, type WorkloadFacts } from "./static-checks/workloads.t
 import { compareDefinitions } from "./compare/definitions.ts";
 import { envoyFilterEffects, type FilteredProxy } from "./compare/envoy-filter-effect.ts";
 
-/** Every variant of the object with one field of its spec or status absent or of a wrong type. */
+/** Every variant of the object in which one field of its spec or status is absent or of a wrong type. */
 function variants({ metadata, kind, ...rest }: UntypedObject): { title: string; object: UntypedObject }[] {
   return [...wrongFields(rest)].map(({ title, object }) => ({
     title,

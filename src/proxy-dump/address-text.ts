@@ -1,11 +1,13 @@
-/** Envoy's Address in JSON. */
+/** Envoy's `Address`, in JSON. */
 export interface Address {
   readonly socketAddress?: { readonly address?: string; readonly portValue?: number };
   readonly pipe?: { readonly path?: string };
   readonly envoyInternalAddress?: { readonly serverListenerName?: string; readonly endpointId?: string };
 }
 
-/** An address without its port. A Unix socket begins with `unix://`, and an internal listener with `envoy://`. */
+/**
+ * An address without its port: an IP address, `unix://…` for a Unix socket, or `envoy://…` for an internal listener.
+ */
 export function addressText(address: Address = {}): string {
   const { socketAddress, pipe, envoyInternalAddress: internal } = address;
   if (socketAddress !== undefined) return socketAddress.address ?? "";

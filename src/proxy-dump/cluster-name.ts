@@ -1,19 +1,18 @@
 import { compare } from "./compare.ts";
 
 /**
- * The parts of a name such as `outbound|9080|v1|reviews.default.svc.cluster.local`. Any other name is returned
- * unchanged as `host`.
+ * The parts of a name such as `outbound|9080|v1|reviews.default.svc.cluster.local`. Any other name is `host` as a
+ * whole.
  */
 export interface ClusterName {
   readonly direction: string;
   readonly port: number;
   readonly subset: string;
   readonly host: string;
-  /** False for names such as `PassthroughCluster`. */
+  /** False for a name of another form, such as `PassthroughCluster`. */
   readonly isService: boolean;
 }
 
-/** Splits a name such as `outbound|80|v1|web.shop.svc.cluster.local`. Of any other name, only `host` is set. */
 export function parseClusterName(name: string): ClusterName {
   const parts = name.split("|");
   if (parts.length < 4) return { direction: "", port: 0, subset: "", host: name, isService: false };
@@ -21,7 +20,7 @@ export function parseClusterName(name: string): ClusterName {
   return { direction, port: Number(port), subset, host: host.join("|"), isService: true };
 }
 
-/** Sorts by host, then subset, then port, then direction. */
+/** Orders names by host, then by subset, port and direction. */
 export function compareClusterNames(a = "", b = ""): number {
   const left = parseClusterName(a);
   const right = parseClusterName(b);

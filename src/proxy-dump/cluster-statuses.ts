@@ -3,7 +3,7 @@ import { withFieldTypes } from "../base/field-types/index.ts";
 import type { Address } from "./address-text.ts";
 import { clusterStatusFields } from "./dump-fields.ts";
 
-/** The fields of Envoy's `/clusters?format=json` that are used, with the names of its JSON. */
+/** The fields that are read from Envoy's `/clusters?format=json`, with JSON's names. */
 export interface ClusterStatuses {
   readonly clusterStatuses?: readonly ClusterStatus[];
 }
@@ -18,7 +18,9 @@ export interface HostStatus {
   readonly healthStatus?: { readonly edsHealthStatus?: string; readonly failedOutlierCheck?: boolean };
 }
 
-/** Reads an answer to `/clusters?format=json` whose fields have JSON's names. Throws a user error for anything else. */
+/**
+ * Checks an answer to `/clusters?format=json` whose fields have JSON's names. Throws a user error for anything else.
+ */
 export function parseClusterStatuses(raw: unknown, where: string): ClusterStatuses {
   // A proxy without clusters answers with an empty object.
   if (!isTree(raw) || (Object.keys(raw).length > 0 && raw["clusterStatuses"] === undefined))

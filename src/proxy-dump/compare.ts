@@ -1,4 +1,4 @@
-/** Compares texts by code units, for sorting. */
+/** Orders texts by code units. */
 export function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

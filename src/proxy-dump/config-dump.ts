@@ -11,13 +11,10 @@ import {
 } from "./dump-fields.ts";
 import type { Address } from "./address-text.ts";
 
-/** A JSON object. Its fields are read one by one, because other releases and proxies may lack some. */
+/** A JSON object whose fields may all be missing, because other releases and proxies lack some. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/**
- * The fields that are read from Envoy's `/config_dump`, with JSON names. All other fields are kept, and shown with `-o
- * json`.
- */
+/** The fields that are read from Envoy's `/config_dump`, with JSON's names. `-o json` also shows all other fields. */
 export interface ClusterConfig extends Json {
   readonly name?: string;
   readonly type?: string;
@@ -57,7 +54,7 @@ export interface AddressRange {
   readonly prefixLen?: number;
 }
 
-/** The matcher of xDS: a tree whose leaves are names of filter chains. */
+/** A matcher of xDS. It is a tree, and its leaves are names of filter chains. */
 export interface Matcher {
   readonly onNoMatch?: OnMatch;
   readonly matcherTree?: {
@@ -140,11 +137,11 @@ export interface ExtensionConfig extends Json {
   readonly typedConfig?: { readonly "@type"?: string };
 }
 
-/** The answer of a proxy to `/config_dump`. Parts that the proxy has not sent are empty. */
+/** A proxy's answer to `/config_dump`. A part that the proxy has not sent is empty. */
 export class ConfigDump {
   readonly #parts: ReadonlyMap<string, Json>;
 
-  /** Reads an answer to `/config_dump` whose fields have JSON's names. Throws a user error for anything else. */
+  /** Takes an answer to `/config_dump` whose fields have JSON's names. Throws a user error for anything else. */
   constructor(raw: unknown, where: string) {
     const configs = isTree(raw) ? raw["configs"] : undefined;
     if (!Array.isArray(configs))
@@ -159,13 +156,12 @@ export class ConfigDump {
     this.#parts = parts;
   }
 
-  /** A part without its type name. Undefined if the proxy has no such part. */
   part(type: "BootstrapConfigDump" | "SecretsConfigDump" | "EcdsConfigDump"): Json | undefined {
     const part = this.#parts.get(type);
     return part === undefined ? undefined : withoutType(part);
   }
 
-  /** The proxy's node. Empty if the bootstrap has none. */
+  /** The proxy's node from its bootstrap. Empty without one. */
   node(): Json {
     return withFieldTypes(treeAt(this.part("BootstrapConfigDump"), "bootstrap", "node") ?? {}, nodeFields).value;
   }
@@ -197,7 +193,7 @@ export class ConfigDump {
     ];
   }
 
-  /** The routes that came by RDS, and not inside a listener. */
+  /** The routes that a control plane has sent by RDS. Leaves out those inside listeners. */
   sentRoutes(): readonly RouteConfig[] {
     return this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig", routeFields);
   }
@@ -233,7 +229,7 @@ export class ConfigDump {
   }
 }
 
-/** Joins the pieces of a part. Envoy may split a part, with some of its entries in each piece. */
+/** Joins two pieces of a part. Envoy may split a part, so that each piece has some of its entries. */
 function joined(before: Json | undefined, piece: Json): Json {
   if (before === undefined) return piece;
   const lists = Object.entries(piece).map(

@@ -1,7 +1,7 @@
 import { fieldTypes, type FieldType, type FieldTypes } from "../base/field-types/index.ts";
 
-// The types of all fields that are read from a saved dump, which anyone may have edited. A field of another type counts
-// as absent.
+// The types of all fields that are read from a dump. Anybody may have edited a saved dump, so a field of another type
+// counts as absent.
 
 const { always, list, mapOf, number, object, record, text, texts } = fieldTypes;
 
@@ -65,7 +65,6 @@ export const routeFields: FieldTypes = {
   }),
 };
 
-/** The configuration of an HTTP connection manager or of a TCP proxy. */
 export const routingFilterFields: FieldTypes = {
   routeConfig: object(routeFields),
   rds: object({ routeConfigName: text }),
@@ -99,7 +98,6 @@ export const secretFields: FieldTypes = {
 
 export const extensionFields: FieldTypes = { name: text, typedConfig: record };
 
-/** The answer to `/clusters?format=json`. */
 export const clusterStatusFields: FieldTypes = {
   clusterStatuses: list({
     name: text,
@@ -110,7 +108,7 @@ export const clusterStatusFields: FieldTypes = {
   }),
 };
 
-/** The part of a node that `proxy-config bootstrap` shows. */
+/** The fields of a node that `proxy-config bootstrap` shows. */
 export const nodeFields: FieldTypes = {
   metadata: record,
   userAgentBuildVersion: object({
@@ -126,7 +124,7 @@ const gateway = object({
 });
 const certificates = list({ serialNumber: required, validFrom: required, expirationTime: required });
 const connections = list({ src: required, originalDst: text, actualDst: required, protocol: required });
-/** Older releases send an object by key instead of a list. */
+/** Objects in a list, or by keys as older releases send them. */
 const dumped =
   (fields: FieldTypes): FieldType =>
   (...field) =>

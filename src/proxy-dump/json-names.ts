@@ -2,7 +2,7 @@ import { isTree } from "../base/index.ts";
 
 /**
  * Renames fields from protobuf's names (`host_statuses`), which Envoy's admin port writes, to JSON's (`hostStatuses`),
- * which Istio's tools show. It does not need to know the messages, so it can convert the answer of any Envoy.
+ * which Istio's tools show. It works without knowledge of the messages, so it can convert an answer of any Envoy.
  */
 export function jsonNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(jsonNames);
@@ -21,7 +21,7 @@ export function jsonNames(value: unknown): unknown {
   );
 }
 
-/** Fields that hold any JSON (`google.protobuf.Struct`). Names inside it are not renamed. */
+/** Fields that contain any JSON (`google.protobuf.Struct`), in which nothing is renamed. */
 const freeForm = new Set([
   "filter_metadata",
   "filterMetadata",
@@ -32,7 +32,7 @@ const freeForm = new Set([
   "static_request_params",
   "client_features",
 ]);
-/** Maps whose keys are names, not fields. */
+/** Maps with names as keys, which are not renamed. */
 const keyedByName = new Set([
   "typed_per_filter_config",
   "typedPerFilterConfig",
@@ -48,8 +48,8 @@ const keyedByName = new Set([
 ]);
 
 /**
- * Whether `metadata` belongs to a node, so that it may contain any JSON. The metadata of a cluster or route has the
- * field `filterMetadata` or `typedFilterMetadata`.
+ * Whether `metadata` is a node's, so that it may contain any JSON. That of a cluster or route has a field
+ * `filterMetadata` or `typedFilterMetadata`.
  */
 function isNodeMetadata(value: unknown): boolean {
   return isTree(value) && !Object.keys(value).some((name) => /^(typed_?)?filter_?metadata$/i.test(name));

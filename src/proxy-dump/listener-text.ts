@@ -8,12 +8,12 @@ const httpFilter = "envoy.filters.network.http_connection_manager";
 const tcpFilter = "envoy.filters.network.tcp_proxy";
 const blackHole = "BlackHoleCluster";
 
-/** The listener's filter chains, with the default one at the end. */
+/** The filter chains. The default one is the last. */
 export function chainsOf({ filterChains = [], defaultFilterChain }: ListenerConfig): readonly FilterChain[] {
   return defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
 }
 
-/** The type of the listener: HTTP, TCP, HTTP+TCP or UNKNOWN. */
+/** HTTP, TCP, HTTP+TCP or UNKNOWN, by the filters of all chains. */
 export function listenerTypeOf(listener: ListenerConfig): string {
   const filters = chainsOf(listener).flatMap((chain) => chain.filters ?? []);
   const http = filters.some(({ name }) => name === httpFilter);
@@ -26,7 +26,7 @@ function isBlackHole(config: Json | undefined): boolean {
   return JSON.stringify(config ?? {}).includes(blackHole);
 }
 
-/** The addresses on which the listener accepts, the main one first. For a unix socket, the path. */
+/** The addresses on which the listener accepts. The main one is the first. A unix socket has its path. */
 export function addressesOf({ address = {}, additionalAddresses = [] }: ListenerConfig): readonly string[] {
   return [
     address.socketAddress?.address ?? address.pipe?.path ?? "",
@@ -34,12 +34,12 @@ export function addressesOf({ address = {}, additionalAddresses = [] }: Listener
   ];
 }
 
-/** The listener's port. 0 for a unix socket. */
+/** 0 for a unix socket. */
 export function portOf({ address }: ListenerConfig): number {
   return address?.socketAddress?.portValue ?? 0;
 }
 
-/** The words for ALPN lists that Istio's own listeners match. */
+/** What the lists of ALPN protocols mean that Istio's own listeners match. */
 const protocolNames: Readonly<Record<string, string>> = {
   "http/1.0,http/1.1,h2c,istio-http/1.0,istio-http/1.1,istio-h2": "App: HTTP TLS",
   "istio,istio-http/1.0,istio-http/1.1,istio-h2": "App: Istio HTTP Plain",
@@ -47,7 +47,7 @@ const protocolNames: Readonly<Record<string, string>> = {
   "http/1.0,http/1.1,h2c": "App: HTTP",
 };
 
-/** The conditions of a filter chain as one text. `ALL` without conditions. */
+/** The conditions of a filter chain as a text. `ALL` without conditions. */
 export function chainMatchText({
   serverNames = [],
   transportProtocol = "",
@@ -92,7 +92,7 @@ function clusterOfTcp({ cluster, weightedClusters }: Json): string {
 }
 
 function clusterText(name: string): string {
-  // Names such as PassthroughCluster need no prefix.
+  // A name such as PassthroughCluster says itself that it is one.
   return name.includes("Cluster") ? name : `Cluster: ${name}`;
 }
 

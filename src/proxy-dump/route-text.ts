@@ -2,7 +2,7 @@ import type { ResourceMetadata, RouteEntry } from "./config-dump.ts";
 
 const maxDomains = 2;
 
-/** A text with at most two of a host's domains: the shortest forms, without ports. */
+/** At most two of a host's domains, as a text: the shortest forms, without ports. */
 export function domainsText(domains: readonly string[]): string {
   if (domains.length <= 1) return domains[0] ?? "";
   const plain = domains.filter((domain) => !domain.includes(":") || (domain.startsWith("[") && domain.endsWith("]")));
@@ -15,7 +15,7 @@ export function domainsText(domains: readonly string[]): string {
   return `${short.slice(0, maxDomains).join(", ")}${more > 0 ? ` + ${more} more...` : ""}`;
 }
 
-/** The condition of a route as one text, such as `/api*`. */
+/** The condition of a route as a text, such as `/api*`. */
 export function matchText({
   prefix,
   path,
@@ -32,7 +32,8 @@ export function matchText({
 }
 
 /**
- * `name.namespace` of the object that made the resource, from `/apis/<group>/<version>/namespaces/<ns>/<kind>/<name>`.
+ * The object that a resource was made from, as `name.namespace`. The metadata has it as
+ * `/apis/<group>/<version>/namespaces/<ns>/<kind>/<name>`.
  */
 export function managedBy(metadata: ResourceMetadata | undefined): string {
   const path = metadata?.filterMetadata?.istio?.config;

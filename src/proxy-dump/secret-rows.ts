@@ -10,7 +10,7 @@ interface SecretRow {
 }
 
 /**
- * A row for each secret, about its first certificate. There is a column for trust domains only if each secret has one.
+ * A row for each secret, with its first certificate. There is a column for trust domains only if every secret has one.
  */
 export function secretRows(
   dump: ConfigDump,
@@ -33,7 +33,7 @@ export function secretRows(
   return { header, rows: rows.map((row) => columns(row, nowMs, withDomain)) };
 }
 
-/** The roots with which the proxy verifies peers, as PEM. Undefined if it has none. */
+/** The roots with which the proxy verifies its peers, as PEM. Undefined if it has none. */
 export function rootCertificates(dump: ConfigDump): string | undefined {
   const root = dump.secrets("ACTIVE").find(({ name }) => name === "ROOTCA");
   return (
@@ -44,7 +44,7 @@ export function rootCertificates(dump: ConfigDump): string | undefined {
   );
 }
 
-/** The certificates of a PEM text, in their order. Throws if one cannot be read. */
+/** The certificates in a PEM text. Throws if one cannot be read. */
 export function certificatesIn(pem: string): readonly X509Certificate[] {
   return certificateBlocks(pem).map((block) => new X509Certificate(block));
 }
@@ -72,7 +72,7 @@ function pemOf(base64: string | undefined): string | undefined {
   return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64").toString("utf8");
 }
 
-/** The first certificate of a PEM text. Undefined if there is none, or if it cannot be read and is shown as invalid. */
+/** The first certificate in a PEM text. Undefined if there is none, or if it cannot be read. */
 function firstCertificate(pem: string | undefined): X509Certificate | undefined {
   try {
     return pem === undefined ? undefined : certificatesIn(pem)[0];

@@ -2,7 +2,7 @@ import { isTree, userError } from "../base/index.ts";
 import { withFieldTypes } from "../base/field-types/index.ts";
 import { ztunnelFields } from "./dump-fields.ts";
 
-/** The fields that are read from a ztunnel's `/config_dump`. Other releases may lack some of them. */
+/** The fields that are read from a ztunnel's `/config_dump`. Other releases may lack some. */
 export interface ZtunnelDump {
   readonly workloads?: Dumped<DumpedWorkload>;
   readonly services?: Dumped<DumpedService>;
@@ -11,7 +11,7 @@ export interface ZtunnelDump {
   readonly workloadState?: Readonly<Record<string, DumpedPod>>;
 }
 
-/** Older releases send an object by key instead of a list. */
+/** Objects in a list, or by keys as older releases send them. */
 type Dumped<Value> = readonly Value[] | Readonly<Record<string, Value>>;
 
 export interface DumpedGateway {
@@ -77,7 +77,7 @@ export interface DumpedPod {
   readonly info?: { readonly name: string; readonly namespace: string };
 }
 
-/** Reads a ztunnel's answer to `/config_dump`. Throws a user error for anything else. */
+/** Checks a ztunnel's answer to `/config_dump`. Throws a user error for anything else. */
 export function parseZtunnelDump(raw: unknown, where: string): ZtunnelDump {
   if (!isTree(raw) || !Object.keys(ztunnelFields).some((field) => Object.hasOwn(raw, field)))
     throw userError(
@@ -93,7 +93,7 @@ export function parseZtunnelDump(raw: unknown, where: string): ZtunnelDump {
   return withFieldTypes(raw, ztunnelFields).value;
 }
 
-/** One part of a dump as a table, with the raw part for `-o json`. */
+/** A part of a dump as a table, and as it is for `-o json`. */
 export interface DumpSection {
   readonly header: readonly string[];
   readonly rows: readonly (readonly string[])[];
@@ -101,15 +101,14 @@ export interface DumpSection {
 }
 
 export interface DumpFilter {
-  /** Shows only this namespace. */
   readonly namespace?: string;
-  /** Shows only workloads with this address, or on this node. */
+  /** Only workloads with this address are shown, and only those on this node. */
   readonly address?: string;
   readonly node?: string;
-  /** Shows only this pod, and only its connections. */
+  /** Only this pod is shown, or only its connections. */
   readonly pod?: { readonly name: string; readonly namespace: string };
   readonly direction?: "inbound" | "outbound";
-  /** Shows the addresses of connections, not the names that the ztunnel knows for them. */
+  /** Whether to show addresses of connections in place of names. */
   readonly raw?: boolean;
   readonly nowMs: number;
 }
@@ -121,7 +120,6 @@ function listOf<Value>(values: Dumped<Value> | undefined): readonly Value[] {
   return Array.isArray(values) ? (values as readonly Value[]) : Object.values(values ?? {});
 }
 
-/** The table of workloads that match the filter. */
 export function workloadSection(
   { workloads, services }: ZtunnelDump,
   { namespace, address, node, pod }: DumpFilter,
@@ -145,7 +143,7 @@ export function workloadSection(
   return { header: ["NAMESPACE", "POD NAME", "ADDRESS", "NODE", "WAYPOINT", "PROTOCOL"], rows: sorted(rows), raw };
 }
 
-/** The table of services, with `healthy/all` endpoints of each. */
+/** The table of services. `healthy/all` counts the endpoints of each. */
 export function serviceSection({ services, workloads }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
   const all = listOf(services);
   const raw = inNamespace(all, namespace);
@@ -160,22 +158,21 @@ export function serviceSection({ services, workloads }: ZtunnelDump, { namespace
   return { header: ["NAMESPACE", "SERVICE NAME", "SERVICE VIP", "WAYPOINT", "ENDPOINTS"], rows: sorted(rows), raw };
 }
 
-/** The table of the policies that the ztunnel enforces. */
 export function policySection({ policies = [] }: ZtunnelDump, { namespace }: DumpFilter): DumpSection {
   const raw = inNamespace(policies, namespace);
   const rows = raw.map((policy) => [policy.namespace, policy.name, policy.action, policy.scope]);
   return { header: ["NAMESPACE", "POLICY NAME", "ACTION", "SCOPE"], rows: sorted(rows), raw };
 }
 
-/** The table of certificates, with a row for each certificate of each identity. */
+/** A row for each certificate of each identity. */
 export function certificateSection({ certificates = [] }: ZtunnelDump, { namespace, nowMs }: DumpFilter): DumpSection {
   const raw = certificates.filter(({ identity }) => namespace === undefined || identity.includes(`/ns/${namespace}/`));
   const rows = raw.flatMap(({ identity, state, certChain = [], rootCerts = [] }) => {
-    // The reason may be long, and is in the ztunnel's log.
+    // Leave out the reason, which may be long. The ztunnel's log has it.
     const shown = state.startsWith("Unavailable") ? "Unavailable" : state;
     if (certChain.length === 0)
       return [[identity, notAvailable, shown, "false", notAvailable, notAvailable, notAvailable]];
-    // Older releases have the root at the end of the chain.
+    // Older releases list the root at the end of the chain.
     const isRoot = (index: number): boolean => rootCerts.length === 0 && index > 0 && index === certChain.length - 1;
     const chain = certChain.map((certificate, index) => ({
       certificate,
@@ -200,7 +197,6 @@ export function certificateSection({ certificates = [] }: ZtunnelDump, { namespa
   };
 }
 
-/** The table of open connections. With `raw`, it has addresses in place of names. */
 export function connectionSection(
   dump: ZtunnelDump,
   { namespace, pod, direction, raw = false }: DumpFilter,
@@ -246,7 +242,7 @@ function isOfPod(entry: DumpedPod["info"], pod: DumpFilter["pod"]): boolean {
   return pod === undefined || (entry?.name === pod.name && entry.namespace === pod.namespace);
 }
 
-/** Names by address. A service takes precedence over a workload. */
+/** Names by address. A service's name wins over a workload's. */
 function namesOf({ services, workloads }: ZtunnelDump): ReadonlyMap<string, string> {
   return new Map([
     ...listOf(workloads).flatMap(({ workloadIps = [], name, namespace }) =>
@@ -256,7 +252,7 @@ function namesOf({ services, workloads }: ZtunnelDump): ReadonlyMap<string, stri
   ]);
 }
 
-/** `address:port`, or `name:port` if the address has a name. */
+/** `name:port`, or `address:port` if the address has no name. */
 function named(address: string, names: ReadonlyMap<string, string>): string {
   const colon = address.lastIndexOf(":");
   const name = names.get(address.slice(0, colon).replace(/^\[|\]$/g, ""));
@@ -274,7 +270,7 @@ function sorted(rows: readonly string[][]): string[][] {
   return rows.toSorted((a, b) => (a.join("\0") < b.join("\0") ? -1 : 1));
 }
 
-/** Counts healthy endpoints. The state is the endpoint's own, or that of its workload. */
+/** Counts the healthy endpoints, as `healthy/all`. An endpoint without a state has that of its workload. */
 function endpointCount({ endpoints = {} }: DumpedService, states: ReadonlyMap<string, string | undefined>): string {
   const all = Object.entries(endpoints);
   const healthy = all.filter(
@@ -283,7 +279,7 @@ function endpointCount({ endpoints = {} }: DumpedService, states: ReadonlyMap<st
   return `${healthy.length}/${all.length}`;
 }
 
-/** The gateway's service. If it is unknown, the first label of its hostname, or its address. */
+/** The name of the gateway's service. If the service is unknown, the first label of the hostname, or the address. */
 function gatewayName(gateway: DumpedGateway | undefined, services: readonly DumpedService[]): string {
   if (gateway === undefined) return none;
   const { destination } = gateway;
@@ -295,12 +291,11 @@ function gatewayName(gateway: DumpedGateway | undefined, services: readonly Dump
   return typeof destination === "string" ? addressOf(destination) : (destination.hostname.split(".")[0] ?? none);
 }
 
-/** The serial number in hexadecimal, as tools show it. Ztunnels write it in decimal. */
+/** The serial number in hexadecimal, as other tools show it. Ztunnels write it in decimal. */
 function serialOf({ serialNumber }: DumpedCertificate): string {
   return /^\d+$/.test(serialNumber) ? BigInt(serialNumber).toString(16) : serialNumber;
 }
 
-/** The address in `network/address`. */
 function addressOf(vip: string): string {
   return vip.slice(vip.indexOf("/") + 1);
 }

@@ -79,14 +79,12 @@ function run(args: readonly string[], input?: string, env: NodeJS.ProcessEnv = {
   return { status: status ?? 1, output: `${stdout}${stderr}` };
 }
 
-/** Runs kubectl, which must succeed. */
 function kubectl(command: string, input?: string, env?: NodeJS.ProcessEnv): string {
   const { status, output } = run(words(command), input, env);
   assert.equal(status, 0, `kubectl ${command}: ${output}`);
   return output;
 }
 
-/** Runs kubectl, which must fail. */
 function refused(command: string, input?: string): string {
   const { status, output } = run(words(command), input);
   assert.notEqual(status, 0, `kubectl ${command} should have failed: ${output}`);

@@ -16,8 +16,8 @@ assert.ok(kubectl);
 const guide = new Walkthrough("canary-targets", kubectl);
 const ok = async (line: string): Promise<string> => await guide.ok(line);
 /**
- * Applies the sample's Canary. Its checks need 6 samples instead of 30, and a measured share 30 instead of 60, because
- * this test does not look at its judgement.
+ * Applies the sample's Canary with smaller samples (6 instead of 30, and 30 instead of 60 for a share), because this
+ * test does not look at the judgement.
  */
 const applyCanary = async (namespace: string, name: string): Promise<string> =>
   await ok(
@@ -33,8 +33,8 @@ const urls = {
   front: "http://nginx.front/",
 } as const;
 /**
- * Each target has its own load, so that none waits for another one's answers. Testers are the clients whose requests go
- * to the new version in the first steps.
+ * Each target has a load of its own, so that none waits for another's answers. Testers are the clients whose requests
+ * the first steps send to the new version.
  */
 const loaded: readonly (readonly string[])[] = [
   [urls.web],
@@ -70,7 +70,7 @@ after(async () => {
   await guide.lab.delete();
 });
 
-/** Waits for a `phase: message` of the Canary that is accepted. */
+/** Waits until the line `phase: message` of the Canary matches. */
 async function untilStatusLine(
   namespace: string,
   name: string,
@@ -96,7 +96,6 @@ async function reaches(namespace: string, name: string, phase: string): Promise<
   });
 }
 
-/** Sends this many requests and counts the answers of each version. */
 async function versions(url: string, count: number, options = ""): Promise<Record<string, number>> {
   const output = await ok(
     `kubectl exec -n client deploy/curl -c curl -- curl -s -m 4 ${options} "${url}?[1-${count}]"`,

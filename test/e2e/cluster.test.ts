@@ -31,7 +31,7 @@ const env = {
   PATH: process.env["PATH"] ?? "",
   XDG_STATE_HOME: join(home, "state"),
   KUBECONFIG: join(home, "kubeconfig"),
-  // Programs start in half the time with the code that other tests have compiled.
+  // With code that other tests have compiled, programs start in half the time.
   ...(process.env["NODE_COMPILE_CACHE"] === undefined ? {} : { NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] }),
 };
 const name = "e2e";
@@ -92,7 +92,6 @@ function clusterFile(): ClusterFile {
   return JSON.parse(readFileSync(join(directory, "cluster.json"), "utf8")) as ClusterFile;
 }
 
-/** Processes in the user namespace of the running lab. */
 function labProcesses(namespace: string): number {
   return readdirSync("/proc").filter((entry) => {
     if (!/^\d+$/.test(entry)) return false;
@@ -257,7 +256,7 @@ test("the lab's CA signs an approved certificate request", async () => {
   assert.equal(new X509Certificate(Buffer.from(certificate, "base64")).subject, "CN=jane");
 });
 
-/** A program that uses about an eighth of a processor. */
+/** Uses about an eighth of a processor. */
 const busyProgram = "setInterval(() => { const end = Date.now() + 12; while (Date.now() < end); }, 100)";
 
 test("an autoscaler adds pods while the processor time of its Deployment's pods is above the target", async () => {
@@ -286,9 +285,9 @@ test("an autoscaler adds pods while the processor time of its Deployment's pods 
       ],
     },
   });
-  // The controller may first look before the pod is measured, and looks again only every 15 seconds.
+  // The controller may look before the pod has been measured. It looks again only after 15 seconds, which may be longer
+  // than one wait.
   await eventually("two replicas", scaled).catch(async () => await eventually("two replicas", scaled));
-  // The controller writes the status after the replicas.
   await eventually("the condition", async () => {
     const found = await client.get(horizontalPodAutoscalerKind, "busy", "default");
     return found?.status?.conditions?.find(({ type, status }) => type === "ScalingActive" && status === "True");

@@ -13,10 +13,10 @@ import { root } from "../support/lab-cluster.ts";
 import { markedLink, markup, padded, startMarkupRelay } from "../support/markup-relay.ts";
 
 const patienceMs = 20_000;
-// Code for the page is text, because these files are compiled without a browser's types.
+// Code that runs in the page is a text, because these files are compiled without a browser's types.
 const isLive = "document.querySelector('.live')?.textContent === 'live'";
 
-/** The name of the focused element if something else covers its middle, or the upper part of a large element. */
+/** The name of the focused element if something covers its middle, or the upper part of a large one. */
 const hiddenFocus = `(() => {
   const focused = document.activeElement;
   if (focused === null || focused === document.body) return undefined;
@@ -53,7 +53,7 @@ const views: Readonly<Record<string, string>> = {
   login: "#/login",
   "no such view": "#/nowhere",
 };
-/** These views show no names from the mesh, or draw them on a canvas. */
+/** These views show no names of the mesh, or draw them on a canvas. */
 const namelessViews: ReadonlySet<string> = new Set([
   "graph",
   "the graph of some time ago",
@@ -70,17 +70,17 @@ const looks = [
   { width: 390, height: 844, colorScheme: "light" },
 ] as const;
 
-/** The width of the narrowest window that the page must fit. */
+/** The page must fit a window of this width. */
 const narrowest = 320;
 
-/** The server that the dashboard's developers use, as a process that a test can kill. */
+/** The server that developers of the dashboard use, as a process that a test can kill. */
 class PageServer {
   #child: ChildProcess | undefined;
   url = "";
 
   /**
-   * All loads get the same bundle, because the sources do not change between them. The mesh has two namespaces and
-   * workloads of every kind. axe judges each row, so more rows of the same kinds would only take more time.
+   * All loads get the same bundle, because the sources do not change in between. The mesh has two namespaces, and
+   * workloads of every kind. axe judges each row, so more rows of the same kinds would only take longer.
    */
   async start(port = 0, ...options: readonly string[]): Promise<void> {
     const child = spawn(
@@ -115,13 +115,11 @@ class PageServer {
 casesInChromium("the page", () => {
   const server = new PageServer();
   let browser: Browser;
-  /**
-   * The window in which the views are opened one after another. A new window would need a new process of the browser.
-   */
+  /** One window opens all views, one after the other: each new window would start a process of the browser. */
   let shared: Opened;
   let documents = 0;
   /**
-   * Opens the view in a new document of the shared window. With the same query, the browser would stay in the old
+   * Opens the view in a new document of the shared window. With an unchanged query, the browser would keep the old
    * document.
    */
   const openAnew = async (url: string, link: string): Promise<void> => {
@@ -152,7 +150,7 @@ casesInChromium("the page", () => {
         await dress(page, dressed);
         await drawn(page);
         const look = `${width} px ${colorScheme}`;
-        // A theme changes only colours, so each width is judged completely only once.
+        // A theme changes only colours, so all rules are judged once for each width.
         const isKnownWidth = judgedWidths.has(width);
         judgedWidths.add(width);
         assert.deepEqual(await seriousFindings(page, isKnownWidth ? ["color-contrast"] : undefined), [], look);
@@ -234,7 +232,6 @@ casesInChromium("the page", () => {
     await tabTo(page, "Approve");
     await page.keyboard.press("Enter");
     await page.locator(".toast", { hasText: "approve Canary shop/checkout" }).waitFor({ timeout: patienceMs });
-    // The focus goes back to where it was.
     await until(page, "document.activeElement?.textContent === 'Approve'");
     await page.keyboard.press("g");
     await page.keyboard.press("a");
@@ -357,7 +354,7 @@ casesInChromium("the page", () => {
     await announcement.getByText(/^unknown, unknown; .* calls 1\.$/).waitFor({ timeout: patienceMs });
     await page.keyboard.press("ArrowRight");
     await announcement.getByText(/^edge-gateway, gateway in istio-ingress;/).waitFor({ timeout: patienceMs });
-    // The figures change with each update, but a screen reader hears them once.
+    // The figures change with each update, but a screen reader must hear them once.
     const said = await announcement.textContent();
     const seenAtMs = Number(await page.evaluate("performance.now()"));
     await until(page, `performance.getEntriesByName('graph-update').at(-1)?.startTime > ${seenAtMs + 1_000}`);
@@ -679,7 +676,6 @@ async function open(browser: Browser): Promise<Opened> {
   return { page, errors, [Symbol.asyncDispose]: async () => await context.close() };
 }
 
-/** Resolves when the page has been drawn anew. */
 async function drawn(page: Page): Promise<void> {
   await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
 }
@@ -689,7 +685,7 @@ async function dress(page: Page, { width, height, colorScheme }: (typeof looks)[
   await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
 }
 
-/** Polls from outside the page, because the page's policy forbids code that is made from text. */
+/** Polls from outside the page, because the page's content security policy forbids code that is made from text. */
 async function until(page: Page, expression: string): Promise<void> {
   const deadlineMs = performance.now() + patienceMs;
   while (!(await page.evaluate<boolean>(expression))) {
@@ -698,7 +694,6 @@ async function until(page: Page, expression: string): Promise<void> {
   }
 }
 
-/** Waits for the view's code and its first data. */
 async function settled(page: Page): Promise<void> {
   try {
     await page.locator("#content h1").waitFor({ timeout: patienceMs });
@@ -715,7 +710,7 @@ interface Finding {
 }
 
 /**
- * Options of axe that leave out the rules whose own impact is less than serious. axe gives a finding the impact of its
+ * Options of axe that leave out the rules whose impact is less than serious. axe gives a finding the impact of its
  * rule, so these rules never find what is looked for here.
  */
 const withoutMilderRules = `{
@@ -727,7 +722,7 @@ const withoutMilderRules = `{
   ),
 }`;
 
-/** Checks these rules of axe. Without a list, checks all rules whose findings may be serious. */
+/** Runs these rules of axe, or all whose findings may be serious. */
 async function seriousFindings(page: Page, rules?: readonly string[]): Promise<readonly string[]> {
   if (!(await page.evaluate<boolean>("'axe' in globalThis"))) await page.evaluate(axe.source);
   const violations = await page.evaluate<readonly Finding[]>(
@@ -746,7 +741,6 @@ async function seriousFindings(page: Page, rules?: readonly string[]): Promise<r
 
 const maxTabs = 80;
 
-/** Presses Tab until the element with this text or name has the focus. */
 async function tabTo(page: Page, text: string): Promise<void> {
   for (let i = 0; i < maxTabs; i += 1) {
     const reached = await page.evaluate<readonly string[]>(

@@ -18,12 +18,14 @@ test("the app and the mesh change under load with no failed request, and two bad
   const summary = run.summary();
   assert.equal(summary.ok, true);
   assert.ok(summary.requests > 1000, `${summary.requests} requests`);
-  // Some requests may meet the bad ztunnel before it is found. The bad control plane's configuration is never used.
+  // Some requests may meet the bad ztunnel before the engine finds it. The bad control plane's configuration is never
+  // used.
   for (const step of summary.steps.filter(({ name }) => name !== "a bad ztunnel"))
     assert.equal(step.failed, 0, step.name);
   assert.equal(summary.rolledBack.length, 2);
-  // The check of rejections, or the wait for the probes' acknowledgement, finds the fault first.
+  // Either the check of rejections or the wait for the probes' acknowledgement finds the fault first.
   assert.match(summary.rolledBack[0]?.cause ?? "", /rejected (istio\.workload\.Address|the configuration of istiod)/);
-  // The upgrade's probes and the counts of failed connections find the fault within the same seconds.
+  // The upgrade's probes and the count of failed connections both find the fault within the same seconds, so either may
+  // be the cause.
   assert.match(summary.rolledBack[1]?.cause ?? "", /probe-matrix|tcp-connect-failures/);
 });

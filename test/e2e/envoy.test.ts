@@ -13,7 +13,6 @@ const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
 const timeoutMs = 1_500_000;
 const missing = `there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there`;
 
-/** Parses the last line of the program's output. */
 function summaryOf(file: string): Readonly<Record<string, number>> {
   const { stdout, stderr, error } = spawnSync(
     inNamespace,

@@ -16,14 +16,13 @@ const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").upda
 
 const moduleBytes = readFileSync(join(root, "test/wasm/test-module.wasm"));
 const blob = { mediaType: "application/vnd.module.wasm.content.layer.v1+wasm", size: moduleBytes.length };
-/** The registry's manifest for `filters/test:1.0`. The host of the modules serves it by the last part of its path. */
+/** The registry's manifest for `filters/test:1.0`. The server of the modules serves it by the last part of its path. */
 const imageManifest = JSON.stringify({
   schemaVersion: 2,
   mediaType: "application/vnd.oci.image.manifest.v1+json",
   config: { mediaType: "application/vnd.module.wasm.config.v1+json", digest: `sha256:${sha256("{}")}`, size: 2 },
   layers: [{ ...blob, digest: `sha256:${sha256(moduleBytes)}` }],
 });
-/** The files that the host of the modules serves. */
 const hosted: Readonly<Record<string, Uint8Array | string>> = {
   "test-module.wasm": moduleBytes,
   "broken.wasm": Buffer.concat([moduleBytes.subarray(0, 8), Buffer.from("no module")]),
@@ -32,7 +31,7 @@ const hosted: Readonly<Record<string, Uint8Array | string>> = {
   [sha256(moduleBytes)]: moduleBytes,
 };
 
-/** One application with two Services, so that one of them can have its own plugin. */
+/** One application has two Services, so that one of these can have a plugin of its own. */
 const apps = `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: host, namespace: modules}
@@ -106,7 +105,6 @@ spec:
     route: [{destination: {host: other}}]
   - route: [{destination: {host: web}}]`;
 
-/** A Lua filter in front of the router of the ingress gateway, or of the waypoint. */
 const script = (
   place: "gateway" | "waypoint",
   lines: readonly string[],
@@ -153,7 +151,6 @@ const scriptOf = (place: "gateway" | "waypoint"): string =>
 interface PluginWords {
   readonly name: string;
   readonly namespace?: string;
-  /** The `selector` or the `targetRefs`, in YAML. */
   readonly target: string;
   readonly url: string;
   readonly more: string;
@@ -175,11 +172,9 @@ function extensions(kubectl: Kubectl): void {
   const ok = async (line: string): Promise<string> => await guide.ok(line);
   let url = "";
   let load: GatewayLoad | undefined;
-  /** Sends a GET, and returns the response's head and body. */
   const get = async (path: string, header = "x-none: 1"): Promise<string> =>
     await ok(`curl -s -i -m 20 -H '${header}' ${url}${path}`);
   const status = (answer: string): string => answer.split(" ")[1] ?? "";
-  /** The values of a response header, in the order in which the proxies added them. */
   const values = (answer: string, name: string): string[] =>
     [...answer.matchAll(new RegExp(`^${name}: (.*?)\\r?$`, "gim"))].map(([, value = ""]) => value);
   const answers = async (condition: string, path: string, is: (answer: string) => boolean): Promise<string> =>
@@ -187,7 +182,7 @@ function extensions(kubectl: Kubectl): void {
       const answer = await get(path);
       return is(answer) && answer;
     });
-  /** A step. After it, more requests of the load must have succeeded, and none may have failed. */
+  /** A step. In it, further requests of the load must succeed, and none may fail. */
   const step = (title: string, body: () => Promise<void>): void =>
     void test(
       title,
@@ -314,7 +309,7 @@ function extensions(kubectl: Kubectl): void {
     await configure("istio-system", "the front");
     await configure("default", "the middle");
     await at("the middle", "the front");
-    // The configuration came by extension discovery, and is not part of a listener.
+    // The configuration came by extension discovery (ECDS), and is not a part of a listener.
     const shown = async (kind: string): Promise<string> =>
       await ok(`${guide.lab.serin} proxy-config ${kind} deploy/waypoint.default`);
     assert.match(await shown("ecds"), /^extensions\.istio\.io\/\S*default\.greet\S* +\S*Wasm$/m);
@@ -346,7 +341,7 @@ function extensions(kubectl: Kubectl): void {
       assert.match(await ok("kubectl logs deploy/waypoint"), /default\.broken/);
       await ok(own("broken.wasm", "failStrategy: FAIL_OPEN"));
       await other("200");
-      // If the module cannot be fetched, all requests are denied, as in Istio.
+      // As in Istio, all requests are denied if the module cannot be fetched.
       await ok(own("text.wasm", "failStrategy: FAIL_CLOSE"));
       await other("403");
       await ok(own("test-module.wasm", `failStrategy: FAIL_CLOSE\n  sha256: "${"0".repeat(64)}"`));

@@ -16,9 +16,7 @@ const lab = withNewestKubectl(() => new LabCluster("faults"));
 
 const ok = lab.ok.bind(lab);
 
-/**
- * A client with its own identity, so that its start needs the scheduler, a node, the CNI agent, istiod and a ztunnel.
- */
+/** A client with an account of its own: its start needs the scheduler, a node, the CNI agent, istiod and a ztunnel. */
 const client = (name: string): string => `apiVersion: v1
 kind: ServiceAccount
 metadata: {name: ${name}}
@@ -34,13 +32,13 @@ spec:
 
 const writePauseMs = 300;
 /**
- * The number of requests after each of the six faults, and the least number of writes in all. Neither depends on the
+ * The number of requests after each of the six faults, and the least number of all writes. Neither depends on the
  * machine's speed.
  */
 const requestsAfterFault = 34;
 const leastWrites = 21;
 
-/** Writes by kubectl, one after another. Each creates an object and increments a counter in another one. */
+/** Writes by kubectl, one after another. Each creates an object, and increments a counter in another. */
 class Writes {
   readonly made: string[] = [];
   counted = 0;
@@ -69,7 +67,7 @@ class Writes {
       ]);
       if (counted.code === 0) this.counted = number;
       else this.refused += 1;
-      // The start of a kubectl takes ten times the processor time of its write.
+      // Pause, because the start of a kubectl takes ten times the CPU time of its write.
       await systemClock.sleep(writePauseMs);
     }
   }
@@ -119,7 +117,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
         return now.length === victims.length && now.every(({ pid }) => victims.every((victim) => victim.pid !== pid));
       });
       await ok(["kubectl", "wait", "--for=condition=Ready", "pod", name, "--timeout=30s"]);
-      // A new client needs the killed process. Existing ones do not, as the load shows.
+      // Only a new client needs the process that was killed. The load shows that existing ones do not.
       const command = ["kubectl", "exec", name, "--", "curl", "-s", "-m", "5", "http://productpage:9080/productpage"];
       await eventually("the new client is served", async () =>
         (await lab.run(command)).output.includes("Simple Bookstore App"),
@@ -163,7 +161,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
           });
           acknowledged.set(name, BigInt(made.metadata.resourceVersion ?? 0));
         } catch {
-          // The write was refused or interrupted, so it was not acknowledged.
+          // The write was refused or cut off, so it was not acknowledged.
           await systemClock.sleep(20);
         }
       }
@@ -176,7 +174,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
       process.kill(victim.pid, "SIGKILL");
       const flying = 8;
       await eventually("writes are acknowledged again", () => acknowledged.size > had + 4 * flying);
-      // The killed server may still have sent the first answers. Later ones come from its successor.
+      // The killed server may have sent the first answers. Its successor has sent the later ones.
       const later = [...acknowledged].filter(([name]) => !before.has(name)).slice(flying);
       assert.deepEqual(
         later.filter(([, version]) => version <= highest),

@@ -5,7 +5,7 @@ import { Tutorial } from "../support/tutorial.ts";
 
 const tutorial = new Tutorial("first-canary", {
   look: "kubectl get pods -n shop; serin canary status -n shop web",
-  // After a rollback, `canary status` ends with 3, as the tutorial says.
+  // The tutorial says that `canary status` ends with 3 after a rollback.
   codeOf: (line, output) => (line.startsWith("serin canary status") && output.includes("RolledBack") ? 3 : 0),
 });
 

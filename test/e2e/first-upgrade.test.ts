@@ -5,7 +5,7 @@ import { Tutorial } from "../support/tutorial.ts";
 
 const tutorial = new Tutorial("first-upgrade", {
   look: "kubectl get pods -A; serin upgrade status to-next",
-  // While the upgrade is under way, `upgrade status` ends with 4, as the tutorial says.
+  // The tutorial says that `upgrade status` ends with 4 while the upgrade is under way.
   codeOf: (line, output) => (line.startsWith("serin upgrade status") && output.includes("Paused") ? 4 : 0),
 });
 

@@ -22,7 +22,7 @@ const step = (title: string, body: () => Promise<void>): void => void test(title
 const moveCommands = commandsOf(move, "bash");
 let typed = 0;
 
-/** Types the next commands of the move, up to and including the first that begins with this text. */
+/** Types the next commands of the move, up to the first that begins with this text. */
 async function moveUpTo(last: string): Promise<void> {
   for (;;) {
     const line = moveCommands[typed];
@@ -33,7 +33,7 @@ async function moveUpTo(last: string): Promise<void> {
   }
 }
 
-/** Waits until every pod of the application has a sidecar of this control plane. A pod that ends still counts. */
+/** Waits until all pods of the application have a sidecar of this control plane, and no other pods are left. */
 async function sidecarsAreOf(istiod: string): Promise<void> {
   await guide.comes(
     `the pods of shop have sidecars of ${istiod}`,
@@ -116,7 +116,9 @@ step("a Canary that a new cluster gets back from Velero waits at the step of its
   await ok("kubectl wait -n shop canary/web --for=condition=Completed --timeout=120s");
 });
 
-/** Writes the objects of the application, the Canary with its journal, and the author's key, as a backup has them. */
+/**
+ * Writes to files what a backup contains: the application's objects, the Canary with its journal, and the author's key.
+ */
 async function takeBackup(): Promise<void> {
   const parts = [
     "namespace shop",
@@ -132,7 +134,7 @@ async function takeBackup(): Promise<void> {
   writeFileSync(join(guide.lab.directory, "backup.json"), JSON.stringify({ items }));
 }
 
-/** Makes the cluster a new one, in which Serin is installed: without the application, and with another key. */
+/** Makes the cluster like a new one with Serin: the application is gone, and the key is another one. */
 async function loseNamespace(): Promise<void> {
   await ok("kubectl scale deployment/serin-rollout -n serin-system --replicas=0");
   await ok("kubectl wait --for=delete pod -n serin-system -l app=serin-rollout --timeout=60s");

@@ -16,7 +16,7 @@ import { startContainers, whyNotByRunc } from "../support/start-containers.ts";
 const version = "1.31.7";
 /** The values EM_X86_64 and EM_AARCH64 in an ELF header. */
 const machines: Readonly<Record<string, number>> = { amd64: 62, arm64: 183 };
-/** The first output of each image without a cluster. It shows that the image had everything to load. */
+/** What each image prints first without a cluster. It shows that the image has everything that it must load. */
 const firstWords: Readonly<Record<string, RegExp>> = {
   pilot: /cannot read the kubeconfig/,
   "install-cni": /NODE_NAME is not set/,
@@ -25,22 +25,21 @@ const firstWords: Readonly<Record<string, RegExp>> = {
   operator: /cannot read the kubeconfig/,
   serin: new RegExp(version),
 };
-/** Arguments that the manifest, or a person, adds to the image's entry point. */
+/** Arguments that a manifest or a person adds to the image's entry point. */
 const extraArguments: Readonly<Record<string, readonly string[]>> = { operator: ["--kind=istio"], serin: ["version"] };
 /**
- * The maximum sizes of the pulled layers in MiB: of one component's image, of a sample's, and of all images of an
- * architecture together.
+ * The maximum size in MiB of what a node pulls: for a component, for a sample, and for all images of an architecture
+ * together.
  */
 const sizeBounds = { component: 59, sample: 54, all: 60 } as const;
 const hub = "ghcr.io/serin-mesh";
 
-/** The limit of the wait for the expected words. It is long enough for a busy machine. */
 const firstWordsWithinMs = 60_000;
 
 /**
- * Returns a program's output once the program has printed the expected text, has ended, or has reached its limit. The
- * program is then killed from outside its namespace, because the first process of a namespace ignores signals from
- * within that it does not handle.
+ * Returns a program's output when the program has printed the expected text, has ended, or has taken too long. Then
+ * kills it from outside its namespace, because the first process of a PID namespace ignores signals from within that it
+ * does not handle.
  */
 async function outputUntil(
   expected: RegExp,
@@ -62,7 +61,6 @@ async function outputUntil(
 
 const referenceOf = (name: string): string => `${hub}/${name}:${version}`;
 
-/** If runc cannot run here, its tests are skipped with the reason. */
 const skip = whyNotByRunc() ?? false;
 
 describe("the image", () => {
@@ -180,7 +178,7 @@ describe("the image", () => {
       for (const [name, expected] of Object.entries(firstWords)) {
         const entry = imageOf(name, architecture).configuration.config;
         const command = [...entry.Entrypoint, ...(extraArguments[name] ?? entry.Cmd ?? [])];
-        // The program runs in its own namespaces, with an environment that contains nothing of this machine's.
+        // The program runs in namespaces of its own, without any environment variable of this machine.
         const output = await outputUntil(expected, {
           program: "unshare",
           args: ["-Urmpf", "--kill-child=KILL", "--net", `--root=${directory}`, "--mount-proc", ...command],

@@ -55,18 +55,17 @@ metadata: {name: client, namespace: outside}
 spec:
   containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
 
-/** A client in the ambient mesh. */
 const meshClient = `apiVersion: v1
 kind: Pod
 metadata: {name: client, namespace: shop}
 spec:
   containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
 
-/** A step of the ztunnels waits for this number of new connections, of which the probes open ten a second. */
+/** A step of the ztunnels waits for so many new connections. The probes open ten a second. */
 const connections = `  - {type: tcp-connect-failures, minSamples: 20}
 `;
 
-/** Each pair of the matrix is probed twice in a step, as in `upgrade-proof`. A single wrong answer fails the step. */
+/** A step probes each pair of the matrix twice, as in `upgrade-proof`. One wrong answer fails the step. */
 const upgrade = (profile: string): string => `apiVersion: rollout.serin.dev/v1alpha1
 kind: MeshUpgrade
 metadata: {name: to-1-18-1}
@@ -86,7 +85,6 @@ spec:
 ${profile === "ambient" ? connections : ""}  settleTimeoutSeconds: 600
 `;
 
-/** The ids of the gateway's steps. */
 const gatewaySteps = (ids: readonly string[]): string[] => ids.filter((id) => id.startsWith("gateway/"));
 
 function installedGateway(kubectl: Kubectl, profile: string, labels: string): void {

@@ -14,7 +14,7 @@ const lab = new LabCluster("lifecycle");
 const twoNodes = ["--workers", "1"];
 const create = [serin, "cluster", "create", "--name", lab.name, ...twoNodes];
 
-/** Asserts that the clusters of this HOME have left no process (and so no namespace), no mount and no file. */
+/** Asserts that the clusters of this HOME have left no process, and so no namespace, and no mount. */
 async function nothingIsLeft(): Promise<void> {
   await eventually("every process of the lab is gone", () => lab.processes().length === 0);
   assert.equal(readFileSync("/proc/self/mountinfo", "utf8").includes(dirname(lab.directory)), false);
@@ -25,7 +25,6 @@ function noFilesAreLeft(): void {
   assert.deepEqual(existsSync(clusters) ? readdirSync(clusters) : [], []);
 }
 
-/** A PATH with every program of the machine except one. */
 function pathWithout(missing: string): string {
   const directory = join(lab.directory, `without-${missing}`);
   mkdirSync(directory);
@@ -38,7 +37,7 @@ function pathWithout(missing: string): string {
   return directory;
 }
 
-/** Runs the command as root of new user and mount namespaces, after some preparation. */
+/** Runs the command as root in new user and mount namespaces, after the preparation. */
 function prepared(preparation: string, command: readonly string[]): string[] {
   return ["unshare", "-Urm", "sh", "-c", `set -e; ${preparation}; exec "$@"`, "sh", ...command];
 }
@@ -98,7 +97,7 @@ describe("failures around a lab", { concurrency: 1 }, () => {
     const command = prepared(`mount -t tmpfs -o ro tmpfs ${sealed}`, create);
     for (const env of [
       { XDG_STATE_HOME: sealed },
-      // A test run names a cache of its own.
+      // Test runs set NODE_COMPILE_CACHE, so unset it here.
       { XDG_CACHE_HOME: sealed, NODE_COMPILE_CACHE: "" },
       { KUBECONFIG: join(sealed, "config") },
     ]) {
@@ -158,7 +157,7 @@ describe("failures around a lab", { concurrency: 1 }, () => {
       child.kill("SIGINT");
       const code = await ended;
       if (code === 0) {
-        // The signal came after the creation had finished.
+        // The signal has come after the creation had finished.
         assert.match(output, /All nodes are ready/);
         assert.equal((await lab.run([serin, "cluster", "delete", "--name", lab.name])).code, 0);
       } else if (output.includes("Starting")) {
@@ -194,7 +193,7 @@ describe("failures around a lab", { concurrency: 1 }, () => {
       const isComplete = existsSync(lab.stateDirectory) && lab.hasContext();
       if (isComplete) assert.equal((await lab.run([serin, "cluster", "delete", "--name", lab.name])).code, 0);
       await nothingIsLeft();
-      // In the few milliseconds before the launcher starts, the creation has written only a record.
+      // Before the launcher starts, which takes a few milliseconds, the creation has written only a record.
       await eventually("the lab is gone", () => !existsSync(join(lab.stateDirectory, "pki")));
       assert.equal(lab.hasContext(), false);
     }
@@ -241,7 +240,7 @@ describe("failures around a lab", { concurrency: 1 }, () => {
     );
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
       const child = spawn(process.execPath, ["--test", "--test-isolation=none", file], {
-        // A test runner that a test starts would otherwise report to it.
+        // With this variable, a test runner would report to the one that started it.
         env: { ...process.env, NODE_TEST_CONTEXT: undefined },
         stdio: ["ignore", "pipe", "pipe"],
       });

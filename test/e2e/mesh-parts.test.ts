@@ -43,7 +43,7 @@ function meshParts(kubectl: Kubectl): void {
       { clients, url: "http://reviews.default:9080/health", streams: { host: "streams.default", seconds } },
       body,
     );
-    // The number of requests depends on the machine's speed. No request may have failed.
+    // How many requests there are depends on the machine's speed.
     assert.ok(requests > 20, `${requests} requests`);
   };
 
@@ -79,7 +79,7 @@ function meshParts(kubectl: Kubectl): void {
         inside: ofDefault("app=sleep"),
         another: { namespace: "cars", selector: "app=sleep" },
         waypoint: ofDefault("gateway.networking.k8s.io/gateway-name=waypoint"),
-        // The first node has the API server.
+        // The called node is that of the API server.
         nodes: {
           called: await node("node-role.kubernetes.io/control-plane"),
           calling: await node("!node-role.kubernetes.io/control-plane"),
@@ -115,8 +115,8 @@ function meshParts(kubectl: Kubectl): void {
         );
       };
       /**
-       * The values of a metric for a root, one for each data plane that holds certificates. 0 means that the data plane
-       * does not know the root.
+       * The values of a root's metric, one for each data plane that has certificates. 0 if the data plane does not know
+       * the root.
        */
       const values = async (metric: string, root: string): Promise<number[]> => {
         const texts = await Promise.all(
@@ -262,8 +262,8 @@ function meshParts(kubectl: Kubectl): void {
   );
 
   step("no component requested what its roles refuse, and the roles allow nothing unused", async () => {
-    // ztunnels and gateways never request anything from the API server. Nothing is rolled out here, and the second
-    // istiod does not lead.
+    // Look for unused rights only of these accounts. ztunnels and gateways request nothing from the API server, no
+    // rollout runs here, and the second istiod does not lead.
     const compared = ["istio-system:istio-cni", "istio-system:istiod"];
     const accounts = [...compared, "istio-system:istiod-next", "serin-system:serin-rollout"];
     await guide.requireLeastRights({ accounts, compared });

@@ -11,16 +11,15 @@ import { GatewayLoad } from "../support/gateway-load.ts";
 import { LabCluster, root, serin } from "../support/lab-cluster.ts";
 
 const isRoot = process.getuid?.() === 0;
-/** A uid without an account on the machine. */
+/** A uid that no account of the machine has. */
 const stranger = 54_321;
 const scratch = mkdtempSync(join(tmpdir(), "serin-user-"));
 const releaseRoot = isRoot ? readableCopy() : root;
 const lab = new LabCluster("lab", isRoot ? { uid: stranger, releaseRoot } : {});
 
 /**
- * Copies the checkout, because root's may be in a directory that other users cannot enter. Root owns the copied files
- * too, so the user can only read them. The sources are not linked: links would change their times, and the checkout
- * would need a new bundle.
+ * Copies the checkout, because root's may be in a directory that others cannot enter. The copy belongs to root too, so
+ * the user can only read it. Links to the sources would change their times, and the checkout would need a new bundle.
  */
 function readableCopy(): string {
   chmodSync(scratch, 0o755);
@@ -32,7 +31,7 @@ function readableCopy(): string {
     try {
       execFileSync("cp", ["-al", join(root, part), copy], { stdio: "ignore" });
     } catch {
-      // The directories may be on different file systems.
+      // Hard links do not work from one file system to another.
       execFileSync("cp", ["-a", join(root, part), copy]);
     }
   }
@@ -46,10 +45,9 @@ const lines = block.split("\n").filter((line) => line !== "");
 const entered = lines.findIndex((line) => line.startsWith("bin/serin cluster shell"));
 const left = lines.indexOf("exit");
 
-/** Types a line of the README on the machine, in the directory of the release. */
+/** Types a line of the README outside the lab, in the directory of the release. */
 const type = async (line: string): Promise<string> => await ok(["bash", "-c", `cd ${releaseRoot} && ${line}`]);
 
-/** Types a line of the README in the lab's shell. */
 async function typeInShell(line: string): Promise<string> {
   const { code, output } = await lab.shell(`cd ${releaseRoot} && ${line}`);
   assert.equal(code, 0, `${line}\n${output}`);

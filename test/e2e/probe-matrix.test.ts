@@ -15,7 +15,7 @@ interface Judged {
   readonly awake: number;
 }
 
-/** Requires mutual TLS in the mesh. The probes must work all the same. */
+/** Requires mutual TLS in the whole mesh. Probes must work nevertheless. */
 const strict = `kubectl apply -f - <<'EOF'
 {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": {"name": "default", "namespace": "istio-system"}, "spec": {"mtls": {"mode": "STRICT"}}}
 EOF`;
@@ -26,7 +26,6 @@ function install(spec: object): string {
   return `serin install -y -f - <<'EOF'\n${JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec })}\nEOF`;
 }
 
-/** Installs a control plane and a ztunnel of this revision beside the others. */
 function revision(name: string): string {
   return install({
     profile: "ambient",

@@ -1,5 +1,5 @@
-// Random faults hit everything that moves a Canary. The Canary ends in the right state, and its status tells the
-// truth. Then people interfere: one edits a field, another deletes the object in the middle of the rollout.
+// Random faults hit everything that moves a Canary. The Canary must end in the right state, and its status must be
+// true. Then people interfere: one edits a field, and another deletes the object in the middle of the rollout.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { seededRandom, systemClock } from "../../src/base/index.ts";
@@ -16,7 +16,7 @@ const random = seededRandom(20_261_120);
 
 const ok = lab.ok.bind(lab);
 
-/** The good release is a second Service with the same pods. The bad one is a Service without pods. */
+/** The good release is a second Service with the same pods, and the bad one a Service without pods. */
 const service = (name: string, app: string): string => `apiVersion: v1
 kind: Service
 metadata: {name: ${name}}
@@ -42,7 +42,7 @@ interface Status {
   readonly completedSteps?: readonly { readonly id: string }[];
 }
 
-/** The rollout's status. Undefined while no server answers, and null if the object does not exist. */
+/** The rollout's status. Undefined if no server answers, and null if the object does not exist. */
 async function statusOf(name: string): Promise<Status | null | undefined> {
   const { code, output } = await lab.run(["kubectl", "get", "canary", name, "-o", "json"], { timeoutMs: 5000 });
   if (code !== 0) return /not found/i.test(output) ? null : undefined;
@@ -61,17 +61,16 @@ async function rules(): Promise<unknown> {
 }
 
 /**
- * Makes twenty requests a second, so that the checks soon have their samples. It requests the list of products, which
- * has the same route as the page. The page itself would take 20 ms of processor time, because productpage calls three
- * other applications for it.
+ * With this pause, the load sends twenty requests a second, so that the checks soon have their samples. It requests the
+ * list of products, which has the page's route. The page would take 20 ms of CPU time, because it needs three other
+ * applications.
  */
 const loadPauseMs = 100;
 const stoppedMs = 2500;
 
-/** Destinations to cut an engine off from: the API server's Service, and the pods whose metrics it reads. */
+/** What to cut an engine off from: the API server's Service, or all pods whose metrics it reads. */
 const partitions = { "the API server": "10.96.0.1/32", "all metrics": "10.244.0.0/16" } as const;
 
-/** Runs `ip route` in the network of one of the lab's processes. */
 async function routeOf(pid: number, words: readonly string[]): Promise<void> {
   await lab.ok(inNetworkOf(lab, ["ip", "route", ...words], pid));
 }
@@ -105,7 +104,7 @@ async function cutOff(whom: keyof typeof partitions): Promise<string> {
   return `engine ${engine.pid} cut off from ${whom} for ${stoppedMs} ms`;
 }
 
-/** The faults. Each kills a process of the rollout with -9, stops it for a while, or cuts it off. */
+/** Each fault kills a process that the rollout needs, stops it for a while, or cuts it off. */
 const faults: readonly (() => string | Promise<string>)[] = [
   () => kill("cluster-apiserver", "API server"),
   () => kill("rollout", "engine"),
@@ -117,7 +116,7 @@ const faults: readonly (() => string | Promise<string>)[] = [
   async () => await cutOff("all metrics"),
 ];
 
-/** Yields faults in random order. Every kind comes once before any kind repeats. */
+/** Yields faults in random order. Every one comes once before any comes again. */
 function* faultsInTurn(): Generator<() => string | Promise<string>, never> {
   for (;;) {
     const left = [...faults];
@@ -134,10 +133,8 @@ async function inject(): Promise<string> {
   return await turns.next().value();
 }
 
-/** The number of faults for one rollout. */
 const faultsPerRollout = 8;
 
-/** Injects faults at random moments, and then waits for the rollout's end. */
 async function underFaults(name: string): Promise<{ readonly status: Status; readonly injected: readonly string[] }> {
   const injected: string[] = [];
   for (let fault = 0; fault < faultsPerRollout; fault += 1) {
@@ -166,11 +163,11 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
       ambient: false,
       more: `${service("good", "productpage")}---\n${service("bad", "nobody")}`,
     });
-    // A second engine and a second control plane wait to take over.
+    // A second engine and a second control plane are there to take over.
     await ok(["kubectl", "scale", "deployment", "serin-rollout", "-n", "serin-system", "--replicas=2"]);
     await ok(["kubectl", "scale", "deployment", "istiod", "-n", "istio-system", "--replicas=2"]);
     await ok(["kubectl", "rollout", "status", "deployment/istiod", "-n", "istio-system", "--timeout=60s"]);
-    // If the test may not change this network, the partition would never happen.
+    // Fails now if this test may not change the engine's routes, because partitions would then have no effect.
     const [engine] = lab.ofRole("rollout");
     assert.ok(engine);
     for (const verb of ["add", "del"]) await routeOf(engine.pid, [verb, "blackhole", "192.0.2.1/32"]);

@@ -42,7 +42,7 @@ const recordsAuthors = async (): Promise<boolean> =>
   (await ok(`${canary("probe")} | kubectl apply --dry-run=server -f - -o jsonpath='{.metadata.annotations}'`)).includes(
     "rollout.serin.dev/author",
   );
-/** Makes the webhook that records authors see only this kind. */
+/** Makes the webhook that records authors see this kind only. */
 const askAuthors = async (kind: string): Promise<string> =>
   await ok(
     `kubectl patch ${authorHook} --type=json -p '[{"op":"replace","path":"/webhooks/0/rules/0/resources/0","value":"${kind}"}]'`,
@@ -104,17 +104,15 @@ test("a Canary does only what its author may do: it waits for an author, names t
   await ok(
     "kubectl create role services -n rights --verb=get --resource=services && kubectl create rolebinding services -n rights --role=services --user=dev",
   );
-  // The engine moves traffic by the route that it created. No client sends requests, so it waits for the judge.
+  // The engine moves traffic by the route that it has created. Nobody sends requests, so the judge waits for samples.
   await untilMessage(/^Judging: weight 80\/20: /);
   await ok("kubectl get httproute -n rights nginx-canary");
 });
 
-/** The account that the cluster recorded as the Canary's author. */
 const author = async (): Promise<{ readonly user: string; readonly groups: readonly string[] }> =>
   JSON.parse(
     await ok(`kubectl get canary -n rights nginx -o jsonpath='{.metadata.annotations.rollout\\.serin\\.dev/author}'`),
   ) as { user: string; groups: string[] };
-/** Makes a kubeconfig whose only credential is the token of this account. */
 const loginOf = async (name: string): Promise<string> => {
   const file = `${name}.kubeconfig`;
   await ok(
@@ -122,11 +120,10 @@ const loginOf = async (name: string): Promise<string> => {
   );
   return `kubectl --kubeconfig=${file}`;
 };
-/** Applies a manifest that was refused before. The engine keeps a refusal for 10 s. */
+/** Applies a manifest that was refused before. The engine remembers a refusal for 10 s. */
 const applies = async (line: string): Promise<void> => {
   await eventually("the granted rights count", async () => await guide.shows(line, "serverside-applied"), patientMs);
 };
-/** Binds a role of the namespace `rights`. */
 const bind = async (role: string, name: string, subject: string): Promise<string> =>
   await ok(`kubectl create rolebinding ${name} -n rights --role=${role} ${subject}`);
 
@@ -150,13 +147,13 @@ test("a Canary that a GitOps controller applies does what the controller's accou
     "system:serviceaccounts",
     "system:serviceaccounts:gitops",
   ]);
-  // The next sync changes nothing, whoever makes it, and therefore the author stays too.
+  // The next sync changes nothing, whoever sends it, so the author stays.
   const flux = await loginOf("flux");
   const sync = (as: string): string =>
     `${canary()} | ${flux} ${as} apply --server-side --force-conflicts --field-manager=kustomize-controller -f -`;
   await ok(sync(""));
   assert.deepEqual(await author(), byArgo);
-  // This is Flux's `spec.serviceAccountName`: its controller has more rights than the account of the tenant.
+  // Flux does this for `spec.serviceAccountName`: its controller has more rights than the tenant's account.
   const reconciler = "--as=system:serviceaccount:rights:reconciler";
   await ok("kubectl delete canary -n rights nginx --timeout=200s");
   await guide.fails(`${flux} ${reconciler} get --raw /version`, /cannot impersonate resource "serviceaccounts"/);

@@ -1,8 +1,8 @@
-// The walkthrough "Exploring Canary Upgrades with Istio Ambient Mesh" (seed 000), from "Generate kubeconfig" on: every
-// command in its order, by bash and kubectl in the lab's host namespace. Lines that download something or create the
-// cluster are replaced, and say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line
-// follows. Lines whose output may depend on kubectl's version run with each version: reads, failures and each kind of
-// write.
+// The walkthrough "Exploring Canary Upgrades with Istio Ambient Mesh" (seed 000), from "Generate kubeconfig" on. It
+// types every command in its order, with bash and kubectl, in the namespace of the lab's host. A comment marks each
+// line that replaces a download or the creation of the cluster. A mistake in the walkthrough fails here as on a real
+// cluster, and the corrected line follows. Lines whose output may depend on kubectl's version run with each version:
+// reads, failures, and each kind of write.
 import assert from "node:assert/strict";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,15 +17,15 @@ import { tickedLines } from "../support/ticked-lines.ts";
 
 const old = "1-18-0-alpha-0";
 const canary = "1-18-1";
-/** A given cluster has other names and addresses than kind's. */
+/** A given cluster has other names and addresses than one of kind. */
 const given = givenFacts();
 const [stableNode, canaryNode] = given?.nodes ?? ["ambient-worker", "ambient-worker2"];
-/** The first three numbers of the pool of LoadBalancer addresses. */
+/** The first three numbers of the LoadBalancer addresses. */
 const addresses = given?.addresses ?? "172.18.255";
 let lab: GuideCluster;
 /**
- * The canary's weights, and the number of answers to count at each. Chance leaves the limits of a weight less than once
- * in seventy thousand runs. At 10 %, the chance that the canary does not answer at all is three in a million.
+ * The canary's weights, and how many answers to count at each. Chance leaves the limits of a weight less than once in
+ * seventy thousand runs. At 10 %, the chance that the canary gives no answer at all is three in a million.
  */
 const weights = [
   { weight: 10, counted: 120 },
@@ -33,17 +33,17 @@ const weights = [
   { weight: 100, counted: 80 },
 ] as const;
 /**
- * Each client rests for four times as long as its last request took, so two clients would need half a minute for these
- * answers. The idle lab uses processor time all the while.
+ * A client pauses for four times as long as its last request took. With only two clients, these answers would take half
+ * a minute, while the idle lab uses CPU time.
  */
 const countingClients = 4;
-/** The number of answers to wait for after a change that moves no share of the traffic. */
+/** How many answers to wait for after a change that moves no traffic. */
 const answersAfterwards = 20;
 const gateway = `http://${addresses}.202/productpage`;
 
-/** The directories of the versions of kubectl. The current version is the last one. */
+/** The directories of kubectl's versions. The last is the current version. */
 const typists: string[] = [];
-/** The directory of the kubectl for the next line. Undefined means the current version. */
+/** The directory of the kubectl that types the next lines. Undefined is the current version. */
 let typist: string | undefined;
 
 async function type(line: string, input?: string): Promise<Ran> {
@@ -51,13 +51,13 @@ async function type(line: string, input?: string): Promise<Ran> {
   return await lab.shell(typed, input === undefined ? {} : { input });
 }
 
-/** Types lines that can be repeated with each version of kubectl. */
+/** Types lines that can be repeated, with each version of kubectl. */
 async function byEach(body: () => Promise<void>): Promise<void> {
   for (typist of typists) await body();
   typist = undefined;
 }
 
-/** Types lines that can run only once with the oldest kubectl. */
+/** Types lines that can run only once, with the oldest kubectl. */
 async function byOldest<Value>(body: () => Promise<Value>): Promise<Value> {
   [typist] = typists;
   const value = await body();
@@ -65,7 +65,6 @@ async function byOldest<Value>(body: () => Promise<Value>): Promise<Value> {
   return value;
 }
 
-/** Runs a line that must succeed. `input` answers its question. */
 async function ok(line: string, input?: string): Promise<string> {
   const { code, output } = await type(line, input);
   assert.equal(code, 0, `${line}\n${output}`);
@@ -86,15 +85,14 @@ async function whoAnswers(curl = `curl -s -m 2 ${gateway}`): Promise<string> {
   return pod === "" ? output.slice(0, 200) : `${namespace} ${/reviews-(v\d)/.exec(pod)?.[1] ?? "?"}`;
 }
 
-/** Sends the walkthrough's own request, and checks which version answered. */
 async function titleComesBack(expected: RegExp): Promise<void> {
   assert.equal(await ok(`curl -s "${gateway}" | grep -o "<title>.*</title>"`), "<title>Simple Bookstore App</title>\n");
   assert.match(await whoAnswers(), expected);
 }
 
 /**
- * Applies a corrected line under constant load. No request may fail. After the change, waits for at least this many
- * answers, and returns how many came from each version.
+ * Applies a corrected line under constant load, of which no request may fail. Afterwards, waits for at least so many
+ * answers, and returns how many each version gave.
  */
 async function underLoad(
   change: () => Promise<void>,
@@ -113,7 +111,6 @@ async function underLoad(
   return load.answers;
 }
 
-/** The percentage of answers from a namespace. */
 function share(answers: ReadonlyMap<string, number>, namespace: string): number {
   let [all, own] = [0, 0];
   for (const [name, count] of answers) {
@@ -123,7 +120,7 @@ function share(answers: ReadonlyMap<string, number>, namespace: string): number 
   return (own / all) * 100;
 }
 
-/** The keys of ztunnel's configuration that the walkthrough prints. */
+/** The keys of a ztunnel's configuration that the walkthrough shows. */
 const configurationKeys =
   `connection_window_size frame_size socks5_addr admin_addr stats_addr readiness_addr inbound_addr inbound_plaintext_addr outbound_addr
   local_node local_ip ca_address ca_root_cert xds_address xds_root_cert xds_on_demand fake_ca termination_grace_period secs nanos
@@ -183,7 +180,7 @@ EOF`;
 
 function walkthrough(all: readonly Kubectl[]): void {
   let failed: string | undefined;
-  /** Each step needs the previous ones. After a failed step, the others fail at once. */
+  /** Each step needs those before it. After a step has failed, the others fail at once. */
   const step = (title: string, body: () => Promise<void>): void => {
     test(title, async () => {
       assert.equal(failed, undefined, "an earlier step failed");
@@ -199,7 +196,7 @@ function walkthrough(all: readonly Kubectl[]): void {
     process.env["PATH"] = `${typists.at(-1) ?? ""}:${path ?? ""}`;
     lab = guideCluster("ambient", given);
     process.env["PATH"] = path;
-    // Replaces `kind create cluster`, with the walkthrough's own YAML.
+    // Replaces `kind create cluster`. The YAML is the walkthrough's.
     const created = await lab.create(`kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 name: ambient
@@ -214,7 +211,7 @@ nodes:
     assert.equal(created.code, 0, created.output);
     if (given === undefined)
       assert.match(created.output, /10\.0\.0\.152/, "an address that is not ours gets a warning");
-    // Replaces the download and unpacking of the release archive, and the clone of the demo's repository.
+    // Replaces the download of the release archive, and the clone of the demo's repository.
     for (const version of ["1.18.0-alpha.0", "1.18.1"]) await lab.addRelease(version);
     const exported = await lab.run([serin, "release", "export", lab.directory]);
     assert.equal(exported.code, 0, exported.output);
@@ -228,8 +225,8 @@ nodes:
   });
 
   step("the kubeconfig is kind's, and every node is ready", async () => {
-    // A given cluster is not one of kind: its kubeconfig already exists, its context has another name, and every node
-    // runs pods.
+    // A given cluster is not one of kind: it has its own kubeconfig, its context has another name, and every node runs
+    // pods.
     if (given === undefined) await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
     await byEach(async () => {
       const nodes = await ok("kubectl get nodes");
@@ -240,12 +237,12 @@ nodes:
     });
   });
 
-  // A given cluster already has a load balancer, and neither Docker's network nor MetalLB's kinds.
+  // A given cluster has a load balancer of its own, and neither Docker's network nor MetalLB's kinds.
   const labStep = given === undefined ? step : (): void => undefined;
   labStep(
     "MetalLB: the network is kind's, the slip `apply -f <<EOF` fails, and with `-` the pool is made",
     async () => {
-      // Replaces `kubectl apply -f https://…/metallb-native.yaml`: the lab has MetalLB's kinds and namespace from the start.
+      // Replaces `kubectl apply -f https://…/metallb-native.yaml`: a lab begins with MetalLB's kinds and namespace.
       assert.match(await ok("sudo docker network inspect -f '{{.IPAM.Config}}' kind"), /172\.18\.0\.0\/16/);
       const pool = `apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
@@ -270,7 +267,7 @@ EOF`;
   );
 
   step("the Gateway API's kinds exist", async () => {
-    // The part after `||` does not run, because the kinds exist.
+    // What follows `||` does not run, because the kinds exist.
     const line = `kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`;
     await byEach(async () => void (await ok(line)));
   });
@@ -305,8 +302,8 @@ EOF`;
     await byEach(async () => {
       const log = await ok("kubectl -n istio-system logs ds/ztunnel");
       for (const key of configurationKeys) assert.match(log, new RegExp(`^ *${key}:`, "m"));
-      // Window sizes and the SOCKS address are those of today's ztunnel. The values that the walkthrough explains are
-      // as it shows them.
+      // Window sizes and the SOCKS address are those of today's ztunnel. Values that the walkthrough explains are as it
+      // shows them.
       for (const line of [
         "frame_size: 1048576",
         "inbound_addr: '[::]:15008'",
@@ -422,7 +419,7 @@ EOF`;
   });
 
   step("the canary revision comes up beside it, on the other node", async () => {
-    // Replaces `git clone`, because the files exist already.
+    // The files are there, so `git clone` is left out.
     await byEach(async () => {
       await fails(
         `kubectl label node ${canaryNode} istio.io/rev: ${canary}`,
@@ -523,7 +520,7 @@ ${backends([`bookinfo-${canary}`])}`;
       await ok(`kubectl delete -f ${old}/notsleep.yaml`);
     });
     await titleComesBack(new RegExp(`^bookinfo-${canary} v\\d$`));
-    // The namespace `default` never had the label. kubectl reports that and succeeds.
+    // The namespace `default` never had the label. kubectl says so, and succeeds.
     await byEach(async () =>
       assert.match(await ok("kubectl label ns default istio.io/dataplane-mode-"), /not found|not labeled|unlabeled/),
     );

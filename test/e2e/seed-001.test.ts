@@ -1,5 +1,5 @@
-// The walkthrough "Try out Istio Ambient mode" (seed 001), every command in its order. Lines that download something or
-// create the cluster are replaced, and say so. The names of pods are looked up, as a reader does.
+// The walkthrough "Try out Istio Ambient mode" (seed 001): every command in its order. A comment marks each line that
+// replaces a download or the creation of the cluster. Names of pods are looked up, as a reader does.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { changeUnderLoad } from "../support/change-under-load.ts";
@@ -42,7 +42,7 @@ function walkthrough(kubectl: Kubectl): void {
     );
 
   before(async () => {
-    // Replaces `kind create cluster --config=-`, with the walkthrough's own YAML.
+    // Replaces `kind create cluster --config=-`. The YAML is the walkthrough's.
     await guide.create(`kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 name: ambient
@@ -51,13 +51,14 @@ nodes:
 - role: worker
 - role: worker
 `);
-    // Replaces `wget …/istio-0.0.0-ambient.191fe68….tar.gz` and `tar -xvf`: the archive's layout, with bin/istioctl.
+    // Replaces `wget …/istio-0.0.0-ambient.191fe68….tar.gz` and `tar -xvf`. The layout is the archive's, with
+    // bin/istioctl.
     await guide.run("release", "export", guide.lab.directory);
   });
   after(async () => await guide.lab.delete());
 
   step("the ambient profile is installed from the walkthrough's own hub", async () => {
-    // The release of 2022 wrote its logs and its page in other formats, which these options select.
+    // These options select the formats of logs and of the page in the release of 2022.
     await ok(
       "./bin/istioctl install --set profile=ambient --set hub=zhaohuabing --set meshConfig.defaultConfig.proxyMetadata.SERIN_LOG_FORMAT=2022 -y",
     );
@@ -115,8 +116,7 @@ nodes:
         `kubectl -n istio-system get pod -l k8s-app=istio-cni-node --field-selector spec.nodeName=${node} -o jsonpath='{.items[0].metadata.name}'`,
       )
     ).trim();
-    // The source is the node's address in its range of pods. If the cluster gives nodes no such range, it is the node's
-    // own address.
+    // The source is the node's address in its pod range or, if the cluster gives nodes none, the node's own address.
     assert.match(
       await ok(`kubectl logs ${agent} -n istio-system|grep route`),
       /info\tambient\tAdding route for productpage-v1-\S+\/default: \[table 100 10\.244\.\d+\.\d+\/32 via 192\.168\.126\.2 dev istioin src 10\.24[04]\.\d+\.\d+\]/,

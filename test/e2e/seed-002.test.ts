@@ -1,5 +1,5 @@
-// The walkthrough "Canary Deployment with Istio on EKS" (seed 002), every command in its order. Lines that download
-// something or create the cluster are replaced, and say so.
+// The walkthrough "Canary Deployment with Istio on EKS" (seed 002): every command in its order. A comment marks each
+// line that replaces a download or the creation of the cluster.
 import assert from "node:assert/strict";
 import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -123,13 +123,10 @@ const canaryBounds = { least: 69, most: 133 };
 const wholeName = "nginx.default.svc.cluster.local";
 
 const pageTimeoutMs = 60_000;
-/** The allowed percentages over the last minute, which contains only a part of the 1,000 requests from outside. */
+/** The allowed percentages over the last minute, in which only some of the 1,000 requests came. */
 const measuredBounds = { least: 5, most: 16 };
 
-/**
- * Opens the view of the guide's last picture: the graph of versioned apps, with the distribution of traffic on its
- * edges.
- */
+/** Opens what the guide's last picture shows: the graph of versioned apps, with shares of traffic on its edges. */
 async function lookAtCanary(page: Page, url: string): Promise<void> {
   page.setDefaultTimeout(pageTimeoutMs);
   const complaints: string[] = [];
@@ -189,7 +186,7 @@ function walkthrough(kubectl: Kubectl): void {
   const inTestPod = "kubectl exec test-connection -c test-connection -- ";
   /**
    * Counts the answers of both versions of nginx. The client is in the test pod or outside the cluster. One curl sends
-   * all requests, each over its own connection, because the start of a curl takes ten times as long as a request.
+   * all requests, each over a connection of its own, because the start of a curl takes ten times as long as a request.
    */
   const countVersions = async (
     count: number,
@@ -229,7 +226,7 @@ function walkthrough(kubectl: Kubectl): void {
   step("the cluster has only its own pods", async () => {
     const pods = await ok("kubectl get pods -A");
     assert.match(pods, /kube-system\s+coredns-\S+\s+1\/1\s+Running/);
-    // The given cluster's kube-proxy is a program of the node, and not a pod.
+    // In the given cluster, kube-proxy is a program on the node and no pod.
     if (guide.given === undefined) assert.match(pods, /kube-system\s+kube-proxy-\S+\s+1\/1\s+Running/);
     for (const line of pods.trim().split("\n").slice(1)) assert.match(line, /^kube-system\s|^metallb-system\s/);
   });
@@ -268,7 +265,7 @@ function walkthrough(kubectl: Kubectl): void {
     await apply("service.yaml", service);
     await ok("kubectl rollout status deployment/nginx-v1 --timeout=180s");
     assert.match(await ok("kubectl get pods -l app=nginx --no-headers"), /\s2\/2\s+Running/);
-    // `kubectl run -it` needs a terminal, which script(1) provides.
+    // `kubectl run -it` needs a terminal, which script(1) gives it.
     const session =
       await ok(`script -qec "kubectl run -it test-connection --image=radial/busyboxplus:curl -- sh" /dev/null <<'EOF'
 curl nginx && echo
@@ -276,7 +273,7 @@ exit
 EOF`);
     assert.match(session, /You're at the root of nginx server v1/);
     assert.match(session, /\[ root@test-connection:\/ \]\$/);
-    // The shell has ended, so the container restarts. A kubelet reports that after a moment.
+    // The shell has ended, so the container restarts. The kubelet reports that with a delay.
     await eventually("the test pod runs again", async () => await guide.shows(`${inTestPod}true`, ""));
     assert.deepEqual(await countVersions(20, "nginx"), { v1: 20, v2: 0 });
   });
@@ -296,17 +293,16 @@ EOF`);
       await apply("destination-rule.yaml", destinationRule);
       await apply("virtual-service.yaml", virtualService(90, 10));
       await new Promise((resolve) => setTimeout(resolve, 1000));
-      // The guide has an error here, which also shows on a real cluster. The pod has a sidecar, which routes port 80 by
-      // the Host header, straight to the Service nginx. The weights apply only at the gateway, so both versions still
-      // answer in turn.
+      // A mistake of the guide, which also shows on a real cluster: the pod has a sidecar, and the sidecar routes port
+      // 80 by the Host header, straight to the Service nginx. The weights apply only at the gateway, so both versions
+      // still answer in turn.
       const { v1, v2 } = await countVersions(200, "istio-ingressgateway.istio-system", { host: "nginx" });
       assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
     },
   );
 
   step("from outside of the mesh, 10 % of 1,000 requests reach v2", async () => {
-    // The gateway knows the host by its full name only, because Istio completes short names. `nginx` is not found
-    // there.
+    // Istio completes short names, so the gateway knows the host only by its full name. `nginx` is not found there.
     const address = await addressOf();
     assert.equal(await ok(`curl -s -o /dev/null -w '%{http_code}' -H "Host: nginx" http://${address}`), "404");
     await eventually(
@@ -370,8 +366,8 @@ EOF`);
   });
 
   step("`istioctl dashboard kiali` leads to the graph, and prometheus knows the weights", async () => {
-    // The page draws the graph from its stream. The gateway's pod is new, and appears after two scrapes during which
-    // requests arrived.
+    // The page draws the graph from this stream. The gateway's pod is new, so it appears after two scrapes between
+    // which requests have come.
     const stream = "http://localhost:20001/kiali/api/live?topic=graph%3Fby%3Dworkload";
     const shown = `curl -s -o /dev/null -H "Host: ${wholeName}" http://${await addressOf()}; curl -sL -m 2 http://localhost:20001/kiali > page.html && { curl -sN -m 2 "${stream}" > graph.txt; grep -q nginx graph.txt && grep -q istio-ingressgateway graph.txt; }`;
     const output = await ok(

@@ -1,6 +1,5 @@
 // The walkthrough "Istio canary upgrade guide" (seed 003), with Banzai Cloud's operators: every command in its order.
-// The only replacements are for the URLs of the chart repository and of the sample files, and for the line that creates
-// the cluster.
+// Only the URLs of the chart repository and of the sample files, and the line that creates the cluster, are replaced.
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +14,7 @@ import { SeedGuide } from "../support/walkthrough.ts";
 const helm = join(root, ".cache/helm/helm-3");
 
 /**
- * The guide's pods count as ready when they start, and its echoserver listens at once. Ours needs a second or more on a
+ * The guide's pods are ready when they start, because its echoserver listens at once. Ours needs a second or more on a
  * real node, so all three attempts of a request could come too early.
  */
 const readiness = `
@@ -63,7 +62,7 @@ spec:
     k8s-app: app-${name}
 `;
 
-/** A client of both apps that does not move. Its pod and its sidecar stay while the other pods restart. */
+/** A client of both apps that stays as it is, with its sidecar, while the other pods restart. */
 const client = `apiVersion: v1
 kind: Pod
 metadata:
@@ -85,7 +84,7 @@ function walkthrough(kubectl: Kubectl): void {
   let charts: { stop(): Promise<void>; url: string } | undefined;
   const hasHelm = existsSync(helm);
 
-  /** The guide's test in both directions, with the newest pod of each app. */
+  /** The guide's test in both directions, between the newest pods of the apps. */
   const talkToEachOther = async (): Promise<void> => {
     for (const [from, to] of [
       ["a", "b"],
@@ -97,7 +96,7 @@ function walkthrough(kubectl: Kubectl): void {
       const answer = await ok(
         `kubectl exec -n=demo-${from} -ti -c echo-service ${pod} -- curl -Ls -o /dev/null -w "%{http_code}" app-${to}.demo-${to}.svc.cluster.local`,
       );
-      // kubectl first reports that its input is no terminal.
+      // kubectl first says that its input is no terminal.
       assert.match(answer, /(^|\n)200\s*$/);
     }
   };
@@ -124,7 +123,7 @@ function walkthrough(kubectl: Kubectl): void {
     await guide.lab.delete();
   });
 
-  /** Installs by helm, as the guide does. On a machine without helm, kubectl applies the same rendered objects. */
+  /** Installs with helm, as the guide does. On a machine without helm, applies the same objects with kubectl. */
   const installOperator = async (release: string, set: string): Promise<void> => {
     if (hasHelm)
       await ok(
@@ -262,7 +261,7 @@ function walkthrough(kubectl: Kubectl): void {
       );
     });
     assert.equal(await ok(service), before);
-    // The 1.6 operator must not revert this.
+    // Leave the 1.6 operator time to revert the change, which it must not do.
     await new Promise((resolve) => setTimeout(resolve, 3000));
     assert.equal(
       await ok("kubectl get mgw -n istio-system istio-ingressgateway -o jsonpath='{.spec.istioControlPlane.name}'"),
@@ -289,7 +288,7 @@ function walkthrough(kubectl: Kubectl): void {
       );
       assert.match(images, /^( {4,}(- )?image: docker\.io\/istio\/proxyv2:1\.7\.7\n){4}$/);
       await talkToEachOther();
-      // The 1.6 operator must not label the namespace again.
+      // Leave the 1.6 operator time to label the namespace again, which it must not do.
       await new Promise((resolve) => setTimeout(resolve, 1500));
       assert.doesNotMatch(await ok(`kubectl get ns demo-${name} --show-labels`), /istio-injection=/);
     });
@@ -300,7 +299,7 @@ function walkthrough(kubectl: Kubectl): void {
     const pilots = ["istiod-service-account", "istiod-service-account-istio-sample-v17x"].map(
       (name) => `istio-system:${name}`,
     );
-    // This comes before the removal, because an istiod that is ending has already lost its roles.
+    // Check the rights before the removal, because an istiod that ends has already lost its roles.
     await guide.requireLeastRights({ accounts: [...operators, ...pilots], compared: operators });
     await ok(
       "kubectl label ns load istio-injection- istio.io/rev=istio-sample-v17x.istio-system --overwrite && kubectl -n load delete pod client --wait=true && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s",

@@ -1,6 +1,6 @@
-// The walkthrough "Istio Control Plane Upgrades using Canary Deployments" (seed 004). Its command blocks were lost.
-// They were Istio's documented commands of that time, which its prose describes one by one. Everything that changes
-// runs under load.
+// The walkthrough "Istio Control Plane Upgrades using Canary Deployments" (seed 004). Its command blocks are lost. They
+// were commands from Istio's documentation of that time, and its text describes each of them. Every change happens
+// under load.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { changeUnderLoad } from "../support/change-under-load.ts";
@@ -18,7 +18,7 @@ function walkthrough(kubectl: Kubectl): void {
   const ok = async (line: string, input?: string): Promise<string> => await guide.ok(line, input);
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
 
-  /** Changes something under constant load through the gateway. No request may fail. */
+  /** Makes a change under constant load through the gateway, of which no request may fail. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     await changeUnderLoad(new GatewayLoad(guide.lab, page), change);
   };
@@ -268,7 +268,7 @@ EOF`);
   );
 }
 
-// One kubectl is enough: seed 000 tests the differences between the two versions.
+// One kubectl is enough: seed 000 tests the differences between versions.
 const [kubectl] = kubectls().slice(-1);
 if (kubectl !== undefined)
   describe(`seed 004, by ${kubectl.title} (${kubectlVersion(kubectl)})`, { concurrency: 1 }, () =>

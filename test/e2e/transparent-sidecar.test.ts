@@ -32,7 +32,6 @@ before(async () => {
 
 after(async () => await guide.lab.delete());
 
-/** The report of the application at `host` about a request of the namespace's client. */
 async function describeRequest(host: string, namespace: "meshed" | "plain"): Promise<string> {
   return await ok(`kubectl exec -n ${namespace} deploy/curl -c curl -- curl -sS -m 5 http://${host}.meshed/`);
 }

@@ -50,7 +50,7 @@ test("everything is uninstalled while pods are captured: no request fails, and n
     assert.deepEqual(readdirSync(path("opt/cni/bin")), ["lab"]);
     assert.deepEqual(readdirSync(path("var/run/istio-cni")), []);
   }
-  // A pod that starts now must need no webhook and no CNI agent.
+  // A pod that starts now must need neither a webhook nor a CNI agent.
   await lab.ok(["kubectl", "rollout", "restart", "deployment/details-v1"]);
   await lab.ok(["kubectl", "rollout", "status", "deployment/details-v1", "--timeout=120s"]);
   await eventually("the details service answers a pod", async () => {

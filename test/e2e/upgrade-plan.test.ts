@@ -42,7 +42,6 @@ spec:
 const plan = async (file: string, ...flags: readonly string[]): Promise<Ran> =>
   await lab.run([serin, "upgrade", "plan", "-f", file, ...flags], { timeoutMs: 300_000 });
 
-/** A command that prints every object that a plan could change, with its version. */
 const everything =
   "kubectl get namespaces,configmaps,secrets,services,serviceaccounts,deployments,daemonsets,customresourcedefinitions,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,destinationrules,proxyconfigs,envoyfilters -A -o jsonpath='{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}={.metadata.resourceVersion}{\"\\n\"}{end}'";
 
@@ -95,7 +94,7 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
   await ok("kubectl create namespace field && kubectl label namespace field istio.io/dataplane-mode=ambient");
   for (const namespace of ["shop", "field"])
     await ok(`kubectl -n ${namespace} apply -f ${root}/samples/sleep/sleep.yaml`);
-  // An update that first creates new pods disturbs nobody, so no budget delays it.
+  // An update that first creates new pods disturbs nobody, so no budget would delay it.
   const inPlace = '{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}';
   await ok(`kubectl -n shop patch deployment sleep --type=merge -p '${inPlace}'`);
   writeFileSync(join(lab.directory, "objects.yaml"), objects);
@@ -112,7 +111,8 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
 
 step("a plan lists all changes of the other release and who gets them, and writes nothing", async () => {
   const file = upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`);
-  // The engine, which has just started, writes this object. The plan does not.
+  // The engine has just started and still writes this object. Wait for it, because the test requires that nothing is
+  // written.
   await eventually(
     "the engine's reviews are trusted",
     async () =>
@@ -125,7 +125,7 @@ step("a plan lists all changes of the other release and who gets them, and write
   const { code, output } = await plan(file, "--json");
   assert.equal(code, 0, output);
   assert.equal(await ok(everything), prior);
-  // Standard error comes first. It says what the plan does at the moment.
+  // The output begins with standard error, which says what the plan is doing.
   report = JSON.parse(output.slice(output.indexOf("{"))) as PreflightReport;
   assert.equal(report.verdict, "warnings");
   assert.deepEqual(report.notCompared, []);
@@ -171,7 +171,7 @@ step(
     );
     assert.equal(groups[0]?.[1], 'connect_timeout "10s" -> "5s"');
     assert.match(groups[1]?.[1] ?? "", /^connect_timeout "10s" -> "5s"; .*max_retries 3 -> 4294967295$/);
-    // An EnvoyFilter sets the connect timeout, so the changed default has no effect.
+    // An EnvoyFilter sets the connect timeout, so the new default does not show.
     assert.match(groups[2]?.[1] ?? "", /^circuit_breakers\S+max_retries 3 -> 4294967295$/);
     const proxyNames = new Set((proxies?.groups ?? []).flatMap((group) => group.proxies));
     for (const name of ["sleep.shop", "bare.shop", "istio-ingressgateway.istio-system"])
@@ -214,7 +214,7 @@ step(
       upgradeFile("refused.yaml", `{ profile: ambient, revision: newer, tag: ${version} }`),
       "--strict",
     );
-    // The file is invalid, and admission would refuse it too. So the plan does not start.
+    // Admission would refuse the file too, so the plan does not start.
     assert.equal(refused.code, 2, refused.output);
     assert.match(
       refused.output,

@@ -17,13 +17,13 @@ interface ProofSummary {
 }
 
 /**
- * The number of requests that an idle machine sends until the last change has ended. Later requests would prove nothing
- * about the changes.
+ * How many requests an idle machine sends before the last change has ended. Further ones would prove nothing about the
+ * changes.
  */
 const requests = 3_500;
 /**
- * The fraction of the 360 requests a second that the long form sends. The gateway, the waypoint and the clients of each
- * data plane still carry three to eight requests a second, half of them over new connections.
+ * The fraction of the long form's 360 requests a second. The gateway, the waypoint and the clients of each data plane
+ * still carry three to eight requests a second, half of them over new connections.
  */
 const rate = 0.05;
 const timeLimitMs = 1_180_000;

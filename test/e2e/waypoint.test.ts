@@ -66,7 +66,10 @@ function waypoint(kubectl: Kubectl): void {
     )
       .trim()
       .split("\n");
-  /** Waits until every pilot has read the object's current version, and every proxy has acknowledged the result. */
+  /**
+   * Waits until every pilot has read the object's present version, and every proxy has acknowledged what follows from
+   * it.
+   */
   const acknowledged = async (group: string, kind: string, name: string): Promise<void> => {
     const version = await ok(`kubectl get ${kind.toLowerCase()} ${name} -o jsonpath='{.metadata.resourceVersion}'`);
     for (const pilot of await addressesOf("app=istiod")) {
@@ -86,7 +89,7 @@ function waypoint(kubectl: Kubectl): void {
     }
   };
   /**
-   * Sends this many requests, each over a new connection, and counts them by the waypoint's pods, which `field`
+   * Sends so many requests, each over a new connection, and counts them by the waypoint's pods, which `field`
    * identifies.
    */
   const divided = async (requests: number, field: string): Promise<Record<string, number>> => {
@@ -112,7 +115,7 @@ function waypoint(kubectl: Kubectl): void {
   };
   const curl = async (args: string): Promise<string> => await ok(`kubectl exec deploy/sleep -- curl -s -m 5 ${args}`);
   /**
-   * Applies a change while requests run over one kept-alive connection and over new ones. All must get the answer 200.
+   * Makes a change while requests come over one connection that is kept and over new ones. All must get the status 200.
    */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const kept = ok(
@@ -200,7 +203,7 @@ function waypoint(kubectl: Kubectl): void {
         assert.equal((await byRevision(40))["next"], 0);
         await annotate("canary-weight=10");
         const tenth = await byRevision(200);
-        // All requests over the kept-alive connection go to the same revision.
+        // All requests over the kept connection go to one revision, so the bounds are wide.
         assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
         await annotate("canary-weight=100");
         assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);

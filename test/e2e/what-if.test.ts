@@ -1,5 +1,5 @@
-// What-if over a real API server without nodes: control planes that have run for long answer in the same way as fresh
-// ones, whatever was read or written before.
+// What-if over a real API server without nodes: control planes that have run for long must answer as fresh ones do,
+// whatever was read or written before.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -153,7 +153,6 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** The object as a dry run would return it. */
 async function asStored(object: UntypedObject): Promise<OverlaidObject> {
   const kind = [...istioKinds, serviceKind].find(
     (one) => one.kind === object.kind,
@@ -205,7 +204,7 @@ test(
       changed(first.report).some((line) => line.includes("route 80")),
       changed(first.report).join("\n"),
     );
-    // The previous what-if left nothing behind.
+    // The what-if before this one has left nothing behind.
     const alone = await askBoth(subsets);
     assert.ok(!changed(alone.report).some((line) => line.includes("route 80")), changed(alone.report).join("\n"));
     await api.objects.create(subsets);
@@ -223,7 +222,7 @@ test(
       changed(again.report).some((line) => line.includes("route 80")),
       changed(again.report).join("\n"),
     );
-    // An overlay may also have Kubernetes' own kinds.
+    // An overlay may also contain Kubernetes' own kinds.
     const renamed = await askBoth({
       apiVersion: "v1",
       kind: "Service",

@@ -27,13 +27,12 @@ const waited = "--wait --timeout 300s";
 const leftoverTimeoutMs = 180_000;
 
 /**
- * A command that lists Serin's objects, except the roots, which stay in a cluster on purpose, and the objects of the
- * lab itself.
+ * Lists Serin's objects. Leaves out the roots, which an uninstall keeps on purpose, and the objects of the lab itself.
  */
 const leftovers =
   "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
 
-/** Waits until nothing is left, because removed objects may take a moment to disappear. */
+/** Waits until nothing is left. Objects that are being deleted may take a moment to disappear. */
 export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
   const deadline = Date.now() + leftoverTimeoutMs;
   for (;;) {
@@ -44,7 +43,7 @@ export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
   }
 }
 
-/** Deletes namespaces and CRDs, which installers leave behind. */
+/** Deletes namespaces and CRDs, which uninstalling keeps. */
 export async function emptyCluster(walkthrough: Walkthrough): Promise<void> {
   await walkthrough.ok(
     "kubectl delete namespace istio-system serin-system ingress istio-operator-v16x-system --ignore-not-found --wait",
@@ -61,7 +60,7 @@ const heldCanary = {
   spec: { target: { deployment: { name: "absent", service: "absent" } }, steps: [{ weight: 10 }] },
 };
 
-/** Only the engine can remove this Canary's finalizer, so helm must not remove the engine. */
+/** Checks that helm refuses to remove the engine, without which nothing could remove this Canary's finalizer. */
 async function keepsNeededEngine(walkthrough: Walkthrough, helm: string): Promise<void> {
   await walkthrough.ok(`echo '${JSON.stringify(heldCanary)}' | kubectl apply -f -`);
   const upgrade = `${helm} upgrade istio-base istio/base -n istio-system --set rollout.enabled=false`;
@@ -80,14 +79,13 @@ async function keepsNeededEngine(walkthrough: Walkthrough, helm: string): Promis
   await walkthrough.ok("kubectl delete canaries.rollout.serin.dev held -n default --timeout=60s");
 }
 
-/** Lints, installs, upgrades and uninstalls all charts by helm 3 or 4. */
 export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Promise<void> {
   const helm = join(root, `.cache/helm/helm-${major}`);
   assert.ok(existsSync(helm), `there is no .cache/helm/helm-${major}: scripts/fetch/helm.sh builds it`);
   const { lab } = walkthrough;
   const ok = walkthrough.ok.bind(walkthrough);
   await emptyCluster(walkthrough);
-  // The Secret of a private registry must be there before the first pod.
+  // The first pod needs the Secret of a private registry.
   await ok("kubectl create namespace serin-system");
   const server = lab.spawnInShell(["serin", "charts", "serve", "--port", String(chartPort)]);
   try {
@@ -106,11 +104,11 @@ export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Pro
       await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} ${waited}`);
     assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
     await keepsNeededEngine(walkthrough, helm);
-    // The release of a second revision must not contain the account, which is part of the first one's.
+    // The release for a second revision must not contain the account, which belongs to the first release.
     await ok(`${helm} install ztunnel-next istio/ztunnel -n istio-system --set revision=next --dry-run=server`);
     for (const { name, namespace } of releases.toReversed())
       await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
-    // Uninstalling keeps the account, because ztunnels of other revisions would need it.
+    // Uninstalling keeps the account, because ztunnels of other revisions may need it.
     await ok("kubectl delete serviceaccount -n istio-system ztunnel");
     await nothingIsLeft(walkthrough);
     assert.match(await ok("kubectl get namespace serin-system"), /Active/);

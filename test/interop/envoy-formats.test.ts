@@ -1,4 +1,4 @@
-// Asks a stock Envoy which formats it takes as the value of a header, and compares its verdicts with Serin's.
+// Asks a stock Envoy which formats it accepts as the value of a header, and compares its answers with Serin's.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import { until } from "../../src/base/testing/index.ts";
 
 const envoy = join(import.meta.dirname, "../../.cache/interop/envoy");
 
-/** A format that Envoy always rejects. When Envoy has rejected it, it has read all listeners. */
+/** Envoy always rejects this format. When it has done so, it has read all listeners. */
 const faulty = "%THE_END%";
 
 const typed = (type: string, rest: object): object => ({
@@ -25,7 +25,7 @@ const typed = (type: string, rest: object): object => ({
   ...rest,
 });
 
-/** A listener for one format. Each format has its own, so that Envoy can reject that listener and accept the others. */
+/** A listener with one format. Envoy can then reject the one and accept the others. */
 function listener(format: string, index: number): object {
   const route = {
     match: { prefix: "/" },
@@ -45,7 +45,6 @@ function listener(format: string, index: number): object {
   });
 }
 
-/** Returns the formats that Envoy rejects. */
 async function rejectedOf(formats: readonly string[]): Promise<ReadonlySet<string>> {
   const directory = mkdtempSync(join(tmpdir(), "serin-formats-"));
   const file = (name: string): string => join(directory, name);
@@ -95,7 +94,7 @@ test("a stock Envoy takes every format that a header may have", async () => {
   const admitted = [...operatorNames]
     .flatMap((name) => [...operands, ...options].flatMap((operand) => [`%${name}${operand}%`, `%${name}${operand}:5%`]))
     .filter((format) => headerValueFault(format) === undefined);
-  // Otherwise, the test would not ask Envoy anything.
+  // Without formats, the comparison would prove nothing.
   assert.ok(admitted.length > operatorNames.size, `${admitted.length} formats`);
   assert.deepEqual([...(await rejectedOf(admitted))], []);
 });

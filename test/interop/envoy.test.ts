@@ -18,7 +18,6 @@ const samples = join(root, "samples");
 const counted = 1000;
 const canaryBounds = { least: 69, most: 133 };
 
-/** The time that proxies have to acknowledge their configuration. */
 const answerMs = 30_000;
 
 interface ConnectedProxy {
@@ -43,7 +42,7 @@ describe("a stock Envoy 1.40", () => {
   });
   after(async () => await lab.delete());
 
-  /** Rejected configuration, and configuration without an acknowledgement in time, by proxy and type. */
+  /** By proxy and type, configuration that was rejected, or not acknowledged in time. */
   async function rejections(): Promise<Record<string, string>> {
     const address = await ok("kubectl -n istio-system get pod -l app=istiod -o jsonpath='{.items[0].status.podIP}'");
     const deadline = Date.now() + answerMs;

@@ -14,7 +14,7 @@ const [kubectl] = kubectls().slice(-1);
 const minute = 60_000;
 /** A Service of the suite, whose address a Gateway can use. */
 const backend = "infra-backend-v1";
-/** The supported features, without those of Gateways, which have their own tests. */
+/** The supported features, without those of Gateways, which another test covers. */
 const meshFeatures = supportedFeatures.filter((name) => /^(Mesh|HTTPRoute|GRPC)/.test(name));
 
 interface Outcome {
@@ -23,13 +23,10 @@ interface Outcome {
   readonly result: "PASS" | "FAIL" | "SKIP";
 }
 
-/** The features that a profile requires. A test that needs other features is an extended one. */
+/** The features that a profile requires. A test that needs others is an extended one. */
 const coreFeatures = new Set(["Gateway", "ReferenceGrant", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Mesh"]);
 
-/**
- * Reads the suite's log instead of its report. The report is written before parallel tests end, and counts them as
- * passed.
- */
+/** Reads the suite's log. Its report is written before parallel tests end, and counts these as passed. */
 function outcomesIn(log: string): readonly Outcome[] {
   const features = new Map(
     [...log.matchAll(/Running (\w+), relying on the following features: (.*)/g)].map(([, name = "", list = ""]) => [
@@ -67,7 +64,7 @@ function conformance(): void {
   });
   after(async () => await lab.delete());
 
-  /** Runs profiles of the suite with further flags, and returns the tests that ran. */
+  /** Runs profiles of the suite with further flags. Returns the tests that have run. */
   async function run(profiles: readonly string[], flags: string): Promise<readonly Outcome[]> {
     const line = `${suite} -test.v -test.timeout=60m -test.run='TestConformance$' -gateway-class=istio -conformance-profiles=${profiles.join(",")} ${flags} > suite.log 2>&1`;
     await lab.shell(line, { timeoutMs: 60 * minute });
@@ -88,13 +85,13 @@ function conformance(): void {
     outcomes.filter(({ result }) => result === "FAIL").map(({ name }) => name);
 
   test("gateways pass", async () => {
-    // The tests of the mesh use the objects that this run leaves behind.
+    // The tests of the mesh use the objects that this run leaves.
     const flags = `-cleanup-base-resources=false -usable-address=${backend}.gateway-conformance-infra.svc.cluster.local -unusable-address=nowhere`;
     assert.deepEqual(failuresOf(await run(["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP"], flags)), []);
   });
 
   test("the mesh passes with sidecars", async () => {
-    // Sidecars distinguish Services by the host of a request, as in Istio.
+    // As in Istio, sidecars tell Services apart by the host of a request.
     const features = meshFeatures.filter((name) => name !== "MeshClusterIPMatching");
     assert.deepEqual(
       failuresOf(
@@ -124,7 +121,7 @@ function conformance(): void {
       "istio.io/use-waypoint": "waypoint",
       "istio.io/use-waypoint-namespace": "waypoints",
     };
-    // A waypoint does not apply routes of its clients' namespaces. Istio also leaves these tests out.
+    // A waypoint does not apply routes of its clients' namespaces. Istio leaves these tests out too.
     const features = meshFeatures.filter((name) => name !== "MeshConsumerRoute");
     const flags = `-namespace-labels=${Object.entries(labels)
       .map((label) => label.join("="))

@@ -1,5 +1,5 @@
-// Gives the inputs of the tests of Istio's analyzers to Serin's, and compares the codes with their objects.
-// `scripts/fetch/istiod.sh` copies the inputs from the module to a folder beside the pilot-discovery.
+// Gives the inputs of the tests of Istio's analyzers to Serin's, and compares the codes and their objects.
+// `scripts/fetch/istiod.sh` copies the inputs from Istio's module to a folder beside pilot-discovery.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -13,19 +13,19 @@ const istiod = process.env["ISTIOD"];
 const istioNamespace = "istio-system";
 const fewestCases = 100;
 
-/** A case of the table in Istio's `analyzers_test.go`. */
+/** A case in the table of Istio's `analyzers_test.go`. */
 interface AnalyzerCase {
   readonly name: string;
   readonly files: readonly string[];
   readonly meshConfig: string | undefined;
   readonly meshNetworks: string | undefined;
-  /** Its type in Go. */
+  /** The analyzer's type in Go. */
   readonly analyzer: string;
-  /** `IST0101 Gateway shop/web` */
+  /** For example `IST0101 Gateway shop/web`. */
   readonly expected: readonly string[];
 }
 
-/** The gateway that Istio's tests add to every input. */
+/** Istio's tests add this gateway to every input. */
 const installedGateway = `
 apiVersion: v1
 kind: Pod
@@ -98,7 +98,7 @@ async function reportedBy(folder: string, { files, meshConfig, meshNetworks }: A
   );
 }
 
-/** Istio's tests name an object without a namespace as it is written, and the objects of others with theirs. */
+/** Istio's tests name an object as it is written: with its namespace, or without one if it has none. */
 function isReported(expected: string, reported: ReadonlySet<string>): boolean {
   const [code = "", kind = "", name = ""] = expected.split(" ");
   const places = name.includes("/") ? [name] : [`default/${name}`, `/${name}`];
@@ -114,7 +114,7 @@ if (istiod === undefined) {
   test("reports what Istio's analyzers report for their own inputs, except for explained differences", async () => {
     const cases = casesOf(folder);
     assert.ok(cases.length >= fewestCases, `${cases.length} cases`);
-    // An analyzer may report only codes that any of its cases expects.
+    // An analyzer may report only codes that one of its cases expects.
     const codesOf = Map.groupBy(cases, ({ analyzer }) => analyzer);
     const found: string[] = [];
     for (const one of cases) {
@@ -123,7 +123,8 @@ if (istiod === undefined) {
         (codesOf.get(one.analyzer) ?? []).flatMap(({ expected }) => expected.map((entry) => entry.slice(0, 7))),
       );
       for (const entry of new Set(one.expected)) {
-        // Istio's inputs are often incomplete. An object that Serin calls invalid has no effect, and no more messages.
+        // Istio's inputs are often incomplete. An object that Serin calls invalid has no effect, and so no other
+        // messages.
         const isInvalid = isReported(entry.replace(/^\w+/, "IST0106"), reported);
         if (!isInvalid && !isReported(entry, reported)) found.push(`${one.name}: not ${entry}`);
       }

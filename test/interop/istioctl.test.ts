@@ -13,9 +13,8 @@ import { tableIn, type Row } from "./istioctl/table.ts";
 const given = process.env["ISTIOCTL"];
 const samples = join(root, "samples");
 const [kubectl] = kubectls().slice(-1);
-/** The exit code of `analyze` when it has findings. */
 const foundIssues = 79;
-/** The limit is long, because a busy lab may be slow to answer, and a missing answer is no finding. */
+/** The limit is long, because a busy lab may answer late, and a missing answer is no finding. */
 const patienceMs = 120_000;
 
 if (given === undefined)
@@ -29,12 +28,11 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   const guide = new Walkthrough("interop-istioctl", shellKubectl);
   const { lab } = guide;
   const ok = async (line: string): Promise<string> => await guide.ok(line);
-  /** Runs a command that must succeed, and returns its combined output. */
   const ctl = async (words: string): Promise<string> => await ok(`${program} ${words}`);
   const ctlJson = async (words: string): Promise<unknown> =>
     JSON.parse(await ok(`${program} ${words} 2>/dev/null`)) as unknown;
   const ran = async (words: string): Promise<Ran> => await lab.shell(`${program} ${words}`);
-  /** `name.namespace` of the first pod with these labels. */
+  /** `name.namespace` of the first running pod with these labels. */
   const pod = async (namespace: string, labels: string): Promise<string> =>
     `${(await ok(`kubectl -n ${namespace} get pod -l ${labels} --field-selector=status.phase=Running -o jsonpath='{.items[0].metadata.name}'`)).trim()}.${namespace}`;
   let sidecar = "";
@@ -71,7 +69,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   );
   after(async () => await lab.delete());
 
-  // The other tests read the objects of this one. None of them changes an object that another one reads.
+  // The other tests read objects that this one creates. No test changes an object that another reads.
   void test("waypoint generate, apply, list, status and delete", async () => {
     assert.match(
       await ctl("waypoint generate --for all -n amb"),
@@ -314,7 +312,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       ),
       JSON.stringify(policies),
     );
-    // The certificates and connections belong to the node's pods.
+    // The certificates and connections belong to pods of the node.
     const node = await ok("kubectl -n amb get pod -l app=httpbin -o jsonpath='{.items[0].spec.nodeName}'");
     const certificates = tableIn(await ctl(`ztunnel-config certificate --node ${node}`), "CERTIFICATE NAME");
     assert.ok(

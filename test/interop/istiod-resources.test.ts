@@ -1,5 +1,5 @@
-// Compares the configuration that a real istiod and Serin's control plane send to the same sidecar, gateway, waypoint
-// and ztunnel, for every configuration of the corpus. Fails for differences that docs/interop.md does not explain.
+// Compares what a real istiod and Serin's control plane send to the same sidecar, gateway, waypoint and ztunnel, for
+// every configuration of the corpus. Fails for differences that docs/interop.md does not explain.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

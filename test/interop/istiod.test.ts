@@ -1,5 +1,5 @@
-// Istio's own istiod in the lab. It injects and serves Serin's sidecars. A MeshUpgrade moves namespaces between two
-// revisions of istiod, and in both directions between istiod and Serin.
+// Istio's own istiod in the lab. It injects and serves Serin's sidecars. A MeshUpgrade moves namespaces from one
+// revision of istiod to another, and between istiod and Serin in both directions.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -47,7 +47,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   });
   after(async () => await lab.delete());
 
-  /** Runs a MeshUpgrade to its end under load. No request may fail. */
+  /** Runs a MeshUpgrade to its end under load, of which no request may fail. */
   async function move(name: string, from: string, to: string): Promise<void> {
     const object = {
       apiVersion: "rollout.serin.dev/v1alpha1",
@@ -63,7 +63,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     };
     await underLoad(async () => {
       await ok(`serin upgrade start -f - <<< '${JSON.stringify(object)}'`);
-      // The MeshUpgrade waits for a person before it retires the previous revision.
+      // Before it retires the old revision, the MeshUpgrade waits for a person.
       const { code, output } = await lab.shell(
         `kubectl wait meshupgrade/${name} --for=jsonpath='{.status.phase}'=Paused --timeout=240s`,
         { timeoutMs: 250_000 },
@@ -84,7 +84,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   }
 
   async function revisionIs(revision: string): Promise<void> {
-    // A terminating pod counts as Running until it is gone.
+    // A pod that terminates counts as Running until it is gone.
     const only = new RegExp(`^(istiod-${revision}\\.istio-system\\.svc:15012\\n?)+$`);
     await eventually(`httpbin is of ${revision} alone`, async () =>
       only.test(
@@ -170,7 +170,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
     for (const revision of ["up-1", "up-2"]) {
       const log = await ok(`kubectl -n istio-system logs deployment/istiod-${revision} --tail=-1`);
       const opened = log.split("\n").filter((line) => /new connection for node:serin-rollout\./.test(line)).length;
-      // The moves above take minutes, in which the engine asks several times a second.
+      // The moves take minutes, in which the engine asks several times a second: it must not open a stream each time.
       assert.ok(opened > 0 && opened < 100, `the engine opened ${opened} streams to ${revision}`);
       assert.doesNotMatch(log, /exceeded rate limit/);
     }

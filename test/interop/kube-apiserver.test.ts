@@ -15,11 +15,11 @@ import { buildRelease } from "./kube-apiserver/real-api-server.ts";
 const samples = join(root, "samples");
 const cache = join(root, ".cache");
 /**
- * Lets the validation webhook fail closed from the start. Otherwise the pilot changes the policy once it serves, and
- * applying the manifest again would change it back, as in Istio.
+ * The validation webhook fails closed from the start. By default, a pilot changes the policy when it serves, and to
+ * apply the manifest again would change it back, as in Istio.
  */
 const closed = "--set values.base.validationFailurePolicy=Fail";
-/** A high limit, like the limits of kubectl's waits, because the machine may be busy. */
+/** A high limit, as for kubectl's waits, because the machine may be busy. */
 const servingTimeoutMs = 180_000;
 const profiles = ["empty", "minimal", "default", "demo", "ambient", "preview", "remote", "stable"];
 
@@ -55,7 +55,7 @@ describe("a real API server", () => {
           await ok(`serin manifest generate --set profile=${profile} ${selected} ${closed} > manifest.yaml`);
           if (!readFileSync(join(lab.directory, "manifest.yaml"), "utf8").includes("kind:")) continue;
           await ok("kubectl apply -f manifest.yaml");
-          // `kubectl diff` asks the server what an apply would change, and ends with 0 if nothing would.
+          // `kubectl diff` ends with 0 only if an apply would change nothing.
           await ok("kubectl diff -f manifest.yaml");
         }
         await ok("serin uninstall --purge -y");
@@ -76,7 +76,7 @@ describe("a real API server", () => {
     await ok(
       `kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml && kubectl -n amb wait pod --all --for=condition=ready --timeout=300s`,
     );
-    // Pods that already run are enrolled too.
+    // Pods that run already are enrolled too.
     await ok(
       `kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint && kubectl apply -f ${import.meta.dirname}/envoy/waypoint.yaml`,
     );
@@ -145,7 +145,7 @@ describe("a real API server", () => {
   step("accepts every sample", async () => {
     const files = globSync("**/*.yaml", { cwd: samples })
       .map((name) => join(samples, name))
-      // Leaves out files for `serin install -f`, and those for operators that are not installed.
+      // Leave out files for `serin install -f`, and those for operators that are not installed.
       .filter((file) => !/^kind: (IstioOperator|Istio|Kustomization)$/m.test(readFileSync(file, "utf8")));
     const namespaces = new Set(
       files.flatMap((file) =>
@@ -155,7 +155,7 @@ describe("a real API server", () => {
     for (const name of namespaces) await lab.shell(`kubectl create namespace ${name}`);
     for (const file of files) await ok(`kubectl apply --dry-run=server -f ${file}`);
     await ok("kubectl delete namespace amb --wait");
-    // The Deployments of a Gateway are deleted with it.
+    // A Gateway's Deployments are deleted with it.
     await ok("kubectl delete gateways.gateway.networking.k8s.io --all");
     await ok("serin uninstall --purge -y");
     await nothingIsLeft(walkthrough);

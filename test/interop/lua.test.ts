@@ -91,7 +91,7 @@ function bootstrap(scripts: readonly string[], ports: readonly number[], upstrea
   return { staticResources: { listeners, clusters } };
 }
 
-/** The response's status, body, and those headers that do not depend on time. */
+/** The response's status, body, and the headers that do not depend on time. */
 async function outcome(port: number, { method = "GET", path = "/", body, headers = {} }: LuaCase): Promise<string> {
   const response = await fetchOnce(port, path, { method, headers, ...(body === undefined ? {} : { body }) });
   const fields = Object.entries(response.headers)
@@ -118,7 +118,7 @@ async function serinOutcome(one: LuaCase, upstreamPort: number): Promise<string>
   return await outcome(harness.port, one);
 }
 
-/** Starts an upstream, and an Envoy with a listener for each script. Envoy does not start if it rejects one of them. */
+/** Starts an upstream, and an Envoy with a listener for each script. Fails if Envoy rejects one of them. */
 async function withEnvoy(
   scripts: readonly string[],
   use: (ports: readonly number[], upstreamPort: number) => Promise<void>,

@@ -1,6 +1,6 @@
-// Two clusters, each with its own network and control plane, which know each other by remote secrets. Pods of one
-// cluster answer requests from the other. In ambient, these pass through double HBONE, and with sidecars through
-// gateways that route by server name. A service continues if one cluster has no pod of it.
+// Two clusters that know each other by remote secrets, each with a network and a control plane of its own. Pods of one
+// cluster answer requests from the other. Requests in ambient pass through double HBONE, and those with sidecars
+// through gateways that route by server name. A service goes on if one cluster has no pod of it.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,8 +22,8 @@ const apply = (...objects: readonly object[]): string =>
   `kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: "v1", kind: "List", items: objects })}\nEOF`;
 
 /**
- * The result of a request: the waypoint that marked the response with a header, and the pod that answered. Each is
- * empty if there is none.
+ * How a request was answered: by which pod, and through which waypoint, which marks the response with a header. `pod`
+ * and `waypoint` are empty if there was none.
  */
 interface Answer {
   readonly code: string;
@@ -31,10 +31,10 @@ interface Answer {
   readonly pod: string;
 }
 
-/** A cluster and its network, which have the same name. */
+/** A cluster with its network, which has the same name. */
 class Side {
   readonly name: string;
-  /** The first three numbers of addresses that no other lab uses. */
+  /** The first three numbers of addresses. No other lab uses these. */
   readonly #range: string;
   readonly guide: Walkthrough;
 
@@ -52,7 +52,7 @@ class Side {
     return `${this.#range}.2`;
   }
 
-  /** The name under which the gateway passes TLS to its cluster's API server. */
+  /** Under this name, the gateway passes TLS on to its cluster's API server. */
   get apiHost(): string {
     return `api.${this.name}.example`;
   }
@@ -187,9 +187,7 @@ class Side {
     }
   }
 
-  /**
-   * Creates the applications, which are the same in both clusters: with ztunnel in `shop`, and with sidecars in `cart`.
-   */
+  /** Creates the same applications in both clusters: in `shop` with ztunnel, and in `cart` with sidecars. */
   async applications(): Promise<void> {
     await this.ok(
       "kubectl create namespace shop; kubectl label namespace shop istio.io/dataplane-mode=ambient; kubectl create namespace cart; kubectl label namespace cart istio-injection=enabled",
@@ -202,7 +200,7 @@ class Side {
       await this.ok(`kubectl -n ${namespace} rollout status deploy/httpbin deploy/curl --timeout=200s`);
   }
 
-  /** Sends this number of requests, each over a new connection. Returns the names of the pods that answered. */
+  /** Sends so many requests, each over a new connection. Returns the names of the pods that have answered. */
   async answering(namespace: string, requests = 20): Promise<ReadonlySet<string>> {
     const output = await this.ok(
       `kubectl -n ${namespace} exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 ${url}; done'`,
@@ -212,7 +210,6 @@ class Side {
     return new Set(names);
   }
 
-  /** Sends requests to the ambient service, each over a new connection. Returns their results. */
   async answers(method: string, requests = 10): Promise<readonly Answer[]> {
     const output = await this.ok(
       `kubectl -n shop exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 -X ${method} -w "\\nanswer %{http_code} %header{x-waypoint}\\n" ${url}; done'`,
@@ -224,7 +221,7 @@ class Side {
     });
   }
 
-  /** Gives the ambient service a waypoint, which marks responses with a header and denies DELETE to the client. */
+  /** Gives the ambient service a waypoint. It marks responses with a header, and denies DELETE to the client. */
   async guard(): Promise<void> {
     const waypoint = {
       apiVersion: "gateway.networking.k8s.io/v1",
@@ -298,7 +295,7 @@ async function know(near: Side, far: Side): Promise<void> {
   ])
     links.push(await LabLink.open(near.guide.lab, far.guide.lab, link));
   const secret = await far.ok(`serin create-remote-secret --name ${far.name} --server https://${far.apiServer}:6443`);
-  // The API server's certificate does not contain the address of the link.
+  // The certificate of the API server does not have the link's address, so name a host that it has.
   await near.ok(
     `kubectl apply -f - <<'EOF'\n${secret.replace(/^( +)server: .*$/m, "$&\n$1tls-server-name: kubernetes")}\nEOF`,
   );
@@ -306,7 +303,7 @@ async function know(near: Side, far: Side): Promise<void> {
 
 describe("two networks", () => {
   const step = (title: string, body: () => Promise<void>): void => void test(title, west.guide.step(title, body));
-  /** The pods of both sides, in the order of `sides`. */
+  /** In the order of `sides`. */
   const servers = async (namespace: string): Promise<readonly string[]> =>
     await Promise.all(sides.map(async (side) => await side.server(namespace)));
   const answeredByBoth = async (namespace: string): Promise<void> => {
@@ -317,7 +314,7 @@ describe("two networks", () => {
         async () => [...(await side.answering(namespace))].toSorted().join() === both.join(),
       );
   };
-  /** Sends requests from the west while `body` runs. No request may fail. */
+  /** Sends requests from the west while `body` runs, of which none may fail. */
   const underLoad = async (namespace: string, body: () => Promise<void>): Promise<void> => {
     const client = `kubectl -n ${namespace} exec deploy/curl --`;
     await west.ok(`${client} rm -f /tmp/stop`);
@@ -341,7 +338,7 @@ describe("two networks", () => {
   before(async () => {
     await Promise.all(sides.map(async (side) => await side.create()));
     await west.install();
-    // Both control planes sign with the same root.
+    // Both control planes must sign with the same root.
     const { metadata: _metadata, ...authority } = JSON.parse(
       await west.ok("kubectl -n istio-system get secret istio-ca-secret -o json"),
     ) as { metadata: object };
@@ -368,7 +365,7 @@ describe("two networks", () => {
     "ambient: one cluster's requests are answered by both, through tunnels within tunnels, and the server knows the client's identity",
     async () => {
       await answeredByBoth("shop");
-      // The inner tunnel ends at the far pod's own ztunnel, which gets the client's identity from its certificate.
+      // The inner tunnel ends at the ztunnel of the far pod, which reads the client's identity from its certificate.
       const node = await east.ok(`kubectl -n shop get pod -l app=httpbin -o jsonpath='{.items[0].spec.nodeName}'`);
       const logs = await east.ok(
         `kubectl -n istio-system logs --tail=200 $(kubectl -n istio-system get pod -l app=ztunnel --field-selector spec.nodeName=${node} -o name)`,
@@ -440,7 +437,7 @@ describe("two networks", () => {
     );
   }
 
-  /** The distinct answers, each as `code waypoint pod`. */
+  /** The different answers, as `code waypoint pod`. */
   const answersOf = async (side: Side, method: string): Promise<string> =>
     [...new Set((await side.answers(method)).map(({ code, waypoint, pod }) => `${code} ${waypoint} ${pod}`.trim()))]
       .toSorted()
@@ -462,8 +459,8 @@ describe("two networks", () => {
         async () => await answersOf(east, "GET"),
         [`200 east ${near}`, `200 east ${far}`].toSorted().join(", "),
       );
-      // The far waypoint balances over both networks, so a request from here may come back to the pod here. No request
-      // reaches the far pod without passing through the waypoint.
+      // The far waypoint balances over both networks, so a request from here may come back to the pod here. But no
+      // request reaches the far pod without passing through the waypoint.
       const ways = async (): Promise<string> =>
         (await answersOf(west, "GET")).replace(`, 200 east ${near}`, "").replace(`200 east ${near}, `, "");
       await becomes(
@@ -473,7 +470,7 @@ describe("two networks", () => {
       );
       await west.scale("shop", 0);
       await becomes("all goes through it", async () => await answersOf(west, "GET"), `200 east ${far}`);
-      // A waypoint also marks its own responses, so the 403 names the waypoint that denied the request.
+      // A waypoint also marks responses of its own, so the 403 names the waypoint that has denied the request.
       assert.equal(await answersOf(west, "DELETE"), "403 east");
       await west.scale("shop", 1);
     },

@@ -1,4 +1,4 @@
-// Debian's Prometheus and Serin's metrics store get the same history and queries, and scrape the same targets.
+// Debian's Prometheus and Serin's metrics store get the same history and the same queries, and scrape the same targets.
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -37,7 +37,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts a program. Resolves with its address when it answers. */
+/** Starts a program. Resolves to its address when it answers. */
 async function started(program: string, args: readonly string[], port: number): Promise<string> {
   const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
   children.push(child);
@@ -61,7 +61,7 @@ test(
   { skip, timeout: timeoutMs },
   async () => {
     const endMs = Math.floor(Date.now() / 60_000) * 60_000 - 600_000;
-    // Samples do not lie on full minutes, where the steps of a subquery are. The comment on `atSeconds` explains that.
+    // No sample is on a full minute, where the steps of a subquery are. The comment on `atSeconds` says why.
     const history = meshHistory(endMs + 4000, 120);
     const store = new SampleStore({ retentionMs: 2 * 3_600_000 + 3_600_000 });
     for (const { name, labels, timeMs, value } of history)
@@ -125,8 +125,8 @@ test(
       if (found !== undefined)
         differences.push(`${who}: ${params["query"]} at ${params["time"] ?? `${params["start"]}…`}: ${found}`);
     };
-    // These times lie between samples. If the left edge of a range is exactly at a sample, Prometheus 2 includes the
-    // sample, while Prometheus 3 and this store exclude it.
+    // These times lie between samples. If a range begins exactly at a sample, Prometheus 2 includes the sample, but
+    // Prometheus 3 and this store do not.
     const atSeconds = [0, 7.3, 1003.7, 3605.1, 5404.9].map((back) => endMs / 1000 - back + 1.9);
     for (const [who, list] of Object.entries(queries)) {
       for (const query of list) {
@@ -145,7 +145,7 @@ test(
   },
 );
 
-/** A target whose samples are stamped with the current second, so that both scrapers see the same values. */
+/** A target that stamps its samples with the present second, so that both scrapers see the same values. */
 const exporter = createServer((request, response) => {
   const timeMs = Math.floor(Date.now() / 1000) * 1000;
   const value = (timeMs / 1000) % 100_000;
@@ -234,8 +234,8 @@ test(
 
 const windowSeconds = 60;
 /**
- * The maximum relative difference of rates. A rate covers the time between scrapes, and is extrapolated to both ends of
- * the window.
+ * How far rates may differ, as a share. A rate covers the time between scrapes, and is extrapolated to both ends of the
+ * window.
  */
 const mostApart = 0.05;
 
@@ -264,7 +264,7 @@ test(
       port,
     );
     const [own, byUrl] = [mesh.reader(), mesh.reader(url)];
-    // Waits until both have scraped during the whole window.
+    // Wait until both have scraped for the whole window.
     await systemClock.sleep((windowSeconds + 15) * 1000);
     const [ours, theirs] = await Promise.all(
       [own, byUrl].map(async (reader) => edgeFigures(await reader.traffic(windowSeconds))),
@@ -281,7 +281,8 @@ test(
       }
     }
     assert.deepEqual(apart, []);
-    // The counters keep rising, so the proxies' value lies between an earlier and a later answer of Prometheus.
+    // The counters keep rising, so the proxies' count lies between two answers of Prometheus, one before and one after
+    // it.
     const expression = 'sum(istio_requests_total{reporter="source",destination_service_name="web"})';
     const earlier = await queryOfCheck(url, expression);
     const counted = await mesh.counted();

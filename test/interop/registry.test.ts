@@ -13,11 +13,10 @@ import { FakeContext } from "../../src/cli/testing/fake-context.ts";
 const program = join(import.meta.dirname, "../../.cache/interop/registry");
 const startTimeoutMs = 30_000;
 const account = { username: "mesh", password: "small-secret" };
-/** The account with its password's bcrypt hash, in htpasswd's format. */
+/** In htpasswd's format, with the bcrypt hash of the password. */
 const accounts = `${account.username}:$2y$05$abcdefghijklmnopqrstuueU6Bzt8/vDb30xvGO0uYwi3dziq5Ks2\n`;
 const images = ["pilot", "ztunnel"].map((name) => `ghcr.io/serin-mesh/${name}:1.18.1`);
 
-/** A registry process on a port of the loopback that the kernel chooses. */
 class Registry implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly host: string;
@@ -53,7 +52,6 @@ class Registry implements AsyncDisposable {
   }
 }
 
-/** Waits for the address at which the process says that it listens. */
 async function addressOf(child: ChildProcess): Promise<string> {
   let output = "";
   return await new Promise((resolve, reject) => {

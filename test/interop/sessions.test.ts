@@ -1,4 +1,4 @@
-// Sends the requests of sessions through Serin's proxy and a stock Envoy, and compares which endpoint answers and which
+// Sends requests of sessions through Serin's proxy and a stock Envoy. Compares which endpoint answers, and which
 // headers the client gets.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -37,7 +37,7 @@ const state = (kind: string, message: string, fields: JsonObject): JsonObject =>
 const cookie = (fields: JsonObject) => state("cookie", "CookieBasedSessionState", { cookie: fields });
 const header = state("header", "HeaderBasedSessionState", { name: "x-session" });
 
-/** The configurations of sessions, by the path of the requests that use them. */
+/** By the path of requests, the session configuration that applies to them. */
 const settings: Readonly<Record<string, JsonObject>> = {
   "/header": header,
   "/strict": { ...header, strict: true },
@@ -57,7 +57,7 @@ const settings: Readonly<Record<string, JsonObject>> = {
 const base64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");
 const inMessage = (text: string): string => base64(`\n${String.fromCharCode(text.length)}${text}`);
 
-/** Requests of clients whose session names a usable endpoint, a draining one, or one that does not exist. */
+/** Requests whose session names a usable endpoint, a draining one, or one that does not exist. */
 function requestsFor(usable: string, draining: string): readonly (readonly [path: string, Record<string, string>])[] {
   const none = "127.0.0.1:1";
   const inHeader = [usable, draining, none, ""].map((address) => ({ "x-session": base64(address) }));
@@ -78,8 +78,8 @@ function requestsFor(usable: string, draining: string): readonly (readonly [path
 }
 
 /**
- * Describes the answers to some equal requests. An endpoint is named by what the request says of it. Without a session,
- * several endpoints answer in turn.
+ * Describes the answers to some equal requests. Calls an endpoint what it is to the request. Without a session, several
+ * endpoints answer in turn.
  */
 async function outcome(port: number, path: string, headers: Record<string, string>): Promise<string> {
   const bodies = new Set<string>();
@@ -175,11 +175,11 @@ async function listening(): Promise<Server> {
 test("sessions behave in the proxy like in a stock Envoy", { timeout: 120_000 }, async () => {
   assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there");
   // Envoy's port, a draining endpoint and three usable ones. A request that fails chooses an endpoint twice without its
-  // session. If there were only two, the last choice of every request would be the same one, and which one that is
-  // would depend on the round.
+  // session. With only two usable ones, the last choice of every request would be the same, and which one it is would
+  // depend on the round.
   const servers = await Promise.all([1, 2, 3, 4, 5].map(listening));
   const [port = 0, ...ports] = servers.map((server) => (server.address() as AddressInfo).port);
-  // From now on, its port is Envoy's.
+  // Envoy gets this port.
   await new Promise((resolve) => servers[0]?.close(resolve));
   const directory = mkdtempSync(join(tmpdir(), "serin-sessions-"));
   const file = join(directory, "envoy.json");

@@ -26,7 +26,7 @@ describe("on a real API server", () => {
 
 async function runTests(file: string, more: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
   const env: NodeJS.ProcessEnv = { ...process.env, ...more };
-  // With this variable, the inner runner would report to this one instead of printing its output.
+  // With this variable, the inner runner would report to this one, and print nothing.
   delete env["NODE_TEST_CONTEXT"];
   const child = spawn(process.execPath, ["--test", "--test-reporter=spec", join(root, file)], {
     cwd: root,

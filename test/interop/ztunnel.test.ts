@@ -1,6 +1,6 @@
-// Istio's own ztunnel under Serin's control plane and authority. There are three set-ups: plain processes with HBONE in
-// both directions; a lab in which it replaces Serin's and gets its pods from Serin's CNI agent; and a lab in which it
-// runs on one node and Serin's on another.
+// Istio's own ztunnel under Serin's control plane and CA. There are three set-ups: plain processes, with HBONE in both
+// directions; a lab in which it replaces Serin's, and gets its pods from Serin's CNI agent; and a lab in which it runs
+// on one node and Serin's on another.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
@@ -113,11 +113,11 @@ function labProof(program: string): void {
   });
 }
 
-/** Creates a lab in which the ztunnel image of the hub "upstream" runs the real program. */
+/** Creates a lab in which the image `ztunnel` of the hub "upstream" runs the real program. */
 async function createWith(lab: LabCluster, program: string): Promise<void> {
   const created = await lab.create();
   assert.equal(created.code, 0, created.output);
-  // Containers see this tree, but not the rest of the machine.
+  // Containers see this tree, but nothing else of the machine.
   if (program !== join(root, cached)) copyFileSync(program, join(root, cached));
   writeFileSync(
     join(lab.stateDirectory, "images.yaml"),
@@ -258,7 +258,7 @@ function mixedProof(program: string): void {
   });
 }
 
-/** The objects of an application: an account, a Deployment on a node of that kind, and a Service. */
+/** An application: an account, a Deployment on a node of that kind, and a Service. */
 function application(name: string, kind: Kind, container: object): readonly object[] {
   const metadata = { name, namespace: "shop" };
   return [

@@ -22,7 +22,7 @@ interface Definition extends UntypedObject {
 }
 
 const crds = join(import.meta.dirname, "../../manifests/crds");
-/** Kinds that have no namespace, and kinds that the control plane does not read. */
+/** Kinds that have no namespace, or that the control plane does not read. */
 const unreadKinds: ReadonlySet<string> = new Set([
   "GatewayClass",
   "WorkloadGroup",
@@ -31,10 +31,10 @@ const unreadKinds: ReadonlySet<string> = new Set([
   "XMesh",
 ]);
 
-/** The API server's schemas and the webhook, which decide what an attacker can create. */
+/** The API server's schemas and the webhook: they decide what an attacker can create. */
 export class Admission {
   readonly kinds: readonly AttackerKind[];
-  /** Well-formed objects by `group/kind`. */
+  /** Valid objects by `group/kind`. */
   readonly examples: ReadonlyMap<string, readonly UntypedObject[]>;
   readonly #registry: SchemaRegistry = createSchemaRegistry();
 
@@ -106,7 +106,7 @@ function definitionsIn(name: string): readonly Definition[] {
     .map((part) => JSON.parse(part) as Definition);
 }
 
-/** Reads the configurations that the tests with a real Envoy use. */
+/** Reads the configurations of the tests with a real Envoy. */
 function readExamples(): readonly UntypedObject[] {
   const corpus = join(import.meta.dirname, "../interop/envoy/corpus");
   return globSync("*/*.yaml", { cwd: corpus })

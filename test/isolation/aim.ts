@@ -6,7 +6,7 @@ type Spec = Record<string, unknown>;
 
 const openHosts = ["evil.open.example.com", "other.open.example.com", openHost];
 const routes: ReadonlySet<string> = new Set(["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"]);
-/** The kinds of policies that select workloads, or name their targets. */
+/** Policies that select workloads or name their targets. */
 const policies: ReadonlySet<string> = new Set([
   "AuthorizationPolicy",
   "RequestAuthentication",
@@ -15,7 +15,7 @@ const policies: ReadonlySet<string> = new Set([
   "WasmPlugin",
 ]);
 
-/** Makes an object affect a proxy that the attacker shares, because random values seldom name an existing one. */
+/** Makes an object concern a proxy that the attacker shares, because random values seldom name one. */
 export function aim(object: UntypedObject & { spec?: Spec }, draw: Draw): void {
   const { kind = "", metadata, spec } = object;
   if (spec === undefined) return;
@@ -54,7 +54,7 @@ function aimRoute(spec: Spec, draw: Draw): void {
   else delete spec["hostnames"];
 }
 
-/** Replaces the targets of a route by a Service that exists. */
+/** Replaces a route's targets with a Service that exists. */
 function leadToOwnService(value: unknown): void {
   if (typeof value !== "object" || value === null) return;
   for (const [key, inner] of Object.entries(value)) {

@@ -1,4 +1,4 @@
-// One attack: adds objects to a mesh, looks at what happens to others, and removes the objects again.
+// One attack: adds objects to a mesh, compares what others see, and removes the objects.
 import { keyOf, type KubernetesObject, type UntypedObject } from "../../src/api/index.ts";
 import type { Admission } from "./admission.ts";
 import { AttackedMesh, type Snapshot } from "./attacked-mesh.ts";
@@ -8,7 +8,6 @@ import { attackerGround, victimObjects } from "./victim-mesh.ts";
 const groundId = (object: KubernetesObject): string => `${object.kind ?? ""} ${keyOf(object)}`;
 const idOf = (object: KubernetesObject): string => `${object.apiVersion ?? ""} ${groundId(object)}`;
 
-/** A mesh that is attacked again and again. */
 export class Range {
   readonly #mesh: AttackedMesh;
   readonly #before: Snapshot;
@@ -25,9 +24,7 @@ export class Range {
     return range;
   }
 
-  /**
-   * Returns the faults that the objects cause for others. After a fault, the range may be damaged, so open another one.
-   */
+  /** Returns what the objects do to others. After a fault, the mesh may be damaged, so open another range. */
   async faultsOf(objects: readonly KubernetesObject[]): Promise<readonly string[]> {
     const mesh = this.#mesh;
     const attacks = new Map(objects.map((object) => [idOf(object), object]));
@@ -55,10 +52,10 @@ export class Range {
   }
 }
 
-/** The maximum number of attempts to make objects smaller. */
+/** How often a smaller set of objects is tried. */
 const maxAttempts = 200;
 
-/** Removes objects and fields as long as the rest still has a fault of the same kind. */
+/** Removes objects and fields while the rest still causes a fault of the same kind. */
 export async function smallest(
   objects: readonly KubernetesObject[],
   fault: string,

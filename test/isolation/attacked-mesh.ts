@@ -1,4 +1,4 @@
-// A whole control plane in memory, and that part of its victims' proxies which accepts configuration.
+// A whole control plane in memory, and of its victims' proxies the part that accepts configuration.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
@@ -22,7 +22,7 @@ import { formatFaults } from "./envoy-formats.ts";
 import { secretFaults } from "./envoy-secrets.ts";
 import { victimProxies, victimSettings, type VictimProxy } from "./victim-mesh.ts";
 
-/** The types of resources that proxies accept, in the order in which a proxy gets them. */
+/** In the order in which a proxy gets them. */
 export const proxyTypes = {
   cluster: typeUrls.cluster,
   endpoint: typeUrls.endpoint,
@@ -30,10 +30,10 @@ export const proxyTypes = {
   route: typeUrls.route,
   extension: typeUrls.extensionConfig,
 } as const;
-/** The types of resources that are compared. The table of names is for the DNS names that a sidecar answers. */
+/** The types that are compared. The table of names is what a sidecar answers to DNS. */
 const comparedTypes = { ...proxyTypes, names: typeUrls.nameTable, secret: typeUrls.secret } as const;
 export type ProxyType = keyof typeof proxyTypes;
-/** The names by which gateways request secrets and roots, because they can only be requested by name. */
+/** The names under which gateways request secrets and roots. */
 const requestedSecrets = secretNames.flatMap((name) => [
   `kubernetes://${name}`,
   ...["edge", "evil", "evil-ambient"].flatMap((namespace) => [
@@ -42,12 +42,10 @@ const requestedSecrets = secretNames.flatMap((name) => [
   ]),
 ]);
 
-/**
- * Everything that others see, by its place: `shop cluster outbound|80||web…`, `ambient address …`, `status route …`.
- */
+/** All that others see, by its place: `shop cluster outbound|80||web…`, `ambient address …`, `status route …`. */
 export type Snapshot = ReadonlyMap<string, { readonly version: string; readonly resource?: EncodedResource }>;
 
-/** A proxy that compiles what it gets, and opens no socket. */
+/** A proxy that compiles what it gets, and opens no sockets. */
 class AcceptingProxy {
   readonly #parts = aloneConfig({ clock: new HandClock(), random: () => 0.5 });
 
@@ -66,7 +64,7 @@ class AcceptingProxy {
     this.#parts.config.attach(listeners as unknown as ListenerSet);
   }
 
-  /** Returns the reasons for which the proxy refuses the resources. */
+  /** Returns why the proxy refuses the resources. */
   async accept(type: ProxyType, resources: readonly EncodedResource[], removed: readonly string[]): Promise<string[]> {
     try {
       await this.#parts.apply({
@@ -127,7 +125,7 @@ export class AttackedMesh {
     this.#each(objects, false);
   }
 
-  /** Returns the errors, and the warnings about others' objects, that were logged since the last call. */
+  /** Returns what was logged since the last call: errors, and warnings about others' objects. */
   takeLogged(): readonly string[] {
     return this.#logged.splice(0).filter((line) => !/\twarn\t.*\bobject=evil/.test(line));
   }
@@ -147,7 +145,7 @@ export class AttackedMesh {
     this.#mesh.discovery.flush();
   }
 
-  /** Adds or removes a Secret or ConfigMap, which the control plane reads only when other objects name it. */
+  /** Adds or removes a Secret or ConfigMap. The control plane reads these only if another object names them. */
   #refer(object: KubernetesObject, isThere: boolean): void {
     const { secrets, configMaps } = this.#mesh.inputs;
     const key = keyOf(object);
@@ -227,8 +225,8 @@ export class AttackedMesh {
   }
 
   /**
-   * Gives the victims' proxies the changes since the last call. Returns what these proxies, or Envoys in their place,
-   * refuse.
+   * Gives the victims' proxies the changes since the last call. Returns what they refuse, and what Envoys in their
+   * place would.
    */
   async refusals(snapshot: Snapshot): Promise<string[]> {
     const refused = [...snapshot].flatMap(([place, { resource }]) =>

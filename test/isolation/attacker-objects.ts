@@ -1,4 +1,4 @@
-// Random objects that the API server and the webhook accept, in the namespaces of an attacker.
+// Random objects in an attacker's namespaces that the API server and the webhook accept.
 import type { KubernetesObject, UntypedObject } from "../../src/api/index.ts";
 import { istioAnnotations, istioLabels } from "../../src/api/istio/index.ts";
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
@@ -10,12 +10,12 @@ import { drawFrom, type Draw } from "./draw.ts";
 import { extensionValues, fractions, textFor, wholeNumbers } from "./nasty-values.ts";
 import { attackerNamespaces } from "./victim-mesh.ts";
 
-/** The depth at which only required fields are added. */
+/** Below this depth, only required fields are added. */
 const maxDepth = 12;
 /** How often faulty fields are removed before an object is given up. */
 const maxRepairs = 15;
 
-/** An object of the kind that admission accepts. Undefined if the faults of a random one could not be removed. */
+/** A random object of the kind that admission accepts. Undefined if its faults could not be removed. */
 export function attackerObject(admission: Admission, kind: AttackerKind, seed: number): KubernetesObject | undefined {
   const draw = drawFrom(seed);
   const examples = admission.examples.get(`${kind.group}/${kind.kind}`) ?? [];
@@ -35,7 +35,7 @@ export function attackerObject(admission: Admission, kind: AttackerKind, seed: n
 
 const versionOf = ({ group, version }: AttackerKind): string => (group === "" ? version : `${group}/${version}`);
 
-/** Returns an example object with random values in some of its fields, and with some further fields. */
+/** The example with random values in some of its fields, and with some further fields. */
 function changedExample(example: UntypedObject, kind: AttackerKind, draw: Draw): UntypedObject {
   const { labels = {}, annotations = {} } = example.metadata;
   const own = metadataOf(draw, kind);
@@ -138,7 +138,7 @@ function metadataOf(draw: Draw, { kind }: AttackerKind): UntypedObject["metadata
     namespace: draw.of(attackerNamespaces),
     labels,
     annotations,
-    // The object is younger than those of the victims.
+    // Younger than the objects of the victims.
     creationTimestamp: "2026-06-01T00:00:00Z",
     generation: 1,
     uid: `uid-${draw.below(1e9)}`,
@@ -198,7 +198,7 @@ function objectOf(schema: StructuralSchema, name: string, draw: Draw, depth: num
   );
 }
 
-/** Removes the value at a path such as `spec.http[0].match`, or the nearest value around it. */
+/** Removes the value at a path such as `spec.http[0].match`, or if it does not exist the nearest value around it. */
 function removeAt(object: UntypedObject, path: string): void {
   const chain: (readonly [holder: object, key: string])[] = [];
   let value: unknown = object;
@@ -207,7 +207,7 @@ function removeAt(object: UntypedObject, path: string): void {
     chain.push([value, key]);
     value = (value as Record<string, unknown>)[key];
   }
-  // If the field is missing, the value around it is at fault.
+  // A missing field means that the value around it is wrong.
   while (chain.length > 1 && chain.at(-1)?.[1] !== undefined && !hasKey(chain.at(-1))) chain.pop();
   const [holder, key] = chain.length > 1 ? (chain.at(-1) ?? [object, "spec"]) : lastFieldOf(object);
   if (Array.isArray(holder)) holder.splice(Number(key), 1);
@@ -223,7 +223,6 @@ function lastFieldOf(object: UntypedObject & { readonly spec?: unknown }): reado
   return [spec, Object.keys(spec).at(-1) ?? ""];
 }
 
-/** Adds the fields that the API server, its controllers and nodes write. */
 function withServerFields(object: UntypedObject): KubernetesObject {
   const { status: _status, ...rest } = object as UntypedObject & { status?: unknown; spec?: { clusterIP?: string } };
   const { metadata, spec } = rest;

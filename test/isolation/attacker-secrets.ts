@@ -1,4 +1,4 @@
-// Secrets and ConfigMaps of an attacker, which gateways and policies name.
+// An attacker's Secrets and ConfigMaps, which gateways and policies name.
 import { systemClock } from "../../src/base/index.ts";
 import { createSelfSignedAuthority } from "../../src/controlplane/ca/index.ts";
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
@@ -12,14 +12,14 @@ async function pairFor(dns: string): Promise<Pair> {
 }
 
 const [one, two] = [await pairFor("one.example.com"), await pairFor("two.example.com")];
-/** A certificate whose subject has an organization, and neither a common name nor an alternative name. */
+/** Its subject has an organization, but no common name, and it has no alternative name. */
 const namelessPair: Pair = await createSelfSignedAuthority("nameless", systemClock);
 
-/** The names of Secrets, which are the same for the victims and the attacker. */
+/** The victims and the attacker use the same names. */
 export const secretNames = ["shop-cert", "shop-cert-cacert", "web", "api"] as const;
 
 const emptyList = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
-/** Blocks that make an Envoy reject the whole text. */
+/** Blocks for which an Envoy rejects the whole text. */
 const faultyBlocks = [
   "-----BEGIN FOO-----\nAAAA\n",
   "-----BEGIN FOO-----\nAAAA\n-----END BAR-----\n",
@@ -29,7 +29,6 @@ const faultyBlocks = [
   "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n",
   emptyList,
 ];
-/** Values of the attacker's `tls.crt`, `ca.crt` and `cacert`. */
 export const certificates = [
   namelessPair.certificate,
   shortPair.certificate,
@@ -49,7 +48,6 @@ export const certificates = [
   "",
   "\u0000",
 ];
-/** Values of the attacker's `tls.key`. */
 export const keys = [
   namelessPair.privateKey,
   shortPair.privateKey,
@@ -63,7 +61,6 @@ export const keys = [
   "x",
   "",
 ];
-/** Values of the attacker's `ca.crl`. */
 export const lists = [
   revocationList,
   ...faultyBlocks.map((block) => revocationList + block),
@@ -74,7 +71,6 @@ export const lists = [
   `-----BEGIN X509 CRL-----\n`,
 ];
 
-/** Values of the attacker's `tls.ocsp-staple`, in base64. */
 export const attackerStaples = [...Object.values(staples), "AAAA", "MAMKAQA="];
 
 const texts = (values: readonly string[], encode: (text: string) => string): StructuralSchema => ({
@@ -95,7 +91,7 @@ const roots = (encode: (text: string) => string): Readonly<Record<string, Struct
   "ca.crl": texts(lists, encode),
 });
 
-/** Kinds whose objects the control plane reads only when other objects name them. */
+/** The control plane reads objects of these kinds only if others name them. */
 export const referencedKinds: readonly AttackerKind[] = [
   {
     group: "",
@@ -111,7 +107,6 @@ export const referencedKinds: readonly AttackerKind[] = [
   { group: "", version: "v1", kind: "ConfigMap", schema: fields(roots(asIs)) },
 ];
 
-/** The certificate of a victim's gateway. */
 export const victimSecret = {
   apiVersion: "v1",
   kind: "Secret",

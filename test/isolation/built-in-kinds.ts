@@ -1,4 +1,4 @@
-// Schemas of the fields of Kubernetes' own kinds that the control plane reads.
+// The fields of Kubernetes' own kinds that the control plane reads, as schemas.
 import type { StructuralSchema } from "../../src/cluster/schema/crd/structural-schema.ts";
 
 export interface AttackerKind {

@@ -1,4 +1,4 @@
-// What ztunnels do with addresses that other namespaces claim: the control plane's resources in a ztunnel's state.
+// What ztunnels do with addresses that other namespaces claim, according to the control plane's resources.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -37,7 +37,7 @@ function onHost(object: KubernetesObject): KubernetesObject {
   return { ...object, spec: { ...(object as { spec?: object }).spec, hostNetwork: true } } as KubernetesObject;
 }
 
-/** The address to which a ztunnel sends a connection of `shop/client`, among the objects of an attacker. */
+/** Where a ztunnel sends a connection of `shop/client` while an attacker's objects exist. */
 function nextHop(destination: string, attack: readonly KubernetesObject[]): string {
   const { apply, graph, inputs } = createModelFixture();
   const { addresses } = deriveAmbientResources(graph, inputs);
@@ -69,7 +69,6 @@ const entry = (address: string): KubernetesObject =>
     ports: [{ name: "http", number: 80, protocol: "HTTP" }],
     endpoints: [{ address }],
   });
-/** An entry that has the address itself. */
 const owner = (address: string): KubernetesObject =>
   config("ServiceEntry", "evil/owner", {
     hosts: ["owner.example.org"],

@@ -1,6 +1,6 @@
 import { seededRandom } from "../../src/base/index.ts";
 
-/** Makes choices that can be repeated. */
+/** Random choices that can be repeated. */
 export interface Draw {
   below(bound: number): number;
   of<Item>(items: readonly Item[]): Item;

@@ -1,14 +1,13 @@
-// Decides which addresses of endpoints Envoy accepts. Serin's proxies accept others too.
+// Decides which addresses of endpoints an Envoy accepts. Serin's proxies accept others too.
 import { isIP } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
 import { ClusterLoadAssignmentSchema, type Address } from "../../src/wire/envoy/index.ts";
 
-/** The maximum length of a Unix socket's path in bytes. The kernel has room for one more, which must be zero. */
+/** The maximum length of a Unix socket's path, in bytes. The kernel has space for one more, which must be zero. */
 const maxPathBytes = 107;
 
-/** Returns the reasons for which Envoy rejects the endpoints in a resource of endpoint discovery. */
 export function addressFaults({ name, any }: EncodedResource): string[] {
   const { endpoints } = fromBinary(ClusterLoadAssignmentSchema, fromBinary(AnySchema, any).value);
   return endpoints.flatMap(({ lbEndpoints }) =>

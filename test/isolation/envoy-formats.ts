@@ -1,6 +1,6 @@
-// Finds what Envoy rejects in tables of routes and in listeners: formats of headers and tags, and values that break the
-// rules of its API. Serin's proxies accept them. The types of the API lack its rules here, so this file contains those
-// rules that users' texts may break.
+// Finds what an Envoy rejects in route tables and listeners, although Serin's proxies accept it: formats of headers and
+// tags, and values that break the rules of its API. The types of the API have no rules here, so this file has those
+// that users' texts may break.
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack, AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyFormatFault, headerValueFault } from "../../src/api/istio/expressions/http-headers.ts";
@@ -14,15 +14,15 @@ import {
   type RouteConfiguration,
 } from "../../src/wire/envoy/index.ts";
 
-/** The maximum size of a direct response's body in bytes, unless a table of routes sets another limit. */
+/** In bytes, unless a route table sets another limit. */
 const maxBodyBytes = 4096;
-/** The longest duration that Envoy accepts, in seconds. */
+/** The longest duration that Envoy accepts. */
 const maxSeconds = 9_223_372_035n;
 const maxParameterBytes = 1024;
 const maxAttributeBytes = 16_384;
-/** The messages packed in others that are also examined. */
+/** The packed messages in which it looks for faults too. */
 const unpacked = [HttpConnectionManagerSchema, JwtAuthenticationSchema, HttpRbacSchema] as const;
-/** Messages whose texts may be empty, but must not contain line breaks. */
+/** The texts of these messages may be empty, but must not contain line breaks. */
 const ofOneLine: ReadonlySet<string> = new Set([
   "envoy.config.core.v3.HeaderValueOption",
   "envoy.config.route.v3.RouteAction",
@@ -31,7 +31,7 @@ const ofOneLine: ReadonlySet<string> = new Set([
   "envoy.type.matcher.v3.RegexMatchAndSubstitute",
   "envoy.extensions.filters.http.jwt_authn.v3.JwtHeader",
 ]);
-/** Fields with names that must not be empty. Those of headers and attributes must not contain line breaks. */
+/** Fields whose names must not be empty. Names of headers and attributes must not contain line breaks. */
 const names: Readonly<Record<string, string>> = {
   "envoy.config.route.v3.HeaderMatcher": "name",
   "envoy.config.route.v3.RouteAction.HashPolicy.Header": "headerName",
@@ -42,7 +42,6 @@ const names: Readonly<Record<string, string>> = {
   "envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader": "headerName",
 };
 
-/** Returns the reasons for which Envoy rejects the formats in a listener or a table of routes. */
 export function formatFaults(type: string, { name, any }: EncodedResource): string[] {
   const bytes = fromBinary(AnySchema, any).value;
   const message =
@@ -142,7 +141,6 @@ function byteLength(text: unknown): number {
   return Buffer.byteLength(String(text));
 }
 
-/** The texts in the message's own fields, also in those of its oneofs. */
 function textsOf(message: Readonly<Record<string, unknown>>): string[] {
   return Object.values(message)
     .map((value) =>

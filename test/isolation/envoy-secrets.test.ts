@@ -10,7 +10,7 @@ import { rarePair, revocationList, shortPair, stapledPair, staples, type Pair } 
 const maxStapledBytes = 20_000;
 const inBase64 = (text: string): string => Buffer.from(text).toString("base64");
 
-/** The faults that an Envoy finds in a certificate that is sent unchanged. */
+/** What an Envoy rejects of a certificate that is sent to it unchanged. */
 function faultsOf({ certificate, privateKey }: Pair, ocspStaple?: string): string {
   const keyPair: SecretFacts["keyPair"] = {
     value: { certificateChain: certificate, privateKey, ...(ocspStaple === undefined ? {} : { ocspStaple }) },
@@ -51,7 +51,7 @@ test("an Envoy accepts every secret that the control plane sends for an attacker
       if (resource !== undefined) sent += 1;
       assert.deepEqual(resource === undefined ? [] : secretFaults(resource), []);
     }
-    // A chain of many certificates takes long to read, and staples are only about the first one.
+    // A long chain takes long to read, and staples are only about its first certificate.
     const offered = certificate.length > maxStapledBytes ? [""] : ["", ...attackerStaples];
     for (const key of keys)
       for (const staple of offered) {

@@ -1,4 +1,4 @@
-// Decides which secrets Envoy 1.40 accepts, by Envoy's own rules and not by those of the control plane.
+// Decides which secrets Envoy 1.40 accepts, by Envoy's own rules and not by the control plane's.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { fromBinary } from "@bufbuild/protobuf";
@@ -7,10 +7,7 @@ import type { EncodedResource } from "../../src/controlplane/translate/index.ts"
 import { SecretSchema, type DataSource } from "../../src/wire/envoy/index.ts";
 import { judgeStaple } from "./envoy-staples.ts";
 
-/**
- * Returns the reasons for which Envoy rejects a certificate with its key and staple, or roots with their revocation
- * lists.
- */
+/** Returns why an Envoy rejects a certificate with its key and staple, or roots with their revocation lists. */
 export function secretFaults({ name, any }: EncodedResource): string[] {
   const { type } = fromBinary(SecretSchema, fromBinary(AnySchema, any).value);
   try {
@@ -42,7 +39,9 @@ interface Block {
   readonly text: string;
 }
 
-/** Reads PEM line by line. Throws for a block that has no end line or a wrong one, or that is not base64. */
+/**
+ * Reads PEM line by line. Throws for a block without an end line or with a wrong one, and for one that is not base64.
+ */
 function blocksOf(text: string): readonly Block[] {
   const blocks: Block[] = [];
   let open: { readonly label: string; readonly lines: string[] } | undefined;
@@ -79,7 +78,7 @@ function certificateIn(text: string): X509Certificate {
   return new X509Certificate(text);
 }
 
-/** OpenSSL's names of P-256, P-384 and P-521. */
+/** P-256, P-384 and P-521, as OpenSSL names them. */
 const curves: readonly (string | undefined)[] = ["prime256v1", "secp384r1", "secp521r1"];
 /** The TLS feature `status_request` (RFC 7633): the extension's ID and value, in hex. */
 const mustStaple = "06082b0601050507011804053003020105";

@@ -1,7 +1,7 @@
 // Decides which OCSP staples Envoy 1.40 accepts.
 import type { X509Certificate } from "node:crypto";
 
-/** An element of DER. Elements with a constructed tag have children. */
+/** An element of DER. It has children if its tag is constructed. */
 interface Element {
   readonly tag: number;
   readonly bytes: Buffer;
@@ -12,7 +12,7 @@ const sequence = 0x30;
 const generalizedTime = 0x18;
 const constructed = 0x20;
 
-/** Throws if Envoy rejects a staple for a certificate. */
+/** Throws if an Envoy rejects the staple for the certificate. */
 export function judgeStaple(staple: Buffer, certificate: X509Certificate): void {
   const responses = elementsOf(staple);
   const [status, wrapped] = responses[0]?.children ?? [];

@@ -6,9 +6,7 @@ import { Range } from "./attack.ts";
 
 let shared: Promise<Range> | undefined;
 
-/**
- * Gives all tests the same mesh. After a failed test, which may have damaged the mesh, the next test gets a new one.
- */
+/** The tests share a mesh. A test that fails may have damaged it, so the next gets a new one. */
 async function inRange(prove: (range: Range) => Promise<void>): Promise<void> {
   const range = await (shared ??= Range.open());
   try {
@@ -19,7 +17,7 @@ async function inRange(prove: (range: Range) => Promise<void>): Promise<void> {
   }
 }
 
-/** A script for a service of the attacker behind the shared waypoint. */
+/** A script for a service of the attacker, behind the shared waypoint. */
 const script = (inlineCode: string): KubernetesObject => ({
   ...config("TrafficExtension", "evil-ambient/script", {
     lua: { inlineCode },
@@ -28,7 +26,7 @@ const script = (inlineCode: string): KubernetesObject => ({
   apiVersion: "extensions.istio.io/v1alpha1",
 });
 
-/** Endpoints of a service of the attacker, which name a pod of a victim. */
+/** Endpoints of a service of the attacker that name a pod of a victim. */
 const foreignSlice: UntypedObject = {
   apiVersion: "discovery.k8s.io/v1",
   kind: "EndpointSlice",
@@ -66,7 +64,7 @@ const storedRoute = (value: string): KubernetesObject =>
     http: [{ headers: { request: { set: { "x-at": value } } }, route: [{ destination: { host: "web" } }] }],
   });
 
-/** An entry of the attacker, exported to all, whose endpoint is a Unix socket. */
+/** An entry of the attacker that is exported to all, with a Unix socket as its endpoint. */
 const socket = (path: string): KubernetesObject =>
   config("ServiceEntry", "evil/socket", {
     hosts: ["socket.example.com"],
@@ -75,7 +73,7 @@ const socket = (path: string): KubernetesObject =>
     endpoints: [{ address: `unix://${path}` }],
   });
 
-/** Values that the webhook admitted, and for which an Envoy rejects all routes of the port, or ends. */
+/** Values that the webhook once admitted, and for which an Envoy rejects all routes of the port, or ends. */
 const faultyFormats = [
   "%PROTOCOL:5%",
   "%REQ(a?b?c)%",
@@ -85,7 +83,7 @@ const faultyFormats = [
   "%COALESCE(5)%",
 ];
 
-/** Attacks that isolation.property.test.ts has found, and that no longer succeed. */
+/** Attacks that isolation.property.test.ts has found. */
 const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObject[]>> = {
   "a header with the time in an unknown format does not make a shared gateway refuse its routes":
     route("%START_TIME(%E9999f)%"),
@@ -152,7 +150,7 @@ test("a stored route that writes a line break into a path is left out, and named
   });
 });
 
-/** A route of the attacker on the shared gateway, to a service that distributes its requests by this hash. */
+/** A route of the attacker on the shared gateway, to a service that is balanced by this hash. */
 const hashed = (consistentHash: object): readonly KubernetesObject[] => [
   publicRoute({}),
   config("DestinationRule", "evil/hash", {
@@ -188,7 +186,7 @@ const tokens = (rule: object): KubernetesObject =>
 const condition = (key: string): KubernetesObject =>
   policy("AuthorizationPolicy", { action: "DENY", rules: [{ when: [{ key, values: ["x"] }] }] });
 
-/** A plugin of the attacker at the shared waypoint, with an environment variable of that name. */
+/** A plugin of the attacker at the shared waypoint. It has an environment variable of this name. */
 const plugin = (name: string): KubernetesObject => ({
   ...config("WasmPlugin", "evil-ambient/plugin", {
     url: "oci://example.com/plugin:1",
@@ -203,7 +201,7 @@ const cookie = (name: string, attribute: object): object => ({
 });
 const tooLong = "2562047h47m16.854s";
 
-/** Stored objects with texts that break a rule of Envoy's API, so that it rejects all routes or a whole listener. */
+/** Stored objects with texts that break a rule of Envoy's API, so that an Envoy rejects all routes or a listener. */
 const brokenRules: Readonly<Record<string, readonly [RegExp, ...(readonly KubernetesObject[])]>> = {
   "a header for hashes": [/httpHeaderName: must be the name of a header/, ...hashed({ httpHeaderName: "a\nb" })],
   "the name of a cookie": [/httpCookie\.name: must not have/, ...hashed(cookie("a\nb", {}))],

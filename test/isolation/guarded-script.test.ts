@@ -1,5 +1,5 @@
-// Loads the scripts of tenants in the form in which a shared Envoy gets them. test/interop/lua.test.ts does the same
-// with a real one.
+// Loads tenants' scripts in the form in which a shared Envoy gets them. test/interop/lua.test.ts does this with a real
+// one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandClock } from "../../src/base/testing/index.ts";
@@ -10,7 +10,7 @@ import { jsonOfLua, type LuaValue } from "../../src/proxy/filters/lua/lua-value.
 const clock = new HandClock();
 const clocks: ReadonlySet<string> = new Set(["clock", "time"]);
 
-/** The calls that a guarded script's function for requests makes. Undefined if it has no such function. */
+/** The calls that a guarded script makes for a request. Undefined if it has no function for requests. */
 function requestOf(code: string): readonly (readonly unknown[])[] | undefined {
   const asked: (readonly unknown[])[] = [];
   const ask = (operation: string, given: readonly LuaValue[]): void =>

@@ -8,7 +8,7 @@ import type { Snapshot } from "./attacked-mesh.ts";
 import { formatFaults } from "./envoy-formats.ts";
 import { harmOf } from "./harm.ts";
 
-// The code that judges attacks finds each kind of harm.
+// Tests that the code that judges attacks finds each kind of harm.
 
 const gateway = (status: string, reason: string, message: string): Snapshot =>
   new Map([

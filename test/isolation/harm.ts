@@ -1,4 +1,4 @@
-// Decides what an attacker's objects may change for others, and what not.
+// Decides what an attacker's objects may change for others.
 import { createRegistry, fromBinary, toJson, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { KubernetesObject } from "../../src/api/index.ts";
@@ -8,14 +8,14 @@ import { NameTableSchema } from "../../src/wire/discovery/index.ts";
 import { AddressSchema, AuthorizationSchema, NetworkMode } from "../../src/wire/workload/index.ts";
 import type { Snapshot } from "./attacked-mesh.ts";
 
-/** Proxies in whose configuration nobody else may change anything. */
+/** Others may change nothing in the configuration of these proxies. */
 const closed = /^(bank|waypoint) /;
-/** Parts of other proxies that nobody else may change. */
+/** Others may not change these parts of the other proxies. */
 const own =
   /^shop (cluster inbound\||cluster InboundPassthroughCluster|listener virtualInbound)|^shop extension |^\w+ extension /;
 /**
- * The configuration that follows the VirtualServices and ServiceEntries that are exported to its proxy, as
- * docs/security.md says.
+ * Configuration that follows VirtualServices and ServiceEntries that are exported to the proxy, as docs/security.md
+ * says.
  */
 const following = /^shop |^(ingress|egress|door) (cluster|endpoint) /;
 const victimHosts = [
@@ -37,18 +37,17 @@ const victimHosts = [
   "web.shop.svc.clusterset.local",
 ];
 /**
- * The hosts of the gateway that serves Ingresses. Ingresses for the same host are merged with each other, and with a
- * Gateway's routes.
+ * The hosts of the gateway for Ingresses. Ingresses for the same host are merged, and merged with a Gateway's routes.
  */
 const ingressHosts = ["shop.example.com", "site.example.com"];
 const ofIngresses = /^ingress route http\.80$/;
 const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12]|242\.0\.0\.1|10\.244\.1\.3)\b|\/\d/;
-/** Every namespace may create a gateway into the network that the Gateway's label names, as docs/influence.md says. */
+/** Every namespace may create a gateway into the network that the Gateway's label names (docs/influence.md). */
 const ofNetworks = /^ambient address NetworkGateway\//;
-/** The attacker's names and addresses. */
+/** What belongs to the attacker. */
 const attackers = /\bevil\b|\b10\.(?:96|244)\.9\./;
 
-/** Returns the changes that the objects have made to what is not the attacker's. */
+/** Returns how the objects have changed what is not the attacker's. */
 export function harmOf(before: Snapshot, after: Snapshot, objects: readonly KubernetesObject[]): string[] {
   const isClaimed = objects.some(claims);
   const isMerged = objects.some(claimsIngress);
@@ -81,7 +80,7 @@ export function harmOf(before: Snapshot, after: Snapshot, objects: readonly Kube
 
 const serviceAddresses = /^10\.96\.[1-6]\.\d+$/;
 
-/** Whether ztunnels find a workload at the cluster address of a victim's Service. */
+/** Whether ztunnels find a workload at the address of a victim's Service. */
 function takesAddress({ any }: EncodedResource): boolean {
   const { type } = fromBinary(AddressSchema, fromBinary(AnySchema, any).value);
   return (
@@ -102,13 +101,13 @@ interface Exported extends KubernetesObject {
 
 /** Whether an exported object names hosts or addresses of others. */
 function claims({ kind, spec }: Exported): boolean {
-  // The address of a Service stays with it, as foreign-endpoints.test.ts proves.
+  // A Service keeps its address, as foreign-endpoints.test.ts proves.
   if (kind === "ServiceImport") return spec?.ips?.some((address) => victimAddresses.test(address)) === true;
   if (kind !== "VirtualService" && kind !== "ServiceEntry") return false;
   const { exportTo = [], hosts = [], addresses = [] } = spec ?? {};
   if (exportTo.length > 0 && exportTo.every((name) => name === "." || name === "~")) return false;
   return (
-    // An entry without addresses applies to all addresses on its ports, as in Istio.
+    // As in Istio, an entry without addresses applies to all addresses on its ports.
     (kind === "ServiceEntry" && addresses.length === 0) ||
     addresses.some((address) => victimAddresses.test(address)) ||
     hosts.some((host) =>
@@ -117,17 +116,16 @@ function claims({ kind, spec }: Exported): boolean {
   );
 }
 
-/** Whether an Ingress has a host of others. */
 function claimsIngress({ kind, spec }: KubernetesObject & { readonly spec?: unknown }): boolean {
   if (kind !== "Ingress") return false;
   const { rules = [] } = (spec ?? {}) as { readonly rules?: readonly { readonly host?: string }[] };
   return rules.some(({ host = "" }) => ingressHosts.includes(host.toLowerCase()));
 }
 
-/** The port of the gateway to which everybody may attach sets of listeners. */
+/** Everybody may attach sets of listeners to the gateway at this port. */
 const openPort = 80;
 
-/** Whether an object is a set of listeners with a port that its gateway does not have. */
+/** Whether an object is a set of listeners with a port that its gateway lacks. */
 function addsPort({ kind, spec }: KubernetesObject & { readonly spec?: unknown }): boolean {
   if (kind !== "ListenerSet") return false;
   const { listeners } = (spec ?? {}) as { readonly listeners?: unknown };
@@ -135,8 +133,8 @@ function addsPort({ kind, spec }: KubernetesObject & { readonly spec?: unknown }
 }
 
 /**
- * Everybody may attach routes to the open listener, and sets of listeners to its gateway. If a set has another port,
- * that is added to the gateway's Service.
+ * Everybody may attach routes to the open listener, and sets of listeners to its gateway. A set with another port adds
+ * it to the gateway's Service.
  */
 function changedStatus(place: string, before: string, after: string, mayAddPort: boolean): string[] {
   const withoutCounts = (text: string): string =>
@@ -158,10 +156,7 @@ function portsOf(status: unknown): readonly unknown[] {
   return Array.isArray(ports) ? ports : [];
 }
 
-/**
- * Replaces the weights of endpoints by relative ones, because gateways of networks multiply all of them by the same
- * factor.
- */
+/** Replaces the weights of endpoints with relative ones. Gateways of networks multiply all by the same factor. */
 function withRelativeWeights(value: JsonValue): JsonValue {
   let divisor = 0;
   const text = JSON.stringify(value, (key, inner: unknown) => {
@@ -203,8 +198,8 @@ function decoded({ any }: EncodedResource): JsonValue {
 }
 
 /**
- * Leaves out what an attacker may change: its addresses in the ranges of all workloads of a shared waypoint, and the
- * filters that resolve hosts of ServiceEntries, which all chains have.
+ * Leaves out what an attacker may change: its own addresses among those of all workloads of a shared waypoint, and the
+ * filters in all chains that resolve hosts of ServiceEntries.
  */
 function withoutSharedParts(value: JsonValue): JsonValue {
   if (typeof value !== "object" || value === null) return value;
@@ -227,7 +222,7 @@ function isShared(key: string, item: JsonValue): boolean {
 }
 
 /**
- * Returns the path of a part of the first value that the second one lacks. Lists are compared as sets of named items.
+ * Returns the path of a part of the first value that the second lacks. Lists are compared as sets of items with names.
  */
 function lost(before: JsonValue, after: JsonValue | undefined, path: string, isExact: boolean): string | undefined {
   if (typeof before !== "object" || before === null)
@@ -260,7 +255,7 @@ function lost(before: JsonValue, after: JsonValue | undefined, path: string, isE
   return undefined;
 }
 
-/** Lists whose items belong to one host or chain, and so to one owner. */
+/** Whether the items of a list each belong to one host or chain, and so to one owner. */
 function isWhole(path: string): boolean {
   return /(virtual_hosts|filter_chains)$/.test(path);
 }

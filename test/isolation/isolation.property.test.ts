@@ -11,10 +11,10 @@ import { attackerObject } from "./attacker-objects.ts";
 
 const admission = new Admission();
 
-/** The number of attacks. docs/testing.md describes longer runs. */
+/** How many attacks to try. docs/testing.md describes longer runs. */
 const runs = Number(process.env["SERIN_ISOLATION_RUNS"] ?? 60);
 
-/** The kinds that the attacker cannot create, because only the cluster's administrators may. */
+/** Only the cluster's administrators may create these kinds, so the attacker cannot. */
 const administrators = [
   "GatewayClass",
   "IngressClass",
@@ -73,7 +73,7 @@ test("the harm that objects of the root namespace do is noticed", async () => {
 });
 
 /**
- * Half of the attacks do not export what sidecars follow by design, so that the sidecars' whole configuration can be
+ * Half of the attacks export nothing that sidecars follow by design, so that the sidecars' whole configuration can be
  * compared.
  */
 function kept(objects: readonly KubernetesObject[], areExported: boolean): readonly KubernetesObject[] {

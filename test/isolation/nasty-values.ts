@@ -1,4 +1,4 @@
-// Values that schemas allow and that code may not expect, by the names of their fields.
+// By the names of fields, values that schemas allow and that code may not expect.
 import {
   newFormats,
   rejectedFormats,
@@ -384,7 +384,7 @@ const annotationTexts = [
   "drainDuration: 99999999999999s",
 ];
 
-/** A text for a field of that name: mostly one that fits the field, and sometimes any text. */
+/** A text for a field of this name. Most fit the field, and some are any text. */
 export function textFor(name: string, draw: Draw, format?: string): string {
   if (name === "annotation") return draw.of(annotationTexts);
   const ofKey = keys[name];
@@ -432,7 +432,7 @@ export const fractions = [0, 0.5, -0.5, 100, 99.9999999, 0.000001, 1e-300, 1e300
 
 const typed = (type: string, rest: object = {}): object => ({ "@type": `type.googleapis.com/envoy.${type}`, ...rest });
 
-/** Values of fields without a schema: patches of EnvoyFilters and settings of plugins. */
+/** Values for fields without a schema: patches of EnvoyFilters, and settings of plugins. */
 export const extensionValues: readonly unknown[] = [
   {},
   { a: 1 },

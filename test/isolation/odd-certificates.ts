@@ -1,12 +1,12 @@
 // Certificates, keys, staples and a revocation list that an Envoy treats in a special way, made for these tests.
 
-/** A certificate in PEM with its key. */
+/** PEM. */
 export interface Pair {
   readonly certificate: string;
   readonly privateKey: string;
 }
 
-/** A certificate with an RSA key of 1024 bits, which Envoys reject. */
+/** An RSA key of 1024 bits, which Envoys reject. */
 export const shortPair: Pair = {
   certificate: `-----BEGIN CERTIFICATE-----
 MIIB9DCCAV2gAwIBAgIUbeUGxYNYY1V5Sj2ntrrw02cLECcwDQYJKoZIhvcNAQEL
@@ -41,7 +41,7 @@ BkbjaOo44lxoUORI
 `,
 };
 
-/** A certificate with an ECDSA key on secp256k1, which Envoys reject. */
+/** An ECDSA key on secp256k1, which Envoys reject. */
 export const rarePair: Pair = {
   certificate: `-----BEGIN CERTIFICATE-----
 MIIBaTCCARCgAwIBAgIUFpCBVLAwLDlHkGv9T1u8W7A95SQwCgYIKoZIzj0EAwIw
@@ -62,7 +62,7 @@ oUQDQgAE3AosJRRrNsG8vq7qZ7Ed54ia2KU9TL6JJYGLoyF9hYlVLAlGcQ9eTXBE
 `,
 };
 
-/** A certificate with the TLS feature `status_request`: Envoys reject it without a staple. */
+/** A certificate with the TLS feature `status_request`. Envoys reject it without a staple. */
 export const stapledPair: Pair = {
   certificate: `-----BEGIN CERTIFICATE-----
 MIIBgTCCASagAwIBAgIUL8z4o02na3mLkcGb4wLxTTtogpcwCgYIKoZIzj0EAwIw
@@ -84,7 +84,7 @@ e0A8/SuRkzs+z7tYdOrLVUQkxxWhRANCAAQhOoi1nbHjY8a2Gk0OrGjY+jVO1z0y
 `,
 };
 
-/** OCSP responses about the certificate with the TLS feature, in base64. Envoys accept only the first one. */
+/** OCSP responses about `stapledPair`, in base64. Envoys accept only the first. */
 export const staples = {
   good: "MH0KAQCgeDB2BgkrBgEFBQcwAQEEaTBnMFSiAwQBABgPMjAyNjAxMDEwMDAwMDBaMDwwOjAlMAcGBSsOAwIaBAEABAEAAhQvzPijTadreYuRwZvjAvFNO2iCl4AAGA8yMDI2MDEwMTAwMDAwMFowCwYJKoZIhvcNAQELAwIAAA==",
   month13:

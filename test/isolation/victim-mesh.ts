@@ -12,7 +12,7 @@ import {
   testMesh,
 } from "../../src/controlplane/testing/model-fixture.ts";
 
-/** The mesh reads Ingresses and the objects of multi-cluster services, and its gateways accept PROXY headers. */
+/** The mesh reads Ingresses and objects of multi-cluster services, and its gateways accept PROXY headers. */
 export const victimSettings: MeshSettings = {
   ...testMesh,
   ingress: {
@@ -31,10 +31,7 @@ const tcpPort = { name: "tcp-data", port: 9000, targetPort: 9000 };
 const ofGatewayApi = { apiVersion: "gateway.networking.k8s.io/v1" };
 const ofIstio = { apiVersion: "networking.istio.io/v1" };
 
-/**
- * The host of the shared gateways to which everybody may attach routes. Their other hosts belong to the namespace
- * `shop`.
- */
+/** Everybody may attach routes to this host of the shared gateways. The other hosts belong to the namespace `shop`. */
 export const openHost = "*.open.example.com";
 
 function sidecarPod(key: string, address: string, labels: Readonly<Record<string, string>>): KubernetesObject {
@@ -48,7 +45,7 @@ function sidecarPod(key: string, address: string, labels: Readonly<Record<string
   return made;
 }
 
-/** A Service on two ports, with an endpoint for each of its pods. */
+/** A Service with two ports, and an endpoint for each of its pods. */
 function served(key: string, address: string, pods: Readonly<Record<string, string>>, labels = {}): KubernetesObject[] {
   const name = key.split("/")[1] ?? "";
   const endpoints = Object.entries(pods).map(([of, at]) => ({ address: at, pod: of }));
@@ -68,7 +65,7 @@ const sidecarNamespaces = [
   sidecarPod("shop/web-1", "10.244.1.1", { app: "web", version: "v1" }),
   sidecarPod("shop/web-2", "10.244.1.2", { app: "web", version: "v2" }),
   ...served("shop/web", "10.96.1.1", { "web-1": "10.244.1.1", "web-2": "10.244.1.2" }),
-  // A headless Service. Clients connect to its pods themselves, by TCP and by gRPC-Web.
+  // A headless Service, to whose pods clients connect directly, by TCP and by gRPC-Web.
   pod("shop/db-0", "10.244.1.3", { labels: { app: "db" }, redirected: false }),
   service("shop/db", "None", { app: "db" }, [tcpPort, { name: "grpc-web", port: 8000 }]),
   slice("shop/db", { name: "tcp-data", port: 9000 }, [{ address: "10.244.1.3", pod: "db-0" }]),
@@ -114,7 +111,7 @@ const sidecarNamespaces = [
   }),
   config("PeerAuthentication", "shop/default", { mtls: { mode: "STRICT" } }),
   config("Telemetry", "shop/default", { tracing: [{ randomSamplingPercentage: 10 }] }),
-  // A namespace whose sidecars see only their own namespace.
+  // A namespace whose sidecars see only this namespace.
   namespace("bank", { "istio-injection": "enabled" }),
   sidecarPod("bank/ledger-1", "10.244.2.1", { app: "ledger" }),
   ...served("bank/ledger", "10.96.2.1", { "ledger-1": "10.244.2.1" }),
@@ -156,7 +153,7 @@ const ambientNamespaces = [
     rules: [{ to: [{ operation: { methods: ["GET"] } }] }],
   }),
   config("PeerAuthentication", "amb/default", { mtls: { mode: "STRICT" } }),
-  // A waypoint that every namespace may use, and a namespace that uses it.
+  // A waypoint that every namespace may use, and a namespace that does.
   namespace("shared"),
   ...waypoint("shared/wp", "10.96.4.9", "10.244.4.9", "All"),
   namespace("desk", {
@@ -322,7 +319,7 @@ export const victimObjects: readonly KubernetesObject[] = [
   ...gatewayNamespace,
 ].map(labelledNamespace);
 
-/** The label that the API server gives each namespace. */
+/** Adds the label that the API server gives each namespace. */
 function labelledNamespace(object: KubernetesObject): KubernetesObject {
   if (object.kind !== "Namespace") return object;
   const { name = "", labels } = object.metadata;
@@ -331,12 +328,10 @@ function labelledNamespace(object: KubernetesObject): KubernetesObject {
 
 export interface VictimProxy {
   readonly type: "sidecar" | "router" | "waypoint";
-  /** `namespace/name` */
   readonly pod: string;
   readonly address: string;
 }
 
-/** The proxies whose configuration is compared, by the names that messages give them. */
 export const victimProxies: Readonly<Record<string, VictimProxy>> = {
   shop: { type: "sidecar", pod: "shop/web-1", address: "10.244.1.1" },
   bank: { type: "sidecar", pod: "bank/ledger-1", address: "10.244.2.1" },
@@ -347,7 +342,7 @@ export const victimProxies: Readonly<Record<string, VictimProxy>> = {
   sharedWaypoint: { type: "waypoint", pod: "shared/wp-1", address: "10.244.4.9" },
 };
 
-/** The namespaces of the attacker. The second one is in ambient, and uses the shared waypoint. */
+/** The second is in ambient, and uses the shared waypoint. */
 export const attackerNamespaces = ["evil", "evil-ambient"] as const;
 
 export const attackerGround: readonly KubernetesObject[] = [

@@ -1,4 +1,4 @@
-// The images that a cluster needs first: pause, CoreDNS and busybox. Each contains one static program.
+// The images that a cluster needs first: pause, CoreDNS and busybox. Each has one static program.
 import { copyFileSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { OciLayout } from "../../scripts/image/oci-layout.ts";
@@ -36,7 +36,7 @@ interface BaseImage {
   readonly applets: readonly string[];
 }
 
-/** Writes an archive that containerd can import, and returns its path. */
+/** Writes an archive for containerd to import, and returns its path. */
 export function writeBaseImages(directory: string, coredns: string): string {
   const images: readonly BaseImage[] = [
     { name: pauseImage, program: busybox, entrypoint: ["/bin/sleep", "infinity"], applets: ["sleep"] },

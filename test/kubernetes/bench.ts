@@ -1,4 +1,4 @@
-// The types of a case, and of the tools that it gets.
+// What a case is, and what it gets.
 import type { LoadReports } from "../../scripts/proofs/upgrade-proof/load-totals.ts";
 import type { ConstantLoad } from "./constant-load.ts";
 import type { RealCluster } from "./real-cluster.ts";
@@ -8,31 +8,28 @@ export interface Bench {
   readonly cluster: RealCluster;
   readonly reports: LoadReports;
   readonly load: ConstantLoad;
-  /** The running case adds the faults that it causes. */
+  /** A case that causes faults adds them here. */
   readonly excuses: Excuse[];
-  /** The release that is installed. */
   readonly release: Release;
-  /** The release that the mesh is upgraded to. */
   readonly next: Release;
   readonly note: (text: string) => void;
 }
 
-/** A fault that a case has caused, such as a killed process. It explains the requests that fail meanwhile. */
+/** A fault that a case has caused, such as a killed process. Requests that fail because of it are excused. */
 export interface Excuse {
-  /** The error texts of these requests. */
+  /** Matches the error texts of these requests. */
   readonly cause: RegExp;
-  /** When the fault began, in milliseconds since 1970. */
+  /** Milliseconds since 1970. */
   readonly fromMs: number;
-  /** When what the fault had hit was ready again. */
+  /** When what the fault has hit was ready again. */
   readonly untilMs: number;
 }
 
 export interface Case {
   readonly name: string;
   readonly title: string;
-  /** Cases that must run before this one. */
   readonly after?: readonly string[];
-  /** Returns the result in words. Throws if it is wrong. */
+  /** Returns the result as a text. Throws if it is wrong. */
   run(bench: Bench): Promise<string>;
 }
 
@@ -42,13 +39,13 @@ export interface CaseResult {
   readonly seconds: number;
   readonly saw: string;
   readonly requests: number;
-  /** The number of failed requests that no fault of the case explains. */
+  /** Failed requests that no fault of the case excuses. */
   readonly requestsFailed: number;
-  /** The number of requests that failed because of a fault of the case. */
+  /** Failed requests that a fault of the case excuses. */
   readonly requestsExcused: number;
 }
 
-/** The named cases, and those that must run before them, in the order of the list. All cases if none is named. */
+/** The named cases, and those that must run before them, in the order of the list. Without names, all cases. */
 export function chosenCases(all: readonly Case[], names: readonly string[]): Case[] {
   if (names.length === 0) return [...all];
   const wanted = new Set<string>();

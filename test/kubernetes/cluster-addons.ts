@@ -1,4 +1,4 @@
-// What a cluster's installer applies first: kube-proxy's rights, and CoreDNS with its Service.
+// What an installer first applies to a cluster: kube-proxy's rights, and CoreDNS with its Service.
 import type { UntypedObject } from "../../src/api/index.ts";
 import { coreDnsImage } from "./base-images.ts";
 import { dnsAddress } from "./cluster-layout.ts";
@@ -67,7 +67,7 @@ function coreDnsRights(): UntypedObject[] {
   ];
 }
 
-/** CoreDNS with two replicas on different nodes, so that DNS survives the loss of a node, as in real clusters. */
+/** CoreDNS with two replicas on different nodes. As in real clusters, DNS survives the loss of a node. */
 function coreDnsDeployment(): UntypedObject {
   const labels = { "k8s-app": "kube-dns" };
   const container = {
@@ -79,8 +79,7 @@ function coreDnsDeployment(): UntypedObject {
       { containerPort: 53, name: "dns", protocol: "UDP" },
       { containerPort: 53, name: "dns-tcp", protocol: "TCP" },
     ],
-    // These are kubeadm's values. Without a CPU request, no name can be resolved while the pods of a drained node
-    // start.
+    // kubeadm's values. Without a CPU request, no name could be resolved while the pods of a drained node start.
     resources: { requests: { cpu: "100m", memory: "70Mi" } },
     livenessProbe: { httpGet: { path: "/health", port: 8080 }, timeoutSeconds: 5, failureThreshold: 5 },
     readinessProbe: { httpGet: { path: "/ready", port: 8181 }, periodSeconds: 2 },

@@ -30,7 +30,7 @@ const serverNames = [
   nodeAddress(1),
 ];
 
-/** Writes `<name>.crt` and `<name>.key`, and `<name>.conf` for each client of the API server. */
+/** Writes `<name>.crt` and `<name>.key`, and for clients of the API server also `<name>.conf`. */
 export function writeCertificates({ pki, kubeconfigs }: ClusterFiles): void {
   for (const directory of [pki, kubeconfigs]) mkdirSync(directory, { recursive: true });
   const validity = { notBeforeMs: Date.now() - dayMs, notAfterMs: Date.now() + dayMs };

@@ -10,23 +10,23 @@ export const serviceRange = "10.96.0.0/16";
 export const kubernetesServiceAddress = "10.96.0.1";
 export const dnsAddress = "10.96.0.10";
 export const podRange = "10.244.0.0/16";
-/** The addresses of LoadBalancer Services, which lead to the first node. */
+/** The addresses of LoadBalancer Services. They lead to the first node. */
 export const loadBalancerRange = "10.240.1.0/24";
 export const loadBalancerAddress = (index: number): string => `10.240.1.${index}`;
 
 export const nodeName = (node: NodeNumber): string => `n${node}`;
 export const nodeAddress = (node: NodeNumber): string => `10.240.0.1${node}`;
 export const podRangeOf = (node: NodeNumber): string => `10.244.${node}.0/24`;
-/** The API server's address. The control plane runs on the first node, as with kubeadm. */
+/** As with kubeadm, the control plane runs on the first node. */
 export const apiServer = `https://${nodeAddress(1)}:6443`;
 
-/** The files of one run, all below its scratch directory. */
+/** The files of a run. All are below `scratch`. */
 export interface ClusterFiles {
   readonly scratch: string;
   readonly pki: string;
   readonly kubeconfigs: string;
   readonly logs: string;
-  /** The reports of the load generators in pods. Every node mounts it at the same path. */
+  /** Where load generators in pods write their reports. Every node mounts it at the same path. */
   readonly reports: string;
 }
 

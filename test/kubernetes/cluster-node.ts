@@ -32,12 +32,11 @@ export class ClusterNode {
     return join(this.#files.scratch, this.name);
   }
 
-  /** Resolves when containerd answers. */
   async start(): Promise<void> {
     const disk = join(this.#directory, "disk");
     if (!existsSync(disk)) {
       mkdirSync(disk, { recursive: true });
-      // The upper directory of an overlay must not be inside its lower one, which is the machine's root.
+      // The upper directory of an overlay must not be inside the lower one, which is the machine's root.
       runCommand(["mount", "-t", "tmpfs", "tmpfs", disk]);
     }
     this.#makeCgroups();
@@ -63,12 +62,10 @@ export class ClusterNode {
     });
   }
 
-  /** Runs a command in all of the node's namespaces. */
   async run(command: readonly string[], options?: CommandOptions): Promise<Ran> {
     return await outcomeOf(this.inside(command), options);
   }
 
-  /** The command line that runs a command in all of the node's namespaces. */
   inside(command: readonly string[]): string[] {
     const words = [
       "nsenter",
@@ -80,7 +77,7 @@ export class ClusterNode {
       "--uts",
       "--ipc",
       "--root",
-      // --wd is not used, because nsenter opens that directory before the new root, and sh then cannot find its name.
+      // Not --wd: nsenter would open that directory before it changes the root, and sh could then not find its name.
       "--wdns=/",
     ];
     return [...words, "env", `PATH=${[...this.#path(), "/usr/sbin:/usr/bin:/sbin:/bin"].join(":")}`, ...command];
@@ -96,7 +93,7 @@ export class ClusterNode {
     this.#child?.stdin?.write(`${JSON.stringify(order)}\n`);
   }
 
-  /** Kills every process of the node and removes its network. Its disk stays. */
+  /** Kills every process of the node and removes its network. Keeps its disk. */
   async powerOff(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
@@ -113,14 +110,13 @@ export class ClusterNode {
     await this.start();
   }
 
-  /** Loads an archive of images into the node's containerd. */
   async load(archive: string): Promise<void> {
     await this.ok(["ctr", "-a", containerdSocket, "-n", "k8s.io", "images", "import", "--local", archive], {
       timeoutMs: 300_000,
     });
   }
 
-  /** Removes images by name, so that the next pod pulls them. A missing image is no error. */
+  /** Removes images by name, so that the next pod pulls them. It is no error if one does not exist. */
   async forgetImages(references: readonly string[]): Promise<void> {
     await this.ok(["ctr", "-a", containerdSocket, "-n", "k8s.io", "images", "remove", "--sync", ...references]);
   }
@@ -145,7 +141,7 @@ export class ClusterNode {
 
   /**
    * Removes the control groups, because a machine has none when it boots. A kubelet asks containerd about each group
-   * that it finds, which took two minutes.
+   * that it finds, which has taken two minutes.
    */
   #removeCgroups(): boolean {
     const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, this.#cgroup, this.name));
@@ -167,7 +163,7 @@ export class ClusterNode {
   }
 }
 
-/** The first process in the process namespace. It is a child, because `nsenter` becomes `unshare`, which forks. */
+/** The first process in the PID namespace. It is a child: `nsenter` becomes `unshare`, which forks. */
 function firstChildOf(pid: number | undefined): number | undefined {
   try {
     const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);

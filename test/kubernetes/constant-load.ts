@@ -10,18 +10,17 @@ import { root, type RealCluster } from "./real-cluster.ts";
 
 const generator = join(root, "samples/load-generator/load-generator.ts");
 /**
- * The time limit of a request. On two busy cores, answers take seconds while all pods of a drained node start. A lost
- * request never gets an answer. Cases report answers that took more than 4 s.
+ * The time limit of a request. On two busy cores, answers take seconds while all pods of a drained node start, but a
+ * lost request never gets one. Cases report answers that took more than 4 s.
  */
 const limitMs = 10_000;
 const keptSeconds = 20;
-/** The namespace of the Deployment `load`. */
 const podNamespace = "bookinfo";
 
 export type LoadTarget = Pick<RequestTarget, "name" | "url" | "expected"> &
   Partial<Pick<RequestTarget, "headers" | "answerPattern" | "perSecond">>;
 
-/** A plan of short requests: two clients keep their connections alive, and two open a connection for each request. */
+/** A plan of short requests: two clients keep their connections, and two open one for each request. */
 export function loadPlan(
   reportDirectory: string,
   targets: readonly LoadTarget[],
@@ -53,7 +52,7 @@ export class ConstantLoad {
     return this.#reports.totals;
   }
 
-  /** Starts another load from the client's network. Returns a function that ends only that load. */
+  /** Begins another load from the client's network. The result ends this load only. */
   begin(
     name: string,
     targets: readonly LoadTarget[],
@@ -84,7 +83,7 @@ export class ConstantLoad {
     return child;
   }
 
-  /** Pauses all generators until {@link resume}, including those in pods. */
+  /** Pauses all generators, also those in pods, until {@link resume}. */
   async pause(): Promise<void> {
     await this.#stopChildren();
     await this.#scalePods(0);
@@ -101,7 +100,7 @@ export class ConstantLoad {
     await this.#cluster.kubectl("scale", "-n", podNamespace, "deployment/load", `--replicas=${replicas}`);
   }
 
-  /** Ends the load from the client's network for good. Requests in progress are completed. */
+  /** Ends the load from the client's network for good, when its open requests have been answered. */
   async stop(): Promise<void> {
     this.#begun = [];
     await this.#stopChildren();
@@ -111,14 +110,13 @@ export class ConstantLoad {
     await Promise.all([...this.#children].map(endInput));
   }
 
-  /** Resolves when this number of further requests has been counted. */
   async more(count: number, timeoutMs = 60_000): Promise<void> {
     const wanted = this.totals.requests + count;
     await eventually(`${count} more requests`, () => this.totals.requests >= wanted, timeoutMs);
   }
 }
 
-/** Ends the generator's input, so that it completes its requests and exits. */
+/** Ends the generator's input. It then finishes its requests and exits. */
 async function endInput(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   await new Promise((resolve) => void child.on("close", resolve).stdin?.end());

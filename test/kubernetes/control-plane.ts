@@ -39,7 +39,6 @@ export class ControlPlane {
     });
   }
 
-  /** Resolves when the process has ended. */
   async stop(program: ControlPlaneProgram, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
     const child = this.#running.get(program);
     if (child === undefined) return;
@@ -69,8 +68,8 @@ export class ControlPlane {
           "--use-service-account-credentials=true",
           `--cluster-cidr=${podRange}`,
           "--leader-elect=false",
-          // This is longer than the outage of the API server in a case. Otherwise a controller that is back before the
-          // kubelets would declare all nodes and their pods lost.
+          // Longer than the API server is away in a case. Otherwise, a controller that is back before the kubelets
+          // would declare all nodes and their pods lost.
           "--node-monitor-grace-period=40s",
         ];
       case "kube-scheduler":

@@ -10,10 +10,10 @@ import { clientAddress, type ClusterFiles } from "./cluster-layout.ts";
 const port = 9443;
 export const mutatingWebhookName = "change.policies.example.com";
 export const validatingWebhookName = "images.policies.example.com";
-/** The registry to which the webhook redirects the images of {@link hub}. */
+/** The registry to which the webhook changes images of {@link hub}. */
 export const mirror = "mirror.example.com";
 const hub = "ghcr.io";
-/** The fields that the webhook adds, as policies of a platform do. */
+/** What the webhook adds, as policies of a platform do. */
 const label = { "policies.example.com/team": "platform" };
 const environment = { name: "POLICY_REGION", value: "west" };
 const toleration = { key: "policies.example.com/spot", operator: "Exists", effect: "NoSchedule" };
@@ -33,7 +33,7 @@ interface Review {
   readonly request: { readonly uid: string; readonly object: UntypedObject };
 }
 
-/** Where the object has its pod template, as a JSON pointer. Empty for a pod itself. */
+/** The JSON pointer to an object's pod template. Empty for a pod. */
 function templateOf(object: UntypedObject): { readonly pointer: string; readonly template: Record<string, unknown> } {
   if (object.kind === "Pod") return { pointer: "", template: object };
   const { template } = object["spec"] as { readonly template: Record<string, unknown> };
@@ -46,7 +46,7 @@ function changedContainer({ env = [], ...container }: ContainerSpec): ContainerS
   return { ...container, ...(image === undefined ? {} : { image }), env: [...kept, environment] };
 }
 
-/** Changes of a pod or a workload: images of the mirror, a label, a variable and a toleration. */
+/** What the webhook changes in a pod or workload: images, a label, a variable and a toleration. */
 function patchesFor(object: UntypedObject): object[] {
   const { pointer, template } = templateOf(object);
   const spec = template["spec"] as PodSpec;
@@ -77,7 +77,7 @@ function answerTo(path: string, { request }: Review): object {
   return { uid, allowed: false, status: { code: 403, message: `image ${foreign} must come from ${mirror}` } };
 }
 
-/** The server of both webhooks. While it is closed, the API server refuses what they would review. */
+/** The server of both webhooks. While it is closed, the API server refuses what the webhooks would review. */
 export class ForeignWebhook {
   readonly #files: ClusterFiles;
   #server: Server | undefined;
@@ -102,7 +102,7 @@ export class ForeignWebhook {
     this.#server = undefined;
   }
 
-  /** A configuration that sends every pod and workload to the webhook, except those of kube-system. */
+  /** Sends every pod and workload to the webhook, except those of kube-system. */
   configuration(kind: "Mutating" | "Validating"): UntypedObject {
     const isMutating = kind === "Mutating";
     const caBundle = readFileSync(join(this.#files.pki, "ca.crt")).toString("base64");

@@ -1,5 +1,5 @@
-// Writes images that the walkthroughs name and a release does not contain: other versions of its components, images of
-// operators, and images of clients with curl.
+// Writes images that the walkthroughs name and that a release does not have: other versions of its components,
+// operators, and clients with curl.
 import {
   chmodSync,
   copyFileSync,
@@ -21,21 +21,18 @@ import { runCommand } from "./run-command.ts";
 
 const busybox = "/bin/busybox";
 const curl = "/usr/bin/curl";
-/** The directory of curl and its libraries in an image, which keeps them apart from the image's own. */
+/** The directory of curl and its libraries in an image, apart from the image's own. */
 const curlPlace = "opt/curl";
 const programs = "usr/local/bin";
 
 export interface GuideImages {
-  /**
-   * Versions of the components. The image of such a version is that of the release, with a package.json of that version
-   * on top.
-   */
+  /** Versions of the components. Each is the release's image, with a package.json of that version on top. */
   readonly versions?: readonly string[];
-  /** Other images. The catalogue names the program of Serin that each of them runs. */
+  /** Other images. The catalogue says which program of Serin each runs. */
   readonly addons?: readonly string[];
   /** Images with a shell and curl. */
   readonly clients?: readonly string[];
-  /** Those images of the release in which the guide runs curl. */
+  /** Images of the release in which the guide runs curl. */
   readonly withCurl?: readonly string[];
 }
 
@@ -44,7 +41,7 @@ interface Variant {
   readonly layers: readonly Layer[];
 }
 
-/** Writes a layout without the layers that the release's layout has, and returns its directory. */
+/** Writes a layout, and returns its directory. Leaves out layers that the release's layout has. */
 export async function writeGuideImages(directory: string, release: Release, wanted: GuideImages): Promise<string> {
   mkdirSync(directory, { recursive: true });
   const layout = new OciLayout(join(directory, "guide-images"));
@@ -90,10 +87,10 @@ export async function writeGuideImages(directory: string, release: Release, want
   return join(directory, "guide-images");
 }
 
-/** The environment of images for clients. PS1 is the prompt that a guide shows. */
+/** PS1 is the prompt that a guide shows. */
 const clientEnvironment = { PATH: `/${programs}:/bin`, PS1: "[ root@$HOSTNAME:$PWD ]$ " };
 
-/** The environment of the release's images. */
+/** As in the release's images. */
 const baseEnvironment = { PATH: `/${programs}:/usr/bin:/bin`, HOME: "/tmp", NODE_COMPILE_CACHE: "/tmp/serin" };
 
 function catalogue(): ReturnType<typeof parseImageCatalogue> {
@@ -134,7 +131,7 @@ function writeShell(tree: string): void {
     if (applet !== "" && applet !== "busybox") symlinkSync("busybox", join(tree, "bin", applet));
 }
 
-/** Copies the machine's curl with its libraries and the loader that finds them. */
+/** Copies the machine's curl, with its libraries and the loader that finds them. */
 function writeCurl(tree: string): void {
   const place = join(tree, curlPlace);
   for (const directory of [place, join(tree, programs)]) mkdirSync(directory, { recursive: true });

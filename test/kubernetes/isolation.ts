@@ -8,34 +8,33 @@ import { withinNamespaces } from "../../scripts/lab/run-with-lab.ts";
 const cgroupRoot = "/sys/fs/cgroup";
 const namespaces = ["unshare", "-mpniuf", "--kill-child=KILL", "--mount-proc", "--propagation", "private"];
 
-/** The facts about the run's place on the machine that its processes know. */
+/** What the run's processes know about its place on the machine. */
 export interface Surroundings {
-  /** A directory that is removed at the end of the run. */
+  /** Removed at the end of the run. */
   readonly scratch: string;
-  /** The run's control group in each hierarchy, from the hierarchy's root. */
+  /** The run's control group, as a path from the root of each hierarchy. */
   readonly cgroup: string;
-  /** The number of the process that started the run, as it is outside the run. */
+  /** The process that has started the run. The number is valid outside the run. */
   readonly starter: number;
 }
 
 const variable = "SERIN_KUBERNETES_RUN";
 
-/** The facts about the run that this process is in. Undefined outside its namespaces. */
 export function surroundings(): Surroundings | undefined {
   const text = process.env[variable];
   return text === undefined ? undefined : (JSON.parse(text) as Surroundings);
 }
 
 /**
- * The beginning of a command line with which a person outside can enter the run's network and mounts. It names the
- * run's `unshare`, which is in all of the run's namespaces except that of the processes. Numbers of processes inside
- * mean nothing outside, where 1 is the machine's own first process.
+ * The beginning of a command line with which a person can enter the run's network and mounts from outside. It names the
+ * run's `unshare`, which is in all of the run's namespaces except the one of PIDs. Numbers of processes inside mean
+ * nothing outside, where 1 is the machine's first process.
  */
 export function enteringCommand({ starter }: Surroundings): string {
   return `nsenter -t $(pgrep -P ${starter} -x unshare) --mount --net`;
 }
 
-/** The hierarchies of control groups. Version 2 has a single one, and version 1 has one for each controller. */
+/** The hierarchies of control groups. Version 2 has one, and version 1 has one for each controller. */
 export function cgroupHierarchies(): string[] {
   if (existsSync(join(cgroupRoot, "cgroup.controllers"))) return [cgroupRoot];
   return readdirSync(cgroupRoot).map((name) => join(cgroupRoot, name));
@@ -43,21 +42,21 @@ export function cgroupHierarchies(): string[] {
 
 /**
  * CPU shares. Without them, each program outside the pods would weigh as much as all pods of both nodes together, and a
- * starting container would starve serving ones. Nodes with a `system.slice` do not have this fault.
+ * container that starts would starve those that serve. Nodes with a `system.slice` do not have this problem.
  */
 export const cpuShares = {
-  /** The CPU weight of the run beside other work on the machine: as much as four ordinary programs. */
+  /** The weight of the run beside other work on the machine: that of four ordinary programs. */
   run: 4_096,
   client: 2_048,
   controlPlane: 2_048,
-  /** The weight of a node with two cores: 2048 for its pods, which the kubelet sets, and the rest for its programs. */
+  /** The weight of a node with two cores: the kubelet gives 2048 to its pods, and the rest is for its programs. */
   node: 3_072,
   nodePrograms: 1_024,
 } as const;
 
 /**
  * Makes a control group. Its name is its path from the hierarchy's root. Returns the file into which a process writes 0
- * to join it. With version 2, `shares` has no effect, because the controllers appear only when a kubelet requests them.
+ * to join. With version 2, `shares` has no effect: the controllers appear only when a kubelet asks for them.
  */
 export function makeCpuGroup(name: string, shares: number): string {
   const group = join(existsSync(join(cgroupRoot, "cgroup.controllers")) ? cgroupRoot : join(cgroupRoot, "cpu"), name);
@@ -67,8 +66,8 @@ export function makeCpuGroup(name: string, shares: number): string {
 }
 
 /**
- * Runs the command in the namespaces and returns its exit code. A directory and control groups are left when the
- * namespaces end. The sweeper removes them even if this process is killed.
+ * Runs the command in the namespaces, and returns its exit code. When the namespaces end, a directory and control
+ * groups are left. The sweeper removes these even if this process is killed.
  */
 export async function runIsolated(command: readonly string[]): Promise<number> {
   const scratch = mkdtempSync(join(tmpdir(), "sk-"));
@@ -91,7 +90,7 @@ export async function runIsolated(command: readonly string[]): Promise<number> {
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
-      // The process has already ended.
+      // The process has ended.
     }
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
@@ -116,8 +115,8 @@ function makeCgroups(name: string): void {
 }
 
 /**
- * Starts a process that outlives this one. It waits for the end of its input, and then for the end of the run's
- * processes.
+ * Starts a process that outlives this one. It waits for the end of its input, then for the end of the run's processes,
+ * and then cleans up.
  */
 function startSweeper({ scratch, cgroup }: Surroundings): ReturnType<typeof spawn> {
   const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, cgroup));

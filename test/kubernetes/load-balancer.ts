@@ -1,4 +1,4 @@
-// Gives each Service of type LoadBalancer an address from the pool, which the network routes to a node.
+// Gives each LoadBalancer Service an address from the pool. The network routes the pool to a node.
 import { systemClock } from "../../src/base/index.ts";
 import { serviceKind, type Service } from "../../src/api/kubernetes/index.ts";
 import type { KubeClient } from "../../src/kube/index.ts";
@@ -8,7 +8,10 @@ const lookEveryMs = 500;
 const firstIndex = 200;
 const lastIndex = 250;
 
-/** Polls the Services until the signal aborts. A refused write is repeated in the next round. */
+/**
+ * Looks at the Services again and again until the signal aborts. A write that was refused is tried again in the next
+ * round.
+ */
 export async function runLoadBalancer(client: KubeClient, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await assignAddresses(client).catch(() => undefined);

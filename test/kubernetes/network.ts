@@ -1,5 +1,4 @@
-// The network: an Ethernet in the run's network namespace, in which the client also runs, and a namespace for each
-// node.
+// The network: an Ethernet in the run's network namespace, in which the client runs too, and a namespace for each node.
 import {
   clientAddress,
   loadBalancerRange,
@@ -17,10 +16,7 @@ const ip = (...words: readonly string[]): string => runCommand(["ip", ...words])
 
 export const networkOf = (node: NodeNumber): string => `/run/netns/${nodeName(node)}`;
 
-/**
- * Makes the bridge, with the routes to pods, Services and LoadBalancer addresses that a router of the network would
- * have.
- */
+/** Makes the bridge, and the routes to pods, Services and LoadBalancer addresses that a router would have. */
 export function createNetwork(): void {
   ip("link", "add", bridge, "type", "bridge");
   ip("addr", "add", `${clientAddress}/24`, "dev", bridge);
@@ -30,7 +26,6 @@ export function createNetwork(): void {
   for (const node of nodeNumbers) attachNode(node);
 }
 
-/** Makes a node's network namespace with a link (veth) to the bridge. */
 export function attachNode(node: NodeNumber): void {
   const name = nodeName(node);
   ip("netns", "add", name);
@@ -43,14 +38,14 @@ export function attachNode(node: NodeNumber): void {
   for (const other of nodeNumbers)
     if (other !== node) ip("-n", name, "route", "add", podRangeOf(other), "via", nodeAddress(other));
   // kube-proxy refuses connections to a Service without endpoints by ICMP. By default, the kernel sends a client only
-  // one such refusal a second and drops the others, so refused requests would seem to hang.
+  // one such refusal a second, so other requests would seem to hang.
   for (const setting of ["net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0"])
     runCommand(["nsenter", `--net=${networkOf(node)}`, "sysctl", "-qw", setting]);
 }
 
 /**
  * Removes a node's namespace and link. The kernel removes the link of an ended namespace with a delay, and a node that
- * starts meanwhile needs the link's name.
+ * starts in the meantime needs the link's name.
  */
 export function detachNode(node: NodeNumber): void {
   ip("link", "del", `to-${nodeName(node)}`);

@@ -9,10 +9,7 @@ import { createInterface } from "node:readline";
 import { containerdSocket, type NodeOrder, type NodePlan, type NodeProgram } from "./node-plan.ts";
 import { runCommand } from "./run-command.ts";
 
-/**
- * The kernel settings that a kubelet requires. Without these files, the kubelet would change them for the whole
- * machine.
- */
+/** Kernel settings that a kubelet requires. Without these files, it would change them for the whole machine. */
 const kernelSettings = {
   "vm/overcommit_memory": 1,
   "vm/panic_on_oom": 0,
@@ -25,7 +22,7 @@ const networkPlugins = ["ptp", "bridge", "host-local", "loopback", "portmap"];
 
 const plan = JSON.parse(process.argv[2] ?? "{}") as NodePlan;
 const running = new Map<NodeProgram, ChildProcess>();
-/** Programs that must not start again after their end. */
+/** Programs that must stay ended. */
 const stopped = new Set<NodeProgram>();
 const startAgainMs = 1_000;
 
@@ -33,7 +30,7 @@ function mount(...words: readonly string[]): void {
   runCommand(["mount", ...words]);
 }
 
-/** Makes the tree that becomes the node's root: the machine's files, with the node's changes in an overlay. */
+/** Makes the node's root: the machine's files, with the node's changes in an overlay. */
 function makeRoot(): string {
   const disk = join(plan.directory, "disk");
   const root = join(disk, "root");
@@ -71,7 +68,7 @@ function fillRoot(root: string): void {
   }
 }
 
-/** Replaces the root, drops the old one, and makes mounts shared, so that the node sees those of pods. */
+/** Changes the root, drops the old one, and makes mounts shared, so that the node sees those of pods. */
 function enterRoot(root: string): void {
   mkdirSync(join(root, "old-root"), { recursive: true });
   process.chdir(root);
@@ -95,8 +92,8 @@ const commands: Readonly<Record<NodeProgram, readonly string[]>> = {
 };
 
 /**
- * Starts a program, and starts it again when it ends by itself, as systemd does. A kubelet ends if containerd is not
- * ready yet.
+ * Starts a program, and starts it again when it ends by itself, as systemd does: a kubelet ends if containerd is not
+ * ready.
  */
 function start(program: NodeProgram): void {
   stopped.delete(program);

@@ -1,4 +1,4 @@
-// The plan of a node, which is the only argument of its program, as JSON, and the configuration files of the node's
+// The plan of a node, which its program gets as JSON in its only argument, and the configuration files of the node's
 // programs.
 import { join } from "node:path";
 import {
@@ -15,22 +15,21 @@ export interface NodePlan {
   readonly name: string;
   readonly address: string;
   /**
-   * The node's own files: `containerd`, `kubelet`, `logs`, and `disk`, a file system for what the node changes below
+   * The node's own files: `containerd`, `kubelet`, `logs`, and `disk`, a file system with what the node changes below
    * `/`.
    */
   readonly directory: string;
   /**
-   * A directory that is mounted at the same path in the node. It has certificates, kubeconfigs, and the files to which
-   * pods report.
+   * Mounted at the same path in the node. It has certificates, kubeconfigs, and the files that pods write reports to.
    */
   readonly shared: string;
   readonly logs: string;
   readonly kubeconfig: string;
-  /** Absolute paths of directories that come first in PATH. */
+  /** Directories that come first in PATH. */
   readonly path: readonly string[];
-  /** The file of a control group that the node's own programs join. */
+  /** The node's own programs join the control group of this file. */
   readonly processes: string;
-  /** Contents of files, by their paths in the node. */
+  /** By their paths in the node. */
   readonly files: Readonly<Record<string, string>>;
 }
 
@@ -39,7 +38,7 @@ export const containerdSocket = "/run/containerd/containerd.sock";
 export const nodePrograms = ["containerd", "kubelet", "kube-proxy"] as const;
 export type NodeProgram = (typeof nodePrograms)[number];
 
-/** A command to the node, as one line of JSON on its standard input. */
+/** A command to the node, as a line of JSON on its standard input. */
 export interface NodeOrder {
   readonly program: NodeProgram;
   readonly signal?: "SIGTERM" | "SIGKILL";
@@ -50,7 +49,7 @@ export function nodeFiles(node: NodeNumber, files: ClusterFiles, cgroup: string)
   return {
     "/etc/cni/net.d/10-ptp.conflist": JSON.stringify(cniConfiguration(node)),
     "/etc/containerd/config.toml": containerdConfiguration,
-    // A registry that some tests start, without TLS.
+    // A registry without TLS that some tests start.
     [`/etc/containerd/certs.d/${clientAddress}:5000/hosts.toml`]: `server = "http://${clientAddress}:5000"\n`,
     "/etc/kubelet.yaml": JSON.stringify(kubeletConfiguration(node, files, cgroup)),
     "/etc/kube-proxy.yaml": JSON.stringify(kubeProxyConfiguration(node, files)),
@@ -137,7 +136,7 @@ function kubeletConfiguration(node: NodeNumber, { pki }: ClusterFiles, cgroup: s
   };
 }
 
-/** One node uses iptables, the other one nftables. */
+/** One node uses iptables, and the other nftables. */
 function kubeProxyConfiguration(node: NodeNumber, { kubeconfigs }: ClusterFiles): object {
   return {
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
@@ -146,7 +145,7 @@ function kubeProxyConfiguration(node: NodeNumber, { kubeconfigs }: ClusterFiles)
     mode: node === 1 ? "iptables" : "nftables",
     clusterCIDR: podRange,
     hostnameOverride: nodeName(node),
-    // These settings belong to the machine, so the node leaves them as they are.
+    // These settings belong to the machine, so the node must not change them.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
   };
 }

@@ -7,9 +7,9 @@ export function namespaceObject(name: string, labels: Readonly<Record<string, st
 }
 
 /**
- * A LimitRange that gives containers a CPU request if they have none, because in production they have one. Without a
- * request, a container gets almost no processor time while pods with requests start on a busy node. Then its clients
- * wait, with or without a mesh.
+ * A LimitRange that gives a CPU request to containers without one, because in production they have one. Without a
+ * request, a container gets almost no CPU time while pods with requests start on a busy node. Its clients then wait,
+ * with or without a mesh.
  */
 export function defaultCpuRequest(namespace: string): UntypedObject {
   const limits = [{ type: "Container", defaultRequest: { cpu: "50m" } }];
@@ -37,7 +37,7 @@ export interface WorkloadWords {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** A Deployment with one container. It, its container and its label have the same name. */
+/** A Deployment with one container. All names and the label are the same. */
 export function deploymentObject(words: WorkloadWords): UntypedObject {
   return {
     apiVersion: "apps/v1",
@@ -99,11 +99,11 @@ export function serviceObject(
   };
 }
 
-/** The image for the tests' programs. Each image of the samples contains the programs of all samples. */
+/** The image for the tests' programs. Each image of a sample has the programs of all samples. */
 export const samplesImage = "ghcr.io/serin-mesh/streams:1";
 const generatorCommand = ["/usr/local/bin/node", "/opt/serin/samples/load-generator/load-generator.ts"];
 
-/** A load generator in the cluster. It writes its reports into a directory that the run reads. */
+/** A load generator in the cluster. The run reads the directory that it writes its reports to. */
 export function generatorObject(
   name: string,
   namespace: string,

@@ -1,5 +1,5 @@
-// Two nodes with kubelet, containerd, runc and kube-proxy, a control plane, CoreDNS and a load balancer, in the run's
-// namespaces.
+// Two nodes with kubelet, containerd, runc and kube-proxy, a control plane, CoreDNS and a load balancer, all in the
+// run's namespaces.
 import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "../../scripts/demo/lab.ts";
@@ -29,7 +29,7 @@ const readyTimeoutMs = 300_000;
 
 export interface RealClusterOptions {
   readonly surroundings: Surroundings;
-  /** The version of Kubernetes, such as `1.36.3`. */
+  /** Of Kubernetes, such as `1.36.3`. */
   readonly version: string;
   readonly note: (text: string) => void;
 }
@@ -39,12 +39,11 @@ export interface AskingPod {
   /** The pod's name, or `deploy/NAME` for a pod of a Deployment. */
   readonly pod: string;
   readonly seconds?: number;
-  /** Whether the output begins with the head of the response. */
   readonly withHead?: boolean;
 }
 
 /**
- * The command line of a GET in a pod. `timeout` limits its time, because Debian's static busybox crashes in our images
+ * The command line for a GET in a pod. `timeout` limits its time, because Debian's static busybox crashes in our images
  * with wget's own `-T` (exit code 139).
  */
 export function boundedGet(url: string, seconds: number, withHead = false): string[] {
@@ -99,7 +98,6 @@ export class RealCluster {
     await this.available("kube-system");
   }
 
-  /** Loads an archive of images into every node. */
   async load(archive: string): Promise<void> {
     await Promise.all(nodeNumbers.map(async (number) => await this.nodes[number].load(archive)));
   }
@@ -128,7 +126,6 @@ export class RealCluster {
     );
   }
 
-  /** Resolves when every Deployment of the namespace has its replicas. */
   async available(namespace: string, timeoutMs = readyTimeoutMs): Promise<void> {
     await eventually(
       `every Deployment of ${namespace} is available`,
@@ -146,7 +143,6 @@ export class RealCluster {
     );
   }
 
-  /** The folder of kubectl and of Kubernetes' other programs. */
   get programs(): string {
     return this.#programs.kubernetes;
   }
@@ -160,8 +156,8 @@ export class RealCluster {
   }
 
   /**
-   * Runs a program in the client's network, with the administrator's kubeconfig. The run's logs have its times, so that
-   * a failed request can be compared with what ran meanwhile.
+   * Runs a program in the client's network, with the administrator's kubeconfig. Logs its times, so that a failed
+   * request can be compared with what ran at that time.
    */
   async run(command: readonly string[], options: CommandOptions = {}): Promise<Ran> {
     const begun = new Date().toISOString();
@@ -181,7 +177,7 @@ export class RealCluster {
     return await this.ok(["kubectl", ...args]);
   }
 
-  /** Deletes namespaces, and waits until they are gone. The error says what holds a namespace that stays. */
+  /** Deletes namespaces, and waits until they are gone. The error says what holds one that stays. */
   async deleteNamespaces(...names: readonly string[]): Promise<void> {
     const deletion = ["kubectl", "delete", "namespace", ...names, "--ignore-not-found", "--timeout=150s"];
     const { code, output } = await this.run(deletion);
@@ -193,12 +189,12 @@ export class RealCluster {
     throw new Error(`${deletion.join(" ")} ended with ${code}:\n${output}\n${held.join("\n")}`);
   }
 
-  /** Sends a GET from a pod that has busybox. Returns wget's output and exit code. */
+  /** Sends a GET from a pod that has busybox. Returns the output and exit code of wget. */
   async ask({ namespace, pod, seconds = 4, withHead = false }: AskingPod, url: string): Promise<Ran> {
     return await this.run(["kubectl", "exec", "-n", namespace, pod, "--", ...boundedGet(url, seconds, withHead)]);
   }
 
-  /** The same as {@link ask}, but throws if there is no answer. */
+  /** As {@link ask}, but throws if there is no answer. */
   async answer(from: AskingPod, url: string): Promise<string> {
     const { code, output } = await this.ask(from, url);
     if (code !== 0) throw new Error(`${from.pod} of ${from.namespace} got no answer from ${url} (${code}): ${output}`);

@@ -1,4 +1,4 @@
-// The two releases of a mesh upgrade. A release has the version of its images.
+// The two releases of a mesh upgrade. A release's version is that of its images.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { chooseImages, ImageLayout } from "../../src/cli/image/image-layout.ts";
@@ -6,21 +6,20 @@ import { parseImageReference } from "../../src/cluster/images/image-reference.ts
 import { root } from "./real-cluster.ts";
 
 export interface Release {
-  /** The image layout that `npm run image` writes. */
+  /** A layout that `npm run image` has written. */
   readonly images: string;
   readonly hub: string;
   readonly version: string;
-  /** The `serin` that users of this release have. */
+  /** The `serin` of this release's users. */
   readonly serin: string;
 }
 
 export const ownSerin = join(root, "bin/serin");
 const ownVersion = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly version: string })
   .version;
-/** The version of the next release's images if these are built from this tree too. */
+/** The version of the next release, if its images are built from this tree too. */
 export const versionAfterOwn = ownVersion.replace(/\d+$/, (patch) => String(Number(patch) + 1));
 
-/** The release to which these images belong. */
 export async function releaseOf(images: string, serin: string): Promise<Release> {
   const [pilot] = chooseImages(await new ImageLayout(images).images(), { names: ["pilot"], all: false });
   const { repository, tag } = parseImageReference(pilot?.reference ?? "");

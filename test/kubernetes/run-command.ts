@@ -2,7 +2,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 
 export interface Ran {
   readonly code: number;
-  /** Standard output and standard error, in the order in which they came. */
+  /** Standard output and standard error, in the order in which they have come. */
   readonly output: string;
 }
 
@@ -14,7 +14,6 @@ export interface CommandOptions {
 
 const defaultTimeoutMs = 180_000;
 
-/** Runs a short command and returns its output. Throws an error with the output if it fails. */
 export function runCommand(command: readonly string[]): string {
   const [program = "", ...args] = command;
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", maxBuffer: 64 << 20 });
@@ -23,7 +22,7 @@ export function runCommand(command: readonly string[]): string {
   return stdout;
 }
 
-/** Runs a command without blocking this process. Kills it after the time limit. */
+/** Runs a command without blocking this process. Kills it at the time limit. */
 export async function outcomeOf(
   command: readonly string[],
   { env, input, timeoutMs = defaultTimeoutMs }: CommandOptions = {},

@@ -1,6 +1,6 @@
 /**
- * Adds a line to an error's message, and to its stack. A stack contains the message that the error was made with, and
- * the test runner prints only the stack.
+ * Adds a line to an error's message and stack. The test runner prints only the stack, which keeps the message that the
+ * error was created with.
  */
 export function addDetail(error: unknown, detail: string): void {
   if (!(error instanceof Error)) return;

@@ -1,4 +1,4 @@
-// The policy that comes with the CNI agent, on the lab's API server.
+// The admission policy that comes with the CNI agent, in the lab's API server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "../../src/cluster/apiserver/testing/server-harness.ts";

@@ -1,4 +1,4 @@
-// Compares the API requests of the lab's components, from the audit log, with the rights that their roles grant.
+// Compares the requests of the lab's components, as the audit log has them, with the rights in their roles.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ interface AuditEvent {
     readonly namespace: string;
     readonly name: string;
   };
-  /** The path of the request. It matters for a request that names no resource. */
+  /** Needed for requests that name no resource. */
   readonly requestURI?: string;
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -44,19 +44,18 @@ export interface RbacObjects {
 }
 
 interface RightsReport {
-  /** The users that sent any request. */
   readonly users: readonly string[];
-  /** For example, `istiod may not list secrets in shop`. */
+  /** For example `istiod may not list secrets in shop`. */
   readonly refused: readonly string[];
   /**
-   * Rights in roles of these users that no request needed, for example `istiod-clusterrole-istio-system: get nodes`.
+   * Rights in these users' roles that no request has needed, for example `istiod-clusterrole-istio-system: get nodes`.
    */
   readonly unused: readonly string[];
 }
 
 /**
- * Compares the requests and rights of all service accounts in these namespaces. Finds unused rights only for the
- * accounts of `compared`.
+ * Compares the requests and the rights of all service accounts in these namespaces. Looks for unused rights only of the
+ * accounts in `compared`.
  */
 function auditedRights(
   stateDirectory: string,
@@ -125,7 +124,6 @@ function resourceOf({ apiGroup, resource, subresource }: NonNullable<AuditEvent[
   return `${resource}${subresource === "" ? "" : `/${subresource}`}${apiGroup === "" ? "" : `.${apiGroup}`}`;
 }
 
-/** The verbs and resources of a role that no request of the account needed. */
 function unusedOf(binding: Binding, role: Role | undefined, events: readonly AuditEvent[]): string[] {
   const { namespace } = binding.metadata;
   const usedRights = events.flatMap(({ verb, objectRef }) =>
@@ -159,7 +157,7 @@ interface Right {
   readonly path?: string;
 }
 
-/** One right for each verb on each resource and each path. */
+/** One right for each verb on each resource or path. */
 function rightsOf({ rules }: Role): Right[] {
   return (rules ?? []).flatMap(({ apiGroups = [], resources = [], nonResourceURLs = [], verbs }) => [
     ...apiGroups.flatMap((group) =>
@@ -169,7 +167,7 @@ function rightsOf({ rules }: Role): Right[] {
   ]);
 }
 
-/** The names of a role's rights, such as `istiod-clusterrole-istio-system: get nodes`. */
+/** For example `istiod-clusterrole-istio-system: get nodes`. */
 export function rightsByName(role: Role): string[] {
   return rightsOf(role).map((right) => `${nameOf(role.metadata.name, role.metadata.namespace)}: ${textOf(right)}`);
 }
@@ -183,15 +181,13 @@ function nameOf(role: string, namespace: string | undefined): string {
 }
 
 export interface ExpectedRights {
-  /**
-   * All accounts that send requests, such as `istio-system:istiod`, in sorted order. None of their requests is refused.
-   */
+  /** All accounts that send requests, sorted, such as `istio-system:istiod`. No request of theirs may be refused. */
   readonly accounts: readonly string[];
-  /** The accounts that have done all of their work except rare work. */
+  /** The accounts that have done all their work, apart from rare work. */
   readonly compared: readonly string[];
 }
 
-/** Fails for a request that was refused, and for a right that no request used and no rare work needs. */
+/** Throws for a request that was refused, and for a right that neither a request nor rare work needs. */
 export function requireLeastRights(
   stateDirectory: string,
   rbac: RbacObjects,

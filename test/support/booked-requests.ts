@@ -1,10 +1,10 @@
-// Writes how many requests a guide's load made to the reports of a run on an existing cluster. SERIN_TEST_REPORTS names
-// the directory of the reports.
+// On an existing cluster, adds the number of requests of a guide's load to the reports of the run. SERIN_TEST_REPORTS
+// names their directory.
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadReport } from "../../samples/load-generator/load-plan.ts";
 
-/** Reports the requests of a load. Call it once for each load, when the load has ended. */
+/** Reports the requests of a load. Call it once for each load, at its end. */
 export function bookRequests(target: string, requests: number, causes: readonly string[]): void {
   const directory = process.env["SERIN_TEST_REPORTS"];
   if (directory === undefined || directory === "") return;

@@ -1,5 +1,4 @@
-// The stage of tests that need a mesh with an application behind a gateway: addresses for gateways, the ambient mesh,
-// and bookinfo.
+// What tests need that use an application behind a gateway: addresses for gateways, the ambient mesh, and bookinfo.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,15 +16,15 @@ metadata: {name: all, namespace: metallb-system}
 `;
 
 export interface BookinfoStageOptions {
-  /** The directory that the samples are read from. */
+  /** The samples are read from this tree. */
   readonly releaseRoot: string;
   /** Whether bookinfo's namespace (`default`) is in the ambient mesh. */
   readonly ambient?: boolean;
-  /** Objects in addition to bookinfo's own, as YAML. */
+  /** Further objects, as YAML. */
   readonly more?: string;
 }
 
-/** Prepares the stage in an existing cluster. Waits until bookinfo's page is served, and returns its URL. */
+/** Prepares an existing cluster. Waits until bookinfo's page is served, and returns its URL. */
 export async function setBookinfoStage(
   lab: LabCluster,
   { releaseRoot, ambient = true, more }: BookinfoStageOptions,

@@ -1,27 +1,25 @@
-// Makes the calls that are given as JSON on standard input, from its own network namespace, and writes the result of
-// each.
+// Makes the calls that it reads as JSON from standard input, from its own network namespace. Prints the result of each.
 import { request as requestHttp } from "node:http";
 import { connect } from "node:http2";
 import { request as requestHttps } from "node:https";
 import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
 
-/** A call to make. */
 export interface Call {
   readonly method?: string;
   /**
-   * `http:` and `https:` send a request. `grpc:` and `grpcs:` call a method. `tcp:` sends an HTTP request without TLS,
-   * byte by byte.
+   * `http:` and `https:` send a request. `grpc:` and `grpcs:` call a method. `tcp:` sends an HTTP request, byte by byte
+   * and without TLS.
    */
   readonly url: string;
   readonly token?: string;
-  /** A gRPC message in base64. If absent, an empty message. */
+  /** A gRPC message in base64. By default, an empty message. */
   readonly message?: string;
 }
 
 /**
- * The answer: for HTTP a status such as `200`. For gRPC a status such as `grpc 16`, `grpc message`, or `grpc key` if
- * the answer contains a private key. `none` if there is no answer.
+ * For HTTP a status such as `200`. For gRPC a status such as `grpc 16`, or `grpc message`, or `grpc key` if the answer
+ * contains a private key. `none` without an answer.
  */
 export type CallAnswer = string;
 
@@ -76,7 +74,7 @@ async function overGrpc({ url, token, message = "" }: Call): Promise<CallAnswer>
       const body = Buffer.from(message, "base64");
       const head = Buffer.alloc(5);
       head.writeUInt32BE(body.length, 1);
-      // A discovery stream stays open for further requests until it gets an answer.
+      // A discovery stream stays open for more requests, so it is not ended before its answer.
       stream.write(Buffer.concat([head, body]));
       if (message === "") stream.end();
     });
@@ -87,8 +85,8 @@ async function overGrpc({ url, token, message = "" }: Call): Promise<CallAnswer>
 }
 
 /**
- * A connection that is accepted and then closed without a byte is no answer, because a redirect accepts connections for
- * other sockets.
+ * A connection that is accepted and then closed without a byte is no answer: a redirect accepts connections for other
+ * sockets.
  */
 async function overTcp({ url }: Call): Promise<CallAnswer> {
   const { hostname, port } = new URL(url.replace(/^tcp/, "http"));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** A running constant load, such as a GatewayLoad or a PodLoad. */
+/** A load that runs, such as a GatewayLoad or a PodLoad. */
 export interface RunningLoad {
   readonly requests: number;
   readonly failures: readonly unknown[];
@@ -12,7 +12,7 @@ export interface RunningLoad {
 const usualAnswersAfterwards = 20;
 
 /**
- * Changes something under constant load, waits for this many more answers, and ends the load. Fails if a request has
+ * Makes a change under constant load, waits for so many further answers, and ends the load. Throws if a request has
  * failed.
  */
 export async function changeUnderLoad(

@@ -3,14 +3,14 @@ import { existsSync } from "node:fs";
 import { chromium, type Browser } from "playwright-core";
 
 /**
- * The paths of Chromium on Debian. The headless shell is Chromium without windows and menus, and takes two thirds of
- * its processor time. The variable CHROMIUM names another program.
+ * Chromium's paths on Debian. The headless shell has no windows and menus, and takes two thirds of the CPU time. The
+ * variable CHROMIUM names another program.
  */
 const programs = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"] as const;
 const executablePath = process.env["CHROMIUM"] ?? programs.find((program) => existsSync(program)) ?? programs[0];
 /**
- * The features that are disabled. If the flag `--disable-features` is given several times, the last one counts, so ours
- * repeats the features that Playwright turns off on Linux.
+ * Features that are switched off. If `--disable-features` is given several times, only the last counts, so ours repeats
+ * what Playwright switches off on Linux.
  */
 const offByPlaywright = [
   "AvoidUnnecessaryBeforeUnloadCheckSync",
@@ -28,11 +28,11 @@ const offByPlaywright = [
   "PreconnectToSearch",
 ];
 /**
- * Without this, each new page would load two pages for the address bar's list, in a process that takes 0.8 s of
- * processor time.
+ * With these features, Chromium loads two pages for the address bar's list with each new page, in a process that takes
+ * 0.8 s of CPU time.
  */
 const addressBar = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup"];
-/** Chromium would start a process for the next window, which a test seldom opens. */
+/** With this feature, Chromium starts a process for the next window, which tests seldom open. */
 const spareProcess = "SpareRendererForSitePerProcess";
 // Without most of these flags, Chromium contacts its vendor's hosts at every start.
 const quiet = [
@@ -44,14 +44,14 @@ const quiet = [
   "--disable-sync",
   `--disable-features=${[...offByPlaywright, ...addressBar, spareProcess].join(",")}`,
 ];
-// Chromium refuses to run as root inside its sandbox.
+// Chromium refuses to run as root in its sandbox.
 const sandboxless = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 
 const missing = existsSync(executablePath)
   ? undefined
   : `there is no Chromium at ${executablePath}: apt-get install chromium-headless-shell, or name one by CHROMIUM`;
 
-/** Declares test cases that need Chromium. Without Chromium, they are reported as not run, or fail if CI=true. */
+/** Declares test cases that need Chromium. Without Chromium they are reported as not run, or fail with CI=true. */
 export function casesInChromium(name: string, define: () => void): void {
   if (missing !== undefined && process.env["CI"] !== "true") process.stderr.write(`not run, ${name}: ${missing}\n`);
   else define();

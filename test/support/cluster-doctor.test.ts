@@ -1,4 +1,4 @@
-// `serin doctor --kubernetes` as a process, against the lab's API server in this one.
+// `serin doctor --kubernetes` as a process, with the lab's API server in this one.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -15,7 +15,6 @@ before(async () => {
 });
 after(() => server.remove());
 
-/** A kubeconfig of the server for one user. */
 function kubeconfig(user: object): string {
   const path = join(server.directory, "kubeconfig.json");
   const cluster = { server: `https://127.0.0.1:${server.port}`, "certificate-authority": server.pki.caCertificate };

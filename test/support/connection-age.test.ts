@@ -1,4 +1,4 @@
-// What the clients of a control plane see when its server ends a connection that has reached its maximum age.
+// What clients of a control plane see when its server ends a connection that has reached its maximum age.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
@@ -19,7 +19,7 @@ import { typeUrls } from "../../src/wire/xds/index.ts";
 
 const typeUrl = typeUrls.address;
 const maxConnectionAgeMs = 5000;
-/** By then, each connection has reached its age, and the server has looked. */
+/** After this time, each connection has reached its age, and the server has noticed. */
 const pastAgeMs = 7000;
 
 async function freePort(): Promise<number> {
@@ -30,7 +30,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A control plane with a clock of its own, and the clients' half of the test. */
+/** A control plane with its own clock, and what the clients need. */
 async function serve() {
   const clock = new HandClock();
   let generation = 0;
@@ -73,7 +73,7 @@ async function serve() {
       graph.batch(() => addresses.set(name, resourceOf(typeUrl, name, version, [])));
       discovery.flush();
     },
-    /** Lets time pass as the server sees it, with turns in which clients answer its PINGs. */
+    /** Lets time pass for the server, with turns in which clients answer its PINGs. */
     pass: async (ms: number): Promise<void> => {
       for (let passed = 0; passed < ms; passed += 1000) {
         clock.pass(1000);
@@ -83,7 +83,7 @@ async function serve() {
   };
 }
 
-/** A client, with what it was sent and how it paused before it connected again. */
+/** A client that records what it is sent, and how long it pauses before it connects again. */
 function follow(url: string) {
   const updates: string[] = [];
   const pauses: number[] = [];
@@ -133,7 +133,7 @@ test("a client whose connections reach their age loses no update, and resumes wi
     change("a", `${round} before`);
     await pass(pastAgeMs);
     await until(() => ends.length === round - 1);
-    // The client may be without a stream now.
+    // The client may have no stream now.
     change("a", `${round} after`);
     await until(() => updates.at(-1) === `a@${round} after`);
     await until(() => discovery.streams.size === 1);

@@ -1,4 +1,4 @@
-// The rights of each of our containers on its node and in itself, over the manifests of every profile, chart, operator
+// The rights of each of our containers on its node and in itself, in the manifests of every profile, chart, operator
 // and addon.
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,10 +6,10 @@ import type { Container, PodSpec, SecurityContext } from "../../src/api/kubernet
 import { everyPod, injectedApplication } from "./every-pod.ts";
 
 const release = { hub: "hub.example/serin", version: "1.2.3" };
-/** Applications from Istio's samples, which do not belong to the mesh. */
+/** Applications of Istio's samples, which are not part of the mesh. */
 const applications = /^samples\/(?!addons\/)/;
 
-/** The rights that a container has beyond the least, with the reason for each. */
+/** What a container may do beyond the least, and why. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "install-cni": {
     allowPrivilegeEscalation: "Kubernetes refuses its absence beside SYS_ADMIN",
@@ -19,7 +19,7 @@ const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "capability SYS_PTRACE": "it opens the networks of the pods' processes",
     root: "the kernel gives capabilities to root alone when a program starts",
   },
-  // The ztunnel. Sidecars and gateways, whose container has the same name, have none of these rights.
+  // The ztunnel. The containers of sidecars and gateways have the same name, but none of these rights.
   "ztunnel istio-proxy": {
     allowPrivilegeEscalation: "Kubernetes refuses its absence beside SYS_ADMIN",
     "capability NET_ADMIN": "it marks its connections",

@@ -4,26 +4,23 @@ import type { Writable } from "node:stream";
 
 const piece = Buffer.alloc(16_384);
 
-/** Answers that never end, for tests of clients that must stop reading. */
+/** Answers that never end, to test clients that must stop reading. */
 export class EndlessAnswers {
   #open = 0;
 
-  /** The number of answers whose clients still read them. */
   get open(): number {
     return this.#open;
   }
 
-  /** Answers an HTTP request. */
   readonly http: RequestListener = (_request, response) => this.fill(response);
 
-  /** Answers a gRPC call. */
   readonly grpc = (stream: ServerHttp2Stream): void => {
     stream.on("error", () => undefined);
     stream.respond({ ":status": 200, "content-type": "application/grpc" });
     this.fill(stream);
   };
 
-  /** Writes the endless body of an answer whose head was already written. */
+  /** Writes an endless body. The caller must have written the head. */
   fill(answer: Writable): void {
     this.#open += 1;
     answer.on("close", () => (this.#open -= 1));

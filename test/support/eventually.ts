@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 
 const shortestRestMs = 50;
 const longestRestMs = 1000;
-/** The pause between two polls, as a multiple of the last poll's duration. */
+/** The pause between two polls is so many times as long as the last poll took. */
 const restFactor = 4;
 
 /**
- * Polls until the result is neither undefined nor false, and returns it. At the time limit, throws an error that names
- * the awaited condition. The pause is four times as long as the last poll took, because polling takes processor time
- * from the awaited work.
+ * Polls until the result is neither undefined nor false, and returns it. At the time limit, throws an error with the
+ * condition. Pauses for four times as long as the last poll took, because polling takes CPU time from what it waits
+ * for.
  */
 export async function eventually<Value>(
   condition: string,

@@ -1,5 +1,4 @@
-// PodSecurity's judgement of each of our pods: the level `restricted` accepts all except the two kinds that change a
-// node.
+// How PodSecurity judges each of our pods: the level `restricted` admits all but the two kinds that change a node.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PodSpec } from "../../src/api/kubernetes/index.ts";
@@ -11,12 +10,12 @@ import { everyPod, injectedApplication, injectedGateway } from "./every-pod.ts";
 const release = { hub: "hub.example/serin", version: "1.2.3" };
 /** The pods that write a node's rules, and enter the namespaces of its pods. */
 const nodeAgents = /DaemonSet (istio-cni-node|ztunnel)/;
-/** Applications from Istio's samples, which do not belong to the mesh. */
+/** Applications of Istio's samples, which are not part of the mesh. */
 const applications = /^samples\/(?!addons\/)/;
 
 const pods = everyPod(release);
 
-/** The rules of a level, in its latest version, that a pod violates. */
+/** The rules of a level, in the latest version, that a pod violates. */
 function violationsAt(level: Level, spec: PodSpec | undefined, annotations: Readonly<Record<string, string>> = {}) {
   return violationsOf({ annotations, spec: (spec ?? {}) as CheckedSpec }, { level, version: "latest" });
 }

@@ -1,5 +1,5 @@
-// Lists every pod that Serin's manifests create: those of each profile, chart, operator, sample and addon, of Gateways
-// and waypoints, and of the probes, with injection applied.
+// Lists every pod that Serin's manifests create, as injection leaves it: those of each profile, chart, operator, sample
+// and addon, of Gateways and waypoints, and of the probes.
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,9 +24,9 @@ import { probeObjects } from "../../src/rollout/plan/index.ts";
 import { root } from "./lab-cluster.ts";
 
 export interface NamedPod {
-  /** A name such as `profile ambient: DaemonSet ztunnel`. */
+  /** For example `profile ambient: DaemonSet ztunnel`. */
   readonly name: string;
-  /** The pod in the form in which the kubelet gets it: after injection, if its labels request that. */
+  /** As the kubelet gets it: after injection, if its labels ask for that. */
   readonly pod: Pod;
 }
 
@@ -70,7 +70,6 @@ export function everyPod(release: ReleaseName): NamedPod[] {
   );
 }
 
-/** The pods of one manifest, without injection. */
 export function podsOfManifest(source: string, text: string): NamedPod[] {
   return objectsIn(text).flatMap((object) => {
     const pod = podOf(object);
@@ -78,13 +77,15 @@ export function podsOfManifest(source: string, text: string): NamedPod[] {
   });
 }
 
-/** An application's pod with a sidecar. The CNI agent or an init container makes the redirect. */
+/**
+ * An application's pod with a sidecar. With `cni`, the CNI agent makes the redirect, and otherwise an init container.
+ */
 export function injectedApplication(release: ReleaseName, spec: PodSpec, cni: boolean): Pod {
   const pod = { metadata: { name: "app", labels: { "sidecar.istio.io/inject": "true" } }, spec };
   return injected(pod, release, cni);
 }
 
-/** A hand-written gateway: a proxy with the image `auto`, which injection completes. */
+/** A gateway that a user writes: a proxy with the image `auto`, which injection completes. */
 export function injectedGateway(release: ReleaseName, spec: PodSpec): Pod {
   const metadata = {
     name: "gateway",
@@ -156,7 +157,7 @@ function podOf(object: UntypedObject): Pod | undefined {
   };
 }
 
-/** Injects a proxy as istiod's webhook does, if the pod's labels request it. */
+/** Injects a proxy if the pod's labels ask for it, as istiod's webhook does. */
 function injected(pod: Pod, { hub, version }: ReleaseName, cni = true): Pod {
   const { "sidecar.istio.io/inject": wanted, "istio.io/rev": revision = "default" } = pod.metadata.labels ?? {};
   if (wanted !== "true" && (wanted !== undefined || pod.metadata.labels?.["istio.io/rev"] === undefined)) return pod;

@@ -1,19 +1,19 @@
-// The calls for each row of the table of ports, and the expected answers.
+// The calls for each row of the table of ports, and what they must be answered.
 import { create, toBinary } from "@bufbuild/protobuf";
 import { createCertificate } from "../../src/rollout/admission/create-certificate.ts";
 import { DiscoveryRequestSchema } from "../../src/wire/discovery/index.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import type { ExpectedCall } from "./port-walk.ts";
 
-/** Tokens for `istio-ca`. */
+/** Tokens for the audience `istio-ca`. */
 export interface WalkTokens {
-  /** The token of an account of the root namespace that may list its Secrets. */
+  /** Of an account in the root namespace that may list the Secrets there. */
   readonly gateway: string;
-  /** The token of an account of another namespace, without any right. */
+  /** Of an account in another namespace, without any right. */
   readonly workload: string;
 }
 
-/** The rows whose ports a mesh with one waypoint, one sidecar and nothing else does not open. */
+/** Rows whose ports a mesh with one waypoint, one sidecar and nothing else does not open. */
 export const elsewhere: ReadonlySet<string> = new Set([
   "proxy 15053 names",
   "operator 8383 /metrics, /ready",
@@ -41,10 +41,7 @@ const forbidden = /^403$/;
 const unknown = /^401$/;
 const unserved = /^grpc 12$/;
 const unauthenticated = /^grpc 16$/;
-/**
- * The answers that mean that nothing listens on the port. A sidecar or ztunnel on the way may give them instead of the
- * target.
- */
+/** Nothing listens on the port. A sidecar or ztunnel on the way may answer in place of the target. */
 const nobody = /^(none|503)$/;
 /** With mutual TLS, a connection without a certificate is closed before any answer. */
 const noHandshake = /^none$/;
@@ -55,10 +52,9 @@ const methods = {
   authority: "istio.v1.auth.IstioCertificateService/CreateCertificate",
 } as const;
 
-/** The port that the walk's Gateway opens at the ingress gateway. */
 export const walkedPort = 8443;
 
-/** A key in the root namespace, and the Gateway that makes the ingress gateway get it. */
+/** A key in the root namespace, and a Gateway that makes the ingress gateway get it. */
 export async function walkedKey(nowMs: number): Promise<readonly object[]> {
   const { certificate, privateKey } = await createCertificate(["walked.test"], nowMs);
   const metadata = { name: "walked", namespace: "istio-system" };

@@ -1,4 +1,4 @@
-// Constant load on a gateway's address, from the lab's host namespace. No request is retried.
+// Constant load on a gateway's address from the lab's host namespace. No request is repeated.
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
@@ -17,19 +17,19 @@ export interface GatewayLoadOptions {
   readonly releaseRoot?: string;
   /** `name: value`, sent with every request. */
   readonly header?: string;
-  /** A text in every answer. The default is bookinfo's title. */
+  /** A text that every answer must contain. By default, bookinfo's title. */
   readonly expected?: string;
-  /** A pattern whose first group names the pod or version that answered. */
+  /** The first group names the pod or version that has answered. */
   readonly answerPattern?: string;
-  /** The shortest time from one request of a client to its next. The default is {@link defaultPauseMs}. */
+  /** The shortest time between two requests of a client. By default, {@link defaultPauseMs}. */
   readonly pauseMs?: number;
-  /** How many clients keep their connections, and how many open new ones. The default is 1. */
+  /** How many clients keep their connections, and how many open new ones. By default, 1 of each. */
   readonly clientsOfEachKind?: number;
 }
 
 /**
- * This makes eight requests a second. A page of bookinfo takes 20 ms of processor time or more, and twenty pages a
- * second took a third of a core. Eight still show a gateway that fails for a quarter of a second.
+ * Gives eight requests a second. A page of bookinfo takes 20 ms of CPU time or more, so twenty pages a second took a
+ * third of a core. Eight still show a gateway that fails for a quarter of a second.
  */
 const defaultPauseMs = 250;
 
@@ -69,12 +69,11 @@ export class GatewayLoad {
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
   }
 
-  /** Resolves when the load runs: each client has had two answers, so kept connections have been used again. */
+  /** Resolves when each client has had two answers, so that kept connections have been used again. */
   async begun(): Promise<void> {
     await eventually("answers to the load", () => this.requests >= 2 * this.#clients);
   }
 
-  /** Resolves when this many more answers have come. */
   async more(count: number): Promise<void> {
     const wanted = this.requests + count;
     await eventually(`${count} more requests of load`, () => this.requests >= wanted);

@@ -1,4 +1,4 @@
-// What an API server notes about the owners of a Gateway's status, and what the control plane concludes from it.
+// What an API server records about the owners of a Gateway's status, and what the control plane concludes from it.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -55,7 +55,7 @@ after(async () => {
   await server.remove();
 });
 
-/** Another controller writes the whole status as a controller does: it reads the object, and puts it back. */
+/** Writes the whole status as another controller does: reads the object, and puts it back. */
 async function putStatus(path: string, status: Json): Promise<void> {
   const { body } = await server.call("GET", path);
   const answer = await server.call("PUT", `${path}/status?fieldManager=other-controller`, { ...body, status });

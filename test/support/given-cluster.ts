@@ -1,12 +1,12 @@
-// An existing cluster, like the one of a guide's reader: SERIN_TEST_KUBECONFIG names its kubeconfig. The guide's
-// commands run on the test's machine, against that cluster.
+// An existing cluster, as a guide's reader has one. SERIN_TEST_KUBECONFIG names its kubeconfig. The guide's commands
+// run on the test's machine.
 import { spawn, type ChildProcess } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LabCluster, ProgramRunner, serin, type Ran, type RunOptions, type SpawnOptions } from "./lab-cluster.ts";
 
-/** The part of a cluster's interface that guides need. The cluster is a lab or a given one. */
+/** What guides need of a cluster, which is a lab or a given one. */
 export type GuideCluster = Pick<
   LabCluster,
   | "name"
@@ -22,12 +22,12 @@ export type GuideCluster = Pick<
   | "delete"
 >;
 
-/** Facts that differ from cluster to cluster. */
+/** What differs from one given cluster to another. */
 export interface GivenFacts {
   readonly kubeconfig: string;
-  /** The names of two nodes that run pods. */
+  /** Two nodes that run pods. */
   readonly nodes: readonly [string, string];
-  /** The first three numbers of the pool of LoadBalancer addresses. The last number of its first address is 200. */
+  /** The first three numbers of the LoadBalancer addresses. The last number begins at 200. */
   readonly addresses: string;
 }
 
@@ -44,7 +44,7 @@ export function givenFacts(env: NodeJS.ProcessEnv = process.env): GivenFacts | u
   return { kubeconfig, nodes: [first, second], addresses };
 }
 
-/** A lab by this name, or the given cluster. */
+/** A lab with this name, or the given cluster. */
 export function guideCluster(name: string, given: GivenFacts | undefined): GuideCluster {
   return given === undefined ? new LabCluster(name) : new GivenCluster(name, given);
 }
@@ -79,14 +79,14 @@ export class GivenCluster extends ProgramRunner implements GuideCluster {
     return join(this.#home, ".kube/config");
   }
 
-  /** Copies the kubeconfig to where the guide's own command writes one. The cluster already exists. */
+  /** The cluster exists. Copies its kubeconfig to where the guide's own command writes one. */
   create(): Promise<Ran> {
     mkdirSync(join(this.#home, ".kube"), { recursive: true });
     copyFileSync(this.#facts.kubeconfig, this.#kubeconfig);
     return Promise.resolve({ code: 0, output: "" });
   }
 
-  /** Does nothing, because a node pulls the images of all versions from the same registry. */
+  /** Nothing to do: a node pulls the images of all versions from one registry. */
   addRelease(): Promise<void> {
     return Promise.resolve();
   }

@@ -1,5 +1,5 @@
-// A read-only registry that serves the images of some layouts, whatever registry a node asks for. A node's containerd
-// uses it instead of all others, so that pods that always pull their image need no Internet.
+// A read-only registry with the images of some layouts. It answers for any registry, and a node's containerd uses it in
+// place of all others, so that pods whose image is always pulled need no Internet.
 import { createReadStream, existsSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { ImageLayout, type Descriptor } from "../../src/cli/image/image-layout.ts";
@@ -12,13 +12,13 @@ interface Served {
 
 export interface ImageRegistryOptions {
   /**
-   * The directories of the layouts. If two have an image of the same name, the first one counts. A layer may be in
-   * another layout than its image.
+   * The directories of the layouts. If two have an image of the same name, the first counts. A layer may be in another
+   * layout than its image.
    */
   readonly layouts: readonly string[];
-  /** Our hub. An image of any other hub is looked up here by its name, because the guides name their own hubs. */
+  /** Our hub. Images of other hubs are looked up here by their last name, because the guides name hubs of their own. */
   readonly hub: string;
-  /** The account without which the registry answers 401. Absent if it answers everybody. */
+  /** Without this account, the registry answers 401. Absent if it answers everybody. */
   readonly account?: { readonly username: string; readonly password: string };
 }
 
@@ -32,7 +32,6 @@ export class ImageRegistry {
     this.#options = options;
   }
 
-  /** Reads the indexes of the layouts. */
   async load(): Promise<void> {
     for (const directory of this.#options.layouts) await this.#add(new ImageLayout(directory));
   }
@@ -53,7 +52,7 @@ export class ImageRegistry {
     this.#server?.close();
   }
 
-  /** The descriptor of the image that a node requests by this name. Undefined if it does not exist. */
+  /** The descriptor of the image that a node requests by this name. Undefined if there is none. */
   find(image: string): Descriptor | undefined {
     return this.#find(image)?.blob;
   }
@@ -79,8 +78,8 @@ export class ImageRegistry {
   }
 
   /**
-   * Serves `/v2/NAME/manifests/TAG-OR-DIGEST?ns=REGISTRY` and `/v2/NAME/blobs/DIGEST`, as in the distribution
-   * specification.
+   * Serves `/v2/NAME/manifests/TAG-OR-DIGEST?ns=REGISTRY` and `/v2/NAME/blobs/DIGEST`, as the OCI distribution
+   * specification says.
    */
   #answer({ method, url = "", headers }: IncomingMessage, answer: ServerResponse): void {
     const { account } = this.#options;

@@ -1,4 +1,4 @@
-// Reads an OCI layout of images, and unpacks their files like a container runtime.
+// Reads an OCI layout of images, and unpacks their files as a container runtime does.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -47,7 +47,7 @@ const nameAnnotations = ["io.containerd.image.name", "org.opencontainers.image.r
 const ownArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
 export class ImageStore {
-  /** The images by name, then by architecture. */
+  /** By name, then by architecture. */
   readonly images: ReadonlyMap<string, ReadonlyMap<string, StoredImage>>;
   readonly #layout: string;
   readonly #scratch: string;
@@ -59,7 +59,7 @@ export class ImageStore {
     this.#scratch = scratch;
   }
 
-  /** Opens a layout. Unpacked files go into directories in `scratch`. */
+  /** Opens a layout. Files are unpacked into directories in `scratch`. */
   static open(layout: string, scratch: string): ImageStore {
     const { manifests } = JSON.parse(readFileSync(join(layout, "index.json"), "utf8")) as Index;
     const images = new Map(manifests.map((entry) => [nameOf(entry), variantsOf(layout, entry)]));
@@ -68,8 +68,8 @@ export class ImageStore {
   }
 
   /**
-   * The image's files for this machine. Undefined if the layout does not have the image. Images with the same layers
-   * share a directory.
+   * The image's files for this machine. Undefined if the layout has no such image. Images with the same layers share a
+   * directory.
    */
   unpacked(reference: string): UnpackedImage | undefined {
     const image = this.images.get(reference)?.get(ownArchitecture);
@@ -78,14 +78,14 @@ export class ImageStore {
     return { root: this.unpack(image), entrypoint: Entrypoint, arguments: Cmd, environment: Env, user: User };
   }
 
-  /** Unpacks all layers, and checks each against the image's configuration. */
+  /** Unpacks all layers. Checks each against the image's configuration. */
   unpack({ manifest, configuration }: StoredImage): string {
     return this.#rootOf(manifest.layers.map(({ digest }, index) => [digest, configuration.rootfs.diff_ids[index]]));
   }
 
   /**
-   * A directory with the files of these layers. Most files are in lower layers, which several images have, so that
-   * their directories share them by hard links. A container adds files to its image, but changes none in place.
+   * A directory with the files of these layers. Most files are in lower layers, which several images share, so their
+   * directories share them by hard links. A container adds files to its image, but changes none in place.
    */
   #rootOf(layers: readonly Layer[]): string {
     const key = layers.map(([digest]) => digest).join();

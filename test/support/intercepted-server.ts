@@ -1,10 +1,7 @@
 // An application that describes each request, and its sidecar's interception mode. Shared by the tests of the mode
 // TPROXY.
 
-/**
- * A Deployment and a Service on port 80 in one namespace. The pod has a second container `curl`, for requests from the
- * pod itself.
- */
+/** A Deployment and a Service on port 80. The pod has a second container `curl`, for requests from the pod itself. */
 export const interceptedServer = (
   namespace: string,
   name: string,
@@ -33,7 +30,6 @@ kind: Service
 metadata: {name: ${name}, namespace: ${namespace}}
 spec: {selector: {app: ${name}}, ports: [{name: http, port: 80, targetPort: 8080}]}`;
 
-/** The client's address that the application saw, read from its description of the request. */
 export function clientAddress(description: string): string | undefined {
   return /^\tclient_address=(.*)$/m.exec(description)?.[1];
 }

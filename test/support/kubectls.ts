@@ -1,4 +1,4 @@
-// The kubectl programs that the end-to-end tests drive.
+// The kubectl programs that the end-to-end tests use.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 
 export interface Kubectl {
   readonly title: string;
-  /** The program's file. Undefined if the program is required but missing. */
+  /** Undefined if the program is required but missing. */
   readonly file: string | undefined;
 }
 
@@ -14,9 +14,9 @@ const cache = join(import.meta.dirname, "../../.cache/kubectl");
 const remedy = "scripts/fetch/kubectls.sh puts both into .cache/kubectl";
 
 /**
- * The programs to test with. If SERIN_KUBECTL (a name or a file) is set, only that one. Otherwise the two that
- * `scripts/fetch/kubectls.sh` fetches: Debian's old one and a current one. Without these, the machine's own. With
- * CI=true, both are required, and a missing one fails its test.
+ * The programs to test with. With SERIN_KUBECTL (a name or a file), only that one. Otherwise the two that
+ * `scripts/fetch/kubectls.sh` fetches: Debian's old one and a current one. If these are missing, the machine's own.
+ * With CI=true both are required, and a missing one fails its test.
  */
 export function kubectls(): Kubectl[] {
   const chosen = process.env["SERIN_KUBECTL"];
@@ -42,15 +42,15 @@ function named(program: string): Kubectl {
 
 /**
  * Starts kubectl in the language with the shortest list of translations. At each start, kubectl packs the whole list
- * into an archive and reads it again: the English one takes 17 of a start's 41 ms of processor time. The Korean one has
- * 16 entries: texts of help, and an error of `get --watch` for several objects.
+ * into an archive and reads it again, which for English takes 17 of 41 ms of CPU time. The Korean list has 16 entries:
+ * texts of help, and an error of `get --watch` for several objects.
  */
 const quickStart = `#!/bin/sh
 export LC_ALL=ko_KR.UTF-8
 exec "\${0%/*}/program/kubectl" "$@"
 `;
 
-/** A directory that contains the program as `kubectl`, to prepend to PATH. */
+/** A directory for the beginning of PATH, in which the program is `kubectl`. */
 export function kubectlDirectory({ title, file }: Kubectl): string {
   if (file === undefined) throw new Error(`${title} is not there: ${remedy}`);
   const directory = mkdtempSync(join(tmpdir(), "serin-kubectl-"));
@@ -60,7 +60,6 @@ export function kubectlDirectory({ title, file }: Kubectl): string {
   return directory;
 }
 
-/** Makes a lab whose shell finds this program first. */
 export function withKubectl<Lab>(kubectl: Kubectl, make: () => Lab): Lab {
   const path = process.env["PATH"];
   process.env["PATH"] = `${kubectlDirectory(kubectl)}:${path ?? ""}`;
@@ -78,7 +77,6 @@ export function withNewestKubectl<Lab>(make: () => Lab): Lab {
   return withKubectl(kubectl, make);
 }
 
-/** The first line of `kubectl version --client`. */
 export function kubectlVersion({ file }: Kubectl): string {
   if (file === undefined) return "missing";
   return spawnSync(file, ["version", "--client"], { encoding: "utf8" }).stdout.split("\n")[0] ?? "";

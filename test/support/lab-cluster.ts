@@ -1,4 +1,4 @@
-// A lab cluster for an end-to-end test, in its own HOME, driven by real programs in a real shell.
+// A lab cluster for an end-to-end test. It has its own HOME, and real programs use it from a real shell.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -13,33 +13,32 @@ export const serin = join(root, "bin/serin");
 
 export interface Ran {
   readonly code: number;
-  /** Standard output and standard error, in the order in which they came. */
+  /** Standard output and standard error, in the order in which they have come. */
   readonly output: string;
 }
 
 export interface RunOptions {
   readonly input?: string;
   readonly timeoutMs?: number;
-  /** Variables to add to the cluster's own environment. */
+  /** Added to the cluster's own environment. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface LabClusterOptions {
-  /** The user that everything runs as, who must be able to read the release. If absent, the test's own user. */
+  /** Everything runs as this user, who must be able to read the release. By default, the test's own user. */
   readonly uid?: number;
-  /** The release tree. If absent, the one that SERIN_LAB_RELEASE names. Without that variable, this checkout. */
+  /** By default, the tree in SERIN_LAB_RELEASE, or else this checkout. */
   readonly releaseRoot?: string;
 }
 
 /**
- * The default timeout of a command. It is longer than a cluster's own limits, and longer than the limits that tests
- * give to kubectl.
+ * The time limit of a command by default. It is longer than the cluster's own limits, and than those that tests give to
+ * kubectl.
  */
 const defaultTimeoutMs = 400_000;
 
 export interface SpawnOptions {
   readonly env?: NodeJS.ProcessEnv | undefined;
-  /** Whether standard input stays open. */
   readonly input?: boolean;
 }
 
@@ -47,14 +46,12 @@ export interface SpawnOptions {
 export abstract class ProgramRunner {
   abstract spawn(command: readonly string[], options?: SpawnOptions): ChildProcess;
 
-  /** Runs a program to its end. */
   async run(command: readonly string[], { input, timeoutMs = defaultTimeoutMs, env }: RunOptions = {}): Promise<Ran> {
     const child = this.spawn(command, { env, input: input !== undefined });
     child.stdin?.end(input);
     return await outcome(child, timeoutMs);
   }
 
-  /** Runs a program that must succeed, and returns its output. */
   async ok(command: readonly string[], input?: string): Promise<string> {
     const { code, output } = await this.run(command, input === undefined ? {} : { input });
     assert.equal(code, 0, `${command.join(" ")}\n${output}`);
@@ -64,7 +61,6 @@ export abstract class ProgramRunner {
 
 export class LabCluster extends ProgramRunner {
   readonly name: string;
-  /** The directory in which the shell's commands run. */
   readonly directory: string;
   /** The path of `serin` in the cluster's release. */
   readonly serin: string;
@@ -83,7 +79,7 @@ export class LabCluster extends ProgramRunner {
     chmodSync(this.#home, 0o755);
     this.directory = join(this.#home, "work");
     mkdirSync(this.directory);
-    // Every process of this lab inherits the marked PATH, which distinguishes it from the processes of other labs.
+    // Every process of this lab inherits this PATH, so the mark in it tells them from those of other labs.
     const path = `${process.env["PATH"] ?? ""}:${join(this.#home, "marked")}`;
     const bare = { PATH: path, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state") };
     this.#env =
@@ -94,20 +90,20 @@ export class LabCluster extends ProgramRunner {
     this.#sweeper = this.#startSweeper();
   }
 
-  /** Creates the cluster. The config is kind's YAML. */
+  /** Creates the cluster. `config` is kind's YAML. */
   async create(config?: string, flags: readonly string[] = []): Promise<Ran> {
     const words = [...(config === undefined ? ["--name", this.name] : ["--config", "-"]), ...flags];
     return await this.run([this.serin, "cluster", "create", ...words], config === undefined ? {} : { input: config });
   }
 
-  /** Creates the cluster with a single node, for tests that do not need a second one. */
+  /** For tests that do not need a second node. */
   async createOneNode(): Promise<Ran> {
     return await this.create(
       `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: ${this.name}\nnodes: [{role: control-plane}]\n`,
     );
   }
 
-  /** Creates the cluster with two nodes that both run pods, for tests of connections between nodes. */
+  /** Creates the cluster with two nodes that both run pods, for connections between nodes. */
   async createTwoNodes(): Promise<Ran> {
     const created = await this.create(undefined, ["--workers", "1"]);
     if (created.code === 0)
@@ -121,7 +117,7 @@ export class LabCluster extends ProgramRunner {
     return created;
   }
 
-  /** Makes this tree known to the lab as the release of another version. */
+  /** Adds this tree to the lab as the release of another version. */
   async addRelease(version: string): Promise<void> {
     const directory = join(this.#home, `release-${version}`);
     await this.ok([serin, "release", "build", directory, "--version", version]);
@@ -139,24 +135,22 @@ export class LabCluster extends ProgramRunner {
     });
   }
 
-  /** The cluster's state directory. */
   get stateDirectory(): string {
     return join(this.#home, "state/serin/clusters", this.name);
   }
 
-  /** Whether the kubeconfig has the cluster's context. */
   hasContext(): boolean {
     const path = join(this.#home, ".kube/config");
     return existsSync(path) && readFileSync(path, "utf8").includes(`kind-${this.name}`);
   }
 
-  /** All processes of the machine that belong to clusters made with this HOME. */
+  /** All processes of the machine that belong to clusters of this HOME. */
   processes(): MachineProcess[] {
     return processesOf(join(this.#home, "marked"));
   }
 
   /**
-   * The cluster's processes of one role. Its name is that in Serin's command line, such as `cluster-apiserver` or
+   * The cluster's processes of one role. The role is its name in the command line, such as `cluster-apiserver` or
    * `pilot`.
    */
   ofRole(role: string): MachineProcess[] {
@@ -169,7 +163,7 @@ export class LabCluster extends ProgramRunner {
 
   /**
    * Runs a line in the lab's host namespace, as a person would type it into bash there. The first line uses `serin
-   * cluster shell`. The others enter the same namespaces directly, which saves a start of Node for each.
+   * cluster shell`. The others enter the same namespaces directly, which saves a start of Node.js for each.
    */
   async shell(line: string, options: RunOptions = {}): Promise<Ran> {
     const { input, timeoutMs = defaultTimeoutMs, env } = options;
@@ -190,8 +184,8 @@ export class LabCluster extends ProgramRunner {
   }
 
   /**
-   * The command in the form in which the lab's shell starts it. Undefined before the first line has entered, and for a
-   * user other than the test's own. `serin cluster shell` must then start it, and report errors.
+   * How the lab's shell starts the command. Undefined before the first line has entered, and for another user than the
+   * test's own: `serin cluster shell` must then start it, and report errors.
    */
   #entered(command: readonly string[], env: NodeJS.ProcessEnv = {}): ShellCommand | undefined {
     if (!this.#hasShell || this.#user !== undefined) return undefined;
@@ -202,9 +196,7 @@ export class LabCluster extends ProgramRunner {
     }
   }
 
-  /**
-   * Runs a process in the lab's host namespace until it is ended. It enters the namespace like a line of {@link shell}.
-   */
+  /** Runs a process in the lab's host namespace until it is ended, as a line of {@link shell}. */
   spawnInShell(command: readonly string[]): ChildProcess {
     const entered = this.#entered(command) ?? {
       program: this.serin,
@@ -226,8 +218,8 @@ export class LabCluster extends ProgramRunner {
   }
 
   /**
-   * Starts a process that removes the labs and files of this HOME when its input ends, which happens with the end of
-   * this process too. A test that a signal ends cannot do that itself, and labs outlive their creator.
+   * Starts a process that removes the labs and files of this HOME when its input ends, so also when this process ends.
+   * A test that a signal ends cannot do that itself, and labs outlive their creator.
    */
   #startSweeper(): ChildProcess {
     const line = [
@@ -237,7 +229,7 @@ export class LabCluster extends ProgramRunner {
     ].join("; ");
     const sweeper = spawn("sh", ["-c", line, "sh", this.#home, dirname(this.stateDirectory), this.serin], {
       cwd: "/",
-      // Without the lab's mark, because it is no process of the lab.
+      // Without the mark, because the sweeper is no process of the lab.
       env: { ...this.#env, PATH: process.env["PATH"] },
       stdio: ["pipe", "ignore", "ignore"],
       detached: true,
@@ -248,7 +240,7 @@ export class LabCluster extends ProgramRunner {
   }
 }
 
-/** Collects a program's output until the program ends. At the time limit, the program is killed. */
+/** Collects a program's output until it ends. Kills it at the time limit. */
 export async function outcome(child: ChildProcess, timeoutMs: number): Promise<Ran> {
   let output = "";
   const collect = (chunk: Buffer): void => {

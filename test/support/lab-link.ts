@@ -1,4 +1,4 @@
-// Connects two labs like a network between them: the nodes and pods of one reach an address of the other.
+// Connects two labs as a network would: nodes and pods of one reach an address of the other.
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
@@ -7,9 +7,9 @@ import { root, type LabCluster } from "./lab-cluster.ts";
 const relay = join(root, "test/support/tcp-relay.ts");
 
 /**
- * Makes `address` of the lab `to` reachable from the lab `from`, whose host then has it as well. All labs have the same
- * address ranges, so `address` must be in the fabric's range, and `from` must not use it itself. Traffic passes through
- * a socket in a directory that both labs see.
+ * Makes `address` of the lab `to` reachable from the lab `from`, whose host then has it too. All labs have the same
+ * address ranges, so `address` must be in the range of the fabric, and `from` must not use it. Traffic passes through a
+ * socket in a directory that both labs see.
  */
 export class LabLink {
   readonly #ends: readonly ChildProcess[];
@@ -18,7 +18,7 @@ export class LabLink {
     this.#ends = ends;
   }
 
-  /** `target` is the destination in `to`, if it differs from `address`. */
+  /** `target` is the address in `to`, if it is another than `address`. */
   static async open(
     from: LabCluster,
     to: LabCluster,

@@ -2,8 +2,8 @@
 import type { LabCluster } from "./lab-cluster.ts";
 
 /**
- * The command that runs a program in the network of one of the lab's processes, by default the supervisor. Root must
- * first enter the lab's user namespace. Other users are already root there.
+ * A command that runs a program in the network of one of the lab's processes, by default the supervisor's. Root must
+ * enter the lab's user namespace first. Other users are root there already.
  */
 export function inNetworkOf(lab: LabCluster, words: readonly string[], pid?: number): string[] {
   const [supervisor] = lab.ofRole("cluster-supervisor");

@@ -1,4 +1,4 @@
-// Lists the listening sockets of a lab's processes in all of its network namespaces, from /proc.
+// Lists the listening sockets of a lab's processes, in all of its network namespaces, from /proc.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { MachineProcess } from "./processes.ts";
 
@@ -6,11 +6,11 @@ export interface ListeningSocket {
   readonly transport: "tcp" | "udp";
   readonly port: number;
   readonly isLoopback: boolean;
-  /** The roles of the processes that hold the socket. A role is the word after `main.ts` in the command line. */
+  /** The roles of the processes that have the socket. A role is the word after `main.ts` in the command line. */
   readonly holders: readonly string[];
 }
 
-/** The role of one of our processes. Undefined for other programs. */
+/** Undefined for programs other than ours. */
 export function roleOf({ words }: MachineProcess): string | undefined {
   const at = words.findIndex((word) => /\/cmd\/main\.[jt]s$/.test(word));
   return at < 0 || words[0]?.endsWith("/node") !== true ? undefined : words[at + 1];
@@ -75,7 +75,7 @@ function socketsOf(pid: number): string[] {
   }
 }
 
-/** The kernel's numbers of the states: LISTEN of TCP, and UDP sockets without a peer. */
+/** The kernel's numbers of states: LISTEN for TCP, and a UDP socket without a peer. */
 const states = { tcp: "0A", udp: "07" } as const;
 const loopbacks = [/^.{6}7F$/, /^0{24}01000000$/];
 
@@ -95,7 +95,7 @@ function listeningIn(pid: number): Listening[] {
         const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
         const [address = "", port = ""] = local.split(":");
         const transport = file.startsWith("tcp") ? "tcp" : "udp";
-        // A client's UDP socket has no peer either, but the kernel chooses its port.
+        // A UDP socket whose port is 0 is not bound, so it does not listen.
         if (state !== states[transport] || Number.parseInt(port, 16) === 0) return [];
         const isLoopback = loopbacks.some((pattern) => pattern.test(address));
         return [{ inode, transport, port: Number.parseInt(port, 16), isLoopback }];

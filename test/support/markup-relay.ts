@@ -5,22 +5,19 @@ import type { AddressInfo } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { text } from "node:stream/consumers";
 
-/**
- * Pads the text to 245 characters. With the longest word of the synthetic mesh, `frontend`, a name then has 253
- * characters, the maximum in Kubernetes. The padding is one word, so that no line can break within it.
- */
+/** Markup that would run a script if the page did not escape it. */
 export const markup = `"><img src=x onerror=struck=1>`;
 const longest = 245;
 /**
- * Makes the text so long that the names of the synthetic mesh, to which it is added, have 253 characters, as the
- * longest of Kubernetes. A line may not break within what is added.
+ * Makes a text so long that with the longest word of the synthetic mesh, `frontend`, a name has 253 characters, which
+ * is Kubernetes' maximum. The text is one word, so a line cannot break in it.
  */
 export const padded = (text: string): string => `${text}-`.padEnd(longest, "n");
 
 interface AddedText {
   readonly plain: string;
   readonly inJson: string;
-  /** The text's encodings in paths, in query parameters, and in topics within these. */
+  /** The text as it is encoded in paths, in query parameters, and in topics within these. */
   readonly encodings: readonly string[];
 }
 
@@ -36,7 +33,7 @@ function addedText(plain: string): AddedText {
   };
 }
 
-/** The words in the names, hosts and lines of the synthetic mesh. The page's own protocol uses none of them. */
+/** The words in the synthetic mesh's names, hosts and lines. The page's own protocol has none of them. */
 const words = /(?<![a-z])(?:shop|frontend|checkout|cart|request(?= \d))(?![a-z])/g;
 
 export interface MarkupRelay extends AsyncDisposable {
@@ -58,7 +55,7 @@ export async function startMarkupRelay(upstream: string, text: string): Promise<
   };
 }
 
-/** Adds the text to a link, encoded as the page encodes its links. */
+/** Adds the text to a link, encoded as in the page's links. */
 export function markedLink(link: string, text: string): string {
   return link.replace(words, (word) => word + encodeURIComponent(text));
 }
@@ -86,7 +83,7 @@ async function relay(
     const mark = (line: string): string => marked(line, added, isPlain ? added.plain : added.inJson, topics);
     const decoder = new StringDecoder("utf8");
     let left = "";
-    // Forwards whole lines only, because each event of a stream is one line.
+    // Forwards whole lines only. Each event of a stream is one line.
     answer.on("data", (chunk: Buffer) => {
       const lines = (left + decoder.write(chunk)).split("\n");
       left = lines.pop() ?? "";
@@ -103,7 +100,7 @@ function without({ encodings }: AddedText, text: string): string {
   return encodings.reduce((left, encoded) => left.replaceAll(encoded, ""), text);
 }
 
-/** Adds the text to a line. The names of topics are restored to the form in which the page requested them. */
+/** Adds the text to a line. Topics keep the names under which the page has requested them. */
 function marked(line: string, added: AddedText, suffix: string, [topic, ...others]: readonly string[]): string {
   if (topic === undefined) return line.replace(words, (word) => word + suffix);
   return line

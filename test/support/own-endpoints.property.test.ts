@@ -27,7 +27,7 @@ async function listen({ mesh }: Fixture) {
   return { url: `http://127.0.0.1:${port}`, close: () => server.close() };
 }
 
-/** A client that requests the endpoints of its clusters, as Serin's proxy does. */
+/** Requests the endpoints of its clusters, as Serin's proxy does. */
 function follow(url: string) {
   const versions = new Map<string, Map<string, string>>([
     [typeUrls.cluster, new Map()],
@@ -67,14 +67,13 @@ function follow(url: string) {
   };
 }
 
-/** The version of the endpoints in the view of the last stream. */
 function servedBy({ mesh }: Fixture): string | undefined {
   const stream = [...mesh.discovery.streams].at(-1);
   return stream?.subscriptions.get(typeUrls.endpoint)?.view.get(localClusterName)?.version;
 }
 
 const change = fc.record({ object: fc.nat(objects.length - 1), version: fc.integer({ min: -1, max: 2 }) });
-/** The DestinationRule whose settings decide whether scopes depend on places. */
+/** The settings of the DestinationRule decide whether scopes depend on places. */
 const balancing = fc.record({ object: fc.constant(5), version: fc.integer({ min: -1, max: 1 }) });
 const step = fc.record({
   rule: balancing,

@@ -16,7 +16,7 @@ test("each request of a pod's load has a connection of its own, and an answer ot
   server.on("connection", () => (connections += 1)).listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  /** Uses this machine as the pod: runs the words after `--` here. */
+  /** Runs what follows `--` on this machine, in place of the pod. */
   const spawnInShell = (command: readonly string[]): ReturnType<typeof spawn> => {
     const [program = "", ...args] = command.slice(command.indexOf("--") + 1);
     return spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });

@@ -1,5 +1,5 @@
 // Constant load by curl from inside a pod. Each request opens a new connection, so that it passes every sidecar on its
-// way. No request is retried.
+// way. No request is repeated.
 import { StringDecoder } from "node:string_decoder";
 import type { ChildProcess } from "node:child_process";
 import { bookRequests } from "./booked-requests.ts";
@@ -10,25 +10,25 @@ export interface PodLoadOptions {
   readonly namespace: string;
   readonly workload: string;
   readonly container: string;
-  /** The URLs to request. Each may have options of curl before it. */
+  /** Options of curl may stand before a URL. */
   readonly urls: readonly string[];
 }
 
 /**
- * How often a second each URL is requested. A request over a new connection through two sidecars takes 10 ms of
- * processor time.
+ * How often a second each URL is requested. A request over a new connection through two sidecars takes 10 ms of CPU
+ * time.
  */
 const roundsPerSecond = 5;
 /**
- * The number of rounds that one curl sends. The start of a curl takes ten times the processor time of a request, but
- * each new curl asks the DNS again.
+ * How many rounds one curl sends. To start a curl takes ten times the CPU time of a request, but each new one asks the
+ * DNS again.
  */
 const roundsOfCurl = 10;
-/** The maximum number of curls, so that a forgotten run ends by itself. */
+/** With at most so many curls, a forgotten run ends by itself. */
 const maxCurls = 2_000;
 /**
- * `close` makes curl open a connection for each request. The results go to standard error, which has no buffer, so that
- * each line comes at once.
+ * `close` makes curl open a connection for each request. The results go to standard error, which is not buffered, so
+ * that each line comes at once.
  */
 const requestOptions = `-H "Connection: close" -o /dev/null -m 4 -w "%{stderr}%{http_code} %{exitcode} %{url_effective} %{errormsg}\\n"`;
 
@@ -71,12 +71,11 @@ export class PodLoad {
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
   }
 
-  /** Resolves when the load runs: each URL has been requested twice. */
+  /** Resolves when each URL has been requested twice. */
   async begun(): Promise<void> {
     await eventually("answers to the load from a pod", () => this.requests >= this.#requestsWhenBegun);
   }
 
-  /** Resolves when this many more answers have come. */
   async more(count: number): Promise<void> {
     const wanted = this.requests + count;
     await eventually(`${count} more requests of load from a pod`, () => this.requests >= wanted);

@@ -1,4 +1,4 @@
-// Walks the table of ports: every listening socket has a row, and every row is tried from every place.
+// Walks the table of ports: every listening socket must have a row, and every row is tried from every place.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import type { Call, CallAnswer } from "./call-ports.ts";
 import type { ListeningSocket } from "./listening-sockets.ts";
 import { isLoopbackRow, type PortsRow } from "./ports-table.ts";
 
-/** The name that the table has for each role. */
+/** What the table calls each role. */
 const processes: Readonly<Record<string, string>> = {
   proxy: "proxy",
   ztunnel: "ztunnel",
@@ -22,8 +22,8 @@ const processes: Readonly<Record<string, string>> = {
 };
 
 /**
- * Fails for a socket without a row, and for a socket that others can reach although its row says loopback.
- * `gatewayPorts` are the ports of the lab's Gateways.
+ * Throws for a socket without a row, and for one that others can reach although its row says loopback. `gatewayPorts`
+ * are the ports of the lab's Gateways.
  */
 export function compareSockets(
   rows: readonly PortsRow[],
@@ -47,10 +47,7 @@ export function compareSockets(
   assert.deepEqual([...unknown], [], "each port that listens stands in docs/security.md, as open as it is");
 }
 
-/**
- * Fails if the rows with ports on which nothing listens are not exactly those of `elsewhere`, which this lab does not
- * open.
- */
+/** Throws unless the rows on whose ports nothing listens are exactly those of `elsewhere`. */
 export function compareRows(
   rows: readonly PortsRow[],
   sockets: readonly ListeningSocket[],
@@ -77,30 +74,27 @@ export function compareRows(
   );
 }
 
-/** The place that a call comes from. */
 export const places = ["a pod outside", "a pod inside", "another namespace", "the node"] as const;
 export type Caller = (typeof places)[number] | "the own pod";
 
 export interface ExpectedCall {
-  /** A URL such as `http://<target>:15000/config_dump`, where `<target>` stands for an address. */
+  /** For example `http://<target>:15000/config_dump`. `<target>` stands for an address. */
   readonly url: string;
   readonly method?: string;
   readonly token?: string;
   readonly message?: string;
-  /** The owner of the address. */
   readonly target: string;
   readonly others: RegExp;
-  /** The answer that the target's own pod gets, if it differs. Undefined if the pod does not call itself. */
+  /** What the target's own pod must be answered, if that differs. Undefined if the pod does not call itself. */
   readonly own?: RegExp;
 }
 
-/** Makes calls from one place. */
 export type MakeCalls = (caller: Caller, target: string, calls: readonly Call[]) => Promise<readonly CallAnswer[]>;
 
 const program = join(import.meta.dirname, "call-ports.ts");
 
 /**
- * Calls from a process's network namespace. A user other than root enters through the lab's user namespace, which
+ * Calls from a process' network namespace. A user other than root enters through the lab's user namespace, which
  * belongs to that user.
  */
 export async function callFrom(pid: number, calls: readonly Call[]): Promise<readonly CallAnswer[]> {
@@ -113,8 +107,8 @@ export async function callFrom(pid: number, calls: readonly Call[]): Promise<rea
 }
 
 /**
- * Makes the expected calls of all rows from every place at the same time, and fails if an answer is not the expected
- * one. Also makes a call from the target's own pod if that pod should get another answer.
+ * Makes the expected calls of all rows from every place at the same time. Throws if an answer is another than the
+ * expected one. Calls from the target's own pod too, if that must get another answer.
  */
 export async function askRows(
   rows: readonly PortsRow[],

@@ -1,15 +1,15 @@
-// Parses the table of open ports, and who may use them, in docs/security.md.
+// Parses the table in docs/security.md of open ports and who may use them.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./lab-cluster.ts";
 
 export interface PortsRow {
   readonly process: string;
-  /** The port numbers. Empty if the row has none. */
+  /** Empty if the row has none. */
   readonly ports: readonly number[];
   readonly path: string;
   readonly enforcedBy: string;
-  /** A name for the row, such as `istiod 15014 /debug/*`. */
+  /** For example `istiod 15014 /debug/*`. */
   readonly name: string;
 }
 
@@ -20,7 +20,7 @@ export function portsTable(): PortsRow[] {
   const lines = text.slice(text.indexOf(heading)).split("\n");
   const begin = lines.findIndex((line) => line.startsWith("|"));
   const end = lines.findIndex((line, at) => at > begin && !line.startsWith("|"));
-  // The first two lines are the table's heading.
+  // The first two lines are the table's head.
   return lines.slice(begin + 2, end).map((line) => {
     const [, process = "", port = "", path = "", , enforcedBy = ""] = line.split("|").map((cell) => cell.trim());
     const ports = /^[\d, ]+$/.test(port) ? port.split(",").map(Number) : [];

@@ -12,8 +12,8 @@ interface InspectedProcess extends MachineProcess {
 }
 
 /**
- * The processes with the mark in their environment. Also those in the same user namespace, because pods have an
- * environment of their own.
+ * The processes with the mark in their environment, and those in the same user namespaces: pods have environments of
+ * their own.
  */
 export function processesOf(mark: string): MachineProcess[] {
   const own = readlinkSync("/proc/self/ns/user");
@@ -31,7 +31,6 @@ export function processesOf(mark: string): MachineProcess[] {
     .map(({ pid, words }) => ({ pid, words }));
 }
 
-/** Every process that this one can see. */
 export function visibleProcesses(): MachineProcess[] {
   return readdirSync("/proc")
     .filter((entry) => /^\d+$/.test(entry))
@@ -42,7 +41,7 @@ export function visibleProcesses(): MachineProcess[] {
 function look(entry: string, mark: string): InspectedProcess[] {
   try {
     const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").slice(0, -1);
-    // This is a kernel thread, or an ended process that waits for its parent.
+    // A kernel thread, or an ended process that waits for its parent.
     if (words.length === 0) return [];
     const marked = readFileSync(`/proc/${entry}/environ`, "utf8").includes(mark);
     return [{ pid: Number(entry), words, marked, userNamespace: readlinkSync(`/proc/${entry}/ns/user`) }];

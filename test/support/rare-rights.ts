@@ -1,6 +1,6 @@
 // The form of the lists of rights that components rarely need.
 
-/** The place in the sources where a verb is used. */
+/** Where the sources use a verb. */
 export interface UsedAt {
   readonly file: string;
   readonly text: string;
@@ -9,11 +9,11 @@ export interface UsedAt {
 export interface RareRights {
   readonly feature: string;
   readonly usedAt: readonly UsedAt[];
-  /** Rights such as `serin-rollout: get nodes`: the role, the verb and the resource. */
+  /** For example `serin-rollout: get nodes`: the role, the verb and the resource. */
   readonly rights: readonly string[];
 }
 
-/** The names of the rights to each verb on each resource. Both are lists with spaces. */
+/** The names of the rights to each verb on each resource. Both are lists, separated by spaces. */
 export function each(role: string, verbs: string, resources: string): string[] {
   return resources.split(" ").flatMap((resource) => verbs.split(" ").map((verb) => `${role}: ${verb} ${resource}`));
 }

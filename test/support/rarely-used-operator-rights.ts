@@ -2,7 +2,7 @@
 import { at, each, type RareRights } from "./rare-rights.ts";
 
 const operator = "istio-operator";
-/** The roles of two operators, one for each of two releases. Neither does all the work of the guide. */
+/** The operators of two releases. Neither does all the work of the guide. */
 const banzai = ["istio-operator-v16x", "istio-operator-v17x"];
 const ofBanzai = (verbs: string, resources: string): string[] => banzai.flatMap((role) => each(role, verbs, resources));
 
@@ -17,7 +17,7 @@ const grants = at("src/install/components/pilot-access.ts", "export function pil
 
 const ofIstioOperator: readonly RareRights[] = [
   {
-    // The lab's API server requires only `patch`, and a real one also requires these.
+    // The lab's API server requires only `patch`, and a real one these too.
     feature: "server-side apply of what is not there, and of roles that grant more than the operator has",
     usedAt: [at("src/operator/installer.ts", "client.apply(kind, wanted, { fieldManager, force: true })"), grants],
     rights: [
@@ -121,7 +121,7 @@ const ofBanzaiOperators: readonly RareRights[] = [
       ...ofBanzai("get", "meshgateways.istio.banzaicloud.io"),
       ...ofBanzai("patch", "meshgateways/status.istio.banzaicloud.io"),
       ...ofBanzai("delete", "meshgateways.istio.banzaicloud.io deployments.apps replicasets.apps"),
-      // A cluster may require these when an object gets an owner.
+      // A cluster may require these if an object gets an owner.
       ...ofBanzai("update", "istios/finalizers.istio.banzaicloud.io meshgateways/finalizers.istio.banzaicloud.io"),
     ],
   },

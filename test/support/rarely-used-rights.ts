@@ -7,7 +7,7 @@ const engine = "serin-rollout";
 const pilot = "istiod-clusterrole-istio-system";
 const gateways = "istiod-gateway-controller-istio-system";
 const access = "src/rollout/act/object-access.ts";
-/** One function reads, creates, patches and removes all objects that the steps of plans name. */
+/** One function reads, creates, patches and removes all objects that the steps of a plan name. */
 const bySteps = [
   at(access, "client.get(kindOf(this.#versions.served(object)"),
   at(access, "client.create(kindOf(served)"),

@@ -1,18 +1,18 @@
-// Runs a proof, which is a script for people, in a short form as a test.
+// Runs a proof in a short form as a test. Proofs are scripts for people.
 import { spawn } from "node:child_process";
 import { root } from "./lab-cluster.ts";
 
 export interface ProofRun<Summary> {
   readonly code: number;
-  /** Standard output and standard error, in the order in which they came. */
+  /** Standard output and standard error, in the order in which they have come. */
   readonly output: string;
-  /** Parses the last line of the output. Throws an error with the whole output if that line is not JSON. */
+  /** Parses the last line of the output. Throws the whole output if it is not JSON. */
   readonly summary: () => Summary;
 }
 
 /**
- * Runs `<script> --json …`, with the script's path from the root. At the time limit, the script gets SIGTERM, and then
- * deletes its lab.
+ * Runs `<script> --json …`. The script's path is relative to the root. At the time limit, the script gets SIGTERM, and
+ * then deletes its lab.
  */
 export async function runProof<Summary>(
   script: string,

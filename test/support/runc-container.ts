@@ -1,6 +1,6 @@
-// Starts one container of a pod with nothing but runc, in the same way as a kubelet and containerd: with the image's
-// files and configuration, and the manifest's command, arguments, environment, user, capabilities, seccomp, root and
-// volumes. It has no network except its own loopback, and no Kubernetes API.
+// Starts one container of a pod with nothing but runc, as a kubelet and containerd do: with the image's files and
+// configuration, and the manifest's command, arguments, environment, user, capabilities, seccomp, root and volumes. The
+// container has no network but its own loopback, and no API server.
 import { execFile, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,15 +13,15 @@ export interface UnpackedImage {
   readonly entrypoint: readonly string[];
   readonly arguments: readonly string[];
   readonly environment: readonly string[];
-  /** The user and the group, such as `1337:1337`. */
+  /** For example `1337:1337`, the user and the group. */
   readonly user: string;
 }
 
 export interface ContainerEnd {
-  /** The exit code. Undefined if the container still ran when it was killed. */
+  /** Undefined if the container was killed. */
   readonly code: number | undefined;
   readonly output: string;
-  /** The memory of its processes when it was killed. 0 if it ended by itself. */
+  /** The memory of its processes when it was killed. 0 if it has ended by itself. */
   readonly memoryBytes: number;
 }
 
@@ -29,13 +29,12 @@ export interface ContainerRun {
   readonly pod: Pod;
   readonly container: Container;
   readonly image: UnpackedImage;
-  /** A directory of this run. */
   readonly scratch: string;
-  /** The time after which the container is killed. It is killed earlier when it has loaded its program and is idle. */
+  /** The container is killed after this time, or earlier if it has loaded its program and is idle. */
   readonly forMs: number;
 }
 
-/** The least memory of a Node process that has loaded a program. A waiting shell has less. */
+/** A Node.js process that has loaded a program has at least so much memory. A shell that waits has less. */
 export const leastMemoryBytes = 10 * 1024 * 1024;
 
 /** The capabilities that containerd grants by default. */
@@ -56,8 +55,7 @@ const defaultCapabilities = [
   "SYS_CHROOT",
 ];
 /**
- * Further capabilities of a privileged container, with the kernel's numbers. No container gets a capability that this
- * run lacks.
+ * Further capabilities of a privileged container, with the kernel's numbers. No container gets one that this run lacks.
  */
 const furtherCapabilities = {
   DAC_READ_SEARCH: 2,
@@ -67,7 +65,7 @@ const furtherCapabilities = {
   SYS_ADMIN: 21,
   SYS_RESOURCE: 24,
 } as const;
-/** System calls that a runtime's profile refuses without a capability, and that one of our programs might use. */
+/** System calls that our programs might use, and that a runtime's profile refuses without a capability. */
 const refusedCalls = [
   "add_key",
   "bpf",
@@ -90,7 +88,7 @@ const refusedCalls = [
   "userfaultfd",
 ];
 
-/** System calls that containerd's profile permits to a container with SYS_ADMIN. */
+/** System calls that containerd's profile permits with SYS_ADMIN. */
 const callsOfAdministrators: ReadonlySet<string> = new Set([
   "bpf",
   "fsmount",
@@ -104,13 +102,13 @@ const callsOfAdministrators: ReadonlySet<string> = new Set([
   "unshare",
 ]);
 const lookEveryMs = 300;
-/** A container is idle after this many samples in a row in which it did no work. */
+/** A container is idle after so many samples in a row in which it has done no work. */
 const looksUntilQuiet = 3;
 const maxOutput = 64 * 1024;
 
 /**
- * Runs the container until it ends, is idle after it has loaded its program, or reaches its limit. Leaves nothing
- * behind.
+ * Runs the container until it has ended, is idle after it has loaded its program, or has reached its limit. Leaves
+ * nothing behind.
  */
 export async function runContainer(run: ContainerRun): Promise<ContainerEnd> {
   const bundle = mkdtempSync(join(run.scratch, "bundle-"));
@@ -144,7 +142,7 @@ export async function runContainer(run: ContainerRun): Promise<ContainerEnd> {
   return { code: runsOn ? undefined : status, output, memoryBytes: runsOn ? memoryBytes : 0 };
 }
 
-/** The memory of the container's processes, once they have loaded something and are idle, or at the time limit. */
+/** The memory of the container's processes when they have loaded something and are idle, or at the time limit. */
 async function memoryWhenQuiet(pidFile: string, forMs: number, ended: AbortSignal): Promise<number> {
   const until = performance.now() + forMs;
   let quiet = 0;
@@ -176,21 +174,20 @@ function numberIn(file: string): number | undefined {
   return text === "" ? undefined : Number(text);
 }
 
-/** A process and all its descendants. */
 function processesFrom(id: number | undefined): number[] {
   if (id === undefined) return [];
   const children = textOf(`/proc/${id}/task/${id}/children`).split(" ").filter(Boolean);
   return [id, ...children.flatMap((child) => processesFrom(Number(child)))];
 }
 
-/** The state of the process's main thread, and the processor time of all its threads. */
+/** The state of the process' main thread, and the CPU time of all its threads. */
 function statOf(id: number): { readonly state: string; readonly ticks: number } {
   const stat = textOf(`/proc/${id}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return { state: fields[0] ?? "", ticks: Number(fields[11] ?? 0) + Number(fields[12] ?? 0) };
 }
 
-/** The resident memory of the process. Shared pages count in proportion. */
+/** The memory of the process. Shared pages count in proportion. */
 function residentBytes(id: number): number {
   return Number(/^Pss:\s+(\d+) kB$/m.exec(textOf(`/proc/${id}/smaps_rollup`))?.[1] ?? 0) * 1024;
 }
@@ -265,7 +262,7 @@ function ownedCapabilities(): string[] {
 }
 
 /**
- * Follows the kubelet's rule: a command replaces the image's entry point and arguments, and arguments replace only
+ * As a kubelet does: a command replaces the image's entry point and arguments, and arguments replace only the
  * arguments.
  */
 function commandOf({ command = [], args = [] }: Container, image: UnpackedImage): string[] {
@@ -313,7 +310,7 @@ const systemMounts = [
   { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
 ];
 
-/** The mounts of a pod's service account: a token that no server accepts, for an API server that does not exist. */
+/** The files of a service account: a token that no server accepts, for an API server that does not exist. */
 function accountMounts(bundle: string): object[] {
   const source = join(bundle, "account");
   mkdirSync(source, { mode: 0o755 });
@@ -333,12 +330,12 @@ function volumeMounts({ spec }: Pod, container: Container, bundle: string): obje
     .map(({ name, mountPath, readOnly }) => {
       const volume = volumes.get(name);
       if (volume === undefined) throw new Error(`${container.name} mounts ${name}, which the pod does not have`);
-      // The container sees its own processes here instead of the node's.
+      // The container sees its own processes here, and not the node's.
       if (volume.hostPath?.path === "/proc") return { destination: mountPath, type: "proc", source: "proc" };
       const source = join(bundle, "volumes", name);
       mkdirSync(source, { recursive: true, mode: 0o777 });
       chmodSync(source, 0o777);
-      // A kubelet creates mount points inside a volume before it mounts that volume read-only.
+      // A kubelet creates mount points in a volume before it mounts the volume read-only.
       for (const inner of container.volumeMounts ?? [])
         if (inner.mountPath.startsWith(`${mountPath}/`) && inner.subPath === undefined)
           mkdirSync(join(source, inner.mountPath.slice(mountPath.length)), { recursive: true });
@@ -346,7 +343,7 @@ function volumeMounts({ spec }: Pod, container: Container, bundle: string): obje
     });
 }
 
-/** Whether the kubelet provides the volume's files, which are then read-only. */
+/** Whether the kubelet provides the volume's files, so that they are read-only. */
 function isGiven({ configMap, secret, projected, downwardAPI }: Volume): boolean {
   return [configMap, secret, projected, downwardAPI].some((kind) => kind !== undefined);
 }

@@ -20,12 +20,12 @@ interface ShortProbe {
 }
 
 const standstillMs = 600;
-/** The time limit of a probe, which is shorter than the standstill. */
+/** The time limit of a probe. It is shorter than the standstill. */
 export const shortLimitSeconds = 0.5;
 
 /**
- * Runs a probe of each kind with the short limit. The application answers at once, in another thread, but this thread
- * stands still for longer than the limit before it can read the answer. Returns the outcomes.
+ * Runs a probe of each kind with the short limit, and returns the outcomes. The application answers at once, in another
+ * thread, but this thread stands still for longer than the limit before it can read the answer.
  */
 export async function probeAndStandStill<T>(attempt: (probe: ShortProbe) => Promise<T>): Promise<T[]> {
   const timeoutSeconds = shortLimitSeconds;

@@ -1,28 +1,28 @@
-// Requests and long streams from pods with curl, while something changes. No request is retried, and none may fail.
+// Requests and long streams by curl from pods, while something changes. No request is repeated, and none may fail.
 import assert from "node:assert/strict";
 import type { Walkthrough } from "./walkthrough.ts";
 
 export interface StandingLoadOptions {
-  /** Targets of `kubectl exec`, for example `deploy/sleep` or `-n shop deploy/sleep`. */
+  /** What `kubectl exec` takes, for example `deploy/sleep` or `-n shop deploy/sleep`. */
   readonly clients: readonly string[];
-  /** The URL to request, over kept-alive connections and over new ones. */
+  /** Requested over connections that are kept, and over new ones. */
   readonly url: string;
   /**
-   * The host of `samples/streams` for a download and a TCP stream, and how long both last at least. They continue until
-   * the change has ended.
+   * The host of `samples/streams`, which serves a download and a TCP stream, and how long both last at least. They go
+   * on until the change is over.
    */
   readonly streams: { readonly host: string; readonly seconds: number };
 }
 
 const limitMs = 420_000;
-/** The number of lines that a stream must still deliver after the change. */
+/** How many lines a stream must still deliver after the change. */
 const linesAfterwards = 5;
 /** The time limit for these lines, in tenths of a second. */
 const patienceTenths = 200;
 
 /**
- * Runs the body under load and returns the number of requests. Fails for an answer other than 200, and for an
- * interrupted stream.
+ * Runs the body under load, and returns the number of requests. Throws for an answer other than 200, and for a stream
+ * that was cut off.
  */
 export async function underStandingLoad(
   guide: Walkthrough,
@@ -41,13 +41,12 @@ export async function underStandingLoad(
     run(`kubectl exec ${client} -- sh -c 'while [ ! -f /tmp/stop ]; do ${line}; done'`);
   const loads = clients.flatMap((client) => [
     until(client, `curl ${code} -m 9 --rate 5/s "${url}?[1-10]"`),
-    // The start of a curl takes ten times the processor time of a request, so each curl sends five, each over a new
-    // connection.
+    // To start a curl takes ten times the CPU time of a request, so each sends five, each over a new connection.
     until(client, `curl ${code} -m 5 --rate 5/s -H "Connection: close" "${url}?[1-5]"`),
   ]);
   const hear = (client: string, line: string): Promise<string> =>
     run(`kubectl exec ${client} -- sh -c '${streamScript(line, seconds)}'`);
-  // No client listens for this long, so a stream that ends by itself was interrupted.
+  // No client listens for this long, so a stream that ends by itself was cut off.
   const longest = seconds + 300;
   const downloads = clients.map((client) =>
     hear(client, `curl -sN -m ${longest} "http://${host}:8080/download?seconds=${longest}"`),
@@ -55,7 +54,7 @@ export async function underStandingLoad(
   const numbers = "(i=0; while sleep 0.5; do i=$((i+1)); echo $i; done)";
   const echoes = clients.map((client) => hear(client, `${numbers} | curl -sN -m ${longest} telnet://${host}:9000`));
   const all = Promise.all([Promise.all(loads), Promise.all(downloads), Promise.all(echoes)]);
-  // An error of the body has priority.
+  // If the body throws too, its error counts.
   all.catch(() => undefined);
   try {
     await body();
@@ -74,8 +73,8 @@ export async function underStandingLoad(
 }
 
 /**
- * A script that reads a stream until the change is over or the time has passed, and then a few more lines. It prints
- * how the stream ended, and what it read.
+ * A script that reads a stream until the change is over or the time has passed, and then some more lines. It prints how
+ * the stream has ended, and what it has read.
  */
 function streamScript(line: string, seconds: number): string {
   const more = `[ $(wc -l < $f) -lt $((n+${linesAfterwards})) ]`;
@@ -88,7 +87,9 @@ function streamScript(line: string, seconds: number): string {
   ].join("; ");
 }
 
-/** Checks that no line is missing, that lines came after the change, and that only the client ended the stream. */
+/**
+ * Checks that no line is missing, that lines have come after the change, and that only the client has ended the stream.
+ */
 function expectWhole(text: string, start: (index: number) => string): void {
   const [verdict = "", ...lines] = text.split("\n");
   const [, before = ""] = /^ended by 143, (\d+) lines before$/.exec(verdict) ?? assert.fail(text.slice(0, 300));

@@ -1,4 +1,4 @@
-// Starts each distinct container of some pods with runc, and reports those that cannot run their program.
+// Starts each different container of some pods with runc, and reports those that cannot run their program.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Container, Pod } from "../../src/api/kubernetes/index.ts";
@@ -9,46 +9,42 @@ import { leastMemoryBytes, runContainer, type ContainerEnd, type ContainerRun } 
 
 export interface StartedContainers {
   readonly started: number;
-  /** The name, the fault and the output of each container that cannot run. */
   readonly faults: readonly string[];
 }
 
 /**
- * The limit of the time that a container runs. It is long enough to load a whole program on a busy machine. A container
- * ends earlier when its program is idle.
+ * How long a container may run: long enough to load a whole program on a busy machine. It ends earlier if its program
+ * is idle.
  */
 const runForMs = 30_000;
 const runsAtOnce = 4;
-/** The number of users to map, which is above every user that images and manifests name. */
+/** How many users to map. No image or manifest names a higher one. */
 const allUsers = 65_536;
 const mebibyte = 1024 * 1024;
 /**
- * Messages of a kubelet, a loader or the kernel for a program that cannot start, and of Node for a file that is missing
- * or not readable.
+ * What a kubelet, a loader or the kernel says about a program that cannot start, and Node.js about a file that is
+ * missing or cannot be read.
  */
 const startFaults =
   /runc run failed|operation not permitted|executable file not found|no such file or directory: unknown|not found in \$PATH|permission denied|EACCES|EPERM|EROFS|read-only file system|Cannot find (module|package)|SyntaxError|error while loading shared libraries/i;
-/** Messages of a program that ends because it has no cluster, no ConfigMap or no redirect. */
+/** What a program says that ends because it has no cluster, no ConfigMap or no redirect. */
 const lacksCluster =
   /ECONNREFUSED|cannot reach|kubeconfig|127\.0\.0\.1:6443|not redirected|cannot read the configuration/i;
 
-/** The number of users in this user namespace. For root of a new one, that is 1. */
+/** How many users this user namespace has. A new one of root has 1. */
 function mappedUsers(): number {
   const lines = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
   return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2]), 0);
 }
 
-/** The reason why no container can start here. Undefined if one can. */
+/** Undefined if containers can start here. */
 export function whyNotByRunc(): string | undefined {
   if (process.getuid?.() !== 0 || mappedUsers() < allUsers)
     return "containers run as several users, which runc can give them for root alone";
   return spawnSync("runc", ["--version"]).status === 0 ? undefined : "runc is missing: apt-get install runc";
 }
 
-/**
- * Starts the containers. Those that start in the same way run only once, and those whose images the store does not have
- * are skipped.
- */
+/** Starts the containers. Those that start in the same way run once. Skips those whose images the store lacks. */
 export async function startContainers(
   pods: readonly NamedPod[],
   store: ImageStore,
@@ -88,9 +84,7 @@ function likenessOf(pod: Pod, { command, args, securityContext, volumeMounts }: 
   return JSON.stringify([repository, command, args, context, volumeMounts]);
 }
 
-/**
- * The reason for which a kubelet refuses to start the container: it would run as root, and its manifest forbids that.
- */
+/** Why a kubelet would refuse to start the container: it would run as root, which its manifest forbids. */
 function refusalOfKubelet(pod: Pod, container: Container, imageUser: string): string | undefined {
   const context = { ...pod.spec?.securityContext, ...container.securityContext };
   if (context.runAsNonRoot !== true) return undefined;

@@ -18,7 +18,7 @@ const server = createServer({ allowHalfOpen: true }, (near) => {
 server.listen(place(from), () => process.stdout.write("ready\n"));
 process.stdin.on("end", () => process.exit(0)).resume();
 
-/** Connects two sockets. Forwards an end as an end, and a reset as a reset. */
+/** Connects two sockets. An end is passed on as an end, and a reset as a reset. */
 function join(source: Socket, target: Socket): void {
   source.pipe(target);
   source

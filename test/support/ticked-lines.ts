@@ -1,4 +1,4 @@
-/** The lines of an installation's output that say what is done, without those about what it waits for. */
+/** The lines in an installation's output that say what is done, without those that say what it waits for. */
 export function tickedLines(output: string): string {
   return output
     .split("\n")

@@ -7,13 +7,13 @@ import { commandsOf } from "./typed-blocks.ts";
 import { Walkthrough } from "./walkthrough.ts";
 
 export interface TutorialOptions {
-  /** What the error of a failed line shows besides. */
+  /** A line whose output is added to the error of a failed line. */
   readonly look: string;
-  /** The expected exit code of a line with this output. Absent means 0. */
+  /** The exit code that a line with this output must have. By default, 0. */
   readonly codeOf?: (line: string, output: string) => number;
 }
 
-/** Types the lines of a tutorial of docs/, in the tutorial's order, in a lab named `lab`. */
+/** Types the lines of a tutorial in docs/, in their order, in a lab named `lab`. */
 export class Tutorial {
   readonly commands: readonly string[];
   readonly #options: TutorialOptions;
@@ -28,12 +28,15 @@ export class Tutorial {
     this.commands = commandsOf(readFileSync(join(root, `docs/${page}.md`), "utf8"));
   }
 
-  /** Returns the body of a test. The caller registers it, because the runner counts a test for the registering file. */
+  /**
+   * Returns the body of a test. The caller registers it, because the runner counts a test for the file that registers
+   * it.
+   */
   step(title: string, body: () => Promise<void>): () => Promise<void> {
     return this.#guide.step(title, body);
   }
 
-  /** Types the next lines, up to and including the first that begins with this text. Returns what that line prints. */
+  /** Types the next lines, up to the first that begins with this text. Returns the output of that line. */
   async typeUpTo(last: string): Promise<string> {
     for (;;) {
       const line = this.commands[this.#typed];
@@ -44,7 +47,7 @@ export class Tutorial {
     }
   }
 
-  /** Fails unless every line was typed and none of the lab's processes is left. */
+  /** Throws unless every line was typed and no process of the lab is left. */
   assertEnd(): void {
     assert.equal(this.#typed, this.commands.length, "every line was typed");
     assert.deepEqual(this.#guide.lab.processes(), []);
@@ -54,7 +57,7 @@ export class Tutorial {
     await this.#guide.lab.delete();
   }
 
-  /** Runs the machine's own commands outside the lab, and each other line in a new shell of the lab. */
+  /** Runs the machine's own commands outside the lab, and any other line in a new shell of the lab. */
   async #type(line: string): Promise<string> {
     const placed = `cd ${root} && ${line}`;
     if (line === "bin/serin cluster shell --name lab") return "";

@@ -1,4 +1,4 @@
-/** The part of a document below a heading, up to the next heading of the same level. */
+/** What a document has below a heading, up to the next heading of the same level. */
 export function sectionOf(document: string, heading: string): string {
   const [, , after] = document.split(new RegExp(`^(## ${heading}\\n)`, "m"));
   if (after === undefined) throw new Error(`the document has no section "${heading}"`);
@@ -6,7 +6,7 @@ export function sectionOf(document: string, heading: string): string {
 }
 
 /**
- * The commands in the blocks of a language in a document, including those within lists. A here-document belongs to its
+ * The commands in a document's blocks of a language, also in those within lists. A here-document belongs to its
  * command.
  */
 export function commandsOf(document: string, language: "sh" | "bash" = "sh"): string[] {
@@ -17,7 +17,7 @@ export function commandsOf(document: string, language: "sh" | "bash" = "sh"): st
   return blocks.flatMap((block) => block.match(/^.*<<EOF\n[^]*?^EOF$|^.+$/gm) ?? []);
 }
 
-/** The first block of this language in a document, which may be within a list. Undefined if there is none. */
+/** The first block of a language in a document, which may be within a list. Undefined if there is none. */
 export function blockOf(document: string, language: string): string | undefined {
   const [, indent = "", block] = new RegExp(`^( *)\`\`\`${language}\\n([^]*?)^\\1\`\`\`$`, "m").exec(document) ?? [];
   return block?.replaceAll(new RegExp(`^${indent}`, "gm"), "");

@@ -1,4 +1,4 @@
-// Waits for a state of an object by a watch of kubectl, because polling by kubectl takes a third of a core.
+// Waits for a state of an object by a watch of kubectl. Polling by kubectl would take a third of a core.
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -6,24 +6,24 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { LabCluster } from "./lab-cluster.ts";
 
 export interface AwaitedLine {
-  /** The awaited state, which the error names. */
+  /** Named in the error. */
   readonly condition: string;
-  /** `kubectl get …`, to which `-w` is added. It then prints a line for each state of the object. */
+  /** `kubectl get …`. With `-w`, which is added, it prints a line for each state of the object. */
   readonly command: readonly string[];
   readonly timeoutMs: number;
-  /** The time after which a watch begins again. Only tests of this function set it. */
+  /** A watch begins again after this time. Only tests of this function set it. */
   readonly watchMs?: number;
 }
 
-/** The pause before a watch that ended begins again. */
+/** The pause before a watch that has ended begins again. */
 const againMs = 300;
 /**
- * The time after which a watch begins again. `kubectl get NAME -w` reads the object, and does not print the first event
- * of the watch that it then starts. So it never prints a change between the two requests.
+ * A watch begins again after this time. `kubectl get NAME -w` reads the object, and does not print the first event of
+ * the watch that it starts afterwards. So it never prints a change that comes between the two requests.
  */
 const defaultWatchMs = 20_000;
 
-/** Resolves with the first line that is accepted. Rejects at once if `accepts` throws. */
+/** Resolves to the first line that is accepted. Rejects at once if `accepts` throws. */
 export async function untilLine(
   lab: Pick<LabCluster, "spawnInShell">,
   { condition, command, timeoutMs, watchMs = defaultWatchMs }: AwaitedLine,
@@ -45,7 +45,7 @@ export async function untilLine(
   return assert.fail(`${condition}: not so after ${timeoutMs / 1000} s: ${last}`);
 }
 
-/** The first line that is accepted. Undefined if the watch or the time ended before it. */
+/** Undefined if the watch or the time has ended before a line was accepted. */
 async function firstAccepted(
   { stdout, stderr }: ChildProcess,
   signal: AbortSignal,

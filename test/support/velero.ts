@@ -24,7 +24,7 @@ const leftOut = [
   "creationTimestamp",
   "ownerReferences",
 ];
-/** Velero restores these kinds before all others, in this order. */
+/** Velero restores these kinds first, in this order. */
 const restoredFirst = ["Namespace", "Secret", "ReplicaSet", "Service"];
 
 function placeOf({ kind }: Stored): number {

@@ -1,4 +1,4 @@
-// Walks the table of ports of docs/security.md in a mesh of profile ambient, in a lab or in a real cluster.
+// Walks the table of ports in docs/security.md, in a mesh of the profile ambient, in a lab or a real cluster.
 import { expectedCallsByRow, walkedKey, walkedPort } from "./expected-calls.ts";
 import { eventually } from "./eventually.ts";
 import { listeningSockets, processWithAddress } from "./listening-sockets.ts";
@@ -6,35 +6,32 @@ import { askRows, callFrom, compareRows, compareSockets } from "./port-walk.ts";
 import { portsTable } from "./ports-table.ts";
 import type { MachineProcess } from "./processes.ts";
 
-/** One of the pods that a selector finds. */
 export interface WalkedPod {
   readonly namespace: string;
   readonly selector: string;
 }
 
 export interface WalkedMesh {
-  /** Runs a line with kubectl in a shell, which must succeed, and returns its output. */
+  /** Runs a line with kubectl in a shell. It must succeed. Returns its output. */
   readonly ok: (line: string) => Promise<string>;
-  /** All processes of the cluster. */
   readonly processes: () => readonly MachineProcess[];
-  /** The rows of the table whose ports this mesh does not open. */
+  /** The rows whose ports this mesh does not open. */
   readonly elsewhere: ReadonlySet<string>;
-  /** An image that has `sleep`. */
   readonly sleepImage: string;
-  /** A pod that a ztunnel captures, and another one that calls it. */
+  /** A pod that a ztunnel captures, and one that calls it. */
   readonly captured: WalkedPod;
   readonly inside: WalkedPod;
-  /** A pod in another namespace of the mesh, which calls the captured pod. */
+  /** A pod in another namespace of the mesh, which calls the captured pod too. */
   readonly another: WalkedPod;
   readonly waypoint: WalkedPod;
-  /** The addresses of the called node and of the calling one. */
+  /** The addresses of the node that is called, and of the one that calls. */
   readonly nodes: { readonly called: string; readonly calling: string };
 }
 
 const outside = "walked-outside";
 const injected = "walked-injected";
 
-/** Two namespaces with a sleeping pod each: one outside the mesh, one with a sidecar. */
+/** Two namespaces with a sleeping pod each: one outside the mesh, and one with a sidecar. */
 function sleepers(image: string): readonly object[] {
   return [
     { name: outside, labels: {} },
@@ -62,8 +59,8 @@ function sleepers(image: string): readonly object[] {
 }
 
 /**
- * Fails for a listening port without a row, and for an answer that the table does not allow. Returns the number of
- * called rows.
+ * Throws for a listening port without a row, and for an answer that the table does not allow. Returns the number of
+ * rows that were called.
  */
 export async function walkPorts(mesh: WalkedMesh): Promise<number> {
   const { ok, elsewhere } = mesh;
@@ -96,7 +93,7 @@ export async function walkPorts(mesh: WalkedMesh): Promise<number> {
 }
 
 async function apply(ok: WalkedMesh["ok"], objects: readonly object[]): Promise<void> {
-  // The objects are one document, because kubectl 1.32 fails at the second of several JSON documents.
+  // One document, because kubectl 1.32 fails at the second of several JSON documents.
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
   await ok(`kubectl apply -f - <<'EOF'\n${list}\nEOF`);
 }

@@ -1,4 +1,4 @@
-// Shared by the tests of the walkthroughs: lines that are typed into a shell of the lab or of a given cluster, in steps
+// What the tests of walkthroughs share: lines that are typed into a shell of the lab or of a given cluster, in steps
 // that depend on each other, under load.
 import assert from "node:assert/strict";
 import { addDetail } from "./add-detail.ts";
@@ -52,7 +52,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
     return code === 0 && (typeof expected === "string" ? output.includes(expected) : expected.test(output));
   }
 
-  /** Waits until a line succeeds with this output. The error at the time limit has the line's last output. */
+  /** Waits until a line succeeds with this output. At the time limit, the error has the line's last output. */
   async comes(condition: string, line: string, expected: RegExp): Promise<void> {
     let last = "";
     const look = async (): Promise<boolean> => {
@@ -67,8 +67,8 @@ export class TypedGuide<Cluster extends GuideCluster> {
   }
 
   /**
-   * See {@link requireLeastRights}. Neither a given cluster nor a lab with Kubernetes' own API server, which
-   * SERIN_LAB_RELEASE names, keeps an audit log where the test could read it.
+   * See {@link requireLeastRights}. Does nothing for a given cluster and for a lab with Kubernetes' own API server,
+   * which SERIN_LAB_RELEASE names: the test could not read an audit log there.
    */
   async requireLeastRights(expected: ExpectedRights): Promise<void> {
     if (!(this.lab instanceof LabCluster) || process.env["SERIN_LAB_RELEASE"] !== undefined) return;
@@ -76,14 +76,14 @@ export class TypedGuide<Cluster extends GuideCluster> {
     requireLeastRights(this.lab.stateDirectory, JSON.parse(output) as RbacObjects, expected);
   }
 
-  /** Runs a program on the machine, outside the cluster. The program must succeed. */
+  /** Runs `serin` on the machine, outside the cluster. It must succeed. */
   async run(...command: readonly string[]): Promise<string> {
     const { code, output } = await this.lab.run([serin, ...command]);
     assert.equal(code, 0, `serin ${command.join(" ")}\n${output}`);
     return output;
   }
 
-  /** The body of a step's test. Each step needs the previous ones. After a failed step, the others fail at once. */
+  /** The body of a step's test. Each step needs those before it, so after a failed step the others fail at once. */
   step(title: string, body: () => Promise<void>): () => Promise<void> {
     return async () => {
       assert.equal(this.#failed, undefined, "an earlier step failed");
@@ -98,7 +98,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
     };
   }
 
-  /** The pods, the newest events, and the logs of pods that are not ready, for the message of a failed step. */
+  /** The pods, the newest events, and the logs of pods that are not ready, for the error of a failed step. */
   async #clusterNow(): Promise<string> {
     const { output } = await this.lab.shell(describeCluster, { timeoutMs: 20_000 }).catch((error: unknown) => ({
       output: `the cluster cannot be described: ${String(error)}`,
@@ -124,7 +124,9 @@ export class SeedGuide extends TypedGuide<GuideCluster> {
     this.given = given;
   }
 
-  /** Creates the cluster from kind's YAML, or with flags of `serin cluster create`. A given cluster already exists. */
+  /**
+   * Creates the cluster from kind's YAML, or with flags of `serin cluster create`. Does nothing for a given cluster.
+   */
   async create(config?: string, flags?: readonly string[]): Promise<void> {
     const created = await this.lab.create(config, flags);
     assert.equal(created.code, 0, created.output);

@@ -80,11 +80,9 @@ test("a page shows the current values, the choices of a variable, and why a pane
     page,
     /Mine &lt;b&gt;[\s\S]*<option>a<\/option><option selected>b<\/option>[\s\S]*Of b[\s\S]*200[\s\S]*1\.235[\s\S]*refused[\s\S]*no data/,
   );
-  // A value that could end the quotes around it in the query is replaced by the default.
   queries.length = 0;
   await dashboardPage(readDashboard(raw, "mine", ""), new Map([["service", 'b"} or x']]), query);
   assert.ok(queries.includes('rate(x{service="a"}[1m])'));
-  // A pod may write a value with a quote into its metrics.
   queries.length = 0;
   const hostile: QueryPrometheus = async (text) =>
     text.startsWith("group")

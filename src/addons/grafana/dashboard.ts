@@ -1,6 +1,6 @@
 import { treeOf, ownField, stringOf, type Tree } from "../../base/index.ts";
 
-/** The part of a dashboard's JSON that the pages show: the queries of its panels, and their variables. */
+/** What the pages show of a dashboard's JSON: the queries of its panels, and its variables. */
 export interface Dashboard {
   readonly uid: string;
   readonly title: string;
@@ -8,7 +8,7 @@ export interface Dashboard {
   readonly tags: readonly string[];
   readonly variables: readonly DashboardVariable[];
   readonly panels: readonly DashboardPanel[];
-  /** The JSON of the provisioning file, which the API returns. */
+  /** The whole JSON, for the API. */
   readonly json: unknown;
 }
 
@@ -16,9 +16,9 @@ export interface DashboardVariable {
   readonly name: string;
   readonly kind: string;
   readonly label: string;
-  /** The query for the variable's values, such as `label_values(metric, label)`. */
+  /** The query that lists the variable's values, such as `label_values(metric, label)`. */
   readonly query: string;
-  /** The values, if the dashboard's JSON lists them. */
+  /** The values that the dashboard's JSON lists itself. */
   readonly values: readonly string[];
   readonly includeAll: boolean;
   readonly allValue: string | undefined;
@@ -27,7 +27,7 @@ export interface DashboardVariable {
 export interface DashboardPanel {
   readonly title: string;
   readonly unit: string;
-  /** The title of the panel's row. Empty if the panel is in no row. */
+  /** Empty if the panel is in no row. */
   readonly row: string;
   readonly targets: readonly { readonly expression: string; readonly legend: string }[];
 }
@@ -36,10 +36,7 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/**
- * Reads a dashboard's JSON leniently: skips everything that does not have the expected form. `name` replaces a missing
- * uid.
- */
+/** Reads a dashboard's JSON. Skips everything whose form it does not expect. `name` stands in for a missing uid. */
 export function readDashboard(raw: unknown, name: string, folder: string): Dashboard {
   const json = treeOf(raw);
   const panels: DashboardPanel[] = [];
@@ -112,7 +109,7 @@ export type VariableValues = ReadonlyMap<string, string>;
 const labelValues = /^\s*label_values\(\s*(?:([\s\S]+)\s*,\s*)?([a-zA-Z_][a-zA-Z0-9_]*)\s*\)\s*$/;
 const queryResult = /^\s*query_result\(([\s\S]*)\)\s*$/;
 
-/** The Prometheus query for a variable's values. Undefined if the form of the variable's query is unknown. */
+/** The Prometheus query that lists a variable's values. Undefined if the form of `query` is unknown. */
 export function variableQuery(
   query: string,
   values: VariableValues,
@@ -125,7 +122,6 @@ export function variableQuery(
 }
 
 const reference = /\$(?:\{(\w+)(?::\w+)?\}|(\w+))|\[\[(\w+)\]\]/g;
-/** Variables that Grafana itself defines, with their present values. */
 const builtIn: Readonly<Record<string, string>> = {
   __rate_interval: "1m",
   __interval: "15s",
@@ -135,7 +131,7 @@ const builtIn: Readonly<Record<string, string>> = {
   interval: "1m",
 };
 
-/** Replaces the variables in a query by their values, as Grafana does. */
+/** Replaces variables in a query with their values. Leaves unknown ones in place. */
 export function fillIn(expression: string, values: VariableValues): string {
   return expression.replaceAll(reference, (whole, braced?: string, bare?: string, bracketed?: string) => {
     const name = braced ?? bare ?? bracketed ?? "";
@@ -143,7 +139,7 @@ export function fillIn(expression: string, values: VariableValues): string {
   });
 }
 
-/** The text of a legend, with `{{label}}` filled in. If the legend is empty, the text lists the labels. */
+/** Fills in `{{label}}` in a legend. An empty legend lists the labels. */
 export function legendText(legend: string, labels: Readonly<Record<string, string>>): string {
   if (legend !== "" && legend !== "__auto")
     return legend.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");

@@ -12,7 +12,6 @@ import { dashboardPage, listPage } from "./grafana-pages.ts";
 import { readDashboards, readDataSources, type DataSource } from "./provisioning.ts";
 
 export interface GrafanaApiOptions {
-  /** The directory of Grafana's provisioning files. */
   readonly provisioning: string;
   readonly version: string;
   readonly log: Logger;
@@ -23,7 +22,7 @@ const dashboardPath = /^\/d\/([^/]+)/;
 const dashboardApiPath = /^\/api\/dashboards\/uid\/([^/]+)$/;
 const proxyTimeoutMs = 30_000;
 
-/** Serves Grafana's pages, and the few API calls that the pages and administrators need. */
+/** Answers requests for Grafana's pages, and the few calls of its API that these and administrators need. */
 export class GrafanaApi {
   readonly #options: GrafanaApiOptions;
 

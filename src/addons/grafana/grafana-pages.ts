@@ -14,7 +14,7 @@ const lead =
   "Serin's page in Grafana's place: the dashboards of its ConfigMaps, with the current values of their panels as tables. It draws no graphs and saves nothing.";
 const links = [{ href: "/", text: "Dashboards" }];
 const refreshSeconds = 30;
-/** The limits of a page: the number of rows in a panel, and the number of values of a variable. */
+/** How many rows a panel shows, and how many values a variable offers. */
 const maxRows = 20;
 const maxValues = 200;
 
@@ -44,8 +44,8 @@ interface Chosen {
 }
 
 /**
- * The page of a dashboard. `chosen` contains the values of variables that the reader has chosen. They come from
- * `var-<name>` in the URL, as in Grafana.
+ * A dashboard's page. `chosen` has the values that the reader has chosen for variables. As in Grafana, they come from
+ * `var-<name>` in the URL.
  */
 export async function dashboardPage(
   dashboard: Dashboard,
@@ -78,7 +78,7 @@ async function optionsOf(
 ): Promise<{ readonly options: readonly string[]; readonly value: string }> {
   const all = variable.includeAll ? [variable.allValue ?? ".*"] : [];
   const found = variable.kind === "query" ? await queriedOptions(variable, values, query) : variable.values;
-  // Leave out values that could end the quotes around them in a query. Even a pod may write such a value, into its
+  // Leave out a value that could end the quotes around it in a query. Even a pod may write such a value, into its
   // metrics.
   const options = [...new Set([...all, ...found])].filter(isQuotable).slice(0, maxValues);
   const value = wanted !== undefined && isQuotable(wanted) ? wanted : (options[0] ?? "");

@@ -13,7 +13,7 @@ export interface DataSource {
   readonly isDefault: boolean;
 }
 
-/** The maximum number of dashboards. Further ones are skipped. */
+/** How many dashboards are read. Others are skipped. */
 const maxDashboards = 200;
 
 interface Named {
@@ -26,7 +26,7 @@ interface Named {
   readonly options?: { readonly path?: string };
 }
 
-/** Reads the data sources from the files below `provisioning/datasources`. */
+/** Reads the data sources in the files below `provisioning/datasources`. */
 export async function readDataSources(provisioning: string, log: Logger): Promise<DataSource[]> {
   const found = await readLists(join(provisioning, "datasources"), "datasources", log);
   return found.map(({ name = "", uid = name.toLowerCase(), type = "", url = "", isDefault = false }, index) => ({
@@ -40,8 +40,8 @@ export async function readDataSources(provisioning: string, log: Logger): Promis
 }
 
 /**
- * Reads the dashboards from the directories that files below `provisioning/dashboards` name. Reads the files again at
- * each call, so that changes take effect.
+ * Reads the dashboards in the directories that the files below `provisioning/dashboards` name. Reads them at each call,
+ * so that changes take effect.
  */
 export async function readDashboards(provisioning: string, log: Logger): Promise<Dashboard[]> {
   const dashboards: Dashboard[] = [];

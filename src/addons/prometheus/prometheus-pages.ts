@@ -1,6 +1,6 @@
 import { html, htmlAnswer, page, redirectTo, table, type Html, type WebAnswer, type WebRequest } from "../web/index.ts";
 
-/** Queries the HTTP API behind the pages. Returns the `data` of the answer, or the answer's error. */
+/** Asks Prometheus' HTTP API. Returns the `data` or the error in its answer. */
 export type AskApi = (
   path: string,
   params: Readonly<Record<string, string>>,
@@ -15,7 +15,7 @@ const lead =
   "Serin's metrics store: keeps samples in memory and serves Prometheus' HTTP API. It writes no files and evaluates no rules.";
 const maxRows = 500;
 
-/** The page for a request. Undefined if the path belongs to no page. */
+/** Answers a request for a page. Undefined if there is no such page. */
 export async function prometheusPage({ path, params }: WebRequest, ask: AskApi): Promise<WebAnswer | undefined> {
   switch (path) {
     case "/":
@@ -142,7 +142,7 @@ function poolBody(pool: string, targets: readonly Target[]): Html {
     ${shown}`;
 }
 
-/** A cell with the pod or address of a target. All of the target's labels appear on demand. */
+/** A cell with the pod or the address of a target. Its other labels appear on demand. */
 function labelsCell(labels: Readonly<Record<string, string>>): Html {
   const { namespace, pod, instance = "" } = labels;
   const name = pod === undefined ? instance : `${pod}.${namespace ?? ""}`;

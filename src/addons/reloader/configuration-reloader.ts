@@ -10,11 +10,14 @@ export interface ConfigurationReloaderOptions {
   readonly log: Logger;
 }
 
-/** The interval of polling. Kubernetes updates a mounted ConfigMap by renaming a link, which file watches miss. */
+/**
+ * How often the files are read. A watch of a file would miss changes, because Kubernetes updates a mounted ConfigMap by
+ * renaming a link.
+ */
 const pollMs = 5_000;
 const requestTimeoutMs = 10_000;
 
-/** Requests a reload whenever a file of the directory has changed, until the signal aborts. */
+/** Requests a reload whenever a file in the directory has changed, until the signal aborts. */
 export async function watchConfiguration(
   { directory, reloadUrl, clock, log }: ConfigurationReloaderOptions,
   signal: AbortSignal,

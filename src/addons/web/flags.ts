@@ -1,8 +1,7 @@
 import { userError } from "../../base/index.ts";
 
 /**
- * Parses flags like Go programs: `-name=value`, `--name value`, or a name alone, which means `true`. If a name is
- * repeated, the last value applies.
+ * Parses flags as Go programs do: `-name=value`, `--name value`, or `--name` for `true`. The last one of a name counts.
  */
 export function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const flags = new Map<string, string>();
@@ -15,7 +14,7 @@ export function readFlags(args: readonly string[]): ReadonlyMap<string, string> 
   return flags;
 }
 
-/** Parses the value `host:port` of a flag. An empty host means all addresses. */
+/** Parses a flag's value `host:port`. An empty host means all addresses. */
 export function listenAddress(flag: string, address: string): { readonly host: string; readonly port: number } {
   const at = address.lastIndexOf(":");
   const port = Number(address.slice(at + 1));

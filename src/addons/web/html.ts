@@ -1,4 +1,4 @@
-/** A piece of HTML. `html` inserts it without escaping it. */
+/** A piece of HTML, which needs no escaping. */
 export class Html {
   readonly text: string;
 
@@ -28,7 +28,7 @@ function textOf(part: Part): string {
   return part.map(textOf).join("");
 }
 
-/** Makes a piece of HTML. Escapes everything that is inserted, unless it is itself an Html. */
+/** Makes a piece of HTML. Escapes everything that is inserted, unless it is an Html. */
 export function html(texts: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(texts.reduce((sum, text, index) => `${sum}${textOf(parts[index - 1])}${text}`));
 }

@@ -3,18 +3,14 @@ import { html, type Html } from "./html.ts";
 
 export interface PageOptions {
   readonly title: string;
-  /** The line under the title, which says what the page shows. */
   readonly lead: string;
   readonly links: readonly { readonly href: string; readonly text: string }[];
-  /** The time after which the page reloads itself. If undefined, it does not. */
+  /** The page reloads itself after this time. Undefined means never. */
   readonly refreshSeconds?: number;
   readonly body: Html;
 }
 
-/**
- * The style of pages. It follows the reader's light or dark theme, and uses no separate files and no external
- * resources.
- */
+/** The style of all pages, which follows the reader's light or dark theme. It needs no other files. */
 const style = `
 :root { color-scheme: light dark; --line: light-dark(#d8dce2, #3a4048); --soft: light-dark(#f4f6f8, #1d2127); --dim: light-dark(#5b6470, #9aa4b0); --good: light-dark(#1a7f4b, #58c98b); --bad: light-dark(#b3261e, #ff8a80); --accent: light-dark(#1f5fbf, #7db2ff); }
 body { font: 14px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1280px; padding: 1.25rem 1.5rem 3rem; background: light-dark(#fff, #14171b); color: light-dark(#1c2128, #e4e8ee); }
@@ -33,7 +29,10 @@ button, select { padding: .4rem .8rem; border: 1px solid var(--line); border-rad
 pre { background: var(--soft); padding: .7rem 1rem; border-radius: 6px; overflow-x: auto; }
 `;
 
-/** Allows the style of {@link page}, forms to this server, and nothing else: no script, no frame, no other origin. */
+/**
+ * Allows the style of {@link page} and forms that are sent to this server. Forbids scripts, frames, other origins and
+ * everything else.
+ */
 export const contentSecurityPolicy = [
   "default-src 'none'",
   `style-src 'sha256-${createHash("sha256").update(style).digest("base64")}'`,
@@ -42,7 +41,6 @@ export const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** A complete page. */
 export function page({ title, lead, links, refreshSeconds, body }: PageOptions): string {
   const refresh =
     refreshSeconds === undefined ? undefined : html`<meta http-equiv="refresh" content="${refreshSeconds}" />`;

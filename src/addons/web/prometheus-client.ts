@@ -1,14 +1,12 @@
 import { messageOf, transientError, withoutEnd } from "../../base/index.ts";
 
-/** One series of an instant vector. */
 export interface MeasuredSample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
 /**
- * Queries a Prometheus for an instant vector. Throws a transient error if Prometheus does not answer or refuses the
- * query.
+ * Asks a Prometheus for an instant vector. Throws a transient error if it does not answer, or if it refuses the query.
  */
 export type QueryPrometheus = (query: string) => Promise<readonly MeasuredSample[]>;
 

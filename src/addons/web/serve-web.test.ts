@@ -76,7 +76,7 @@ test("forms whose bodies come late are answered in turns too", async () => {
       return client;
     }),
   );
-  // The server's processing of each request head takes three turns of the event loop.
+  // Wait until the server has processed all request heads, each of which takes it three turns of the event loop.
   for (let passed = 0; passed < 200; passed += 1) await new Promise((resolve) => setImmediate(resolve));
   for (const client of clients) client.write(form);
   await Promise.all(clients.map(async (client) => await once(client, "data")));

@@ -14,14 +14,14 @@ import { contentSecurityPolicy } from "./page.ts";
 
 export interface WebRequest {
   readonly method: string;
-  /** The path without the query. It is not percent-decoded. */
+  /** Without the query, and not percent-decoded. */
   readonly path: string;
-  /** The parameters of the query and, for a POST, of the form in the body. */
+  /** The parameters in the query, and in the form of a POST. */
   readonly params: URLSearchParams;
   readonly clientAddress: string;
   /**
-   * Waits until all other clients have had their turns. Long work calls it between its parts. Rejects if the client has
-   * left.
+   * Waits until all other clients have had a turn. A long calculation calls this between its parts. Rejects if the
+   * client has left.
    */
   readonly nextTurn: NextTurn;
 }
@@ -36,19 +36,16 @@ export interface WebAnswer {
 export type WebHandler = (request: WebRequest) => Promise<WebAnswer>;
 
 export interface ServeWebOptions {
-  /** The address to listen on. Empty means all addresses. */
+  /** Empty means all addresses. */
   readonly host: string;
   readonly port: number;
   readonly log: Logger;
 }
 
-/**
- * The maximum size of a form. A query has at most 100,000 characters, and a form may encode each of them as three
- * bytes.
- */
+/** The maximum size of a form. A query has at most 100,000 characters, and a form may encode each in three bytes. */
 const maxBodyBytes = 320 << 10;
 
-/** Answers contain texts that pods wrote, so a browser must not guess their content type or run anything in them. */
+/** Pages contain texts that pods have written, so a browser must not guess their type or run anything in them. */
 const securityHeaders = {
   "content-security-policy": contentSecurityPolicy,
   "x-content-type-options": "nosniff",
@@ -57,7 +54,7 @@ const securityHeaders = {
   "cross-origin-resource-policy": "same-origin",
 } as const;
 
-/** Serves plain HTTP until the signal aborts. Throws a user error if the port cannot be bound. */
+/** Serves plain HTTP until the signal aborts. Throws a user error if it cannot listen on the port. */
 export async function serveWeb(
   handle: WebHandler,
   { host, port, log }: ServeWebOptions,
@@ -109,7 +106,7 @@ async function answer(
   const params = url.searchParams;
   if (request.method === "POST") {
     for (const [name, value] of new URLSearchParams(await formOf(request))) params.append(name, value);
-    // If the body arrived later than the head, the turn in which the request began is over.
+    // If the body has arrived after the head, the turn in which the request began is over.
     await nextTurn();
   }
   const {
@@ -121,7 +118,7 @@ async function answer(
     method: request.method ?? "GET",
     path: url.pathname,
     params,
-    // The address is undefined once the socket has closed.
+    // Undefined if the socket has closed.
     clientAddress: request.socket.remoteAddress ?? "",
     nextTurn,
   });

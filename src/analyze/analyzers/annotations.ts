@@ -4,7 +4,10 @@ import type { Analyzer, Report } from "../analyzer.ts";
 import { messageTypes } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
 
-/** Annotations of Istio 1.31 by the kind that they belong to, without those that only the control plane uses. */
+/**
+ * The annotations of Istio 1.31 by the kind that users put them on. Leaves out those that only the control plane
+ * writes.
+ */
 const annotationsOfKind: Readonly<Record<string, readonly string[]>> = {
   Pod: [
     "prometheus.istio.io/merge-metrics",
@@ -87,7 +90,7 @@ const annotationsOfKind: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Annotations for any object, and annotations that the mesh itself writes. */
+/** Annotations that any object may have, and those that the mesh itself writes. */
 const anywhere = new Set([
   "galley.istio.io/analyze-suppress",
   "gateway.istio.io/controller-version",
@@ -95,7 +98,7 @@ const anywhere = new Set([
   "istio.io/rev",
 ]);
 
-/** Deprecated annotations and their replacements. */
+/** Deprecated annotations, with what to do instead. */
 const deprecated: Readonly<Record<string, string>> = {
   "sidecar.istio.io/inject": "use the label of the same name",
   "alpha.istio.io/kubernetes-serviceaccounts": "remove it",
@@ -196,7 +199,7 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
   );
   if (kinds.length === 0) {
     const near = nearestName(name, Object.values(annotationsOfKind).flat());
-    // Report unknown names only in the cluster, as istioctl does. In a file, such a name may belong to another release.
+    // Report an unknown name only in the cluster, as istioctl does. In a file, it may be one of another release.
     if (near === undefined && resource.source !== undefined) return;
     report(
       messageTypes.unknownAnnotation,

@@ -43,7 +43,7 @@ export const claimRouteAnalyzer: Analyzer = {
   },
 };
 
-/** The pods of a gateway, or the installed gateway that an analysis of files assumes. */
+/** Where a gateway runs: its pods, or the installed gateway that an analysis of files assumes. */
 interface GatewayPlace {
   readonly title: string;
   readonly namespace: string;

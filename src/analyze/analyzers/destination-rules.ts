@@ -77,10 +77,10 @@ function checkSubsets(
     );
     return;
   }
-  // Endpoints other than pods have labels that are unknown here, so check only hosts with a selector.
+  // Check only hosts that select pods, because the labels of other endpoints are unknown here.
   if (!knowsAllWorkloads(inventory) || Object.keys(known.selector).length === 0) return;
   const behind = selected(workloads(inventory), known.selector, known.namespace);
-  // Report nothing if the host has no pods, because the rule is not at fault.
+  // A host without pods is no fault of the rule.
   if (behind.length === 0) return;
   for (const [index, { name, labels }] of spec.subsets.entries()) {
     if (selected(behind, labels).length > 0 || isByPlace(labels) || isOfCanary(labels)) continue;
@@ -100,12 +100,12 @@ function checkSubsets(
   }
 }
 
-/** Whether these are the labels of a Canary's copies. Between runs, the copies do not exist and get no requests. */
+/** Whether a Canary gives its copies this label. Between runs there are no copies, and no requests for them. */
 function isOfCanary(labels: Readonly<Record<string, string>>): boolean {
   return labels["rollout.serin.dev/copy"] !== undefined;
 }
 
-/** Whether these are labels that endpoints get from their location. */
+/** Whether the subset selects by a label that endpoints get from their location. */
 function isByPlace(labels: Readonly<Record<string, string>>): boolean {
   return Object.keys(labels).some((key) => key.startsWith("topology.") || key === "kubernetes.io/hostname");
 }

@@ -86,7 +86,7 @@ export const envoyFilterAnalyzer: Analyzer = {
   name: "envoyfilter.EnvoyPatchAnalyzer",
   description: "operations of EnvoyFilter patches work where they are used, and their order is set",
   analyze(inventory, report) {
-    // The names of filters that an earlier patch changes only for some proxy versions.
+    // The names of filters for which an earlier patch depends on the proxy's version.
     const versioned = new Set<string>();
     for (const { resource, object } of inventory.of(envoyFilterKind)) {
       for (const [index, patch] of object.spec.configPatches.entries()) {
@@ -111,7 +111,7 @@ export const envoyFilterAnalyzer: Analyzer = {
   },
 };
 
-/** The name by which patches of the same filter are recognised: that of the patch, or of the filter that it matches. */
+/** The name of the filter that a patch adds, or else of the one that it matches. */
 function filterName({ value, listener }: EnvoyConfigPatch): string | undefined {
   return typeof value["name"] === "string" ? value["name"] : listener?.filterChain?.filter;
 }

@@ -207,7 +207,7 @@ export const waypointReferenceAnalyzer: Analyzer = {
 const oldVersion = `${gatewayGroup}/v1alpha2`;
 const oldWaypointClass = "istio-mesh";
 
-/** Reports objects in files whose kind or version the cluster does not serve. They cannot be applied. */
+/** Reports objects in files that cannot be applied, because the cluster does not serve their kind or version. */
 export const servedAnalyzer: Analyzer = {
   name: "schema.ServedAnalyzer",
   description: "the cluster serves the kinds and versions of the objects in files",

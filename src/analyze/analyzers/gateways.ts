@@ -9,15 +9,15 @@ import type { Resource } from "../resource.ts";
 import { knowsAllWorkloads, selected, workloads, type Workload } from "../workloads.ts";
 
 type Gateway = Entry<IstioGateway>;
-/** Selectors of the gateways of an installation. An analysis of files assumes that these gateways exist. */
+/** The labels of the gateways in an installation. An analysis of files assumes that these gateways exist. */
 const installedSelectors: readonly Labels[] = [
   { istio: "ingressgateway", app: "istio-ingressgateway" },
   { istio: "egressgateway", app: "istio-egressgateway" },
 ];
-/** The ports of the Services of installed gateways. */
+/** The ports that the Services of an installation's gateways have. */
 const installedPorts = new Set([80, 443, 8080, 8443, 15_021, 15_443, 31_400]);
 
-/** The labels of the installed gateway that the Gateway selects, if one is assumed to exist. */
+/** The labels of the installed gateway that the Gateway selects, if an analysis of files may assume it. */
 export function installedGateway({ object: { spec } }: Gateway, inventory: Inventory): Labels | undefined {
   if (inventory.options.scope !== "files") return undefined;
   return installedSelectors.find((labels) =>
@@ -59,8 +59,8 @@ function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Invent
 }
 
 /**
- * The ports that Services open to the pods. Undefined if no Service selects the pods, for example if they use a port of
- * their node.
+ * The ports that Services open to the pods. Undefined if no Service selects the pods, which may then use ports of their
+ * node.
  */
 function portsOf(behind: readonly Workload[], inventory: Inventory): ReadonlySet<number> | undefined {
   const ports = new Set<number>();
@@ -151,7 +151,7 @@ function checkSecret(
   checkValidity(resource, secret, path, inventory, report);
 }
 
-/** Reports a certificate that clients refuse because of the time. */
+/** Reports a certificate that clients refuse, because it has expired or is not valid yet. */
 export function checkValidity(
   resource: Resource,
   secret: Secret,

@@ -39,7 +39,6 @@ import {
 import { externalControlPlaneAnalyzer, webhookAnalyzer } from "./webhooks.ts";
 import { applicationUserAnalyzer, multiServiceAnalyzer, portNameAnalyzer } from "./workloads-and-services.ts";
 
-/** All analyzers. */
 export const analyzers: readonly Analyzer[] = [
   schemaAnalyzer,
   servedAnalyzer,

@@ -84,7 +84,9 @@ function checkNamespace(
   );
 }
 
-/** Whether the namespace belongs to the cluster itself, or to a tool that installs the mesh. */
+/**
+ * Whether the namespace belongs to the cluster or to a tool that installs the mesh, so that its pods need no sidecar.
+ */
 function isOfCluster(namespace: string): boolean {
   return namespace.startsWith("kube-") || namespace === "local-path-storage" || namespace === "serin-system";
 }
@@ -107,7 +109,7 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
   );
 }
 
-/** Whether the pod is a proxy that a control plane deploys, and no application. */
+/** Whether the pod is a gateway that a control plane or an installation has deployed. */
 function isGatewayPod({ labels }: Workload): boolean {
   return labels[istioLabels.gatewayName] !== undefined || labels[istioLabels.component] !== undefined;
 }
@@ -133,7 +135,9 @@ export const podRevisionAnalyzer: Analyzer = {
   },
 };
 
-/** Maps each revision name and each tag to its revision. Undefined if the revisions are unknown. */
+/**
+ * The revision of each name that labels may use: a revision or a tag. Undefined if it is unknown which revisions exist.
+ */
 function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefined {
   if (inventory.options.scope !== "cluster" || !inventory.knowsAll(mutatingWebhookConfigurationKind)) return undefined;
   const found = new Map<string, string>();
@@ -147,7 +151,7 @@ function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefi
 }
 
 /**
- * What a user must do so that pods are created again. A restart does not replace the pods of an owner with the update
+ * What a user must do to have a pod created again. A restart does not replace the pods of an owner with the update
  * strategy OnDelete.
  */
 function howToRecreate({ resource, namespace, name }: Workload, inventory: Inventory): string {
@@ -234,7 +238,7 @@ function imageOf(values: InjectorValues | undefined): string | undefined {
   return `${hub}/${image}:${tag}${variant === "" ? "" : `-${variant}`}`;
 }
 
-/** The values of a revision's injector. Istio and Serin write them as JSON. */
+/** The values of a revision's injector, in JSON as Istio and Serin write them. */
 function valuesOf(inventory: Inventory, named: string | undefined): InjectorValues | undefined {
   const suffix =
     named === undefined || named === "" || named === "default" ? "" : `-${injectorsOf(inventory)?.get(named) ?? named}`;

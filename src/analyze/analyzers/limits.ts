@@ -31,8 +31,8 @@ import type { Resource } from "../resource.ts";
 import { selected, workloads } from "../workloads.ts";
 
 /**
- * Reports what a proxy leaves out because several objects together exceed its limits. Validation checks each object by
- * itself.
+ * Reports what a proxy leaves out because several objects together exceed a limit. Validation cannot, because it sees
+ * one object at a time.
  */
 export const limitAnalyzer: Analyzer = {
   name: "serin.LimitAnalyzer",
@@ -50,7 +50,7 @@ function tell(report: Report, resource: Resource, { path, message }: LimitFault)
   report(messageTypes.beyondLimit, resource, path, message);
 }
 
-/** All subsets that the rules of a namespace define for a host share one limit. The oldest rules use it first. */
+/** All subsets that a namespace's rules define for a host share one limit. The oldest rules use it up first. */
 function checkSubsets(inventory: Inventory, report: Report): void {
   const rules = inventory.of(destinationRuleKind).map(({ resource, object: { metadata, spec } }) => {
     const namespace = metadata.namespace ?? "";
@@ -94,9 +94,9 @@ function checkServices(inventory: Inventory, report: Report): void {
 }
 
 /**
- * Reports policies that are too long for the ports of a Service. A proxy repeats the policies in the filter chains of
- * each port. The control plane measures the filters that it makes of the policies. This analysis measures the policies,
- * which are as long.
+ * Reports policies that are too long for a Service with this number of ports, because a proxy repeats them in each
+ * port's filter chains. The control plane measures the filters that it makes of the policies. This check measures the
+ * policies, which are as long.
  */
 function checkPolicies(service: Resource, ports: number, policies: readonly LongPolicy[], report: Report): void {
   for (const { policy, length } of policies) {
@@ -110,11 +110,11 @@ function checkPolicies(service: Resource, ports: number, policies: readonly Long
 
 interface LongPolicy {
   readonly policy: Resource;
-  /** The number of characters of the policy's spec. */
+  /** The length of the policy's spec in characters. */
   readonly length: number;
 }
 
-/** The policies that may exceed the limit at a Service, by namespace. */
+/** By namespace, the policies that may exceed the limit at some Service. */
 function longPolicies(inventory: Inventory): ReadonlyMap<string, readonly LongPolicy[]> {
   const policies = [authorizationPolicyKind, requestAuthenticationKind, telemetryKind].flatMap((kind) =>
     inventory.of<KubernetesObject>(kind).map(({ object, resource }) => ({
@@ -145,15 +145,12 @@ function checkEntries(inventory: Inventory, report: Report): void {
   }
 }
 
-/**
- * The maximum number of pairs of hosts that are compared. Beyond it, all of the VirtualService's hosts are assumed to
- * match.
- */
+/** The maximum number of pairs of hosts to compare. With more, all hosts of the VirtualService count as matching. */
 const maxComparedHosts = 10_000;
 
 /**
- * The VirtualServices of a namespace share one limit at the servers of each proxy. The oldest ones use it first.
- * Gateways with the same selector have the same proxies.
+ * The VirtualServices of a namespace share one limit at the servers of a proxy. The oldest use it up first. Gateways
+ * with the same selector have the same proxies.
  */
 function checkServers(inventory: Inventory, report: Report): void {
   const serversOf = new Map(
@@ -183,7 +180,7 @@ function checkServers(inventory: Inventory, report: Report): void {
   }
 }
 
-/** How many hosts of a VirtualService match a host of the server. */
+/** How many of a VirtualService's hosts match a host of the server. */
 function commonHosts({ metadata: { namespace = "" }, spec }: VirtualService, own: readonly string[]): number {
   if (own.length * spec.hosts.length > maxComparedHosts) return spec.hosts.length;
   return spec.hosts.filter((host) => {

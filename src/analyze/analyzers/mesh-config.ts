@@ -9,16 +9,14 @@ import { messageTypes, type MessageType } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
 
 const configMap = { group: "", kind: "ConfigMap" };
-/** The name of a ConfigMap with a mesh config: `istio`, or `istio-<revision>`. */
 const namePattern = /^istio(-[a-z0-9-]+)?$/;
 
-/** The keys of such a ConfigMap, and their parsers. */
 const parsers: Readonly<Record<string, (raw: unknown) => Parsed<unknown>>> = {
   mesh: parseMeshConfig,
   meshNetworks: parseMeshNetworks,
 };
 
-/** Reports what the control plane reports when it loads its mesh config and its mesh networks. */
+/** Reports about the mesh config and the mesh networks what a control plane reports when it loads them. */
 export const meshConfigAnalyzer: Analyzer = {
   name: "serin.meshconfig.FieldAnalyzer",
   description: "fields of the mesh config and of the mesh networks have valid values, and an effect",
@@ -36,7 +34,7 @@ export const meshConfigAnalyzer: Analyzer = {
   },
 };
 
-/** Upstream accepts these names of registries as well as names of clusters. */
+/** Names of registries that upstream accepts in the place of a cluster's name. */
 const builtInRegistries = ["Kubernetes", "External", "Mock"];
 
 export const meshNetworksAnalyzer: Analyzer = {
@@ -62,8 +60,8 @@ export const meshNetworksAnalyzer: Analyzer = {
 };
 
 /**
- * The clusters whose endpoints the control planes read: their own ones, and those that have a kubeconfig in a Secret.
- * Undefined if there may be others: a control plane runs outside the cluster, or its pod has the kubeconfigs as files.
+ * The clusters whose endpoints the control planes read: their own, and those with a kubeconfig in a Secret. Undefined
+ * if there may be others, because a control plane runs outside the cluster or has kubeconfigs as files in its pod.
  */
 function knownClusters(inventory: Inventory): ReadonlySet<string> | undefined {
   if (!inventory.knowsAll(secretKind, deploymentKind)) return undefined;
@@ -86,7 +84,7 @@ function knownClusters(inventory: Inventory): ReadonlySet<string> | undefined {
   return new Set([...builtInRegistries, ...own, ...remote]);
 }
 
-/** The texts of a key in the ConfigMaps of all revisions. */
+/** The values of a key in the ConfigMaps of all revisions. */
 function textsOf(inventory: Inventory, key: string): readonly { readonly resource: Resource; readonly text: string }[] {
   return inventory.raw(configMap).flatMap((resource) => {
     const { metadata, data } = resource.object as UntypedObject & { readonly data?: Readonly<Record<string, unknown>> };

@@ -37,7 +37,7 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
   if (isOfMesh && spec.selector === undefined) return;
   const found = selected(workloads(inventory), labels, isOfMesh ? undefined : namespace);
   if (found.some((workload) => isInMesh(workload, inventory))) return;
-  // Without the Namespace object, files do not show whether its workloads are in the mesh, so report nothing.
+  // Files do not show whether these workloads are in the mesh, unless they contain the Namespace.
   if (inventory.options.scope === "files" && found.length > 0) return;
   const where = isOfMesh ? "the mesh" : `namespace ${namespace}`;
   const subject =
@@ -188,7 +188,7 @@ export const deprecationAnalyzer: Analyzer = {
   },
 };
 
-/** The CRDs of the Gateway API that a control plane of 1.31 reads, with the oldest supported bundle version. */
+/** The CRDs of the Gateway API that a control plane of 1.31 reads, with the oldest bundle version that it supports. */
 const minimumVersions: Readonly<Record<string, readonly [number, number, number]>> = {
   "grpcroutes.gateway.networking.k8s.io": [1, 1, 0],
   "backendtlspolicies.gateway.networking.k8s.io": [1, 4, 0],
@@ -219,7 +219,7 @@ function isLower(version: readonly number[], minimum: readonly number[]): boolea
   return index !== -1 && (version[index] ?? 0) < (minimum[index] ?? 0);
 }
 
-/** Conditions that report a fault, by kind. */
+/** The conditions that report a fault if they are False, by kind. */
 const badConditions: Readonly<Record<string, readonly string[]>> = {
   Service: ["istio.io/WaypointBound"],
   ServiceEntry: ["istio.io/WaypointBound"],
@@ -262,7 +262,7 @@ export const conditionAnalyzer: Analyzer = {
   },
 };
 
-/** The conditions in a status. Schemas do not restrict the status, so a field of another type counts as empty. */
+/** The conditions in a status. A CRD's schema may not restrict it, so a field of another type counts as empty. */
 function conditionsOf(status: unknown): readonly StatusCondition[] {
   const [own, parents] = [listAt(status, "conditions"), listAt(status, "parents")];
   return [...own, ...parents.flatMap((parent) => listAt(parent, "conditions"))].map((condition) => ({

@@ -10,7 +10,7 @@ import { listed, type Analyzer } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 
-/** A rule of a route, with the facts that decide its order among rules that match the same requests. */
+/** A rule with what decides its order among rules that match the same requests. */
 interface PlacedRule {
   readonly entry: Entry<HttpRoute>;
   readonly rule: HttpRouteRule;
@@ -18,8 +18,8 @@ interface PlacedRule {
 }
 
 /**
- * The Gateway API prefers the longest path, and compares headers only between equal paths. A rule with a header and a
- * short path loses to any rule with a longer path, whatever their order.
+ * The Gateway API prefers the longest path, and compares headers only between equal paths. So a rule with a header and
+ * a short path loses to any rule with a longer path, whatever their order is.
  */
 export const routeShadowAnalyzer: Analyzer = {
   name: "httproute.ShadowedRuleAnalyzer",
@@ -72,8 +72,8 @@ function fullName({ object: { metadata } }: Entry<HttpRoute>): string {
 }
 
 /**
- * Whether two routes compete for the same requests: those of one parent for the same hostnames, which are merged.
- * Between different hostnames, the more specific one always takes precedence.
+ * Whether two routes compete for the same requests: they have a parent and the hostnames in common. Of different
+ * hostnames, the more specific one always wins.
  */
 function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolean {
   if (left === right) return true;
@@ -87,8 +87,7 @@ function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolea
 }
 
 /**
- * Whether the left rule comes first. Between equal matches, the older route comes first, then the smaller name, then
- * the earlier rule.
+ * Whether the left rule wins between equal matches: the older route does, then the smaller name, then the earlier rule.
  */
 function isEarlier(left: PlacedRule, right: PlacedRule): boolean {
   if (left.entry === right.entry) return left.index < right.index;
@@ -108,7 +107,7 @@ interface LostPath {
   readonly winner: HttpRouteMatch;
 }
 
-/** The paths on which the other rule takes requests that satisfy all other conditions of this rule. */
+/** The paths on which the other rule takes requests that fulfil all conditions of this rule. */
 function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[] {
   return other.matches.flatMap((winner) => {
     const matchIndex = own.matches.findIndex((match) => isWithin(winner, match) && hasMoreConditions(match, winner));
@@ -122,7 +121,7 @@ function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[
   });
 }
 
-/** Whether the first path is contained in the second and takes precedence over it. */
+/** Whether the narrow path lies within the wide one and wins over it. */
 function isWithin({ path: narrow }: HttpRouteMatch, { path: wide }: HttpRouteMatch): boolean {
   if (narrow.type === "RegularExpression" || wide.type === "RegularExpression") return false;
   if (wide.type === "Exact") return narrow.type === "Exact" && narrow.value === wide.value;
@@ -136,7 +135,7 @@ function rank({ path }: HttpRouteMatch): number {
   return path.type === "Exact" ? exactRank : path.value.length;
 }
 
-/** Whether the narrow match has all conditions of the wide one except the path, and at least one more. */
+/** Whether the narrow match has all conditions of the wide one, apart from the path, and at least one more. */
 function hasMoreConditions(narrow: HttpRouteMatch, wide: HttpRouteMatch): boolean {
   if (rank(narrow) > rank(wide)) return false;
   const holdsAll =

@@ -32,7 +32,7 @@ export const weightAnalyzer: Analyzer = {
   },
 };
 
-/** Reports VirtualServices for a gateway that do not have the effect that they appear to have. */
+/** Reports VirtualServices for a gateway that do something else than they seem to. */
 export const gatewayHostAnalyzer: Analyzer = {
   name: "virtualservice.GatewayHostAnalyzer",
   description: "hosts of VirtualServices for gateways are names that clients send to the gateway",
@@ -90,7 +90,7 @@ function checkMeshClients(service: Entry<VirtualService>, inventory: Inventory, 
   }
 }
 
-/** Whether a request that bypasses the routes could get a different result. */
+/** Whether a request could get another result without the routes. */
 function decides({ spec }: VirtualService): boolean {
   return (
     spec.http.length > 1 ||

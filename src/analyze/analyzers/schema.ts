@@ -6,8 +6,8 @@ import type { Analyzer } from "../analyzer.ts";
 import { messageTypes, type MessageType } from "../message-types.ts";
 
 /**
- * Reports the parsers' issues, which the webhook reports too when an object is applied, and fields of Kubernetes' kinds
- * of a wrong type, which the API server refuses.
+ * Reports the parsers' issues, which the webhook also reports when an object is applied. Also reports fields of a wrong
+ * type in Kubernetes' own kinds, which the API server refuses.
  */
 export const schemaAnalyzer: Analyzer = {
   name: "schema.ValidationAnalyzer",
@@ -32,7 +32,7 @@ function sentence({ path, message }: FieldIssue): string {
   return path === "" ? message : `${path} ${message}`;
 }
 
-/** The message type of a parser's warning. Undefined for warnings that another analyzer reports in more detail. */
+/** The message type for a parser's warning. Undefined if another analyzer reports the same in more detail. */
 function typeOfWarning({ path, code }: FieldIssue): MessageType | undefined {
   switch (code) {
     case "never-used":

@@ -85,7 +85,7 @@ function withoutAmbient(
   });
 }
 
-/** Reports two objects of a kind that select the same pod, because their precedence is undefined. */
+/** Reports two objects of a kind that select the same pod, because it is undefined which one applies. */
 function reportOverlaps<Value extends KubernetesObject>(
   entries: readonly Entry<Value>[],
   labels: (entry: Entry<Value>) => Labels,

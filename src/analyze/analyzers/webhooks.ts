@@ -29,7 +29,7 @@ export const webhookAnalyzer: Analyzer = {
   },
 };
 
-/** Reports webhooks that lead nowhere, or that lead to a control plane outside the cluster by an IP address. */
+/** Reports webhooks that lead nowhere, and those that name a control plane outside the cluster by an IP address. */
 export const externalControlPlaneAnalyzer: Analyzer = {
   name: "externalcontrolplane.ExternalControlPlaneAnalyzer",
   description: "webhooks of a control plane outside the cluster name its host",
@@ -67,13 +67,16 @@ export const externalControlPlaneAnalyzer: Analyzer = {
   },
 };
 
-/** The host of an https URL, without the brackets of an IPv6 address. Undefined for other texts. */
+/** The host in an https URL, an IPv6 address without brackets. Undefined for any other text. */
 function hostOf(url: string): string | undefined {
   const parsed = URL.parse(url);
   return parsed?.protocol === "https:" ? parsed.hostname.replaceAll(/^\[|\]$/g, "") : undefined;
 }
 
-/** The webhooks of control planes. A file may lack fields of a webhook that the API server demands. */
+/**
+ * The webhooks in the configurations of control planes. In a file, a webhook may lack fields that the API server
+ * requires.
+ */
 export function webhooksOf(
   inventory: Inventory,
   kind: typeof mutatingWebhookConfigurationKind,
@@ -89,8 +92,8 @@ export function webhooksOf(
 }
 
 /**
- * Reports webhooks that would inject the same pod. At most one webhook may inject for each combination of labels of a
- * namespace and a pod.
+ * Reports webhooks that would inject the same pod. For each combination of a namespace's and a pod's labels, only one
+ * webhook may.
  */
 function reportOverlaps(found: readonly PlacedWebhook[], report: Report): void {
   const revisions = new Set(

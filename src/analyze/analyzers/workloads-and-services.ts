@@ -104,7 +104,7 @@ function checkUser(resource: Resource, spec: PodSpec | undefined, path: string, 
     if (name !== "istio-proxy" && name !== "istio-operator" && securityContext?.runAsUser === proxyUser)
       places.push(`${path}.containers[${index}].securityContext.runAsUser`);
   }
-  // A pod of a gateway contains only a proxy.
+  // A gateway's pod consists of a proxy, whose user id is right.
   const isProxyOnly = spec.containers.every(({ name }) => name === "istio-proxy");
   const [first] = places;
   if (first === undefined || isProxyOnly) return;
@@ -116,7 +116,7 @@ function checkUser(resource: Resource, spec: PodSpec | undefined, path: string, 
   );
 }
 
-/** Protocols with which a port's name may begin. */
+/** A port's name may begin with one of these protocols. */
 const protocolNames = new Set([
   "http",
   "http2",
@@ -134,7 +134,7 @@ const protocolNames = new Set([
   "kubernetes.io/ws",
   "kubernetes.io/wss",
 ]);
-/** Well-known ports of protocols in which the server speaks first, so that a proxy cannot detect the protocol. */
+/** The usual ports of protocols in which the server speaks first. A proxy cannot detect such a protocol. */
 const serverFirstPorts = new Map([
   [25, "tcp"],
   [3306, "mysql"],

@@ -10,7 +10,7 @@ export interface YamlFault extends Position {
   readonly message: string;
 }
 
-/** Parses any YAML, with anchors and merges. Returns faults together with the valid documents. */
+/** Parses any YAML, with anchors and merges. Returns the valid documents, and the faults of the others. */
 export function readFullYaml(text: string): {
   readonly documents: readonly PlainDocument[];
   readonly faults: readonly YamlFault[];
@@ -19,7 +19,7 @@ export function readFullYaml(text: string): {
   const documents: PlainDocument[] = [];
   const faults: YamlFault[] = [];
   for (const document of documentsForKubernetes(yaml, text, { lineCounter, prettyErrors: false })) {
-    // Report only the first error of a document, because one mistake usually causes several.
+    // Report only the first error of a document. One mistake usually causes several.
     for (const error of document.errors.slice(0, 1)) {
       const { line, col } = lineCounter.linePos(error.pos[0]);
       faults.push({ line, column: col, message: error.message });
@@ -36,7 +36,7 @@ export function readFullYaml(text: string): {
     try {
       value = document.toJS({ onAnchor: () => undefined });
     } catch (error) {
-      // The parser throws for aliases of unknown anchors, and for aliases that would fill the memory.
+      // The parser throws for an alias without its anchor, and for aliases that would fill the memory.
       const { line, col } = lineCounter.linePos(document.contents.range?.[0] ?? 0);
       faults.push({ line, column: col, message: `the aliases (*name) cannot be resolved: ${messageOf(error)}` });
       continue;
@@ -51,7 +51,7 @@ export function readFullYaml(text: string): {
   return { documents, faults };
 }
 
-/** Walks nodes and values in parallel. The content of an alias has the position of the alias. */
+/** Records positions: walks nodes and values in parallel. Content of an alias gets the position of the alias. */
 function note(node: unknown, value: unknown, positions: Positions, positionAt: (offset: number) => Position): void {
   if (!isCollection(node) || typeof value !== "object" || value === null) return;
   const own = new Map<string | number, Position>();

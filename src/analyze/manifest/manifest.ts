@@ -4,7 +4,6 @@ import type { Position, Resource } from "../resource.ts";
 import { positionIn, type Positions } from "./positions.ts";
 import { readPlainYaml, type PlainDocument } from "./plain-yaml.ts";
 
-/** A fault of the file itself, with its position if known. */
 export interface ManifestFault {
   readonly file: string;
   readonly position?: Position | undefined;
@@ -16,21 +15,21 @@ export interface Manifest {
   readonly faults: readonly ManifestFault[];
 }
 
-/** The documents of a file, and its faults. Plain data, which can be sent to another thread. */
+/** The documents in a file, and its faults. It is plain data, which can be sent to another thread. */
 export interface ManifestDocuments {
   readonly documents: readonly PlainDocument[];
   readonly faults: readonly (Position & { readonly message: string })[];
 }
 
 /**
- * The objects of a file with YAML or JSON documents, each with its position. Each member of a List is an object of its
- * own. Objects without a namespace get none.
+ * The objects in a file with YAML or JSON documents, each with its position. The members of a List are objects of their
+ * own. Objects that name no namespace get none.
  */
 export async function readManifest(file: string, text: string): Promise<Manifest> {
   return manifestOf(file, await readDocuments(text));
 }
 
-/** The same as {@link readManifest}, for documents from {@link readDocuments}. */
+/** As {@link readManifest}, for documents that {@link readDocuments} has read. */
 export function manifestOf(file: string, { documents, faults }: ManifestDocuments): Manifest {
   const resources: Resource[] = [];
   const found: ManifestFault[] = faults.map(({ line, column, message }) => ({
@@ -54,15 +53,15 @@ export function manifestOf(file: string, { documents, faults }: ManifestDocument
 }
 
 /**
- * Parses YAML or JSON. Even a text of a few kilobytes can take seconds, so parse untrusted texts in a thread that can
- * be ended.
+ * Parses YAML or JSON. Even a few kilobytes can take seconds, so texts that are not trusted should be parsed in a
+ * thread that can be ended.
  */
 export async function readDocuments(text: string): Promise<ManifestDocuments> {
   if (text.trimStart().startsWith("{")) {
     try {
       return { documents: [{ value: JSON.parse(text) as unknown, line: 1, positions: new Map() }], faults: [] };
     } catch {
-      // Fall through to YAML, which allows more than JSON and reports the position of faults.
+      // Not JSON. YAML allows more, and its parser reports the positions of faults.
     }
   }
   const documents = readPlainYaml(text);

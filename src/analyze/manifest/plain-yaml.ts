@@ -2,7 +2,6 @@ import { plainScalar } from "../../base/kubernetes-yaml/index.ts";
 import type { Position } from "../resource.ts";
 import type { Positions } from "./positions.ts";
 
-/** A document of a file: its value, and the positions of the document and its fields. */
 export interface PlainDocument {
   readonly value: unknown;
   readonly line: number;
@@ -10,9 +9,9 @@ export interface PlainDocument {
 }
 
 /**
- * Parses YAML in the usual form of manifests: block maps and lists, single-line scalars, literal blocks, short flow
- * collections. Returns undefined for anything else (anchors, tags, folded text, tabs, faults). The full parser handles
- * that, and takes ten times as long to load and to run. The results equal those of the full parser.
+ * Parses YAML in the usual form of manifests: block maps and lists, scalars on one line, literal blocks, and short flow
+ * collections. Undefined if the text has anything else, such as anchors, tags, folded text, tabs or faults. The full
+ * parser then has to read it, which takes ten times as long to load and to run. Both give the same results.
  */
 export function readPlainYaml(text: string): PlainDocument[] | undefined {
   if (text.includes("\t") || text.includes("\r") || text.startsWith("\uFEFF")) return undefined;
@@ -43,7 +42,7 @@ interface Line {
 }
 
 const keyPattern = /^([A-Za-z0-9_][A-Za-z0-9_./-]*|"[^"\\]*"|'[^']*')\s*:(?:\s+(.*))?$/;
-/** Whether a plain key keeps its text. YAML rewrites numbers (`0o7`, `1e3`), booleans (`y`) and null. */
+/** Whether a key without quotes is its own text. YAML rewrites numbers (`0o7`, `1e3`), booleans (`y`) and null. */
 function isTextKey(key: string): boolean {
   const value = plainScalar(key);
   return value !== null && String(value) === key && key !== "__proto__";
@@ -57,7 +56,7 @@ class PlainReader {
   readonly #start: number;
   readonly #positions: Positions = new Map();
   #at: number;
-  /** The rest of the line after a dash, which is parsed as a separate line. */
+  /** What follows a dash. It is parsed as a line of its own. */
   #rest: Line | undefined;
 
   constructor(lines: readonly string[], start: number, end: number) {
@@ -67,7 +66,7 @@ class PlainReader {
     this.#end = end;
   }
 
-  /** Reads the document. Returns undefined if there are only comments. */
+  /** Reads the document. Undefined if it consists of comments. */
   document(): PlainDocument | undefined {
     const first = this.#peek();
     if (first === undefined) return undefined;
@@ -145,7 +144,7 @@ class PlainReader {
     return list;
   }
 
-  /** The value after a key or a dash, or in the lines below it. */
+  /** The value that follows a key or a dash, on the same line or on those below. */
   #value(text: string, indent: number, isOfMap: boolean): unknown {
     const bare = text.startsWith("#") ? "" : text;
     if (/^[|]/.test(bare)) return this.#literal(bare, indent);
@@ -156,7 +155,7 @@ class PlainReader {
       if (isOfMap && below !== undefined && below.indent === indent && isDash(below.text)) return this.#list(indent);
       return null;
     }
-    // The text continues on the next line, which only the full parser handles.
+    // The text goes on on the next line, which only the full parser reads.
     if (below !== undefined && below.indent > indent) throw new NotPlain();
     return scalar(bare);
   }
@@ -173,11 +172,11 @@ class PlainReader {
       const line = this.#lines[this.#at] ?? "";
       const isBlank = line.trim() === "";
       if (!isBlank && line.length - line.trimStart().length < inner) break;
-      // Refuse blank lines at the beginning that are longer than the text's indentation, because YAML forbids them.
+      // YAML forbids blank lines at the beginning of a block that are longer than its indentation.
       if (isBlank && line.length > inner && content.every((earlier) => earlier === "")) throw new NotPlain();
       content.push(line.slice(inner));
     }
-    // Drop the empty line after the last line feed of a file.
+    // A file that ends with a line feed has no line after it.
     if (this.#at === this.#lines.length && content.at(-1) === "") content.pop();
     let trailing = 0;
     while (content.at(-1) === "") {
@@ -211,7 +210,7 @@ function plain(text: string): unknown {
   return plainScalar(text);
 }
 
-/** Reads `[a, "b"]` and `{a: 1}` within a line. */
+/** Reads a flow collection within a line: `[a, "b"]` or `{a: 1}`. */
 class FlowReader {
   readonly #text: string;
   #at = 0;

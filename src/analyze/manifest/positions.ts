@@ -1,11 +1,11 @@
 import type { Position } from "../resource.ts";
 
-/** The positions of the keys of each object and of the elements of each list. */
+/** By each object and list, the positions of its keys or elements. */
 export type Positions = Map<object, Map<string | number, Position>>;
 
 /**
- * The position of a field such as `spec.http[0].match`. For a missing field, the position of its nearest existing
- * ancestor. Keys may contain dots (`metadata.annotations.sidecar.istio.io/inject`).
+ * The position of a field such as `spec.http[0].match`. If the field does not exist, the position of its nearest
+ * ancestor that does. A key may contain dots: `metadata.annotations.sidecar.istio.io/inject`.
  */
 export function positionIn(positions: Positions, value: unknown, path: string): Position | undefined {
   let at: unknown = value;
@@ -33,7 +33,7 @@ function indexAt(path: string): Step | undefined {
   return whole === "" ? undefined : { key: Number(digits), rest: path.slice(whole.length) };
 }
 
-/** The longest key with which the path begins. */
+/** The longest key that the path begins with. */
 function keyAt(keys: readonly string[], path: string): Step | undefined {
   let best: string | undefined;
   for (const key of keys) {

@@ -12,9 +12,9 @@ import { reasonOf } from "../user-file.ts";
 const ownersFile = 0o600;
 
 /**
- * Writes a gzipped tar archive file by file, so that only one file is in memory. It writes a new file, and then
- * renames it to the path. If it wrote into an existing file, that file's owner and mode would remain, and programs that
- * have the file open could read the archive.
+ * Writes a gzipped tar archive file by file, so that only one file is in memory. It writes to a new file, which it
+ * renames to the path at the end: an existing file would keep its owner and mode, and programs that have it open could
+ * read the archive.
  */
 export class ArchiveWriter implements AsyncDisposable {
   readonly #path: string;
@@ -29,7 +29,7 @@ export class ArchiveWriter implements AsyncDisposable {
     this.#gzip = createGzip();
     const file = createWriteStream(this.#partial, { flags: "wx", mode: ownersFile });
     this.#done = finished(this.#gzip.pipe(file));
-    // `add` and the disposal report the error.
+    // A later `add` or the disposal reports the error.
     this.#done.catch(() => undefined);
     this.#modifiedSeconds = Math.floor(nowMs / 1000);
   }

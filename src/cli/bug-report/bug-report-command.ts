@@ -19,10 +19,10 @@ interface CommandFlags extends ReportFlags {
   readonly dryRun?: boolean;
 }
 
-/** The maximum size of a report before it is packed. */
+/** The maximum size of all files of a report, before compression. */
 const maxReportBytes = 512 << 20;
 const maxFileBytes = 16 << 20;
-/** The time limit for one file, because a kubelet or a process that hangs accepts a request and never answers. */
+/** The time limit for one file. A kubelet or a process that hangs accepts a request and never answers. */
 const fileTimeoutMs = 20_000;
 
 /**
@@ -140,20 +140,19 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   );
 }
 
-/** Throws if the API server does not answer or refuses the credentials, because the report would be empty. */
+/** Throws if the API server does not answer or refuses the credentials. Otherwise the report would be empty. */
 async function checkAnswer(client: KubeClient): Promise<void> {
   const { status, text } = await client.raw("GET", "/version");
   if (status === 401) throw errorOfStatus({ verb: "get", object: "/version" }, status, text);
 }
 
-/** A kubelet or a process that did not answer in time. */
 interface Silent {
   readonly command: string;
-  /** The number of files that the report lacks because it did not answer. */
+  /** How many files were not requested after the first one that got no answer. */
   leftOut: number;
 }
 
-/** Reads the files of a report. Once a kubelet or a process has not answered in time, it gets no further requests. */
+/** Reads the files of a report. A kubelet or a process that has not answered once in time gets no further requests. */
 class ReportReader {
   readonly #clock: Clock;
   readonly #notes: string[];

@@ -141,7 +141,6 @@ async function reportWithHung(
   const context = new FakeContext({ ...cluster, objects: { Pod: [onNode("hung-1", "n2"), onNode("web-1", "n1")] } });
   const timers = new Set<() => void>();
   const never = async <Value>(): Promise<Value> => {
-    // The limit of the request passes now.
     for (const run of timers) setImmediate(run);
     return await new Promise<Value>(() => undefined);
   };
@@ -224,7 +223,6 @@ test("a start time limits the logs, and is no duration", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const { errors } = await report(directory, "--start-time", "2026-01-31T10:00:00Z");
-  // The fake cluster has no answer to a request for logs from a start time on.
   assert.match(errors, /^! proxies\/shop\/web-1\/istio-proxy\.log: .*not found$/m);
   for (const wrong of ["yesterday", "2026-13-31T10:00:00Z"])
     await assert.rejects(report(directory, "--start-time", wrong), /expected a time such as/);
@@ -243,7 +241,6 @@ test("long paths keep their names in an archive, which only its owner can read",
     await archive.add(path, "content");
   }
   assert.equal(execFileSync("tar", ["tzf", "a.tar.gz"], { cwd: directory, encoding: "utf8" }), `${path}\n`);
-  // A report contains logs and objects of the whole mesh, which other users of the machine must not read.
   assert.equal(statSync(join(directory, "a.tar.gz")).mode & 0o777, 0o600);
 });
 

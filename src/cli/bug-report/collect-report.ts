@@ -13,7 +13,7 @@ export interface ReportFlags extends AdminFlags {
   readonly exclude: readonly PodSelection[];
   /** Milliseconds. */
   readonly duration?: number;
-  /** The time from which on logs are collected. Undefined means from their beginning on. */
+  /** Logs are collected from this time on. Undefined means from their beginning. */
   readonly startTime?: string;
   readonly tail?: string;
   readonly skipClusterDump?: boolean;
@@ -27,17 +27,15 @@ export interface ReportFile {
   readonly text: () => Promise<string>;
 }
 
-/** A kubelet or a process, which may hang. */
 export interface Respondent {
   readonly name: string;
-  /** The command that shows its state. */
   readonly command: string;
 }
 
 const maxProxies = 200;
 const maxLogBytes = 16 << 20;
 
-/** The files of a report. Each is read only when the caller requests it. */
+/** Yields the files of a report. A file is read only when the caller calls its `text`. */
 export async function* collectReport(
   client: KubeClient,
   flags: ReportFlags,
@@ -69,7 +67,7 @@ async function* orNote(path: string, files: () => AsyncGenerator<ReportFile, voi
   }
 }
 
-/** All pods. If the user may not list them, those of the included namespaces and of the mesh's namespace. */
+/** Lists all pods. If the user may not, lists those of the included namespaces and of the mesh's namespace. */
 async function visiblePods(client: KubeClient, flags: ReportFlags): Promise<readonly Pod[]> {
   try {
     return (await client.list(podKind)).items;
@@ -84,7 +82,7 @@ async function visiblePods(client: KubeClient, flags: ReportFlags): Promise<read
   }
 }
 
-/** The kinds of cluster objects in a report. Secrets are never included. */
+/** The kinds of cluster-wide objects in a report. It never includes Secrets. */
 const clusterPaths: Readonly<Record<string, string>> = {
   nodes: "/api/v1/nodes",
   namespaces: "/api/v1/namespaces",
@@ -174,7 +172,6 @@ async function* pilotFiles(client: KubeClient): AsyncGenerator<ReportFile> {
   }
 }
 
-/** The admin pages of one kind of proxy that the report contains. */
 interface StatePages {
   readonly folder: string;
   readonly paths: readonly string[];
@@ -204,12 +201,10 @@ async function* podFiles(
     };
 }
 
-/** The namespaces that the selections name in full. A name that contains `*` is left out. */
 export function namedNamespaces(selections: readonly PodSelection[]): string[] {
   return selections.flatMap(({ namespaces }) => namespaces.filter((name) => !name.includes("*")));
 }
 
-/** Whether the report contains the pod: its states, and the logs of some of its containers. */
 function isWanted(pod: Pod, { include, exclude }: ReportFlags): boolean {
   return (
     (include.length === 0 || include.some((selection) => selectsPod(selection, pod))) &&
@@ -242,7 +237,7 @@ async function* stateFiles(
   for (const path of paths)
     yield {
       path: `${folder}/${nameOf(pod)}/${path}${path === "stats" ? ".txt" : ".json"}`,
-      // The kubelet forwards the port, so it must answer too.
+      // The kubelet forwards the port, so the report needs an answer from it too.
       respondents: [...kubeletOf(pod), processOf(namespace, name)],
       text: async () =>
         await askAdmin(
@@ -264,7 +259,6 @@ function processOf(namespace: string, pod: string): Respondent {
   return { name: `pod ${namespace}/${pod}`, command: `kubectl describe pod -n ${namespace} ${pod}` };
 }
 
-/** The logs of the pod's containers whose names are wanted. By default, all are. */
 async function* logFiles(
   client: KubeClient,
   pod: Pod,

@@ -2,8 +2,8 @@ import { isDnsLabel, userError } from "../../base/index.ts";
 import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
 
 /**
- * The pods that one `--include` or `--exclude` selects. A pod must match at least one entry of each given part. Names
- * and the values of labels and annotations may contain `*`. An empty part matches everything.
+ * The pods that one `--include` or `--exclude` selects: those that match at least one entry of every part that is not
+ * empty. Names and the values of labels and annotations may contain `*`.
  */
 export interface PodSelection {
   readonly namespaces: readonly string[];
@@ -17,13 +17,12 @@ export interface PodSelection {
 
 type KeyValue = readonly [key: string, value: string];
 
-/** The parts of a selection in their order, as in istioctl. */
 const selectionForm = "namespaces/workloads/pods/labels/annotations/containers";
 
 /** Parses `ns1,ns2/workloads/pods/labels/annotations/containers`, where later parts may be left out. */
 export function parseSelection(text: string): PodSelection {
   const parts = text.split("/");
-  // Keys of labels often contain a slash, at which the text would be cut in the wrong place.
+  // Keys of labels often contain a slash. The text would be split at it.
   if (parts.length > 6)
     throw userError("argument-invalid", `expected at most six parts, got ${parts.length}`, {
       hint: `the form is ${selectionForm}; keys with a slash cannot be selected`,
@@ -39,7 +38,7 @@ export function parseSelection(text: string): PodSelection {
   };
 }
 
-/** Whether a selection matches a pod, whatever its containers are. */
+/** Whether a selection matches a pod. Ignores the selection's containers. */
 export function selectsPod(selection: PodSelection, pod: Pod): boolean {
   const { name = "", namespace = "", labels = {}, annotations = {} } = pod.metadata;
   return (
@@ -51,7 +50,6 @@ export function selectsPod(selection: PodSelection, pod: Pod): boolean {
   );
 }
 
-/** Whether a selection matches a container, by its name. */
 export function selectsContainer({ containers }: PodSelection, name: string): boolean {
   return isAnyOf(containers, name);
 }

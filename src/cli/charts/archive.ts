@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
 
-/** Makes a gzipped tar of text files. The same files give the same bytes. */
+/** Makes a gzipped tar of text files. The same files in the same order always give the same bytes. */
 export function archiveOf(files: ReadonlyMap<string, string>): Buffer {
   const blocks: Buffer[] = [];
   for (const [path, text] of files) {

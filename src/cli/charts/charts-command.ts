@@ -125,7 +125,10 @@ async function chartOptions(hub: string, { version, customResources }: CliContex
   return { hub, version, customResources: definitions };
 }
 
-/** The time of a build. Reproducible builds set it in SOURCE_DATE_EPOCH in seconds (reproducible-builds.org). */
+/**
+ * The creation time in the repository's index. Reproducible builds set SOURCE_DATE_EPOCH, in seconds
+ * (reproducible-builds.org).
+ */
 function createdMs({ env, clock }: CliContext): number {
   const given = env["SOURCE_DATE_EPOCH"];
   if (given === undefined) return clock.nowMs();
@@ -143,7 +146,7 @@ async function serve(
     throw userError("argument-invalid", `--port must be from 0 to 65535, got "${port}"`);
   const files = await repository(hub, context);
   const server = nodeHttp().createServer((request, response) => {
-    // A client may send any text as the target. A URL parser would throw for some of them.
+    // A client may send any text as the request's target. `new URL` throws for some texts.
     const [name = ""] = (request.url ?? "/").slice(1).split("?");
     const content = files.get(name);
     if (content === undefined)

@@ -103,7 +103,6 @@ test("values come from the chart, files, --set and --set-string, in this order",
   );
   assert.deepEqual(containers[0]?.args.slice(-3), ["--istio-version=1.6", "--a", "--b=c"]);
   assert.deepEqual(nodeSelector, { disk: "ssd" });
-  // The operator may write only the Lease of its own release.
   const role = objects.find(({ kind }) => kind === "ClusterRole") as unknown as {
     rules: readonly { readonly resourceNames?: readonly string[] }[];
   };
@@ -494,7 +493,6 @@ test("a label, an annotation, a node's label or a variable of the user's replace
     ["istiod", "Deployment"],
     ["ztunnel", "DaemonSet"],
   ] as const) {
-    // This parser refuses duplicate keys.
     const objects = await template(`r ${chart} -f own.yaml`, { "own.yaml": own });
     const { metadata, spec } = templateOf(objects, kind);
     assert.equal(metadata.labels["istio.io/dataplane-mode"], "ambient");
@@ -626,7 +624,6 @@ test("after a revision is retired, helm has its tags and what ztunnels share, as
     "ztunnel ztunnel -n istio-system --set global.platform=openshift --set resourceQuotas.enabled=true",
   );
   const kinds = new Set(revisionKinds.map(({ kind }) => kind));
-  // The rollout engine finds the objects that it retires by these labels.
   const isRetired = ({ kind, metadata: { labels = {} } }: Rendered): boolean =>
     kinds.has(kind) &&
     labels["istio.io/rev"] === "default" &&
@@ -725,7 +722,7 @@ test("the schemas of the charts accept an empty text for a value that is not set
 test("the text true counts as true in the charts, as after helm's --set-string, and false is refused", async ({
   mock,
 }) => {
-  // Leave out ConfigMaps, which contain the values as given: the text true or the boolean. The injector reads both in
+  // ConfigMaps contain the values as given, the text "true" or the boolean, so they differ. The injector reads both in
   // the same way.
   const objectsOf = async (line: string): Promise<Rendered[]> =>
     (await template(`mesh ${line}`)).filter(({ kind }) => kind !== "ConfigMap");

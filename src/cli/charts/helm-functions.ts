@@ -24,7 +24,7 @@ function toPrettyJson(value: unknown): string {
   return JSON.stringify(value, sorted, 2);
 }
 
-/** Merges into the first map in place. `wins` decides whether existing values stay. */
+/** Merges the sources into the target, which it changes. `wins` decides which value a field keeps that several have. */
 function mergeInto(target: unknown, sources: readonly unknown[], wins: "first" | "last"): unknown {
   if (!isTree(target)) return target;
   for (const source of sources) {
@@ -41,12 +41,12 @@ function mergeInto(target: unknown, sources: readonly unknown[], wins: "first" |
 }
 
 /**
- * The functions of helm that our charts use. `merge` and `mergeOverwrite` change their first argument, which no
- * function of `templateFunctions` does.
+ * The functions of helm that our charts use. Unlike all functions of `templateFunctions`, `merge` and `mergeOverwrite`
+ * change their first argument.
  */
 export const helmFunctions: Readonly<Record<string, TemplateFunction>> = {
   ...templateFunctions,
-  // Helm's `eq` distinguishes a missing value from an empty one.
+  // As in helm, a missing value differs from an empty one.
   eq: (value, ...others) => others.includes(value),
   ne: (a, b) => a !== b,
   deepCopy: (value) => structuredClone(value),

@@ -15,13 +15,11 @@ import { helmFunctions } from "./helm-functions.ts";
 export interface ChartRelease {
   readonly name: string;
   readonly namespace: string;
-  /** The user's values, which override the chart's own. */
   readonly values: Tree;
-  /** Leave out the CRDs. */
   readonly skipDefinitions: boolean;
 }
 
-/** How many documents a renderer remembers. */
+/** The maximum number of documents whose kind a renderer remembers. */
 const maxHeads = 1000;
 
 interface Head {
@@ -34,19 +32,18 @@ interface Manifest {
   readonly text: string;
 }
 
-/** Renders one of Serin's charts as YAML, as helm would. */
 export function renderChart(chart: Chart, release: ChartRelease): string {
   return new ChartRenderer(chart).render(release);
 }
 
-/** Renders one of Serin's charts for several releases, and parses its templates once. */
+/** Renders one of Serin's charts for several releases. It parses the templates only once. */
 export class ChartRenderer {
   readonly #chart: Chart;
   readonly #defaults: Tree;
   readonly #templates: readonly (readonly [path: string, text: string])[];
   readonly #runner: ChartTemplates;
   readonly #definitions: readonly Manifest[];
-  /** The kind of each document, and whether it is a hook, by the document's text. */
+  /** By the document's text. */
   readonly #heads = new Map<string, Head>();
 
   constructor(chart: Chart) {
@@ -102,8 +99,8 @@ export class ChartRenderer {
   }
 
   /**
-   * The head of a document, from the cache if possible: releases whose values differ still have most documents in
-   * common.
+   * Returns the head of a document, from the cache if possible. Releases whose values differ still share most
+   * documents.
    */
   #headOf(document: string, source: string): Head {
     const known = this.#heads.get(document);
@@ -115,8 +112,8 @@ export class ChartRenderer {
 }
 
 /**
- * The templates of one chart, which share their named templates. Only Serin's own charts are run, so a faulty template
- * is a bug.
+ * The templates of one chart, which share their named templates. A faulty template is a bug of ours, because only
+ * Serin's own charts are rendered.
  */
 export class ChartTemplates {
   readonly #name: string;
@@ -181,7 +178,7 @@ function headOf(document: string, source: string): Head {
 
 function inOrder(manifests: readonly Manifest[]): Manifest[] {
   const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
-  // CRDs come before everything else. Kinds that need no others keep the order of the files.
+  // CRDs come before everything else. Kinds without a rank come last, in the order of the files.
   const rankOf = ({ kind }: Manifest): number => (kind === definitionKind ? -1 : (rank.get(kind) ?? rank.size));
   return manifests.toSorted((a, b) => rankOf(a) - rankOf(b));
 }

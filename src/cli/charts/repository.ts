@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import type { Chart } from "../../install/index.ts";
 import { archiveOf } from "./archive.ts";
 
-/** Makes a helm repository: `index.yaml` and an archive for each chart. */
+/** Makes the files of a helm repository: `index.yaml` and an archive for each chart. */
 export function repositoryOf(charts: readonly Chart[], created: string): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
   const entries: Record<string, unknown[]> = {};

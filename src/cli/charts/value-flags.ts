@@ -1,7 +1,10 @@
 import { userError } from "../../base/index.ts";
 import { parseFieldPath, setAtPath } from "../../install/index.ts";
 
-/** Applies one of helm's `--set` or `--set-string`: `a.b=c,d[0]=e,f={x,y}`. A backslash escapes a comma or a dot. */
+/**
+ * Applies the text of one of helm's flags `--set` and `--set-string` to the values: `a.b=c,d[0]=e,f={x,y}`. A backslash
+ * escapes a comma or a dot.
+ */
 export function applyHelmSet(values: unknown, text: string, flag: "--set" | "--set-string"): unknown {
   return assignments(text).reduce<unknown>((tree, assignment) => {
     const equals = assignment.indexOf("=");
@@ -32,7 +35,7 @@ function listOr(text: string, read: (item: string) => unknown): unknown {
 function typed(text: string): unknown {
   return listOr(text, (item) => {
     if (item === "true" || item === "false") return item === "true";
-    // Null removes the field.
+    // Null removes the chart's default for the field.
     if (item === "null") return null;
     return /^-?(0|[1-9]\d{0,14})$/.test(item) ? Number(item) : plain(item);
   });

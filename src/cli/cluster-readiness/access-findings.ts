@@ -4,7 +4,6 @@ import type { KubeClient } from "../../kube/index.ts";
 import { callerName, readJson, whyNot, type Access } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
-/** Checks whether the caller has the permissions that an installation needs. */
 export async function rightsFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const name = await callerName(client);
   const user = `User ${name ?? "of the kubeconfig's context"}`;

@@ -7,14 +7,14 @@ import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts
 const subject = "authority";
 const dayMs = 86_400_000;
 /**
- * An expiry is reported if at most this number of days remains. Proxies get a new root within minutes, but people may
+ * The roots' expiry is reported if at most so many days remain. Proxies get a new root within minutes, but people may
  * need days to get one from their own certificate authority.
  */
 const soonDays = 30;
 
 /**
- * Checks how long the roots of the mesh are valid. Reads the ConfigMap that every namespace has, and no Secret. Finds
- * nothing without a mesh.
+ * Checks how long the roots of the mesh are valid. Reads them from the ConfigMap that every namespace has, because that
+ * needs no right to read Secrets. Finds nothing without a mesh.
  */
 export async function authorityFindings(
   client: KubeClient,

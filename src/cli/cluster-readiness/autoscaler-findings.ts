@@ -5,10 +5,9 @@ import { isKubeCode, itemsIfServed, type KubeClient } from "../../kube/index.ts"
 import { unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
 const subject = "autoscaling";
-/** The message of the autoscalers' controller if no server provides the metrics of pods. */
+/** The message in an autoscaler's condition if no server provides the metrics of pods. */
 const withoutServer = /unable to fetch metrics from resource metrics API/;
 
-/** Finds autoscalers of the mesh that cannot scale, because the cluster has no metrics of pods. */
 export async function autoscalerFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
     const items = await itemsIfServed(

@@ -8,16 +8,16 @@ interface Lease {
 }
 
 /**
- * The tolerated difference of clocks. A kubelet renews its lease only every ten seconds, so a small difference means
- * nothing.
+ * The tolerated difference between two clocks. A kubelet renews its lease only every ten seconds, so a lease's time is
+ * always some seconds old.
  */
 const toleratedMs = 60_000;
 const path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /**
- * Compares the clocks of this machine and of the nodes with the API server's clock. On a machine with a wrong clock,
- * certificates seem not valid yet or expired. A node without power also has an old lease, so the check reads only nodes
- * that are `ready`. Reports nothing about times that it cannot read.
+ * Compares the clocks of this machine and of the nodes with the API server's clock. On a machine whose clock is wrong,
+ * certificates seem expired or not valid yet. A node's clock is read from its lease. A node that is down also has an
+ * old lease, so only the nodes in `ready` are checked. Times that cannot be read are not reported.
  */
 export async function clockFindings(
   client: KubeClient,

@@ -1,5 +1,5 @@
-// Reads facts about a cluster from its API server, for `precheck` and `doctor`. Changes nothing, because access reviews
-// are not stored.
+// Reads facts about a cluster from its API server, for `precheck` and `doctor`. Changes nothing: the access reviews
+// that it creates are not stored.
 import { transientError, userError } from "../../base/index.ts";
 import { askSelfAccess } from "../../kube/access/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -46,7 +46,7 @@ function isRedirect(status: number): boolean {
   return status >= 300 && status < 400;
 }
 
-/** A server that is overloaded, or that fails. The next request may succeed. */
+/** Whether the server is overloaded or fails, so that the next request may succeed. */
 function isTransient(status: number): boolean {
   return status === 429 || status >= 500;
 }
@@ -74,7 +74,7 @@ function parse(text: string, path: string): unknown {
 }
 
 export interface ServerVersion {
-  /** `v1.36.3`. */
+  /** For example `v1.36.3`. */
   readonly text: string;
   readonly supported: boolean;
 }
@@ -87,13 +87,12 @@ export async function serverVersion(client: KubeClient): Promise<ServerVersion> 
   return { text, supported: isSupported(text) };
 }
 
-/** Whether the version of an API server or a kubelet is supported. */
 export function isSupported(version: string): boolean {
   const [major, minor] = majorMinor(version);
   return major > 1 || minor >= oldestMinor;
 }
 
-/** `[1, 36]` for `v1.36.3`. Zeros if the text is not a version. */
+/** For example `[1, 36]` for `v1.36.3`. Zeros if the text is not a version. */
 export function majorMinor(version: string): readonly [major: number, minor: number] {
   const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
   return [Number(major), Number(minor)];
@@ -110,7 +109,7 @@ export interface Access {
 export async function whyNot(client: KubeClient, access: Access): Promise<string | undefined> {
   const version = access.resource === "*" ? "*" : "v1";
   const { allowed, reason, httpStatus, text } = await askSelfAccess(client, { ...access, version });
-  // The server gave no answer to the review, so it is unknown whether the caller has the permission.
+  // The server did not answer the review, so it is unknown whether the caller has the permission.
   if (httpStatus === 401 || isTransient(httpStatus))
     throw refusal(httpStatus, "SelfSubjectAccessReview", reasonOf(httpStatus, text));
   if (httpStatus >= 300) return `the API server answered the review with ${httpStatus}`;
@@ -118,7 +117,10 @@ export async function whyNot(client: KubeClient, access: Access): Promise<string
   return reason === "" ? "permission denied" : reason;
 }
 
-/** The caller's user name at the API server. Undefined for Kubernetes before 1.28: it lacks this request. */
+/**
+ * The caller's user name at the API server. Undefined if the API server cannot tell it: Kubernetes before 1.28 lacks
+ * this request.
+ */
 export async function callerName(client: KubeClient): Promise<string | undefined> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const answer = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", { body });
@@ -130,11 +132,11 @@ export async function callerName(client: KubeClient): Promise<string | undefined
 }
 
 export interface GatewayDefinition {
-  /** `gateways.gateway.networking.k8s.io`. */
+  /** For example `gateways.gateway.networking.k8s.io`. */
   readonly name: string;
   readonly kind: string;
   readonly served: readonly string[];
-  /** `v1.5.0`. Empty if the CRD does not name its release. */
+  /** For example `v1.5.0`. Empty if the CRD does not name its release. */
   readonly release: string;
   readonly channel: string;
 }
@@ -150,7 +152,6 @@ interface Definition {
 
 const gatewayGroup = "gateway.networking.k8s.io";
 
-/** The cluster's CRDs of the Gateway API. */
 export async function gatewayDefinitions(client: KubeClient): Promise<Read<readonly GatewayDefinition[]>> {
   const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
   const read = await readJson<{ readonly items?: readonly Definition[] }>(client, path);
@@ -167,10 +168,9 @@ export async function gatewayDefinitions(client: KubeClient): Promise<Read<reado
   return { state: "read", value };
 }
 
-/** A version in which a kind must be served, if its CRD exists. */
 export interface VersionNeed {
   readonly version: string;
-  /** istioctl's code of the finding. */
+  /** The code under which istioctl reports the finding. */
   readonly code: string;
   readonly level: "Error" | "Warning";
 }
@@ -185,7 +185,6 @@ const versionNeeds: readonly (VersionNeed & { readonly kinds: readonly string[] 
   { version: "v1", code: "IST0172", level: "Warning", kinds: ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute"] },
 ];
 
-/** The required versions that a CRD lacks. */
 export function lackedVersions({ kind, served }: GatewayDefinition): readonly VersionNeed[] {
   return versionNeeds.filter(({ kinds, version }) => kinds.includes(kind) && !served.includes(version));
 }

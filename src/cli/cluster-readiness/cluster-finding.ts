@@ -28,7 +28,6 @@ export function fault(subject: string, object: string, detail: string, remedy: s
   return { subject, object, level: "error", detail, remedy };
 }
 
-/** A warning that a resource could not be read. */
 export function unseen(subject: string, resource: string, reason: string): ClusterFinding {
   return warning(
     subject,
@@ -41,8 +40,8 @@ export function unseen(subject: string, resource: string, reason: string): Clust
 const marks = { ok: "✓", warning: "!", error: "✗" } as const;
 
 /**
- * Findings as `serin doctor` shows them. If consecutive findings have the same remedy, it appears once, after the last
- * of them.
+ * The findings as `serin doctor` shows them. A remedy that consecutive findings share appears once, after the last of
+ * them.
  */
 export function findingsText(findings: readonly ClusterFinding[]): string {
   let text = "";

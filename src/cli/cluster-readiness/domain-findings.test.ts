@@ -6,7 +6,6 @@ import { domainFindings } from "./domain-findings.ts";
 
 const path = "/api/v1/namespaces/kube-system/configmaps/coredns";
 
-/** A cluster with this Corefile, and control planes with these arguments. */
 function clusterOf(corefile: string | undefined, ...pilots: readonly (readonly string[])[]): KubeClient {
   const raw = async (_method: string, asked: string): Promise<object> => {
     assert.equal(asked, path);

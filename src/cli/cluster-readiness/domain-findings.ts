@@ -7,12 +7,12 @@ import { warning, type ClusterFinding } from "./cluster-finding.ts";
 const subject = "cluster domain";
 const object = "ConfigMap kube-system/coredns";
 const usualDomain = "cluster.local";
-/** A line of the Corefile that begins the block of CoreDNS' plugin for Kubernetes, with its zones. */
+/** The first line of the block that configures CoreDNS' plugin for Kubernetes. It lists the plugin's zones. */
 const kubernetesBlock = /^\s*kubernetes\s+([^{\n]+)/m;
 
 /**
- * The domain of the cluster's Services, from the configuration of CoreDNS. Undefined if another server answers, or if
- * the caller may not read the configuration.
+ * The domain of the cluster's Services, from the configuration of CoreDNS. Undefined if the cluster uses another DNS
+ * server, or if the caller may not read the configuration.
  */
 export async function clusterDomain(client: KubeClient): Promise<string | undefined> {
   const read = await readJson<unknown>(client, "/api/v1/namespaces/kube-system/configmaps/coredns");
@@ -23,7 +23,7 @@ export async function clusterDomain(client: KubeClient): Promise<string | undefi
     .find((zone) => zone.split(".").every(isDnsLabel) && !zone.endsWith(".arpa"));
 }
 
-/** Returns what does not work in a mesh whose domain differs from the cluster's, and the value that corrects it. */
+/** Describes what does not work in a mesh whose domain differs from the cluster's, and which value corrects it. */
 export function otherDomain(domain: string, ofMesh: string): { readonly detail: string; readonly remedy: string } {
   return {
     detail: `Services are below ${domain}, and the mesh's values name ${ofMesh}: proxies do not know the Services' full names`,
@@ -31,7 +31,10 @@ export function otherDomain(domain: string, ofMesh: string): { readonly detail: 
   };
 }
 
-/** Compares the cluster's domain with that of each control plane, or with the default before the installation. */
+/**
+ * Compares the cluster's domain with the domain of each control plane. Before the installation, compares it with the
+ * mesh's default.
+ */
 export async function domainFindings(client: KubeClient): Promise<ClusterFinding[]> {
   const domain = await clusterDomain(client);
   if (domain === undefined) return [];

@@ -33,7 +33,6 @@ function server(answers: Answers, may: (access: Access) => boolean = () => true)
   return { raw, list } as KubeClient;
 }
 
-/** A node of EKS, as its API server returns it. */
 const node = (name: string, nodeInfo: Record<string, string> = {}, more: object = {}) => ({
   metadata: { name, labels: { "kubernetes.io/os": "linux", "node.kubernetes.io/instance-type": "m5.large" } },
   spec: { providerID: `aws:///eu-west-1a/i-0${name}` },
@@ -87,7 +86,6 @@ const namespace = "istio-system";
 const examine = async (answers: Answers, may?: (access: Access) => boolean): Promise<ClusterFinding[]> =>
   await examineCluster(server({ ...eks, ...answers }, may), namespace, systemClock);
 
-/** The texts of all findings except good ones. */
 const complaints = (findings: readonly ClusterFinding[]): string[] =>
   findings.filter(({ level }) => level !== "ok").map((finding) => findingsText([finding]));
 

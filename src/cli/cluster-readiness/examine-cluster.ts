@@ -21,7 +21,7 @@ export async function examineCluster(
   istioNamespace: string,
   clock: Pick<Clock, "nowMs">,
 ): Promise<ClusterFinding[]> {
-  // The first request shows whether the server answers and accepts the credentials.
+  // This request comes first, because it throws if the server does not answer or refuses the credentials.
   const version = await versionFinding(client);
   const nodes = await readJson<{ readonly items?: readonly ExaminedNode[] }>(client, "/api/v1/nodes");
   const examined = nodes.state === "read" ? (nodes.value.items ?? []) : undefined;

@@ -23,7 +23,6 @@ function clusterOf(objects: Objects): KubeClient {
     });
   const get = async ({ kind }: KindDefinition, name: string) =>
     await Promise.resolve((objects[kind] ?? []).find(({ metadata }) => metadata.name === name));
-  // Every container has this log.
   const raw = async () =>
     await Promise.resolve({ status: 200, text: "serin: no nf_tables\n  hint: load its module\n" });
   return { list, get, raw } as unknown as KubeClient;
@@ -84,7 +83,7 @@ test("the proxies of Gateways that an uninstall has left are reported, with the 
   assert.deepEqual(await texts(left), [
     "! mesh (Deployment shop/waypoint): 1 of 1 pods are ready, and there is no control plane: the proxy continues with its last configuration, and a new pod of it does not become ready\n    remedy: install a control plane, or delete the Gateway: kubectl delete gateways.gateway.networking.k8s.io -n shop waypoint\n",
   ]);
-  // A cluster that uses the control plane of another cluster also has such a Service.
+  // The Service also exists in a cluster whose control plane runs in another cluster.
   const Service = [{ metadata: { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } } }];
   assert.deepEqual(await texts({ ...left, Service }), ["✓ mesh (Deployment shop/waypoint): 1 of 1 pods are ready\n"]);
 });

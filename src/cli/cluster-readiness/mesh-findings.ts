@@ -31,7 +31,6 @@ const ownLabels: readonly string[] = [istioLabels.component, istioLabels.gateway
 
 const subject = "mesh";
 
-/** A workload of the mesh, with the numbers of its pods. */
 interface OwnWorkload {
   readonly kind: "Deployment" | "DaemonSet";
   readonly object: Deployment | DaemonSet;
@@ -42,8 +41,8 @@ interface OwnWorkload {
 }
 
 /**
- * Checks whether the pods of the installed mesh are ready. For a pod that is not ready, reports the reason that the
- * kubelet, the scheduler or the API server gives. Finds nothing without a mesh.
+ * Checks whether the pods of the installed mesh are ready. For a pod that is not, reports the reason that the kubelet,
+ * the scheduler or the API server gives. Finds nothing without a mesh.
  */
 export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
@@ -61,7 +60,6 @@ export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]
   }
 }
 
-/** The mesh's workloads, without those that are being deleted. */
 async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
   const ending = await endingNamespaces(client);
   const found = await labelledWorkloads(client);
@@ -136,9 +134,9 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
 }
 
 /**
- * The proxies of Gateways in a cluster without a control plane, such as those that an uninstall has left. Empty in a
- * cluster with the Service `istiod`, which also exists where the control plane runs in another cluster. Empty if the
- * user may not list Services.
+ * The proxies of Gateways in a cluster without a control plane, such as those that an uninstall has left. Empty if the
+ * cluster has a Service `istiod`: it also exists if the control plane runs in another cluster. Also empty if the user
+ * may not list Services.
  */
 async function orphanedGateways(
   client: KubeClient,
@@ -175,9 +173,7 @@ function istioFindings(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   });
 }
 
-/**
- * Why no pod of the workload was made. Returns undefined if the user may read pods but not the events with the reason.
- */
+/** Why no pod of the workload was created. Undefined if the user may read pods, but not the events with the reason. */
 async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<PodRefusal | undefined> {
   return await undefinedIfForbidden(refusedPods(client, workload));
 }
@@ -193,7 +189,7 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   const obstacle = await findPodObstacle(client, items);
   const unready = items.find(isUnready);
   const also = ready >= wanted ? ", and a newer pod does not start" : "";
-  // Read events of refused pods only if pods are missing, because such events may be older than the ready pods.
+  // Read the events of refused pods only if pods are missing. Otherwise the events may be older than the ready pods.
   const refused =
     obstacle === undefined && ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined;
   const reason = obstacle ?? refused;
@@ -213,15 +209,11 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   return warning(subject, title, counts, `kubectl describe pods -n ${namespace} -l '${labelSelector}'`);
 }
 
-/**
- * Whether pods are missing or have an older template. The parameters have defaults, because the API server leaves out
- * numbers that are 0.
- */
+/** Whether pods are missing or have an older template. The defaults apply because the API server leaves out zeros. */
 function isChanging(unavailable = 0, updated = 0, wanted = 1): boolean {
   return unavailable > 0 || updated < wanted;
 }
 
-/** The hint, with the command that prints the log of a crashed container. */
 function hintOf({ hint, crashed, text }: PodObstacle, namespace: string): string {
   if (crashed === undefined) return hint ?? text;
   const previous = crashed.run === "previous" ? " --previous" : "";

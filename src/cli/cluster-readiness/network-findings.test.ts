@@ -18,7 +18,6 @@ async function examine(answers: Answers): Promise<ClusterFinding[]> {
   return await networkFindings({ raw } as unknown as KubeClient, namespace);
 }
 
-/** The texts of all findings except good ones. */
 const complaints = (findings: readonly ClusterFinding[]): string[] =>
   findings.filter(({ level }) => level !== "ok").map((finding) => findingsText([finding]));
 

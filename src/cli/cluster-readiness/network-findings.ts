@@ -42,8 +42,8 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
 const agent = "istio-cni-node";
 
 /**
- * Says which command shows the CNI configuration file that contains the mesh's plugin. The file is on the nodes, and no
- * object of the cluster names it.
+ * Names the command that shows which CNI configuration file contains the mesh's plugin. The file is on the nodes, and
+ * no object of the cluster names it.
  */
 function chainedFileText(sets: readonly DaemonSet[], istioNamespace: string): string {
   const command = `kubectl logs -n ${istioNamespace} ds/${agent}`;
@@ -85,8 +85,8 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
 }
 
 /**
- * The findings about settings of network plugins that an installation prints as warnings. Empty if the caller may not
- * read these settings.
+ * The findings about network plugins that an installation prints as warnings. Empty if the caller may not read the
+ * plugins' settings.
  */
 export async function networkObstacles(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const found = await networkFindings(client, istioNamespace);
@@ -94,8 +94,8 @@ export async function networkObstacles(client: KubeClient, istioNamespace: strin
 }
 
 /**
- * Checks the settings of Amazon's plugin. In its strict mode, security groups of pods drop packets with link-local
- * addresses. The kubelet's probes of captured pods have such addresses.
+ * Checks the settings of Amazon's plugin. If pods have security groups in its strict mode, it drops packets with
+ * link-local addresses, which the kubelet's probes of captured pods have.
  */
 function podSecurityGroupFindings({ metadata, spec }: DaemonSet): ClusterFinding[] {
   const variables = new Map(
@@ -118,7 +118,6 @@ function objectOf(kind: string, { namespace = "", name = "" }: Metadata = {}): s
   return `${kind} ${namespace}/${name}`;
 }
 
-/** Checks the settings of Cilium that are known to break the mesh. */
 async function ciliumFindings(client: KubeClient, namespace: string): Promise<ClusterFinding[]> {
   const object = `ConfigMap ${namespace}/cilium-config`;
   const path = `/api/v1/namespaces/${namespace}/configmaps/cilium-config`;
@@ -167,13 +166,12 @@ interface FelixConfiguration {
   };
 }
 
-/** The groups in which Calico stores its settings, or serves them by an API server of its own. */
+/** The API groups of Calico's settings: its CRDs, or the API that Calico's own API server serves. */
 const calicoGroups = ["crd.projectcalico.org/v1", "projectcalico.org/v3"];
 
 /**
- * Checks Calico's settings. With eBPF, Calico by default replaces the address of a Service when a pod connects. The
- * mesh then sees a connection to a pod instead of the Service, so it applies neither the Service's routes nor its
- * waypoint.
+ * Checks Calico's settings. By default, Calico with eBPF replaces the address of a Service when a pod connects. The
+ * mesh then sees a connection to a pod, so it applies neither the Service's routes nor its waypoint.
  */
 async function calicoFindings(client: KubeClient): Promise<ClusterFinding[]> {
   const subject = "Calico";
@@ -210,8 +208,8 @@ interface ServiceObject {
 const portForward = "or reach gateways by kubectl port-forward, or by node ports";
 
 /**
- * Whether Services of the type LoadBalancer get addresses: if one of them has an address, or if the cluster has a known
- * provider of addresses.
+ * Checks whether Services of the type LoadBalancer get addresses: one of them has an address, or the cluster has a
+ * known provider of addresses.
  */
 export async function loadBalancerFindings(
   client: KubeClient,
@@ -236,7 +234,7 @@ export async function loadBalancerFindings(
         `kubectl describe service -n ${waiting.metadata?.namespace ?? ""} ${waiting.metadata?.name ?? ""}; install an implementation, for example MetalLB, ${portForward}`,
       ),
     ];
-  // Check for the lab first. It has MetalLB's CRDs too, but assigns addresses without MetalLB's address pools.
+  // Check for the lab before MetalLB. The lab has MetalLB's CRDs, but assigns addresses without address pools.
   const isLab = nodes?.some(({ status }) => status?.nodeInfo?.["containerRuntimeVersion"]?.startsWith("serin://"));
   if (isLab === true) return [good(subject, "Cluster", "the lab assigns addresses")];
   return [(await metalLbFinding(client)) ?? cloudFinding(nodes)];
@@ -266,7 +264,7 @@ async function metalLbFinding(client: KubeClient): Promise<ClusterFinding | unde
   );
 }
 
-/** The URL schemes in provider ids of clouds whose controllers assign addresses. */
+/** Clouds whose controllers assign addresses to Services, by the URL scheme of the nodes' provider ids. */
 const clouds: readonly string[] = [
   "aws",
   "azure",

@@ -4,7 +4,6 @@ import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
 import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts";
 
-/** The fields of a Node that are checked. */
 export interface ExaminedNode {
   readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> };
   readonly spec?: {
@@ -23,10 +22,7 @@ export interface ExaminedNode {
 const inetNatKernel: readonly [number, number] = [5, 2];
 const architectures: readonly string[] = ["amd64", "arm64"];
 
-/**
- * Checks what each Node object contains. Node objects do not show the modules of the node's
- * kernel.
- */
+/** Checks each Node object. The objects do not show which kernel modules a node has. */
 export function nodeFindings(nodes: readonly ExaminedNode[]): ClusterFinding[] {
   return nodes.flatMap((node) => {
     const info = node.status?.nodeInfo ?? {};
@@ -139,7 +135,7 @@ interface Platform {
 const kubeletOf = (node: ExaminedNode): string => node.status?.nodeInfo?.["kubeletVersion"] ?? "";
 const hasLabel = (node: ExaminedNode, label: string): boolean => node.metadata?.labels?.[label] !== undefined;
 
-/** Platforms whose nodes have CNI's files in other directories. The first match applies. */
+/** Platforms that keep CNI's files in other directories than most. The first that matches applies. */
 const platforms: readonly Platform[] = [
   { name: "gke", isOf: (node) => kubeletOf(node).includes("-gke.") },
   { name: "k3d", isOf: (node) => kubeletOf(node).includes("+k3s") && node.metadata?.name?.startsWith("k3d-") === true },
@@ -163,7 +159,7 @@ export async function clusterPlatform(client: KubeClient): Promise<ClusterFindin
   return nodes === undefined ? undefined : platformFinding(nodes.items);
 }
 
-/** Finds a platform that an installation must name in `global.platform`. */
+/** Finds a platform whose name an installation must set in `global.platform`. */
 export function platformFinding(nodes: readonly ExaminedNode[]): ClusterFinding | undefined {
   for (const { name, isOf } of platforms) {
     const node = nodes.find(isOf);

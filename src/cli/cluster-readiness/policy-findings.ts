@@ -24,12 +24,12 @@ const debugPagesOut: Need = {
 const controlPlaneIn: Need = { direction: "Ingress", port: 15_012, why: "by which proxies get configuration" };
 const webhooksIn: Need = { direction: "Ingress", port: 15_017, why: "by which the API server calls the webhooks" };
 
-/** The address from which the kubelet's probes of captured pods come. */
+/** The source address of the kubelet's probes of captured pods. */
 const probeAddress = "169.254.7.127";
 
 /**
- * Finds NetworkPolicies that cut off pods of the mesh from each other, from istiod or from their kubelet. Compares only
- * ports: it assumes that the peers of a rule include those that need the port.
+ * Finds NetworkPolicies that cut off pods of the mesh from each other, from istiod or from their kubelet. It compares
+ * only ports: it assumes that a rule with the port admits the peers that need it.
  */
 export async function policyFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
@@ -75,9 +75,9 @@ function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): 
 }
 
 /**
- * The policies that isolate unready pods whose kubelet may not be able to probe them. Network plugins admit probes from
- * the node's own address, but some refuse the address that the CNI agent gives to probes of captured pods. A pod that
- * is ready shows that its plugin admits them.
+ * The policies that may keep the kubelet from probing unready pods. Network plugins admit probes from the node's own
+ * address, but some refuse the address that the CNI agent gives to probes of captured pods. A pod that is ready shows
+ * that its plugin admits this address.
  */
 function probeFindings(policies: readonly NetworkPolicy[], pods: readonly Pod[]): ClusterFinding[] {
   const cutOff = pods.filter(isProbedInVain).flatMap((pod) => {
@@ -124,7 +124,7 @@ function admitsProbes({ spec = {} }: NetworkPolicy): boolean {
 
 function needsOf({ metadata: { labels = {}, annotations = {} }, spec, status }: Pod): readonly Need[] {
   if (isFinishedPod({ status })) return [];
-  // NetworkPolicies have no effect on a pod in the node's own network namespace.
+  // NetworkPolicies do not apply to a pod in the node's own network namespace.
   if (spec?.hostNetwork === true) return [];
   if (labels["app"] === "istiod") return [controlPlaneIn, webhooksIn];
   if (labels["app"] === "ztunnel") return [controlPlaneOut];

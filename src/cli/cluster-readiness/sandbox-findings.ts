@@ -13,12 +13,15 @@ interface RuntimeClass {
 const subject = "sandbox";
 const path = "/apis/node.k8s.io/v1/runtimeclasses";
 /**
- * Handlers of gVisor, Kata Containers and runtimes that are built on these. Their sandboxes have network stacks of
- * their own, which take packets before the rules in the pod's network namespace see them.
+ * Handlers of gVisor, Kata Containers and runtimes based on these. Their sandboxes have network stacks of their own, so
+ * packets do not pass the rules in the pod's network namespace.
  */
 const ownStack = /^(gvisor|runsc|kata|rund)/i;
 
-/** Finds pods of the mesh whose sandbox hides their traffic from it. Lists pods only if there are such sandboxes. */
+/**
+ * Finds pods of the mesh whose sandbox hides their traffic from the mesh. Lists pods only if the cluster has such
+ * sandboxes.
+ */
 export async function sandboxFindings(client: KubeClient): Promise<ClusterFinding[]> {
   const read = await readJson<{ readonly items?: readonly RuntimeClass[] }>(client, path);
   if (read.state === "forbidden") return [unseen(subject, "runtimeclasses.node.k8s.io", read.reason)];

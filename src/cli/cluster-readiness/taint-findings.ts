@@ -11,7 +11,7 @@ const subject = "taints";
 const maxNamed = 5;
 /** The taint of a node that somebody has cordoned. Kubernetes adds and removes it. */
 const cordoned = "node.kubernetes.io/unschedulable";
-/** Taints by which Kubernetes marks a node's state. They disappear when the state passes. */
+/** Taints by which Kubernetes marks a node's state. Kubernetes removes them when the state ends. */
 const ofNodeState = /^node(\.cloudprovider)?\.kubernetes\.io\//;
 const keepingPodsOff: readonly Taint["effect"][] = ["NoSchedule", "NoExecute"];
 
@@ -20,7 +20,7 @@ const maxAsked = 20;
 
 /**
  * Reports if every node has taints that some Deployment of the mesh does not tolerate. Without a mesh, reports if every
- * node has taints that keep new pods off. Running pods stay ready, so otherwise the problem appears only when a pod has
+ * node has taints that keep new pods off. Running pods stay ready, so otherwise the fault appears only when a pod has
  * to start again. The mesh's DaemonSets tolerate every taint.
  */
 export async function taintFindings(client: KubeClient, nodes: readonly ExaminedNode[]): Promise<ClusterFinding[]> {
@@ -39,15 +39,15 @@ export async function taintFindings(client: KubeClient, nodes: readonly Examined
       ...homelessFindings(tainted, ofGateways.homeless, remedy.ofGateways),
     ];
   } catch (error) {
-    // `meshFindings` reports already that this user may not list the mesh's objects.
+    // `meshFindings` already reports that this user may not list the mesh's objects.
     if (isKubeCode(error, "forbidden")) return [];
     throw error;
   }
 }
 
 /**
- * Whether the mesh's Deployments are meant to run on the node. Virtual nodes without DaemonSets have taints that their
- * provider sets.
+ * Whether the mesh's Deployments may run on the node. Virtual nodes, which run no DaemonSets, have taints of their
+ * provider, which no Deployment should tolerate.
  */
 function isOfDeployments({ metadata, status }: ExaminedNode): boolean {
   return status?.nodeInfo?.["operatingSystem"] !== "windows" && !isDaemonless(metadata?.labels);
@@ -58,7 +58,7 @@ function lasts({ key, effect }: Taint): boolean {
   return keepingPodsOff.includes(effect) && (key === cordoned || !ofNodeState.test(key));
 }
 
-/** Of the Deployments with the label, the names of those whose next pod would find no node, and the number of all. */
+/** Counts the Deployments with the label, and names those whose next pod would find no node. */
 async function homelessOf(
   client: KubeClient,
   labelSelector: string,
@@ -68,7 +68,7 @@ async function homelessOf(
   const mayStart = (spec: PodSpec | undefined): boolean =>
     spec !== undefined && tainted.some((taints) => untoleratedTaint(spec, taints, keepingPodsOff) === undefined);
   const homeless = items.filter(({ spec }) => !mayStart(spec?.template.spec));
-  // Admission may add tolerations to the pods, such as those of a namespace (PodTolerationRestriction).
+  // Admission may add tolerations that the template lacks, such as those of a namespace (PodTolerationRestriction).
   const tolerated = await Promise.all(
     homeless.slice(0, maxAsked).map(async ({ metadata: { namespace = "" }, spec }) => {
       const pods = await client.list(podKind, {
@@ -102,7 +102,7 @@ function formatTaint({ key, value = "", effect }: Taint): string {
   return `${key}${value === "" ? "" : `=${value}`}:${effect}`;
 }
 
-/** The remedies. Their values tolerate the taints of one node, because one node is enough for Deployments. */
+/** The values that make Deployments tolerate the taints of one node, which is enough for them to run. */
 function remedyFor(tainted: readonly (readonly Taint[])[]): {
   readonly ofInstallation: string;
   readonly ofGateways: string;

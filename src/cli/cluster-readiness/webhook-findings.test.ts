@@ -24,7 +24,7 @@ interface Answer {
   readonly message?: string;
 }
 
-/** The API server's answers to the dry run, by the object's label `istio.io/rev`. Records the requests. */
+/** An API server whose answer to the dry run depends on the object's label `istio.io/rev`. Records the requests. */
 function server(
   configurations: readonly object[] | number,
   answerTo: (revision: string | undefined) => Answer,

@@ -18,8 +18,8 @@ const validators = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfi
 const gateways = `${istioGatewayKind.plural}.${istioGatewayKind.group}`;
 
 /**
- * Checks whether the API server reaches the validation of each control plane, by a dry run of an object that validation
- * always refuses. The injection webhook listens on the same port, so this shows that it is reachable too. Reports
+ * Checks whether the API server reaches the validation webhook of each control plane. It sends a dry run of an object
+ * that validation always refuses. The injection webhook listens on the same port, so it is then reachable too. Reports
  * nothing without a mesh.
  */
 export async function webhookFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
@@ -29,7 +29,7 @@ export async function webhookFindings(client: KubeClient, istioNamespace: string
   );
   if (read.state === "forbidden") return [unseen(subject, "validatingwebhookconfigurations", read.reason)];
   const found = read.state === "read" ? (read.value.items ?? []) : [];
-  // The webhooks of a revision and of the default revision may call the same Service, which is checked once.
+  // The webhook configurations of a revision and of the default may call the same Service. It is checked once.
   const byService = new Map(found.toReversed().map((configuration) => [serviceOf(configuration), configuration]));
   return await Promise.all(
     [...byService.values()]
@@ -95,7 +95,9 @@ async function findingOf(
   );
 }
 
-/** Whether the denial is by a control plane's webhook, whose name begins with its revision if it has one. */
+/**
+ * Whether a control plane's webhook denied the object. The webhook's name begins with the revision, if there is one.
+ */
 function isOwn({ by, name }: Denial): boolean {
   return by === "webhook" && name.endsWith("validation.istio.io");
 }

@@ -50,7 +50,6 @@ test("the log scopes of a control plane are listed, and one is changed", async (
   );
   const single = JSON.stringify([{ name: "default", output_level: "info" }]);
   const pods = { "GET istiod-1.istio-system:9876/scopej/": single };
-  // This is a line of Istio's documentation.
   assert.equal(
     await refused("admin log --level ads:debug,authorization:debug", { ...cluster, pods }),
     'there is no scope "ads"\n  hint: this control plane has only the scope default: --level debug',
@@ -60,7 +59,6 @@ test("the log scopes of a control plane are listed, and one is changed", async (
 
 test("a tag that the API server cannot be asked for is not reported as an unknown revision", async () => {
   let lists = 0;
-  // The first list finds the namespaces of control planes, and the second one the tag.
   const listRefusal = ({ kind }: { readonly kind: string }): Error | undefined =>
     kind === "MutatingWebhookConfiguration" && (lists += 1) === 2
       ? transientError("timeout", "list of MutatingWebhookConfigurations: etcd does not answer")

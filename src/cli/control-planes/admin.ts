@@ -16,7 +16,7 @@ interface LogFlags extends CommonFlags {
   readonly ctrlz_port: number;
 }
 
-/** A logging scope, in the form of istiod's ControlZ. */
+/** A logging scope, as istiod's ControlZ reports it. */
 interface Scope {
   readonly name: string;
   readonly description?: string;
@@ -141,7 +141,7 @@ function parseLevels(text: string | undefined): readonly LevelChange[] {
     });
 }
 
-/** The change of each scope. Only the control plane knows which scopes exist. */
+/** One change for each scope. Only the control plane knows which scopes exist. */
 function ofScopes(
   { scope, level }: LevelChange,
   scopes: readonly Scope[],

@@ -118,7 +118,6 @@ test("an account that is created for a control plane outside of its cluster has 
   const { value: settings } = resolveSettings({ specs: [{ profile: "default" }] }, { hub: "hub", tag: "1.0.0" });
   assert.ok(settings !== undefined);
   const installed = renderInstall(settings, { istio: [], rollout: [] }).components.flatMap(({ objects }) => objects);
-  /** The rules that the account gets in all namespaces, and those that it gets in its own namespace. */
   const rightsOf = (objects: readonly KubernetesObject[]): unknown =>
     ["ClusterRole", "Role"].map((kind) => {
       const bound = objects.flatMap((object) => {

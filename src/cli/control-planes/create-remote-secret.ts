@@ -81,7 +81,7 @@ async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext)
   context.out("---\n");
 }
 
-/** The name in the server's certificate. The kubeconfig's name applies only to the kubeconfig's own address. */
+/** The server name for TLS. The name in the kubeconfig applies only to the server address in the kubeconfig. */
 function serverNameOf(
   { server, tlsServerName: given }: RemoteSecretFlags,
   kubeConfig: KubeConfig,
@@ -91,8 +91,8 @@ function serverNameOf(
 }
 
 /**
- * Warnings about settings of the kubeconfig without which another cluster may not reach this API server, and which the
- * Secret does not contain. Each warning names the remedy.
+ * Warnings about settings of the kubeconfig that the Secret does not contain, although another cluster may need them to
+ * reach this API server. Each warning names the remedy.
  */
 function warningsOf(flags: RemoteSecretFlags, kubeConfig: KubeConfig, root: string): string[] {
   const { server, proxy, insecure, ca, tlsServerName } = kubeConfig;
@@ -131,7 +131,7 @@ function certificatesIn(pem: string): string[] {
   return blocks.map((block) => block.replaceAll(/\s/g, ""));
 }
 
-/** The uid of kube-system, which istioctl uses too. */
+/** istioctl uses the uid of kube-system too. */
 async function clusterId(client: KubeClient): Promise<string> {
   const found = await client.get(namespaceKind, "kube-system");
   if (found?.metadata.uid === undefined)
@@ -174,7 +174,7 @@ async function ensureAccount(
     await client.apply(roleKind(object.kind ?? ""), object, { fieldManager });
 }
 
-/** The rights to read this cluster: those of the account that an installation makes for other clusters. */
+/** The right to read this cluster, for the account that an installation makes for other clusters. */
 function readerGrants(serviceAccount: Account): readonly UntypedObject[] {
   const { name, namespace } = serviceAccount;
   const rules = readerRules(defaultMultiClusterApi.group);
@@ -265,7 +265,7 @@ async function tokenSecret(
 const pollMs = 500;
 const maxPolls = 20;
 
-/** Waits for the token, which the API server writes shortly after the Secret is created. */
+/** Waits for the token. The API server writes it shortly after the Secret is created. */
 async function tokenOf(
   secret: Secret,
   client: KubeClient,
@@ -291,7 +291,7 @@ interface RemoteCluster {
   readonly server: string;
   readonly tlsServerName?: string;
   readonly token: string;
-  /** The root in base64, as in a kubeconfig. */
+  /** The root certificates of the API server, in PEM and then in base64, as in a kubeconfig. */
   readonly root: string;
   readonly type: "remote" | "config";
 }

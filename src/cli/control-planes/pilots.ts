@@ -14,9 +14,7 @@ import { CommandEnd } from "../command-end.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { withinTimeout, type TimeoutFlags } from "../deadline.ts";
 
-/**
- * The selector of pilots. Users may set this label on pods of their own namespaces, so the label alone proves nothing.
- */
+/** The label by which pilots are listed. Users may set it on their own pods, so the namespace must match too. */
 const pilotSelector = "app=istiod";
 
 export interface Pilot {
@@ -25,20 +23,18 @@ export interface Pilot {
   readonly revision: string;
 }
 
-/** The namespaces with control planes. A user who may not list webhooks gets only istio-system. */
+/** The namespaces with control planes. Only istio-system for a user who may not list webhooks. */
 export async function namespacesOfControlPlanes(client: KubeClient): Promise<ReadonlySet<string>> {
   const webhooks = await undefinedIfForbidden(client.list(mutatingWebhookConfigurationKind));
   return controlPlaneNamespaces(webhooks?.items ?? []);
 }
 
-/** The Deployments of every control plane. */
 export async function listControlPlanes(client: KubeClient): Promise<readonly Deployment[]> {
   const namespaces = await namespacesOfControlPlanes(client);
   const { items } = await client.list(deploymentKind, { labelSelector: pilotSelector });
   return items.filter(({ metadata }) => namespaces.has(metadata.namespace ?? ""));
 }
 
-/** The running pods of every control plane. */
 export async function listPilots(client: KubeClient): Promise<Pilot[]> {
   const namespaces = await namespacesOfControlPlanes(client);
   return (await podsOfPilots(client, namespaces))
@@ -51,8 +47,8 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
 }
 
 /**
- * The pods of pilots. A user who may not list pods of all namespaces may still have the right in the namespaces of
- * control planes.
+ * The pods with the pilots' label. A user who may not list the pods of all namespaces may still list those of the
+ * control planes' namespaces.
  */
 async function podsOfPilots(client: KubeClient, namespaces: ReadonlySet<string>): Promise<readonly Pod[]> {
   const listIn = async (where: { readonly namespace?: string }): Promise<readonly Pod[]> =>
@@ -62,14 +58,17 @@ async function podsOfPilots(client: KubeClient, namespaces: ReadonlySet<string>)
   return (await Promise.all([...namespaces].map(async (namespace) => await listIn({ namespace })))).flat();
 }
 
-/** The revision to which a tag points. Undefined if there is no such tag, or if the user may not see it. */
+/** The revision that a tag points to. Undefined if the tag does not exist, or if the user may not see it. */
 async function revisionOfTag(client: KubeClient, tag: string): Promise<string | undefined> {
   const labelSelector = `${istioLabels.tag}=${tag}`;
   const found = await undefinedIfForbidden(client.list(mutatingWebhookConfigurationKind, { labelSelector }));
   return found?.items[0]?.metadata.labels?.[istioLabels.revision];
 }
 
-/** The pilots of a revision or tag. Without a revision, all pilots. Throws a user error if the revision has none. */
+/**
+ * The pilots of a revision or of a tag, or all pilots if the revision is undefined or empty. Throws a user error if the
+ * revision has none.
+ */
 export async function listPilotsOf(client: KubeClient, revision: string | undefined): Promise<readonly Pilot[]> {
   const pilots = await listPilots(client);
   if (revision === undefined || revision === "") return pilots;
@@ -141,7 +140,7 @@ interface ReachFlags extends ConnectionFlags, TimeoutFlags {
   readonly revision?: string;
 }
 
-/** A client, and the pilots of the revision in the flags, or all pilots. Fails after the time in the flags. */
+/** Returns a client, and the pilots of the flags' revision, or all pilots. Fails after the time in the flags. */
 export async function reachPilots(
   flags: ReachFlags,
   context: CliContext,
@@ -155,14 +154,12 @@ export async function reachPilots(
 
 interface Answers<Result> {
   readonly answers: readonly { readonly pilot: Pilot; readonly answer: Result }[];
-  /** The errors of the pilots that did not answer. */
   readonly faults: readonly Error[];
 }
 
 /**
- * The answers of all pilots that answer within the time in the flags. One pilot that hangs or has just ended must not
- * hide the others. Throws the error of the first pilot if none answers, or if the user lacks the permission for the
- * request.
+ * Returns the answers that arrive within the time in the flags. A pilot that hangs or has just ended must not hide the
+ * others. Throws the first pilot's error if no pilot answers, or if the user lacks the permission for the request.
  */
 export async function askEach<Result>(
   pilots: readonly Pilot[],
@@ -191,7 +188,7 @@ export async function askEach<Result>(
   return { answers, faults };
 }
 
-/** Reports the pilots that did not answer, and ends the command with 1. The printed answers are incomplete then. */
+/** Reports the pilots that did not answer, and ends the command with 1, because the printed answers are incomplete. */
 export function endWithFaults(faults: readonly Error[], { err }: Pick<CliContext, "err">): void {
   if (faults.length === 0) return;
   for (const fault of faults) err(`! ${describeError(fault)}\n`);
@@ -210,13 +207,12 @@ export async function endWithoutPilots(
   throw new CommandEnd("not-installed", incompleteExitCode);
 }
 
-/** The error of a command that needs a control plane, and finds none that runs. */
 export async function noPilots(client: KubeClient, programName: string): Promise<SerinError> {
   const { reason, remedy } = await withoutPilots(client, programName);
   return userError("not-installed", reason, { hint: remedy });
 }
 
-/** Distinguishes a mesh whose control planes have no running pod from a cluster without a mesh. */
+/** Says why no pilot runs: the cluster has no mesh, or its control planes have no running pod. */
 export async function withoutPilots(
   client: KubeClient,
   programName: string,
@@ -240,9 +236,7 @@ export async function withoutPilots(
   };
 }
 
-/**
- * The proxies that a pilot serves. With `gone`, also those that have disconnected recently, if the pilot reports them.
- */
+/** The proxies that a pilot serves. With `gone`, also those that disconnected recently, if the pilot reports them. */
 export async function listProxies(
   client: KubeClient,
   pilot: Pilot,
@@ -250,8 +244,8 @@ export async function listProxies(
 ): Promise<readonly ConnectedProxy[]> {
   const own = await tryPilot(client, pilot, 8080, `/debug/serin/proxies${gone ? "?gone=true" : ""}`);
   if (own !== undefined) return JSON.parse(own) as readonly ConnectedProxy[];
-  // Upstream's istiod has only this report, which has less detail. It lists the rollout engine as a proxy while the
-  // engine requests a report.
+  // Upstream's istiod only has this report. It contains less, and lists the rollout engine as a proxy while the engine
+  // connects to read it.
   const status = JSON.parse(await askPilot(client, pilot, 8080, "/debug/syncz")) as readonly UpstreamStatus[];
   const engine = engineId(pilot.namespace);
   return status.filter(({ proxy }) => proxy !== engine).map((proxy) => fromUpstream(proxy, pilot.revision));

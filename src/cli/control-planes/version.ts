@@ -32,7 +32,7 @@ interface Versions {
     readonly revision: string;
     readonly Info: { readonly version: string };
   }[];
-  /** Why no control plane reported its version. Absent if the mesh is not installed. */
+  /** Why no control plane reported its version. Absent if one did, or if the mesh is not installed. */
   readonly absence?: string;
   readonly dataPlaneVersion: readonly { readonly ID: string; readonly IstioVersion: string }[];
 }
@@ -71,7 +71,8 @@ function counted(proxies: Versions["dataPlaneVersion"]): string {
 }
 
 /**
- * The versions in the cluster. Returns undefined without a cluster, which is an error only with an explicit `--remote`.
+ * The versions in the cluster. If they cannot be read, returns undefined, or throws if `--remote` or `--revision` is
+ * given.
  */
 async function remoteVersions(
   flags: VersionFlags,
@@ -82,7 +83,7 @@ async function remoteVersions(
     return await askVersions(flags, context);
   } catch (error) {
     if (isRemoteExplicit || flags.revision !== undefined) throw error;
-    // Without a kubeconfig there is no cluster to query. Any other failure is reported.
+    // Without a kubeconfig there is no cluster to query.
     if (!(error instanceof Error && "code" in error && error.code === "kubeconfig-missing"))
       context.err(`! the versions in the cluster are unknown: ${describeError(error).split("\n")[0] ?? ""}\n`);
     return undefined;

@@ -25,7 +25,6 @@ interface DashboardFlags extends CommonFlags {
   readonly revision?: string;
 }
 
-/** A page of one pod. */
 interface PodPage {
   readonly pod: Pod;
   readonly port: number;
@@ -38,8 +37,8 @@ const pilotPort = 8080;
 const answerWithinMs = 3_000;
 
 /**
- * `dashboard` opens the mesh's page, either from its pod or served by this process. `dashboard …` forwards a local port
- * to a page of a pod until the user ends the command.
+ * `dashboard` opens the mesh's page, which the dashboard's pod or this process serves. `dashboard …` forwards a local
+ * port to a page of a pod until the user ends the command.
  */
 export function dashboardCommands(program: Command, context: CliContext): void {
   const parent = forwardFlags(
@@ -116,7 +115,7 @@ function prometheusUrl(text: string): string {
   return withoutEnd(text, "/");
 }
 
-/** Kiali's port, because its users know it. */
+/** Kiali's port. */
 const pagePort = 20_001;
 
 async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
@@ -138,7 +137,7 @@ async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
 }
 
 /**
- * Finds the dashboard's pod. Undefined if there is none, or if the user may not list pods: such a user could not
+ * Finds the dashboard's pod. Undefined if there is none, or if the user may not list pods. Such a user could not
  * forward ports either.
  */
 async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: CliContext): Promise<Pod | undefined> {
@@ -154,7 +153,9 @@ async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: 
   return undefined;
 }
 
-/** Prints or opens the address, which admits one browser. Each later address is for another browser. */
+/**
+ * Opens or prints the first address. An address admits one browser, so each later one is printed for another browser.
+ */
 async function announce(url: string, isFirst: boolean, flags: DashboardFlags, context: CliContext): Promise<void> {
   if (!isFirst) {
     context.out(`open this address in another browser: ${url}\n`);
@@ -191,7 +192,7 @@ function pilotFlags(command: Command): Command {
   return selectorFlag(command).option("-r, --revision <revision>", "the control plane of this revision");
 }
 
-/** The namespaces to search for add-ons: the control plane's first, then the user's. */
+/** The namespaces in which to look for add-ons: the control plane's first, then the user's. */
 async function namespacesOf(flags: CommonFlags, context: CliContext): Promise<string[]> {
   return [...new Set([istioNamespaceOf(flags), await namespaceOf(flags, context)])];
 }
@@ -244,7 +245,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
   return pod;
 }
 
-/** Finds the control plane's pod by name, labels or revision, or without these the first one that runs. */
+/** Finds the control plane's pod by its name, its labels or its revision. Without these, finds the first that runs. */
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
   if ([name, selector, revision].filter((part) => part !== undefined).length > 1)
@@ -267,7 +268,7 @@ async function pilotPod(name: string | undefined, flags: DashboardFlags, context
   return pod;
 }
 
-/** Throws if nothing serves the page, before a browser shows an empty page. A slow server is not an error. */
+/** Throws if nothing serves the page, because the browser would show an empty page. A slow server is no error. */
 async function refuseSilent({ pod, port }: PodPage, flags: DashboardFlags, context: CliContext): Promise<void> {
   const { name = "", namespace = "" } = pod.metadata;
   const request = context

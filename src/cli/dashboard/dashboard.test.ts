@@ -80,7 +80,6 @@ test("the list shows what is installed", async () => {
   assert.match(output, /kiali +not installed +20001/);
 });
 
-/** Forwards a free port to an echo server. */
 async function echoed(
   ports: readonly number[],
   failed: (reason: string) => void = () => undefined,

@@ -1,15 +1,13 @@
-/** A page that a pod serves. */
 export interface KnownDashboard {
   readonly name: string;
   readonly summary: string;
   /**
-   * Label selectors, which are tried in this order until one finds a pod. Releases of an addon have different labels.
+   * Label selectors. They are tried in this order until one finds a pod, because the releases of an addon have
+   * different labels.
    */
   readonly selectors: readonly string[];
   readonly port: number;
-  /** The path of the URL. */
   readonly path: string;
-  /** The add-on to install if there is no such pod. */
   readonly install: string;
 }
 

@@ -5,13 +5,11 @@ import { pipeline } from "node:stream/promises";
 import { messageOf, userError } from "../../base/index.ts";
 
 export interface LocalForwardOptions {
-  /** An address, or `localhost` for the loopback addresses that the machine has. */
+  /** An IP address, or `localhost` for the loopback addresses that the machine has. */
   readonly address: string;
   /** The ports to try, in this order. 0 is any free port. */
   readonly ports: readonly number[];
-  /** Opens a new stream to the forwarded port. */
   readonly open: () => Promise<Duplex>;
-  /** Called when a connection could not be forwarded. */
   readonly failed: (reason: string) => void;
 }
 
@@ -48,13 +46,13 @@ export class LocalForward {
 
   async #listenOnLoopback(port: number): Promise<number> {
     const taken = await this.#listenOn("127.0.0.1", port);
-    // Machines without IPv6 have no second loopback address.
+    // Machines without IPv6 lack ::1.
     await this.#listenOn("::1", taken).catch(() => undefined);
     return taken;
   }
 
   async #listenOn(host: string, port: number): Promise<number> {
-    // Either side may send more after the other has ended.
+    // Either side may send more after the other has ended its direction.
     const server = createServer({ allowHalfOpen: true }, (socket) => void this.#forward(socket));
     server.listen({ host, port });
     await once(server, "listening");
@@ -72,7 +70,7 @@ export class LocalForward {
     try {
       const stream = await this.#options.open();
       stream.on("error", (error: NodeJS.ErrnoException) => {
-        // A client that leaves early is no failure.
+        // No fault: the client left before the stream had ended.
         if (error.code !== "ERR_STREAM_PREMATURE_CLOSE") this.#options.failed(messageOf(error));
       });
       await Promise.allSettled([pipeline(socket, stream), pipeline(stream, socket)]);

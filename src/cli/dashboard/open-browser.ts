@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Environment } from "../../base/index.ts";
 
-/** Opens a page with the desktop's program. False without a desktop, or if it has no program for that. */
+/** Opens a page with the desktop's program. Returns false if there is no desktop or no such program. */
 export async function openBrowser(url: string, platform: NodeJS.Platform, env: Environment): Promise<boolean> {
   const hasDisplay = platform === "darwin" || env["DISPLAY"] !== undefined || env["WAYLAND_DISPLAY"] !== undefined;
   if (!hasDisplay) return false;

@@ -18,7 +18,6 @@ interface RbacConfig {
   readonly shadowRules?: Rbac;
 }
 
-/** Shows the authorization policies that the pod's proxy currently enforces. */
 export async function checkAuthorization(
   name: string | undefined,
   flags: AuthzFlags,
@@ -49,7 +48,7 @@ async function readListeners(name: string | undefined, flags: AuthzFlags, contex
 
 export interface AppliedPolicy {
   readonly action: string;
-  /** `name.namespace`. `_anonymous_match_nothing_` for rules that match no request. */
+  /** `name.namespace`, or `_anonymous_match_nothing_` for policies whose rules match no request. */
   readonly name: string;
   readonly rules: number;
 }

@@ -25,7 +25,7 @@ interface Verdict {
   readonly reason: string;
 }
 
-/** Reads an injector's settings by its revision. Returns undefined if they cannot be read. */
+/** Reads the settings of a revision's injector. Undefined if they cannot be read. */
 type SettingsReader = (revision: string) => Promise<InjectionSettings | undefined>;
 
 /** Shows for each webhook whether it would inject the pod, or a pod with the given labels, and why. */
@@ -50,7 +50,7 @@ export async function checkInject(
     .toSorted((a, b) => ((a.metadata.name ?? "") < (b.metadata.name ?? "") ? -1 : 1));
   if (hooks.length === 0) return context.out("ERROR: no Istio injection hooks present.\n");
   const labels = namespace?.metadata.labels ?? {};
-  // Several webhooks, such as those of a revision and its tags, share the settings.
+  // Webhooks of the same revision, such as those of its tags, share the settings.
   const read = new Map<string, ReturnType<typeof settingsOf>>();
   const settings: SettingsReader = async (revision) => {
     const reading = read.get(revision) ?? settingsOf(client, revision, flags, context);
@@ -101,7 +101,7 @@ async function podToCheck(
 
 /**
  * The pod without the traces of injection. A webhook would skip a pod that is injected already, but the command is
- * about the pod that will replace this one.
+ * about the next pod of the same template.
  */
 function asBeforeInjection(pod: Pod): Pod {
   const {
@@ -181,7 +181,7 @@ function matches(selector: LabelSelector | undefined, labels: Labels): boolean {
   return selector === undefined || matchesLabelSelector(selector, labels);
 }
 
-/** Whether a webhook is deactivated. Such a webhook's selector requires a label that nothing has. */
+/** Whether a webhook is deactivated: its selector then requires a label that nothing has. */
 function isNever(selector: LabelSelector | undefined): boolean {
   return selector?.matchLabels?.["istio.io/deactivated"] === "never-match";
 }

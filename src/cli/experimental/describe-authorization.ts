@@ -33,7 +33,6 @@ export async function describeAuthorization(
   return [...lines, ...(await enforcedLines(pod, flags, context))];
 }
 
-/** Whether the pod accepts only mutual TLS at every port. */
 export function requiresMutualTls(
   { metadata: { namespace = "", labels = {} } }: Pod,
   { peerAuthentications }: MeshObjects,
@@ -52,8 +51,8 @@ function isSelecting({ spec }: Written<PeerAuthenticationSpec>): boolean {
 }
 
 /**
- * The mTLS mode. A policy of the pod overrides one of the namespace, which overrides one of the mesh. UNSET takes the
- * mode of the next wider policy.
+ * The mTLS mode of the most specific policy: of the pod, else of the namespace, else of the mesh. UNSET defers to the
+ * next wider one.
  */
 function effectiveMode(peers: readonly Written<PeerAuthenticationSpec>[], rootNamespace: string): string {
   const rank = (peer: Written<PeerAuthenticationSpec>): number =>
@@ -69,7 +68,7 @@ function portModes(peers: readonly Written<PeerAuthenticationSpec>[]): string[] 
     : ["   Port Level mTLS mode:", ...ports.map(([port, { mode = "UNSET" }]) => `      ${port}: ${mode}`)];
 }
 
-/** The policies in the proxy, which may be older than the objects. */
+/** The policies in the pod's proxy, which may be older than the objects in the cluster. */
 async function enforcedLines(pod: Pod, flags: AdminFlags, context: CliContext): Promise<string[]> {
   if (!hasProxy(pod)) return [];
   const { name = "", namespace = "" } = pod.metadata;

@@ -14,7 +14,6 @@ import {
   type Written,
 } from "./mesh-objects.ts";
 
-/** Describes the DestinationRules of the service's host, with the pod's subsets. */
 export function describeDestinationRules(
   service: Service,
   pod: Pod | undefined,
@@ -34,7 +33,7 @@ export function describeDestinationRules(
   });
 }
 
-/** The DestinationRules that set TLS for the whole service, in a mode that is not the mesh's mutual TLS. */
+/** The DestinationRules that make clients connect to the whole service without the mesh's mutual TLS. */
 export function plainTextRules(
   service: Service,
   { destinationRules }: MeshObjects,
@@ -242,7 +241,6 @@ function stringMatchText({ exact, prefix, regex }: StringMatch): string {
   return regex === undefined ? "*" : `~${regex}`;
 }
 
-/** Describes the addresses of gateways whose VirtualServices route to the service. */
 export function describeExposure(
   service: Service,
   { virtualServices, gateways, services }: MeshObjects,
@@ -282,7 +280,10 @@ function addressOf({ metadata, status, spec }: Service): string {
   return ingress?.ip ?? ingress?.hostname ?? spec?.clusterIP ?? metadata.name ?? "";
 }
 
-/** The service port for a gateway's port, which may be the pods' port or the service's own. */
+/**
+ * The service port that a gateway's route to a port number means: the number may be a target port of the pods or the
+ * service's own port.
+ */
 function servicePort({ spec }: Service, wanted: number | undefined): number | undefined {
   return spec?.ports?.find(({ port, targetPort }) => targetPort === wanted || port === wanted)?.port ?? wanted;
 }

@@ -102,7 +102,7 @@ function isCaptured({ metadata }: Pod): boolean {
   return metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled";
 }
 
-/** The sidecar's user id. */
+/** The user id under which a sidecar runs. */
 const reservedUser = 1337;
 
 function podLines(pod: Pod, spokenOf: string, { ignoreUnmeshed }: DescribeFlags): string[] {
@@ -138,7 +138,7 @@ function portTexts({ name, ports = [] }: Container): string[] {
   );
 }
 
-/** Describes the service. Names from other namespaces than `spokenOf` are shown with their namespace. */
+/** Describes the service. Leaves out the namespace of a name if it is `spokenOf`. */
 function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjects, spokenOf: string): string[] {
   const lines = [`Service: ${shownName(service.metadata, spokenOf)}`];
   const ports = service.spec?.ports ?? [];
@@ -155,7 +155,7 @@ function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjec
   ];
   lines.push(...waypointLines(service));
   if (ports.length < 2) lines.push(...rules);
-  // As in istioctl, if there are several ports, show the rules below each.
+  // As in istioctl, show the rules below each port if there are several.
   else for (const { port } of tcpPorts) lines.push(`${port}:`, ...rules.map((line) => `   ${line}`));
   return [...lines, ...describeExposure(service, objects, spokenOf)];
 }
@@ -178,7 +178,7 @@ function waypointLines(service: Service): string[] {
   return [`   Waypoint: ${waypoint === "none" ? waypoint : `${waypoint.name}.${waypoint.namespace}`}`];
 }
 
-/** What is wrong with the waypoint that the service names. Empty if the user may not see it. */
+/** What is wrong with the waypoint that the service names. Empty if nothing is, or if the user may not read it. */
 async function waypointFaults(client: KubeClient, service: Service): Promise<string[]> {
   const waypoint = waypointOf(service);
   if (waypoint === undefined || waypoint === "none") return [];
@@ -207,8 +207,7 @@ const protocols = ["http2", "https", "http", "grpc-web", "grpc", "tcp", "tls", "
 const usualPorts: Readonly<Record<number, string>> = { 3306: "MySQL", 27_017: "Mongo" };
 
 /**
- * The protocol by `appProtocol`, or without it by the port's name. If neither states one, it is detected from the
- * traffic.
+ * The protocol that `appProtocol` declares, or else the port's name. Without both, proxies detect it from the traffic.
  */
 function protocolOf({ name = "", appProtocol, port }: ServicePort): string {
   const declared = (

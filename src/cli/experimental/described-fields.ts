@@ -1,7 +1,7 @@
 import { fieldTypes, type FieldTypes } from "../../base/field-types/index.ts";
 
-// The types of the fields that `describe` reads. Definitions of old releases have no schema for them, so a stored
-// object may have any content.
+// The types of the fields that `describe` reads. CRDs of old releases have no schema for these fields, so they may have
+// any content.
 
 const { always, list, mapOf, number, object, record, text, textMap, texts } = fieldTypes;
 

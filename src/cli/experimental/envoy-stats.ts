@@ -12,7 +12,6 @@ export interface StatsFlags extends AdminFlags {
 
 const outputs = ["short", "json", "yaml", "prom", "prom-merged"];
 
-/** Shows the counters of pods' proxies. */
 export async function envoyStats(name: string | undefined, flags: StatsFlags, context: CliContext): Promise<void> {
   if (!outputs.includes(flags.output))
     throw userError("argument-invalid", `--output ${flags.output} is unknown: expected one of ${outputs.join(", ")}`);
@@ -54,7 +53,7 @@ async function statsOf(pod: Pod, flags: StatsFlags, context: CliContext): Promis
   }
   if (flags.output === "prom") return await askAdmin(proxy, "GET", "/stats/prometheus", flags, context);
   if (flags.output !== "prom-merged") return await askAdmin(proxy, "GET", `/stats${asJson}`, flags, context);
-  // The pod's annotations name the endpoint with the metrics of the application and the proxy.
+  // These annotations of the pod name the endpoint that serves the metrics of the application and of the proxy.
   const { "prometheus.io/path": path = "/stats/prometheus", "prometheus.io/port": port = "15020" } =
     pod.metadata.annotations ?? {};
   return await askAdmin(proxy, "GET", path, { ...flags, proxyAdminPort: Number(port) }, context);

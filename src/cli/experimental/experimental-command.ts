@@ -15,7 +15,7 @@ import type { MetricsFlags } from "./metrics.ts";
 import type { PrecheckFlags } from "./precheck.ts";
 import type { RevisionFlags } from "./revisions.ts";
 
-/** `experimental …`, `x …`: verbs that istioctl may still change. Each loads what it needs when it runs. */
+/** `experimental …`, `x …`: verbs that istioctl may still change. A verb loads its code only when it runs. */
 export function experimentalCommands(program: Command, context: CliContext): void {
   const parent = program
     .command("experimental")
@@ -25,7 +25,7 @@ export function experimentalCommands(program: Command, context: CliContext): voi
   describeCommands(parent, context);
   askingCommands(parent, context);
   waypointCommands(parent, context);
-  // istioctl has these verbs here too, from older releases.
+  // istioctl still accepts these verbs here, where its older releases had them.
   versionCommand(parent, context);
   statusCommands(parent, context);
 }

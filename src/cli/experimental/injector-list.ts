@@ -17,7 +17,6 @@ import { renderTable } from "../terminal/table.ts";
 const systemNamespaces = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
 const injectedHooks = new Set(["rev.namespace.sidecar-injector.istio.io", "namespace.sidecar-injector.istio.io"]);
 
-/** Lists which revision injects each namespace, and with which image. */
 export async function listInjectors(flags: CommonFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   const [{ items: all }, { items: found }, { items: pods }, { items: maps }] = await Promise.all([
@@ -74,7 +73,7 @@ function namespaceTable(
 
 /**
  * The revision of the first webhook that selects the namespace. MISSING if the namespace's labels name a revision that
- * does not exist.
+ * no webhook has.
  */
 function injectedRevision({ metadata: { labels = {} } }: Namespace, hooks: readonly WebhookConfiguration[]): string {
   const hook = hooks.find(({ webhooks = [] }) =>
@@ -130,7 +129,7 @@ function hookTable(
   return renderTable(["NAMESPACES", "INJECTOR-HOOK", "ISTIO-REVISION", "SIDECAR-IMAGE"], rows, 1);
 }
 
-/** The sidecar image in the injector ConfigMap of a revision. */
+/** The sidecar image from a revision's ConfigMap of injection values, by the revision. Empty for other ConfigMaps. */
 function imageOf({ metadata, data = {} }: ConfigMap): (readonly [string, string])[] {
   const values = data["values"];
   if (values === undefined || metadata.name?.startsWith("istio-sidecar-injector") !== true) return [];

@@ -12,7 +12,7 @@ export interface DebugFlags extends CommonFlags, TimeoutFlags {
 
 const debugPort = 8080;
 
-/** Shows the answer of the first control plane, or of all, for a page, such as `syncz` or `/debug/syncz`. */
+/** Shows a debug page, such as `syncz` or `/debug/syncz`, of the first control plane or of all. */
 export async function internalDebug(page: string | undefined, flags: DebugFlags, context: CliContext): Promise<void> {
   if (page === undefined && flags.list !== true)
     throw userError(

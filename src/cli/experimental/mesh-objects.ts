@@ -20,7 +20,6 @@ import {
   virtualServiceFields,
 } from "./described-fields.ts";
 
-/** The fields of Istio's stored objects that `describe` reads. */
 export interface Written<Spec> {
   readonly metadata: {
     readonly name?: string;
@@ -116,8 +115,8 @@ export interface MeshObjects {
 }
 
 /**
- * Reads all namespaces, because a route in any of them may target a service. Kinds that are not installed have no
- * objects.
+ * Reads the objects of all namespaces, because a route in any of them may target a service. A kind that is not
+ * installed has no objects.
  */
 export async function readMeshObjects(client: KubeClient): Promise<MeshObjects> {
   const [
@@ -163,7 +162,7 @@ async function listWritten<Spec>(
   }));
 }
 
-/** The full name of a host in a rule of the namespace. */
+/** The full name of a host that a rule in the namespace states. */
 export function fullHost(host: string, namespace: string): string {
   return host.includes(".") || host === "*"
     ? host.replace(/^([^.]+\.[^.]+)(\.svc)?$/, "$1.svc.cluster.local")
@@ -189,7 +188,6 @@ export function appliesTo(
   return isOfNamespace && (wanted === undefined || Object.keys(wanted).length === 0 || matchesLabels(wanted, labels));
 }
 
-/** The name of an object, with its namespace unless that is `spokenOf`. */
 export function shownName(
   { name = "", namespace = "" }: { readonly name?: string; readonly namespace?: string },
   spokenOf: string,

@@ -67,7 +67,6 @@ interface QueryAnswer {
   readonly data?: { readonly resultType?: string; readonly result?: readonly { readonly value?: [number, string] }[] };
 }
 
-/** The value of the first sample. Zero if there is none. */
 function valueOf({ status, text }: { readonly status: number; readonly text: string }): number {
   if (status !== 200 && !text.startsWith("{"))
     throw new Error(`Prometheus answered ${status}: ${text.trim().slice(0, 200)}`);
@@ -78,7 +77,7 @@ function valueOf({ status, text }: { readonly status: number; readonly text: str
   return Number.isNaN(value) ? 0 : value;
 }
 
-/** Whole milliseconds, as istioctl writes a time: `4ms`, `1.5s`, `1m0.25s`. */
+/** Formats a time as istioctl does, in whole milliseconds: `4ms`, `1.5s`, `1m0.25s`. */
 function latencyText(latencyMs: number): string {
   const ms = Math.trunc(latencyMs);
   if (ms === 0) return "0s";
@@ -87,7 +86,7 @@ function latencyText(latencyMs: number): string {
   return `${minutes === 0 ? "" : `${minutes}m`}${(ms % 60_000) / 1000}s`;
 }
 
-/** istioctl's columns: one of 42 characters and five of 13, all right-aligned. */
+/** Formats a line in istioctl's columns: one of 42 characters and five of 13, all aligned to the right. */
 function line([workload = "", ...values]: readonly string[]): string {
   return `  ${workload.padStart(40)}${values.map((value) => `  ${value.padStart(11)}`).join("")}\n`;
 }

@@ -11,7 +11,6 @@ import { FakeContext } from "../testing/fake-context.ts";
 
 const cases = join(import.meta.dirname, "../../analyze/testing/cases");
 
-/** Every object of Istio's kinds in the analyzer's test cases. */
 async function istioObjects(): Promise<readonly UntypedObject[]> {
   const kinds = new Set(istioKinds.map(({ kind }) => kind));
   const read = globSync(join(cases, "*.yaml")).map(

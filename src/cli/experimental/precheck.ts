@@ -35,7 +35,7 @@ export interface PrecheckFlags extends CommonFlags {
 
 type Level = "Error" | "Warning" | "Info";
 
-/** A finding with istioctl's code, so that its documentation can be found. */
+/** A finding. Users find its documentation by istioctl's code. */
 interface Finding {
   readonly code: string;
   readonly level: Level;
@@ -76,7 +76,6 @@ export async function precheck(flags: PrecheckFlags, context: CliContext): Promi
     );
 }
 
-/** The control plane to install. */
 interface Scope {
   readonly istioNamespace: string;
   readonly revision: string;
@@ -105,7 +104,6 @@ async function checkServerVersion(client: KubeClient): Promise<Finding[]> {
   ];
 }
 
-/** The resources that an installation creates. */
 const created: readonly { readonly group: string; readonly resource: string; readonly namespaced: boolean }[] = [
   { group: "", resource: "namespaces", namespaced: false },
   { group: "rbac.authorization.k8s.io", resource: "clusterroles", namespaced: false },
@@ -161,12 +159,12 @@ async function checkGatewayApi(client: KubeClient): Promise<Finding[]> {
   );
 }
 
-/** A large cluster has many thousand objects to list. */
+/** The time limit of all lists together. A large cluster has many thousand objects, which take time to list. */
 const readTimeoutMs = 300_000;
 
 /**
- * Finds stored objects of Istio's kinds that this release's control plane refuses, or does not fully serve. Objects of
- * other revisions are left out, because this control plane does not read them.
+ * Finds stored objects of Istio's kinds that this release's control plane refuses, or does not fully serve. Leaves out
+ * objects that belong to other revisions, because this control plane does not read them.
  */
 async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Finding[]> {
   const { objects, unread } = await readAnalysedCluster(
@@ -192,7 +190,7 @@ async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Fin
   });
 }
 
-/** What the control plane does with an object that has errors, if it has no earlier valid version in memory. */
+/** Says what the control plane does with an object that has errors and of which it remembers no valid version. */
 function verdict(kind: KindDefinition, { resource, errors }: ParsedIssues): Pick<Finding, "level" | "message"> {
   const { object } = resource;
   const corrected =

@@ -82,7 +82,7 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
   }
 }
 
-/** Cuts the text to the terminal's height, because redrawing does not work if the terminal scrolls. */
+/** Cuts the text to the terminal's height. A text that scrolls the terminal cannot be redrawn in place. */
 function watchedText(view: GraphView, context: CliContext): string {
   const columns = context.columns() ?? 80;
   const nowMs = context.clock.nowMs();

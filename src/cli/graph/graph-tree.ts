@@ -22,24 +22,27 @@ interface Line {
   readonly node: GraphNode | undefined;
   readonly edge: GraphEdge | undefined;
   readonly note: string;
-  /** Whether its namespace differs from its caller's. True also if it has no caller. */
+  /**
+   * Whether its namespace differs from its caller's. Also true if the tree begins at it, because then no caller is
+   * shown.
+   */
   readonly isElsewhere: boolean;
 }
 
-/** The name that stands for every workload whose name no proxy reports, or that the user may not see. */
+/** The name for every workload whose name no proxy reports, or that the user may not see. */
 const unknownName = "unknown";
 const gap = 2;
 const leastName = 16;
-/** The maximum depth. Deeper calls are left out, with a note. */
+/** The maximum depth of the tree. A note says that deeper calls are left out. */
 const maxDepth = 12;
 const maxLines = 2000;
 
 /**
- * Renders each workload with the workloads that it calls below it. The tree begins at workloads that no other calls. A
- * workload with several callers is shown with its calls only below the first one.
+ * Renders a tree in which each workload has the workloads that it calls below it. The tree begins at workloads that no
+ * other calls. The calls of a workload with several callers are shown only below the first one.
  */
 export function renderGraph({ tables: { nodes, edges } }: GraphView, options: GraphTreeOptions): string {
-  // Connections to and from waypoints carry traffic that is already shown between the workloads.
+  // Leaves out connections to and from waypoints: the graph already shows their traffic between the workloads.
   const isCarrier = ({ from, to, requestRate }: GraphEdge): boolean =>
     requestRate === 0 && (nodes[from]?.kind === "waypoint" || nodes[to]?.kind === "waypoint");
   const traffic = Object.values(edges).filter(
@@ -80,7 +83,7 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
       add(call.to, `${inner}${isLast ? "└─ " : "├─ "}`, `${inner}${isLast ? "   " : "│  "}`, call, [...path, key]);
     }
   };
-  // A cycle has no beginning, so the tree begins at the workload of the cycle whose name sorts first.
+  // A cycle has no beginning, so the tree shows it from the workload whose name sorts first.
   for (const key of callers) if (!called.has(key) || !shown.has(key)) add(key, "", "", undefined, []);
   const idle = Object.entries(nodes)
     .filter(([key, { kind }]) => !shown.has(key) && !called.has(key) && kind !== "waypoint" && kind !== "ztunnel")
@@ -157,7 +160,7 @@ const columnsInOrder: readonly Column[] = [
   { title: "BY", cell: ({ edge }) => edge?.service ?? "", spare: 6 },
 ];
 
-/** The marks and names in the tree that are explained below it if they occur. */
+/** The marks and names that are explained below the tree if they occur in it. */
 const explanations: readonly { readonly occursIn: (line: Line) => boolean; readonly text: string }[] = [
   { occursIn: ({ note }) => note === "↑", text: "↑ calls shown above" },
   { occursIn: ({ note }) => note === "↺", text: "↺ cycle" },
@@ -168,7 +171,7 @@ const explanations: readonly { readonly occursIn: (line: Line) => boolean; reado
 ];
 
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
-  // If there is no space for the column, a namespace is printed where it changes, because workloads of several
+  // Without the column of namespaces, a namespace is printed wherever it changes, because workloads of several
   // namespaces may have the same name.
   const namespaceOf = ({ node, isElsewhere }: Line): string =>
     isElsewhere &&
@@ -192,7 +195,7 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
       shown = shown.filter((column) => column !== last);
       nameWidth = widthOfNames();
     }
-    // Do not put back the column of namespaces, because without it the names are longer.
+    // Do not put back the column of namespaces: the names are longer without it, so there is no space.
     const known = columnsInOrder.filter(
       (column) =>
         shown.includes(column) || (column.title !== "NAMESPACE" && lines.some((line) => column.cell(line) !== "")),
@@ -226,7 +229,7 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
   return `${[header, ...body, ...explained].join("\n")}\n`;
 }
 
-/** Renders the graph for Graphviz. */
+/** Renders the graph in the DOT language of Graphviz. */
 export function renderDot({ tables: { nodes, edges } }: GraphView): string {
   const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
   const nodeLines = Object.entries(nodes).map(

@@ -4,18 +4,18 @@ import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
 import { blobsOf, variantOf, type Descriptor, type ImageLayout, type LayoutImage } from "./image-layout.ts";
 
 export interface ArchiveContent {
-  /** JSON documents by their path. */
   readonly documents: ReadonlyMap<string, string>;
   readonly blobs: readonly Descriptor[];
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value)}\n`;
 
-/** The images of the named architecture, or without one of all architectures in the layout. */
+/** An OCI layout with the images' variants for the architecture, or for all architectures if it is undefined. */
 export function ociArchive(images: readonly LayoutImage[], architecture: string | undefined): ArchiveContent {
   const entries = images.map((image) => {
     const { reference, index } = image;
-    // containerd reads the name from its own annotation, and skopeo and podman from that of the specification.
+    // containerd reads the image's name from an annotation of its own, and skopeo and podman read it from the one in
+    // OCI's specification.
     const annotations = { "io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference };
     if (architecture === undefined) return { descriptor: index, variants: image.variants, annotations };
     const variant = variantOf(image, architecture);
@@ -45,7 +45,10 @@ export function ociArchive(images: readonly LayoutImage[], architecture: string 
   };
 }
 
-/** Docker's format has one architecture. Layers stay compressed, because readers detect that from the first bytes. */
+/**
+ * Docker's format has one architecture for each name. The layers stay compressed: readers recognise compression by the
+ * first bytes.
+ */
 export function dockerArchive(images: readonly LayoutImage[], architecture: string): ArchiveContent {
   const variants = images.map((image) => ({ image, variant: variantOf(image, architecture) }));
   const entries = variants.map(({ image, variant }) => ({
@@ -60,7 +63,7 @@ export function dockerArchive(images: readonly LayoutImage[], architecture: stri
   };
 }
 
-/** The archive's bytes. Checks that every blob exists first, so that an incomplete layout writes nothing. */
+/** Yields the archive's bytes. First checks that every blob exists, so that an incomplete layout yields nothing. */
 export async function* archiveBytes(layout: ImageLayout, content: ArchiveContent): AsyncGenerator<Buffer, void> {
   for (const blob of content.blobs) await layout.check(blob);
   for (const [path, text] of content.documents) {

@@ -23,7 +23,6 @@ const { username, password, identityToken } = FakeRegistry.account;
 interface Machine {
   readonly env?: Environment;
   readonly files?: Readonly<Record<string, string>>;
-  /** Reads files of this machine instead of `files`. */
   readonly readFile?: (path: string) => Promise<string>;
 }
 
@@ -246,7 +245,8 @@ suite("serin image", () => {
       "! left out 1 images of samples and addons, because they have the names of other projects' images; to include them, pass --all, or name them (serin image list)\n",
     );
     assert.equal(await notes("save", "-o", archive, "--all"), "");
-    // With a hub of the user's own, the command also pushes images of other projects, because their names get this hub.
+    // With a hub of the user's own, the command also pushes images of other projects, because it renames them to this
+    // hub.
     await using registry = await new FakeRegistry().start();
     const hub = `${registry.host}/mesh`;
     await serin(["push", "--hub", hub, "--plain-http", "--layout", mixed]);

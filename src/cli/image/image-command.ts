@@ -121,7 +121,7 @@ async function list(flags: LayoutFlags, context: CliContext): Promise<void> {
 
 const nameThem = "name them (serin image list)";
 
-/** Chooses images. Tells the user how to include those that are left out. */
+/** Chooses the images. If some are left out, prints `remedy`, which says how to include them. */
 async function chosen(
   layout: ImageLayout,
   choice: Choice,
@@ -172,7 +172,8 @@ async function load(names: readonly string[], flags: LoadFlags, context: CliCont
 
 async function push(names: readonly string[], flags: PushFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  // With a hub of the user's own, push all images: under it, no name can be mistaken for another project's image.
+  // With a hub of the user's own, push all images: they get names under this hub, which cannot be mistaken for other
+  // projects' images.
   const images = await chosen(layout, { names, all: flags.hub !== undefined }, nameThem, context);
   const destinations = images.map((image) => ({ image, to: destinationOf(nameUnder(flags.hub, image.reference)) }));
   refuseSameNames(destinations);
@@ -202,10 +203,7 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
   if (flags.hub !== undefined) context.out(`Next: serin install --set hub=${flags.hub}\n`);
 }
 
-/**
- * Reads the CA certificates of a file. Throws if there are none, because Node.js would ignore such a file without an
- * error.
- */
+/** Reads the CA certificates in a file. Throws if there are none: Node.js would ignore such a file without an error. */
 async function authoritiesOf(file: string, context: CliContext): Promise<string> {
   const text = await context.readFile(file);
   if (!holdsCertificate(text))
@@ -227,7 +225,7 @@ function nameUnder(hub: string | undefined, reference: string): string {
   return hub === undefined ? reference : `${withoutEnd(hub, "/")}/${reference.slice(reference.lastIndexOf("/") + 1)}`;
 }
 
-/** Refuses images of different hubs that would get the same name under one hub. */
+/** Throws if images of different hubs would get the same name under the one hub. */
 function refuseSameNames(destinations: readonly { readonly image: LayoutImage; readonly to: Destination }[]): void {
   const taken = new Map<string, string>();
   for (const { image, to } of destinations) {

@@ -23,7 +23,7 @@ export interface ImageVariant {
 export interface LayoutImage {
   /** The whole name, such as `registry.example.com/mesh/pilot:0.2.0`. */
   readonly reference: string;
-  /** The list of its variants, as a blob. */
+  /** The blob that lists the image's variants. */
   readonly index: Descriptor;
   readonly variants: readonly ImageVariant[];
 }
@@ -35,7 +35,7 @@ interface Named {
 
 const nameAnnotation = "org.opencontainers.image.ref.name";
 const hint = "run `npm run image` in a checkout of Serin; the package that npm installs has no images";
-/** The maximum size of a document, which is read as a whole. */
+/** The maximum size of a JSON document, which is read into memory. */
 const maxDocumentBytes = 4 * 1024 * 1024;
 
 export class ImageLayout {
@@ -67,7 +67,6 @@ export class ImageLayout {
     return join(this.directory, "blobs/sha256", digest.slice(digest.indexOf(":") + 1));
   }
 
-  /** Throws unless the blob exists with its full size. */
   async check(blob: Descriptor): Promise<void> {
     const found = await stat(this.pathOf(blob)).catch(() => undefined);
     if (found?.size !== blob.size)
@@ -77,7 +76,7 @@ export class ImageLayout {
       );
   }
 
-  /** Reads a document of the layout and checks its digest. */
+  /** Reads a document of the layout. Throws if its content does not have the digest. */
   async read(blob: Descriptor): Promise<Buffer> {
     const file = this.pathOf(blob);
     if (blob.size > maxDocumentBytes)
@@ -119,12 +118,12 @@ export class ImageLayout {
       const value: unknown = JSON.parse(bytes.toString());
       if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
     } catch {
-      // The error is thrown below.
+      // Not JSON: the error below says so.
     }
     throw this.#invalid(file, "not a JSON object");
   }
 
-  /** Checks a descriptor. Its digest becomes a path, so only a valid digest is allowed. */
+  /** Checks a descriptor. Its digest becomes a part of a path, so it must have the exact form of a digest. */
   #descriptor(value: unknown, file: string): Descriptor & Named {
     const { mediaType, digest, size } = (value ?? {}) as Record<string, unknown>;
     if (typeof digest !== "string" || !/^sha256:[0-9a-f]{64}$/.test(digest))
@@ -142,13 +141,13 @@ export class ImageLayout {
 }
 
 export interface Choice {
-  /** Full or short names, such as `pilot`. */
+  /** The full names of images, or short ones such as `pilot`. */
   readonly names: readonly string[];
-  /** Whether images under the names of other projects are included. Applies only without `names`. */
+  /** Whether to include images that have names of other projects. Applies only if `names` is empty. */
   readonly all: boolean;
 }
 
-/** The short names of the mesh's components in manifests/images.yaml. Their images have the hub of the mesh. */
+/** The short names of the mesh's own components in manifests/images.yaml. All their images have the mesh's hub. */
 const components: ReadonlySet<string> = new Set(["pilot", "install-cni", "ztunnel", "proxyv2", "serin", "operator"]);
 
 /** The images with these names. Without names, the images of the mesh, or all images if `all` is set. */
@@ -167,9 +166,9 @@ export function chooseImages(images: readonly LayoutImage[], { names, all }: Cho
 }
 
 /**
- * The images of the mesh. Those of samples and addons have the names of other projects, as their manifests do. On a
- * node that has them, every pod that names such an image starts Serin's program, even a pod that has nothing to do with
- * Serin. So they are included only on request.
+ * The images of the mesh. Images for samples and addons have the names of other projects' images, because manifests
+ * name those. On a node that has such an image, every pod that names it starts Serin's program, even a pod that has
+ * nothing to do with Serin. So the user has to ask for them.
  */
 function ownImages(images: readonly LayoutImage[]): readonly LayoutImage[] {
   const component = images.find(({ reference }) => components.has(shortName(reference)));
@@ -186,13 +185,13 @@ function hubOf(reference: string): string {
   return reference.slice(0, reference.lastIndexOf("/"));
 }
 
-/** The short name: `pilot` for `registry.example.com/mesh/pilot:0.2.0`. */
+/** For example `pilot` for `registry.example.com/mesh/pilot:0.2.0`. */
 export function shortName(reference: string): string {
   const last = reference.slice(reference.lastIndexOf("/") + 1);
   return last.includes(":") ? last.slice(0, last.indexOf(":")) : last;
 }
 
-/** The variant for an architecture. If there is none, throws a user error that names the existing variants. */
+/** The variant for an architecture. Throws a user error that names the existing ones if there is none. */
 export function variantOf({ reference, variants }: LayoutImage, architecture: string): ImageVariant {
   const found = variants.find((variant) => variant.architecture === architecture);
   if (found !== undefined) return found;
@@ -202,7 +201,7 @@ export function variantOf({ reference, variants }: LayoutImage, architecture: st
   });
 }
 
-/** Each blob of these variants once. The small documents of a variant come before its layers. */
+/** Lists each blob of these variants once. A variant's small documents come before its layers. */
 export function blobsOf(variants: readonly ImageVariant[]): readonly Descriptor[] {
   const blobs = new Map<string, Descriptor>();
   for (const { manifest, config, layers } of variants)

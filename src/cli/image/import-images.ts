@@ -6,17 +6,16 @@ import { userError } from "../../base/index.ts";
 
 export interface ImportOptions {
   readonly bytes: Readable;
-  /** The command of containerd's client, without flags: `ctr`, `k3s ctr`. */
+  /** The command line of containerd's client without flags: `ctr`, or `k3s ctr`. */
   readonly command: string;
   readonly address: string | undefined;
   readonly signal: AbortSignal;
 }
 
-/** The containerd namespace of kubelets. */
+/** The namespace in which containerd keeps the images for the kubelet. */
 const kubeletNamespace = "k8s.io";
 const maxOutput = 4096;
 
-/** Sends an archive to containerd's client. */
 export async function importImages({ bytes, command, address, signal }: ImportOptions): Promise<void> {
   const [program = "", ...rest] = command.split(/\s+/).filter((word) => word !== "");
   const flags = address === undefined ? [] : ["--address", address];
@@ -29,7 +28,7 @@ export async function importImages({ bytes, command, address, signal }: ImportOp
     output = (output + piece.toString()).slice(-maxOutput);
   });
   const closed = once(child, "close") as Promise<[number | null]>;
-  // If the client does not read everything, its exit explains why.
+  // If the client stops reading early, its exit status and output say why.
   const sent = pipeline(bytes, child.stdin).then(
     () => undefined,
     (error: unknown) => error,

@@ -11,12 +11,11 @@ export interface Destination {
 
 export interface PushedImage {
   readonly sentBytes: number;
-  /** The number of blobs that the registry had already, in this or another repository. */
+  /** How many blobs the registry already had, in this repository or in another. */
   readonly reused: number;
   readonly sent: number;
 }
 
-/** Splits a full image name into registry, repository and tag. */
 export function destinationOf(reference: string): Destination {
   const [, registry = "", repository = "", tag = ""] =
     /^([^/]+)\/([a-z0-9][a-z0-9._/-]*):([\w][\w.-]{0,127})$/.exec(reference) ?? [];
@@ -28,11 +27,11 @@ export function destinationOf(reference: string): Destination {
   return { registry, repository, tag };
 }
 
-/** Sends images to a registry one after another. Skips blobs that the registry has. */
+/** Sends images to one registry, one after another. Skips blobs that the registry has. */
 export class ImagePusher {
   readonly #layout: ImageLayout;
   readonly #client: RegistryClient;
-  /** A repository that is known to contain a blob, by the blob's digest. */
+  /** By the digest of a blob, a repository that contains it. */
   readonly #repositories = new Map<string, string>();
 
   constructor(layout: ImageLayout, client: RegistryClient) {
@@ -41,8 +40,8 @@ export class ImagePusher {
   }
 
   /**
-   * Sends one image with all its architectures. Sends the content before the manifests that name it, so that a pull
-   * never finds a name without content. Throws if a blob of the layout is damaged, or if the registry refuses.
+   * Sends one image for all its architectures. Sends blobs before the manifests that name them, so that no client pulls
+   * a manifest without its blobs. Throws if a blob of the layout is damaged, or if the registry refuses.
    */
   async push(image: LayoutImage, { repository, tag }: Destination): Promise<PushedImage> {
     const blobs = new Map(
@@ -62,7 +61,6 @@ export class ImagePusher {
     return { sent, sentBytes, reused: blobs.size - sent };
   }
 
-  /** Sends a blob if the registry lacks it. Returns whether it was sent. */
   async #pushBlob(blob: Descriptor, repository: string): Promise<boolean> {
     const path = `/v2/${repository}/blobs`;
     const there = await this.#client.send({ method: "HEAD", target: `${path}/${blob.digest}`, repository });
@@ -102,7 +100,10 @@ export class ImagePusher {
   }
 }
 
-/** Adds the digest to an upload address. The rest stays unchanged, because it contains the registry's state. */
+/**
+ * Adds the digest to an upload address. Keeps the rest unchanged, because it contains the registry's state of the
+ * upload.
+ */
 function withDigest(location: URL, digest: string): URL {
   location.search += `${location.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
   return location;

@@ -1,5 +1,5 @@
-// A client of one registry for the OCI distribution protocol. Handles the tokens or passwords that the registry
-// requires.
+// A client of one registry that speaks the OCI distribution protocol. It gets the tokens, or sends the passwords, that
+// the registry requires.
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import { Readable } from "node:stream";
@@ -12,7 +12,7 @@ export interface RegistryOptions {
   /** The registry's host, with the port if it is not the default. */
   readonly registry: string;
   readonly plainHttp: boolean;
-  /** CA certificates in PEM, instead of those of the operating system. */
+  /** CA certificates in PEM. They replace the operating system's. */
   readonly authorities?: string;
   readonly credentials: RegistryCredentials | undefined;
   readonly userAgent: string;
@@ -23,13 +23,13 @@ export interface RegistryRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PUT";
   /** A path of the registry, or a full URL that the registry returned. */
   readonly target: string | URL;
-  /** The repository of the request. Each repository has its own token. */
+  /** Each repository needs a token of its own. */
   readonly repository: string;
   readonly contentType?: string;
   readonly body?: RequestBody;
 }
 
-/** A request that must be authenticated is sent twice, so its body is opened twice. */
+/** The body of a request. It is opened again if the registry refuses the first attempt and asks for credentials. */
 export interface RequestBody {
   readonly sizeBytes: number;
   readonly open: () => Readable;
@@ -41,16 +41,15 @@ export interface RegistryAnswer {
   readonly text: string;
 }
 
-/** The time limit without any data in either direction. */
+/** How long no byte may arrive or leave before a request fails. */
 const silenceMs = 60_000;
-/** The maximum size of an answer. Only tokens and errors are read. */
+/** The maximum size of a response body. Only tokens and errors are read. */
 const maxAnswerBytes = 256 * 1024;
 
 export class RegistryClient {
   readonly registry: string;
   readonly #options: RegistryOptions;
   readonly url: URL;
-  /** The authorization headers by repository. */
   readonly #authorizations = new Map<string, string>();
 
   constructor(options: RegistryOptions) {
@@ -62,7 +61,7 @@ export class RegistryClient {
 
   async send(request: RegistryRequest): Promise<RegistryAnswer> {
     const url = new URL(request.target, this.url);
-    // The registry may redirect uploads elsewhere. Credentials for the registry must not go there.
+    // The registry may redirect uploads to another host, which must not get the registry's credentials.
     const isOwn = url.host === this.url.host && url.protocol === this.url.protocol;
     const known = isOwn ? this.#authorizations.get(request.repository) : undefined;
     let answer = await this.#exchange(url, request, known);
@@ -74,7 +73,7 @@ export class RegistryClient {
       }
     }
     const { location } = answer.headers;
-    // Registries redirect readers of blobs to their storage.
+    // Registries redirect requests for blobs to their storage.
     if (request.method === "HEAD" && isRedirect(answer.status) && location !== undefined) {
       const stored = await this.#exchange(new URL(location, url), request);
       return { ...stored, status: stored.status === 200 ? 200 : 404 };
@@ -121,7 +120,9 @@ export class RegistryClient {
     );
   }
 
-  /** Gets what the challenge requires: a password, or a token from the server that it names. */
+  /**
+   * Returns the Authorization header for a challenge: a password, or a token from the server that the challenge names.
+   */
   async #authorize(challenge: string, repository: string): Promise<string | undefined> {
     const { credentials } = this.#options;
     const bearer = /\bBearer\s+(.*)$/is.exec(challenge)?.[1];
@@ -207,8 +208,8 @@ export class RegistryClient {
         requireFinalResponse(outgoing).once("response", resolve);
         outgoing.once("error", reject);
       });
-      // A response may come before everything was sent, especially a refusal. It says more than the upload's broken
-      // pipe.
+      // A registry that refuses responds before everything is sent. Its response says more than the broken pipe of the
+      // upload.
       const sent = body === undefined ? undefined : pipeline(body.open(), outgoing).catch(() => undefined);
       if (sent === undefined) outgoing.end();
       const response = await answered;
@@ -216,7 +217,7 @@ export class RegistryClient {
       return { status: response.statusCode ?? 0, headers: response.headers, text };
     } catch (error) {
       signal.throwIfAborted();
-      // A registry may close an idle connection at the moment of its reuse.
+      // A registry may close an idle connection at the moment at which this client reuses it.
       if (outgoing.reusedSocket && !isAgain && (error as NodeJS.ErrnoException).code === "ECONNRESET")
         return await this.#exchange(url, request, authorization, true);
       throw unreachable(url, error as NodeJS.ErrnoException, this.#options);
@@ -236,7 +237,7 @@ function basic(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-/** The beginning of an answer. Only the page of an error is longer. */
+/** Returns the beginning of a response body. Only a page of an error is longer. */
 async function textOf(response: IncomingMessage): Promise<string> {
   const beginning = new JoinedBytes();
   for await (const piece of response as AsyncIterable<Buffer>) {
@@ -256,7 +257,6 @@ function tokenIn(text: string): string | undefined {
   }
 }
 
-/** The first error in the registry's answer. */
 function errorText(text: string): string {
   try {
     const [error] = (JSON.parse(text) as { errors?: readonly { code?: string; message?: string }[] }).errors ?? [];
@@ -270,7 +270,7 @@ function unreachable(url: URL, cause: NodeJS.ErrnoException, options: RegistryOp
   const code = cause.code ?? "";
   const hint = certificateHint(code, options);
   if (hint !== undefined)
-    // The message omits the advice of Node.js, which is for programmers.
+    // Leave out the advice of Node.js after the semicolon, which is for programmers.
     return userError(
       "registry-refused",
       `cannot reach the registry ${url.host}: ${cause.message.split(";")[0] ?? code}`,
@@ -286,7 +286,7 @@ function unreachable(url: URL, cause: NodeJS.ErrnoException, options: RegistryOp
   });
 }
 
-/** The remedy for a certificate that was not accepted. Undefined for any other error. */
+/** Says what to do about a certificate that was refused. Undefined for any other error. */
 function certificateHint(code: string, { authorities }: RegistryOptions): string | undefined {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "--hub must name the registry as its certificate does";
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID")

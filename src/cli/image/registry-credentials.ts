@@ -5,8 +5,8 @@ import { envString, isTree, SerinError, userError, type Environment, type Tree }
 import type { CliContext } from "../context.ts";
 
 /**
- * A password, or an identity token that some registries return for it. An identity token is exchanged for tokens for
- * requests.
+ * A password, or the identity token that some registries return for it. A client exchanges an identity token for the
+ * tokens of its requests.
  */
 export type RegistryCredentials =
   | { readonly username: string; readonly password: string }
@@ -53,7 +53,7 @@ async function credentialsOfDocker(
   try {
     text = await readFile(file);
   } catch (error) {
-    // Nobody has logged in with docker on this machine.
+    // No file: nobody has logged in with docker on this machine.
     if (error instanceof SerinError && error.reason === "ENOENT") return undefined;
     throw error;
   }
@@ -73,7 +73,7 @@ function parseConfig(text: string, file: string): Tree {
     const value: unknown = JSON.parse(text);
     if (isTree(value)) return value;
   } catch {
-    // The error is thrown below.
+    // Not JSON: the error below says so.
   }
   throw fileFault(`${file} is not a JSON object`);
 }
@@ -86,7 +86,10 @@ function entryOf(config: Tree, field: string, registry: string, file: string): u
   return found?.[1];
 }
 
-/** A text of docker's configuration. Undefined if it is absent or empty. The error does not quote a secret. */
+/**
+ * A text in docker's configuration. Undefined if it is absent or empty. The error does not quote the value, which may
+ * be a secret.
+ */
 function textOf(value: unknown, field: string, file: string): string | undefined {
   const text = value ?? "";
   if (typeof text !== "string") throw fileFault(`${file}: ${field} must be a string`);
@@ -120,7 +123,7 @@ function credentialsOfEntry(entry: unknown, file: string, registry: string): Reg
   return { username: pair.slice(0, colon), password: pair.slice(colon + 1) };
 }
 
-/** Calls a credential helper with Docker's protocol: it reads the registry's address and writes JSON. */
+/** Asks a credential helper in Docker's protocol: it gets the registry's address on standard input, and prints JSON. */
 async function askHelper(helper: string, registry: string, env: Environment): Promise<RegistryCredentials | undefined> {
   const program = `docker-credential-${helper}`;
   const { error, output } = await new Promise<{ error: Error | null; output: string }>((resolve) => {
@@ -147,7 +150,7 @@ async function askHelper(helper: string, registry: string, env: Environment): Pr
   return username === "<token>" ? { identityToken: secret } : { username, password: secret };
 }
 
-/** Errors do not quote the answer, which may be a secret. */
+/** Reads the answer. Errors do not quote it, because it may contain a secret. */
 function readAnswer(output: string, program: string, registry: string): { username: string; secret: string } {
   const fault = (what: string): SerinError =>
     userError(

@@ -25,26 +25,26 @@ export interface Dependents {
   /** Namespaces whose labels select the revision for injection, by its name, by a tag, or as the default. */
   readonly namespaces: readonly string[];
   /**
-   * The `id`s of proxies that get their configuration from the revision. A proxy that is just reconnecting is included
-   * if its pod lives.
+   * The `id`s of proxies that get their configuration from the revision. A proxy that is reconnecting counts if its pod
+   * still runs.
    */
   readonly proxies: readonly string[];
   /**
-   * The proxies of this list that have no pod. They run outside of the cluster, or their pod has just ended, which the
-   * control plane has not noticed yet.
+   * Those of `proxies` that have no pod. They run outside the cluster, or their pod has just ended and the control
+   * plane has not noticed yet.
    */
   readonly podless: readonly string[];
   /** `namespace/name` of Gateways whose proxies the revision runs. */
   readonly gateways: readonly string[];
   /** `namespace/name` of pods whose traffic goes through the revision's ztunnel, or that it injected. */
   readonly pods: readonly string[];
-  /** Warnings about objects that could not be read. */
+  /** Names the objects that could not be read. */
   readonly warnings: readonly string[];
 }
 
 /**
- * Finds what would stop working if the revision were removed. Excludes the revision's own ztunnels and classic
- * gateways, because they are removed with it.
+ * Finds what would stop working if the revision were removed. Leaves out the revision's own ztunnels and classic
+ * gateways, which are removed with it.
  */
 export async function dependentsOf(client: KubeClient, revision: string): Promise<Dependents> {
   const [{ items: allPods }, namespaces, tags, planes] = await Promise.all([
@@ -93,7 +93,10 @@ async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
     .toSorted();
 }
 
-/** The tags that must move to another control plane first. Tags of the last control plane are removed with it. */
+/**
+ * The tags that the user must first move to another control plane. Without another control plane, the tags are removed
+ * with the revision.
+ */
 async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
   const items = await listControlPlanes(client);
   const hasHeir = items.some(
@@ -113,7 +116,7 @@ function namesRevision({ metadata }: Namespace, revision: string, tags: readonly
   );
 }
 
-/** Whether a pod is part of the revision itself and is removed with it. */
+/** Whether a pod belongs to the revision's installation, and so is removed with it. */
 function isOwn(
   { metadata: { labels = {}, namespace = "" } }: Pod,
   revision: string,
@@ -136,15 +139,15 @@ function leansOn(pod: Pod, revision: string): boolean {
   );
 }
 
-/** The pods that are not ending, and those that are being removed. */
+/** The pods that are staying, and those that are being deleted. */
 interface PodNames {
   readonly live: ReadonlySet<string>;
   readonly going: ReadonlySet<string>;
 }
 
 /**
- * The proxies of the revision, except its own and those of pods that are being removed. A control plane ends each
- * connection from time to time, and the proxy still needs it until it has connected again.
+ * The proxies of the revision, without its own and without those of pods that are being deleted. Includes proxies that
+ * are reconnecting: a control plane ends each connection from time to time, and the proxy still needs it.
  */
 async function servedProxies(
   client: KubeClient,
@@ -174,10 +177,7 @@ async function servedProxies(
   return { proxies: [...proxies].toSorted(), warnings };
 }
 
-/**
- * The proxies that are connected to one of the pilots. A pilot that does not answer is treated as one that serves no
- * proxy.
- */
+/** The proxies that are connected to the pilots. Ignores a pilot that does not answer. */
 async function connectedTo(client: KubeClient, pilots: readonly Pilot[]): Promise<ReadonlySet<string>> {
   const found = pilots.map(
     async (pilot) => await listProxies(client, pilot).catch((): Awaited<ReturnType<typeof listProxies>> => []),

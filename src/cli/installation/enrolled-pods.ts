@@ -7,8 +7,9 @@ const isAmbient = ({ metadata }: Pod): boolean =>
 const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.[istioAnnotations.sidecarStatus] !== undefined;
 
 /**
- * Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. If the CNI
- * agent's DaemonSet was deleted, pods stay captured by ztunnel. Only an agent can release them.
+ * Describes what happens to the pods in the mesh when it is removed, one line for each data plane, with the number of
+ * pods by namespace. If the DaemonSet of the CNI agent is missing, pods in ambient stay captured, because only an agent
+ * can release them.
  */
 export async function enrolledPods(client: KubeClient): Promise<string[]> {
   const { items } = await client.list(podKind);

@@ -22,7 +22,6 @@ async function run(live: readonly UntypedObject[], ...args: readonly string[]): 
   return await runOf("v1.6.0", live, args);
 }
 
-/** Installs the CRDs of one release. */
 async function runOf(
   release: string,
   live: readonly UntypedObject[],

@@ -54,7 +54,8 @@ async function install(flags: GatewayApiFlags, context: CliContext): Promise<voi
 }
 
 /**
- * Refuses to replace the experimental channel by the standard channel, because that lacks fields that objects may use.
+ * Throws if the standard channel would replace the experimental one. The standard channel lacks fields that stored
+ * objects may use.
  */
 function refuseSmallerChannel(
   wanted: readonly UntypedObject[],

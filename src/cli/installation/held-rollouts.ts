@@ -2,7 +2,10 @@ import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/ind
 import { canaryKind, hasUndoFinalizer, kubectlObject, meshUpgradeKind } from "../../api/serin/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 
-/** A rollout whose changes the engine must undo before the API server can delete the object. */
+/**
+ * A rollout whose object has a finalizer of the engine, which must undo its changes before the API server can delete
+ * the object.
+ */
 export interface HeldRollout {
   readonly kind: string;
   readonly metadata: KubernetesObject["metadata"];
@@ -23,12 +26,12 @@ export function listedRollouts(held: readonly HeldRollout[]): string {
   return some(held, (rollout) => `${rollout.kind} ${keyOf(rollout)}`, ", ");
 }
 
-/** The commands with which a person deletes the rollouts while their engine runs. */
+/** The commands that delete the rollouts. They work while the engine runs. */
 export function undoneBy(held: readonly HeldRollout[]): string {
   return some(held, (rollout) => `kubectl delete ${named(rollout)}`, "; ");
 }
 
-/** The command that removes the finalizer of the first rollout, so that it can be deleted without an undo. */
+/** The command that removes the first rollout's finalizer, so that it can be deleted without an undo. */
 export function withoutUndo([first]: readonly HeldRollout[]): string {
   return first === undefined ? "" : `kubectl patch ${named(first)} --type=merge -p '{"metadata":{"finalizers":null}}'`;
 }

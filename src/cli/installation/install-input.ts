@@ -18,7 +18,6 @@ import type { CliContext } from "../context.ts";
 import { sourceName } from "../user-file.ts";
 import { collect, connectionFlags, type CommonFlags } from "../flags.ts";
 
-/** The flags of all verbs that read an installation's spec. */
 export interface InstallFlags extends CommonFlags {
   readonly filename: readonly string[];
   readonly set: readonly string[];
@@ -59,7 +58,7 @@ export interface RenderedInstall {
   readonly components: readonly RenderedComponent[];
 }
 
-/** Reads files and flags and renders them. Throws user errors for faults, and prints warnings on standard error. */
+/** Reads and renders the files and flags. Throws user errors for faults, and prints warnings on standard error. */
 export async function renderFromFlags(flags: InstallFlags, context: CliContext): Promise<RenderedInstall> {
   const specs = await readOperatorFiles(flags, context);
   const rendered = await renderSpecs(specs, setFlagsOf(flags), context);
@@ -67,7 +66,7 @@ export async function renderFromFlags(flags: InstallFlags, context: CliContext):
   return rendered;
 }
 
-/** Reads the specs of all files. Notes that `--manifests` has no effect. */
+/** Reads the specs in all files. Prints a note if `--manifests` is given, because it has no effect. */
 export async function readOperatorFiles(flags: InstallFlags, context: CliContext): Promise<IstioOperatorSpec[]> {
   const specs: IstioOperatorSpec[] = [];
   for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
@@ -79,7 +78,8 @@ export async function readOperatorFiles(flags: InstallFlags, context: CliContext
 }
 
 /**
- * Notes that a flag with another namespace has no effect, because an installation's namespace is a field of its spec.
+ * Prints a note if a flag names another namespace than the spec, because only the spec decides where the mesh is
+ * installed.
  */
 function noteOtherNamespace(
   { istioNamespace, namespace }: InstallFlags,
@@ -105,7 +105,7 @@ export async function renderSpecs(
   const parsed = resolveSettings({ specs, setFlags }, { hub: defaultHub, tag: context.version });
   if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
   for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
-  // Load the megabyte of CRDs only if the base component, which installs them, is enabled.
+  // Load the CRDs, which take a megabyte, only if the base component is enabled. It alone installs them.
   const customResources =
     parsed.value.base.enabled === true
       ? { istio: await context.customResources("istio"), rollout: await context.customResources("rollout") }
@@ -115,7 +115,7 @@ export async function renderSpecs(
   return { settings: parsed.value, components };
 }
 
-/** All objects of an installation, in an order in which kubectl can apply them. Namespaces come first. */
+/** All objects of an installation, in an order in which kubectl can apply them. */
 export function manifestOf({ settings, components }: RenderedInstall): UntypedObject[] {
   return inApplyOrder([
     ...renderNamespaces(settings, components),
@@ -141,15 +141,15 @@ export async function readOperatorFile(file: string, context: CliContext): Promi
 const longestLabelValue = 63;
 
 /**
- * The name of an IstioOperator, which labels the objects that are installed from it. Undefined if there is none, or if
- * a label cannot hold it.
+ * The name of an IstioOperator, which labels the objects that are installed from it. Undefined if it has none, or one
+ * that is too long for a label.
  */
 export function ownerOf({ metadata }: Partial<UntypedObject>): string | undefined {
   const name = metadata?.name;
   return typeof name === "string" && name !== "" && name.length <= longestLabelValue ? name : undefined;
 }
 
-/** Reads the documents of a YAML file. A syntax error includes its line and column. */
+/** Reads the documents of a YAML file. The error for wrong syntax names the line and column. */
 export async function readYaml(file: string, context: CliContext): Promise<UntypedObject[]> {
   const text = await context.readFile(file);
   const source = sourceName(file);

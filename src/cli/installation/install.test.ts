@@ -225,7 +225,7 @@ test("an in-place upgrade needs an installed control plane of the same profile",
   );
 });
 
-/** The digest that a user or an admission webhook puts behind the tag of an image. */
+/** A user or an admission webhook may append a digest to the tag of an image. */
 const digest = `@sha256:${"0a".repeat(32)}`;
 
 test("an in-place upgrade moves at most two minor releases up and one down, unless forced", async () => {

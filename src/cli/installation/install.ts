@@ -58,7 +58,7 @@ function applyFlags(command: Command): Command {
     .option("--dry-run", "print the changes, and write nothing");
 }
 
-/** Compares an installation's objects with the cluster. This was a separate verb of istioctl before 1.24. */
+/** `verify-install`: compares an installation's objects with the cluster's. istioctl before 1.24 had this verb. */
 export function verifyInstallCommand(program: Command, context: CliContext): void {
   installFlags(
     program.command("verify-install").description("check that all objects of an installation exist and are ready"),
@@ -105,7 +105,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
-/** Warns about an old API server and continues, because it may still support everything that the installation needs. */
+/** Warns about an API server that is too old, and continues: it may still support what the installation needs. */
 async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promise<void> {
   const { text, supported } = await serverVersion(client);
   if (text !== "" && !supported)
@@ -114,7 +114,10 @@ async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promis
     );
 }
 
-/** Warns if the node agent would look for CNI's files where the nodes do not have them, and so wait forever. */
+/**
+ * Warns if the nodes keep CNI's files in other directories than the installation assumes. The node agent would wait for
+ * them forever.
+ */
 async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
   const { cni, values } = settings;
   const given = [["global", "platform"], ...["cniBinDir", "cniConfDir"].map((name) => ["cni", name])];
@@ -124,14 +127,12 @@ async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient,
     err(`! ${found.object} ${found.detail}, and no pod there would join the mesh: ${found.remedy}\n`);
 }
 
-/** Warns of settings of the cluster's network plugin with which parts of the mesh do not work. */
 async function warnOfNetwork({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
   if (settings.cni.enabled !== true) return;
   for (const { object, detail, remedy } of await networkObstacles(client, settings.namespace))
     err(`! ${object}: ${detail}: ${remedy}\n`);
 }
 
-/** Warns if the values name another domain of Services than the cluster has. */
 async function warnOfDomain({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
   if (settings.pilot.enabled !== true) return;
   const chosen = textAt(settings.values, "global", "proxy", "clusterDomain") ?? "cluster.local";
@@ -142,8 +143,8 @@ async function warnOfDomain({ settings }: RenderedInstall, client: KubeClient, {
 }
 
 /**
- * Warns before an installation replaces workloads of Istio, of whatever release: Istio's and Serin's release numbers
- * cannot be compared.
+ * Warns before an installation replaces workloads of Istio, whatever their release is: release numbers of Istio and
+ * Serin cannot be compared.
  */
 async function warnOfIstio(rendered: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<boolean> {
   const found = await replacedIstio(rendered, client);
@@ -155,8 +156,8 @@ async function warnOfIstio(rendered: RenderedInstall, client: KubeClient, { err 
 }
 
 /**
- * Warns before an installation replaces a control plane by one of an older release. Proxies and namespaces may use
- * features that only the newer one has.
+ * Warns before an installation replaces a control plane with an older release. Proxies and namespaces may use features
+ * that the older release lacks.
  */
 async function warnOfNewerControlPlane(
   { settings }: RenderedInstall,
@@ -173,9 +174,9 @@ async function warnOfNewerControlPlane(
 }
 
 /**
- * The Deployment of the revision's control plane, and its release. The version is absent if there is no such
- * Deployment, or if the caller may not read it. In the second case, the installation itself names all missing
- * permissions.
+ * The Deployment of the revision's control plane, and its release. The release is undefined if the Deployment does not
+ * exist, or if the caller may not read it. A caller who may not read it gets the error later: the installation lists
+ * all missing permissions.
  */
 async function runningControlPlane(
   { revision, namespace }: RenderedInstall["settings"],
@@ -186,7 +187,7 @@ async function runningControlPlane(
   if (running === undefined) return { name, version: undefined };
   const containers = running.spec?.template?.spec?.containers ?? [];
   const image = containers.find(({ name: container }) => container === "discovery")?.image ?? "";
-  // An admission webhook may have put a digest in the place of the tag.
+  // An admission webhook may have replaced the tag with a digest. Then the label has the version.
   const version = imageTag(image) || running.metadata.labels?.["app.kubernetes.io/version"];
   return { name, version: version ?? "unknown" };
 }
@@ -218,8 +219,7 @@ async function apply(
 }
 
 /**
- * With `--prune`, removes the objects that an earlier installation left and that were announced. Without the flag, only
- * names the objects.
+ * Names the objects that an earlier installation has left. With `--prune`, removes those that were announced before.
  */
 async function treatLeftovers(
   rendered: RenderedInstall,
@@ -239,7 +239,6 @@ function question({ settings }: RenderedInstall): string {
 
 interface Question {
   readonly text: string;
-  /** The objects that will be removed. */
   readonly doomed: readonly string[];
   readonly otherwise: string;
 }
@@ -329,10 +328,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   if (flags.verify === true) await verify(rendered, flags, context);
 }
 
-/**
- * Refuses an upgrade without files and flags if another profile is installed, because it would install the default
- * profile.
- */
+/** Throws if an upgrade without files and flags would replace another profile with the default one. */
 async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, client: KubeClient): Promise<void> {
   if (flags.filename.length > 0 || flags.set.length > 0) return;
   const { settings } = rendered;
@@ -347,7 +343,7 @@ async function refuseOtherProfile(rendered: RenderedInstall, flags: ApplyFlags, 
   );
 }
 
-/** The profile of the revision's installation, as recorded in its ConfigMap. */
+/** The profile of the revision's installation, which its ConfigMap of values records. */
 async function installedProfile({ settings }: RenderedInstall, client: KubeClient): Promise<string | undefined> {
   const name = settings.revision === "" ? "values" : `values-${settings.revision}`;
   const text = (await client.get(configMapKind, name, settings.namespace))?.data?.["merged-values"];

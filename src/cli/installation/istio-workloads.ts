@@ -4,12 +4,12 @@ import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { istioImageOf } from "../cluster-readiness/index.ts";
 import type { RenderedInstall } from "./install-input.ts";
 
-/** The workloads of Istio that this installation would replace, because its own have the same names. */
+/** The workloads of Istio that this installation would replace because its own have the same names. */
 export async function replacedIstio({ components }: RenderedInstall, client: KubeClient): Promise<string[]> {
   const workloads = components
     .flatMap(({ objects }) => objects)
     .filter(({ kind }) => kind === deploymentKind.kind || kind === daemonSetKind.kind)
-    // In a lab the images of this installation may have Istio's names too.
+    // In a lab, the images of this installation may have the names of Istio's images.
     .filter((workload) => istioImageOf(workload) === undefined);
   const found = await Promise.all(workloads.map(async (workload) => await asIstio(workload, client)));
   return found.filter((text) => text !== undefined);

@@ -8,25 +8,26 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { manifestOf, type RenderedInstall } from "./install-input.ts";
 
-/** Helm annotates the objects of its releases. */
+/** The annotation with which helm marks the objects of its releases. */
 const helmRelease = "meta.helm.sh/release-name";
 const shownLeftovers = 10;
 
 /**
- * Objects that an earlier installation wrote and this installation does not contain, for example the ingress gateway
- * when the profile changes from `default` to `minimal`. Both installations have the same revision and the same
- * IstioOperator name.
+ * Objects that an earlier installation of the same revision and IstioOperator name wrote, and that this installation
+ * does not contain. For example, the ingress gateway is left if the profile changes from `default` to `minimal`.
  */
 interface Leftovers {
   /** The names of the objects, workloads first. */
   readonly names: readonly string[];
-  /** Another namespace with a control plane of this revision. No label distinguishes the objects of the two. */
+  /**
+   * Another namespace with a control plane of this revision. Labels do not show which of the two an object belongs to.
+   */
   readonly otherNamespace?: string;
   /** Why `names` may be incomplete. */
   readonly fault?: unknown;
 }
 
-/** Names the leftovers on standard error. A complete installation must not fail because of them. */
+/** Names the leftovers on standard error. A fault is only noted, because the installation itself is complete. */
 export async function noteLeftovers(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
   const { names, fault } = await findLeftovers(rendered, client, context);
   if (names.length > 0) {
@@ -38,7 +39,7 @@ export async function noteLeftovers(rendered: RenderedInstall, client: KubeClien
     context.err(`! Not all objects of earlier installations could be listed: ${messageOf(fault)}\n`);
 }
 
-/** The names of the leftovers to remove. Throws if they cannot all be found. */
+/** The names of the leftovers to remove. Throws if not all of them can be found. */
 export async function leftoversToRemove(
   rendered: RenderedInstall,
   client: KubeClient,
@@ -53,7 +54,7 @@ export async function leftoversToRemove(
   return names;
 }
 
-/** Removes the objects of these names, and no others. */
+/** Removes the named leftovers. Keeps others that have appeared since the names were announced. */
 export async function removeLeftovers(
   names: readonly string[],
   rendered: RenderedInstall,
@@ -73,7 +74,9 @@ export async function removeLeftovers(
   });
 }
 
-/** Finds the leftovers. An installation without a control plane only adds to another one, so it has none. */
+/**
+ * Finds the leftovers. Finds none for an installation without a control plane, which only adds to another installation.
+ */
 async function findLeftovers(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<Leftovers> {
   if (rendered.settings.pilot.enabled !== true) return { names: [] };
   const found: string[] = [];
@@ -95,8 +98,8 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
 }
 
 /**
- * Another namespace with a control plane of this revision. If that control plane runs outside the cluster, only its
- * Service shows this.
+ * Another namespace with a control plane of this revision. A control plane outside the cluster has only a Service in
+ * it.
  */
 async function otherNamespaceOf(rendered: RenderedInstall, client: KubeClient): Promise<string | undefined> {
   const labelSelector = `app=istiod,${istioLabels.revision}=${revisionLabel(rendered.settings)}`;
@@ -113,14 +116,14 @@ function selectorOf(rendered: RenderedInstall): string {
     istioLabels.component,
     `${istioLabels.revision}=${revisionLabel(rendered.settings)}`,
     `${istioLabels.owningResource}=${owner}`,
-    // Objects of an operator in the cluster have this label.
+    // Objects that an operator in the cluster installs have this label.
     `!${istioLabels.owningResourceNamespace}`,
   ].join(",");
 }
 
 /**
- * Whether to keep an object. Revision tags stay, because `serin tag set` writes them too. A gateway that a MeshUpgrade
- * moved to this revision stays, because the installation of another revision wrote it.
+ * Returns whether to keep an object. Keeps revision tags, because `serin tag set` writes them too. Keeps a gateway that
+ * a MeshUpgrade has moved to this revision, because the installation of another revision wrote it.
  */
 function keptBy(rendered: RenderedInstall): (object: UntypedObject) => boolean {
   const { validator, tag, service } = renderDefaultRevision(rendered.settings) ?? {};
@@ -140,7 +143,7 @@ function nameOf(object: KubernetesObject): string {
   return `${object.kind ?? ""} ${keyOf(object)}`;
 }
 
-/** Sorts workloads first, because users recognise them. The other objects belong to them. */
+/** Orders names: workloads first, because users recognise them, and the other objects belong to them. */
 function workloadsFirst(a: string, b: string): number {
   const rank = (name: string): number => (/^(Deployment|DaemonSet) /.test(name) ? 0 : 1);
   return rank(a) - rank(b) || (a < b ? -1 : 1);

@@ -50,7 +50,10 @@ export function manifestCommands(program: Command, context: CliContext): void {
     .action(async (flags: TranslateFlags) => await translate(flags, context));
 }
 
-/** The spec without the name of its IstioOperator. That name labels objects only if this program installs them. */
+/**
+ * The spec without the name of its IstioOperator. The objects get the name as a label only if this program installs
+ * them.
+ */
 function withoutOwner(spec: IstioOperatorSpec): IstioOperatorSpec {
   const { ownerName: _owner, ...values } = spec.values ?? {};
   return { ...spec, values };
@@ -92,9 +95,7 @@ async function generate(flags: GenerateFlags, context: CliContext): Promise<void
   else await writeUserFile(flags.output, texts.join(""));
 }
 
-/**
- * The components whose names begin with one of the words. Throws if a word matches no component of the installation.
- */
+/** The components whose names begin with one of the words. Throws if a word matches none. */
 function componentsNamed<Component extends { readonly name: string }>(
   words: string,
   components: readonly Component[],
@@ -111,7 +112,10 @@ function componentsNamed<Component extends { readonly name: string }>(
   return components.filter((component) => chosen.has(component));
 }
 
-/** Writes a CRD as one line of JSON, which is valid YAML, because a megabyte of YAML takes a second to write. */
+/**
+ * Writes an object as YAML. A CRD becomes one line of JSON, which is valid YAML: a megabyte of YAML takes a second to
+ * write.
+ */
 function textOf(object: UntypedObject): string {
   return object.kind === "CustomResourceDefinition"
     ? `${JSON.stringify(object)}\n`

@@ -125,7 +125,7 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
   );
   for (const object of objects) {
     const kind = installedKindOf(object);
-    // Leave an existing namespace unchanged, because others may have changed it.
+    // Leave an existing namespace as it is, with what others have set there.
     if (kind.kind === "Namespace" && (await client.get(namespaceKind, object.metadata.name ?? "")) !== undefined)
       continue;
     await client.apply(kind, object, { fieldManager, force: true });
@@ -254,7 +254,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
   context.out("✔ Removal complete\n");
 }
 
-/** Refuses to remove the last controller while IstioOperators exist, because nothing else removes their finalizers. */
+/** Throws if the last controller would be removed while IstioOperators exist. Nothing else removes their finalizers. */
 async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: OperatorFlags): Promise<void> {
   if (!isLast || flags.force === true) return;
   const objects = await itemsIfServed(client.list(istioOperatorKind));

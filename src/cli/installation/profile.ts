@@ -94,7 +94,7 @@ function textOf(spec: IstioOperatorSpec): string {
   );
 }
 
-/** `components.cni.enabled=true`, as `--set` takes it. */
+/** The paths and values of a tree, as `--set` takes them: `components.cni.enabled=true`. */
 function flagsOf(value: unknown, path = ""): string[] {
   if (typeof value !== "object" || value === null) return [`${path}=${String(value)}`];
   const isList = Array.isArray(value);

@@ -6,16 +6,14 @@ import { counted, messageOf } from "../../base/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
-/** Something of a mesh that a purge leaves in the cluster. */
 interface Remains {
   readonly title: string;
-  /** The command that removes it. */
   readonly command: string;
 }
 
 /** Namespaces in which only the mesh has objects. A MeshUpgrade creates `serin-probes`. */
 const ownNamespaces = ["istio-system", "serin-system", "serin-probes"];
-/** The objects that a control plane copies into every namespace, with the names of the ConfigMaps. */
+/** What a control plane copies into every namespace, with the names of the ConfigMaps. */
 const copies = [
   ["the mesh's root", "istio-ca-root-cert"],
   ["the mesh's revocation lists", "istio-ca-crl"],
@@ -24,7 +22,7 @@ const partOfIstio = "app.kubernetes.io/part-of=istio";
 const istioControllers = /^istio\.io\//;
 
 /**
- * The text about everything that a purge left, with the commands that remove it. As in istioctl, a purge keeps the CRDs
+ * Describes everything that a purge has left, with the commands that remove it. As in istioctl, a purge keeps the CRDs
  * with the users' objects, and the mesh's CA. `namespaces` are those of the removed control planes.
  */
 export async function remainsText(client: KubeClient, namespaces: ReadonlySet<string>): Promise<string> {
@@ -45,7 +43,7 @@ export async function remainsText(client: KubeClient, namespaces: ReadonlySet<st
   }
 }
 
-/** Controllers of IstioOperator objects, and their rights, which outlive a deleted namespace. */
+/** Controllers of IstioOperator objects, by their ClusterRoles, which outlive a deleted namespace. */
 async function operators(client: KubeClient): Promise<Remains[]> {
   const kind = installedKinds.find((installed) => installed.kind === "ClusterRole");
   if (kind === undefined) return [];
@@ -70,8 +68,8 @@ async function operators(client: KubeClient): Promise<Remains[]> {
 }
 
 /**
- * Gateways whose proxies stay, by namespace. Their certificates expire without a control plane. The mesh's own
- * namespaces are left out, because {@link ownedNamespaces} lists them as a whole.
+ * Gateways whose proxies stay, by namespace. Their certificates expire without a control plane. Leaves out the mesh's
+ * own namespaces, because {@link ownedNamespaces} lists them as a whole.
  */
 async function gateways(client: KubeClient): Promise<Remains[]> {
   const { items } = await client.list(deploymentKind, { labelSelector: istioLabels.gatewayManaged });

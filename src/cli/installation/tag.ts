@@ -112,7 +112,8 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     return;
   }
   for (const object of objects) await client.apply(installedKindOf(object), object, { fieldManager, force: true });
-  // For a control plane in another namespace, the webhooks have other names, and the Service is in that namespace.
+  // After a move to a control plane in another namespace, the old webhooks have other names, and the old Service is in
+  // the old namespace.
   for (const { kind, name, namespace } of existing.flatMap((found) => tagObjects(found, tag))) {
     const isMoved = objects.some(
       ({ kind: written, metadata }) =>
@@ -148,7 +149,6 @@ function tagsNamed(injectors: readonly WebhookConfiguration[], tag: string): rea
   return injectors.filter(({ metadata: { labels = {} } }) => labels[istioLabels.tag] === tag);
 }
 
-/** The namespace of the control plane that the webhooks call. */
 function namespaceOf({ webhooks }: WebhookConfiguration): string {
   return webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
 }
@@ -159,7 +159,6 @@ interface TagObject {
   readonly namespace?: string;
 }
 
-/** The tag's own objects: its webhooks and its Service. */
 function tagObjects(webhooks: WebhookConfiguration, tag: string): readonly TagObject[] {
   return [
     { kind: mutatingWebhookConfigurationKind, name: webhooks.metadata.name ?? "" },
@@ -167,7 +166,10 @@ function tagObjects(webhooks: WebhookConfiguration, tag: string): readonly TagOb
   ];
 }
 
-/** Changes the webhooks of the control plane without a revision name. Only one control plane may inject by default. */
+/**
+ * Changes the webhooks of the control plane that has no revision name, because only one control plane may inject by
+ * default.
+ */
 async function patchUnnamed(client: KubeClient, change: typeof deactivateDefault): Promise<void> {
   for (const { metadata, webhooks = [] } of await injectorsOf(client)) {
     if (metadata.labels?.[istioLabels.tag] !== undefined || metadata.labels?.[istioLabels.revision] !== "default")
@@ -247,8 +249,8 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
 }
 
 /**
- * Removes the default validator with the tag. If there is a control plane without a revision name, the validator calls
- * that one again instead.
+ * Removes the default validator, which belongs to the tag. If there is a control plane without a revision name, makes
+ * the validator call that one instead.
  */
 async function removeDefault(client: KubeClient): Promise<void> {
   const unnamed = (await injectorsOf(client)).find(
@@ -269,7 +271,7 @@ async function removeDefault(client: KubeClient): Promise<void> {
     clientConfig,
     injectEverybody: false,
   });
-  // The control plane's own webhooks inject, so the tag needs no webhooks.
+  // Skip the webhooks of the tag, because the control plane's own webhooks inject.
   for (const object of objects.filter(({ kind }) => kind !== "MutatingWebhookConfiguration"))
     await client.apply(installedKindOf(object), object, { fieldManager, force: true });
 }

@@ -12,12 +12,10 @@ import {
   type ChartName,
 } from "../../install/index.ts";
 
-/** The values of one release of a chart. */
 export interface ChartRelease {
   readonly chart: ChartName;
   readonly release: string;
   readonly namespace: string;
-  /** The values as YAML. */
   readonly values: string;
 }
 
@@ -27,7 +25,7 @@ export interface Translation {
   readonly warnings: readonly string[];
 }
 
-/** Translates the specs of files, and flags, into values of charts. Their profile decides which charts are needed. */
+/** Translates specs and flags into values of charts. The profile that they name decides which charts are needed. */
 export function translateOperator(specs: readonly IstioOperatorSpec[], setFlags: readonly string[]): Translation {
   const given = givenSpec({ specs, setFlags });
   if (given.value === undefined) throw userError("install-invalid", formatIssues(given.errors));
@@ -55,7 +53,7 @@ export function translateOperator(specs: readonly IstioOperatorSpec[], setFlags:
 interface ChartUse {
   readonly chart: ChartName;
   readonly release: string;
-  /** The path of the component, below `spec.components`. */
+  /** Relative to `spec.components`. */
   readonly path: string;
   readonly component: ComponentSpec | undefined;
   readonly values: Readonly<Record<string, unknown>>;
@@ -65,7 +63,7 @@ interface ChartUse {
 /** The charts to install. All except the gateway chart know the profiles by name. */
 function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
   const { components = {} } = resolved;
-  // The chart of istiod does not know whether the chart of the agent is installed.
+  // The chart of istiod cannot see whether the chart of the agent is installed, so its values say it.
   const stated = hasAgent(resolved) ? withRedirectByAgent(spec) : spec;
   const chartFor = (
     chart: "base" | "istiod" | "cni" | "ztunnel",

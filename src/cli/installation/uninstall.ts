@@ -49,8 +49,8 @@ export function uninstallCommand(program: Command, context: CliContext): void {
 }
 
 /**
- * The message if nothing was removed. With files, the command removes only objects that have the label of the files'
- * IstioOperator, so that the file of another installation removes nothing.
+ * The message for an uninstall that removed nothing. Given files, the command removes only objects with the label of
+ * the files' IstioOperator, so that a file of another installation removes nothing.
  */
 function nothingFor(target: What): string {
   const left = "! There was nothing to remove";
@@ -89,12 +89,15 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
   const foreign = target === "everything" ? await nameForeign(client, context) : 0;
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
-  // Print what remains only if no control plane of another installer does, because the printed commands would destroy
-  // its mesh.
+  // Print the remains only if no control plane of another installer is left: the printed commands would destroy its
+  // mesh.
   if (target === "everything" && foreign === 0) context.out(await remainsText(client, namespaces));
 }
 
-/** Only the engine removes the finalizers of rollouts. Without it, nobody can delete them and their namespaces. */
+/**
+ * Throws while rollouts have finalizers, which only the engine removes. Without the engine, nobody could delete these
+ * rollouts and their namespaces.
+ */
 async function refuseWhileHeld(client: KubeClient, flags: UninstallFlags, context: CliContext): Promise<void> {
   const held = await heldRollouts(client);
   if (held.length === 0) return;
@@ -107,8 +110,8 @@ async function refuseWhileHeld(client: KubeClient, flags: UninstallFlags, contex
 }
 
 /**
- * Names the control planes of other installers, such as an operator, which stay because they lack the label of
- * installed objects. Returns their number.
+ * Names the control planes of other installers, such as an operator, and returns their number. They stay, because they
+ * lack the label of installed objects.
  */
 async function nameForeign(client: KubeClient, context: CliContext): Promise<number> {
   const foreign = (await listControlPlanes(client)).filter(
@@ -121,7 +124,7 @@ async function nameForeign(client: KubeClient, context: CliContext): Promise<num
   return foreign.length;
 }
 
-/** Names the control planes that will be removed, with their images, because one of them may be Istio's own. */
+/** Names the control planes that will be removed, with their images: one of them may be Istio's own. */
 async function nameControlPlanes(client: KubeClient, context: CliContext): Promise<void> {
   const going = (await listControlPlanes(client)).filter(
     ({ metadata }) => metadata.labels?.[istioLabels.component] !== undefined,
@@ -164,8 +167,8 @@ function ofOwner(revision: string, owner: string | undefined): What {
 }
 
 /**
- * The owner in the files. As in an installation, the last file wins. The files need not be valid, because the revision
- * is known.
+ * The name of the IstioOperator in the files. The last file wins, as in an installation. The files need not be valid,
+ * because only this name is read.
  */
 async function ownerOfFiles({ filename }: UninstallFlags, context: CliContext): Promise<string | undefined> {
   let owner: string | undefined;
@@ -204,7 +207,7 @@ async function askAboutRevision(
     await ask(`Revision ${revision} will be removed from the cluster`, context);
 }
 
-/** Whether any object has the revision's label, even one of an incomplete installation. */
+/** Whether any object has the revision's label. An installation that failed may have written only some. */
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
     const labelSelector = `${istioLabels.revision}=${revision}`;
@@ -220,13 +223,11 @@ async function ask(text: string, context: CliContext): Promise<void> {
 
 const shownDependents = 10;
 
-/** The time in which a control plane notices the end of a proxy whose pod is gone. */
+/** How long a control plane may take to notice that a proxy's pod has ended. */
 const leavingMs = 10_000;
 const leavingPollMs = 500;
 
-/**
- * What depends on the revision. If only proxies without a pod depend on it, waits a short time for them to disappear.
- */
+/** What depends on the revision. If only proxies without a pod do, waits a short time for them to disappear. */
 async function lastingDependents(
   client: KubeClient,
   revision: string,

@@ -4,8 +4,8 @@ const mostMinorsUp = 2;
 const mostMinorsDown = 1;
 
 /**
- * Why the version `to` must not replace `from` in place, as a user error. Undefined if it may, or if the versions
- * cannot be compared.
+ * The user error if the version `to` must not replace `from` in place. Undefined if it may, or if the versions cannot
+ * be compared.
  */
 export function versionSkew(from: string, to: string): Error | undefined {
   const [before, after] = [minorOf(from), minorOf(to)];

@@ -18,7 +18,7 @@ type Selecting = KubernetesObject & {
   readonly spec?: { readonly selector?: LabelSelector | Readonly<Record<string, string>> };
 };
 
-/** The words that kubectl accepts before the slash. */
+/** The kinds whose pods a name may select, with the words that kubectl accepts before the slash. */
 const selectingKinds: readonly { readonly words: readonly string[]; readonly kind: KindDefinition }[] = [
   { words: ["deployment", "deployments", "deploy"], kind: deploymentKind },
   { words: ["daemonset", "daemonsets", "ds"], kind: daemonSetKind },
@@ -29,7 +29,10 @@ const selectingKinds: readonly { readonly words: readonly string[]; readonly kin
 ];
 const podWords = ["pod", "pods", "po"];
 
-/** A resource written as `[<type>/]<name>[.<namespace>]`. The namespace defaults to the flag's, then the context's. */
+/**
+ * A resource written as `[<type>/]<name>[.<namespace>]`. Without a namespace, that of the flags applies, else that of
+ * the kubeconfig's context.
+ */
 export interface NamedResource {
   readonly type: string;
   readonly name: string;
@@ -78,7 +81,6 @@ export async function findPods(
   return pods;
 }
 
-/** The pods that `-l` selects in the flags' namespace. */
 export async function findPodsByLabel(
   client: KubeClient,
   selector: string,

@@ -68,7 +68,6 @@ export function hasProxy({ spec }: Pod): boolean {
   return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].some(({ name }) => name === proxyContainer);
 }
 
-/** The answer of the proxy's admin port as text. */
 export async function askAdmin(
   pod: ProxyPod,
   method: "GET" | "POST",
@@ -98,7 +97,6 @@ export async function askAdmin(
   return answer.text;
 }
 
-/** Parses JSON from a proxy's admin port or from a file. */
 export function parseAdminJson(text: string, where: string): unknown {
   try {
     return JSON.parse(text);

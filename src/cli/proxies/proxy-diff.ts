@@ -32,7 +32,7 @@ export async function proxyDiff(name: string, flags: DiffFlags, context: CliCont
   context.out(compareResources("Routes", wanted.sentRoutes().map(inOrder), proxy.sentRoutes().map(inOrder)));
 }
 
-/** Resources of the bootstrap, which control planes do not send. */
+/** The names of resources in the bootstrap, which control planes do not send. */
 const fixedNames = new Set(["prometheus_stats", "agent", "sds-grpc", "xds-grpc", "zipkin", "prometheus", ""]);
 
 function dumpOf(text: string, where: string): ConfigDump {
@@ -49,7 +49,7 @@ async function wantedBy(
   const { answers, faults } = await askEach(
     await listPilotsOf(client, revision),
     async (pilot) => await tryPilot(client, pilot, 8080, path),
-    // Leaves time to read the proxy's own configuration.
+    // Half the time is left for the proxy's own configuration.
     { timeout: timeout / 2 },
     context,
   );
@@ -66,7 +66,7 @@ async function wantedBy(
   );
 }
 
-/** Sorts virtual hosts, because those discovered on demand have no fixed order. */
+/** Sorts virtual hosts. Those that a proxy discovers on demand have no fixed order. */
 function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
   return {
     ...rest,
@@ -75,8 +75,8 @@ function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
 }
 
 /**
- * The maximum number of lines of a resource whose diff is shown. A longer diff would be too long to read, and its cost
- * grows with the product of both numbers of lines.
+ * The maximum length of a resource whose diff is shown, in lines. The cost of a diff grows with the product of both
+ * lengths, and a longer diff is too long to read.
  */
 const maxLines = 3_000;
 
@@ -97,7 +97,7 @@ function compareResources(title: string, wanted: readonly Resource[], present: r
     : `${title} Don't Match\n--- Istiod ${title}\n+++ Proxy ${title}\n${changes.join("\n")}\n`;
 }
 
-/** Serialises with sorted names, so that the order of names makes no difference. */
+/** Serialises with sorted keys, so that their order makes no difference. */
 function canonical(value: unknown): string {
   return JSON.stringify(sorted(value), undefined, 2);
 }

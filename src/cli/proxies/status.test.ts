@@ -185,7 +185,6 @@ Routes Match
 `,
   );
   await assert.rejects(run("ps web-1.shop", { ...given, answers: {} }), { code: "proxy-not-connected" });
-  // The other istiod fails.
   const failing = pilotPath("istiod-1", 8080, "/debug/config_dump?proxyID=web-1.shop");
   const half = { ...given, answers: { ...given.answers, [failing]: "bad gateway" }, statuses: { [failing]: 502 } };
   assert.match((await run("ps web-1.shop", half)).output, /^Clusters Don't Match\n/);

@@ -86,7 +86,10 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
   endWithFaults(faults, context);
 }
 
-/** The text if no proxy is connected. An istiod that has just started looks like a mesh without proxies. */
+/**
+ * The text if no proxy is connected. It says how long proxies take to connect, because an istiod that has just started
+ * looks like a mesh without proxies.
+ */
 function nobodyConnected(pilots: readonly Pilot[], namespace: string | undefined): string {
   const who = namespace === undefined ? "No proxy" : `No proxy of namespace ${namespace}`;
   return `${who} is connected to ${pilots.map(({ pod }) => pod).join(", ")}. Proxies connect within a few seconds after an istiod starts; run the command again.\n`;
@@ -96,10 +99,13 @@ function start({ id, clusterId = "" }: Connected): readonly string[] {
   return [id, clusterId === "" ? ownCluster : clusterId];
 }
 
-/** The name of a cluster for which no name is configured. */
+/** The name of the cluster if none is configured. */
 const ownCluster = "Kubernetes";
 
-/** `4 (CDS,LDS,EDS,RDS)`. A type has `!` if its last push was rejected, and `*` if it is not acknowledged yet. */
+/**
+ * For example `4 (CDS,LDS,EDS,RDS)`. A type has a `!` if its last push was rejected, and a `*` if it is not
+ * acknowledged yet.
+ */
 function subscription(proxy: Connected): string {
   const marks = { ERROR: "!", STALE: "*", SYNCED: "", NOT_SENT: "" };
   const names = statesOf(proxy).map(([name, state]) => `${name}${marks[state]}`);
@@ -135,7 +141,7 @@ function verboseTable(proxies: readonly Connected[], context: CliContext): strin
 
 const clientConfig = "type.googleapis.com/envoy.service.status.v3.ClientConfig";
 
-/** The answer in the form in which istiod reports its proxies over xDS. */
+/** Reports the proxies in the form in which istiod does over xDS. */
 function discoveryResponse(pilot: Pilot, proxies: readonly Connected[], { version }: CliContext): unknown {
   return {
     versionInfo: proxies[0]?.version ?? version,

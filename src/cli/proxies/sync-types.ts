@@ -13,7 +13,8 @@ export function compareTypes(a: string, b: string): number {
 export type SyncState = "SYNCED" | "STALE" | "ERROR" | "NOT_SENT";
 
 /**
- * The state with the names of xDS's status service. ERROR: the push was rejected. STALE: it is not acknowledged yet.
+ * The state of a type, in the terms of xDS's status service. ERROR: the proxy rejected the push. STALE: it has not
+ * acknowledged it yet.
  */
 export function syncStateOf({ sent, acked, reason }: TypeState): SyncState {
   if (reason !== null) return "ERROR";

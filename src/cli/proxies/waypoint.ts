@@ -90,7 +90,7 @@ function waitFlags(command: Command, text: string): Command {
     .addOption(durationOption("--waypoint-timeout <time>", "how long to wait", "90s"));
 }
 
-/** Refuses flags that no waypoint can have, before the kubeconfig and the cluster are read. */
+/** Throws for flags that no waypoint can have, before the kubeconfig and the cluster are read. */
 function checkWaypoint({ name, for: type }: WaypointFlags): void {
   if (name === "none")
     throw userError("argument-invalid", "invalid name provided for waypoint, 'none' is a reserved value");
@@ -115,7 +115,7 @@ function waypointGateway(namespace: string | undefined, flags: WaypointFlags): G
     },
     spec: { gatewayClassName: waypointClass, listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] },
   };
-  // The object has only the fields to write. The server fills in the other fields that the type requires.
+  // The object lacks fields that the type requires and the server fills in.
   return gateway as unknown as Gateway;
 }
 
@@ -224,7 +224,7 @@ function isProgrammed({ status: state }: Gateway): boolean {
   );
 }
 
-/** The waypoints sorted by namespace, then name. Empty without the Gateway API. */
+/** The waypoints, sorted by namespace and name. Empty if the Gateway API is not installed. */
 async function waypointsIn(
   client: KubeClient,
   namespace: string | undefined,
@@ -306,7 +306,7 @@ async function status(flags: WaypointFlags, context: CliContext): Promise<void> 
   const client = await context.connect(flags);
   const found = await waypointsIn(client, everywhere ? undefined : await namespaceOf(flags, context));
   if (found.length === 0) return context.out("No waypoints found.\n");
-  // A waypoint that stays unready must not hide the others, or use up their time.
+  // Wait for all waypoints at the same time: one that stays unready must not hide the others or use up their time.
   const waits = await Promise.all(
     found.map(async (gateway) => {
       const { namespace = "", name = "" } = gateway.metadata;

@@ -42,7 +42,6 @@ type Section = (dump: ZtunnelDump, filter: DumpFilter) => DumpSection;
 type Flag = readonly [flags: string, text: string];
 const workloadNamespace: Flag = ["--workload-namespace <namespace>", "show only entries of this namespace"];
 
-/** The verbs with their aliases, their texts and their filters. */
 const sections: readonly {
   readonly verb: string;
   readonly aliases: readonly string[];
@@ -188,7 +187,7 @@ async function print(
 
 interface ReadDump {
   readonly dump: ZtunnelDump;
-  /** The pod that the user named, if it is not a ztunnel. */
+  /** Set if the user named a pod that is not a ztunnel. */
   readonly workload?: { readonly name: string; readonly namespace: string };
 }
 
@@ -237,7 +236,7 @@ async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliCon
 interface Target {
   readonly namespace: string;
   readonly pod: string;
-  /** The pod whose traffic this ztunnel carries. Present if the user named this pod in place of the ztunnel. */
+  /** The pod whose traffic this ztunnel carries. Set if the user named this pod instead of the ztunnel. */
   readonly workload?: { readonly name: string; readonly namespace: string };
 }
 
@@ -245,7 +244,7 @@ const ztunnelLabel = "app=ztunnel";
 
 /**
  * The ztunnel that the text names, or the one on the node of the pod that it names. Without a text, the ztunnel on
- * `--node`, or all running ztunnels sorted by name.
+ * `--node`, else all running ztunnels, sorted by name.
  */
 async function targets(named: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<Target[]> {
   const { namespace, node } = flags;
@@ -274,7 +273,7 @@ async function ztunnels(
     .toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
 }
 
-/** Whether a pod is a ztunnel, as istioctl decides: by the label `app`, or by the name of a pod without this label. */
+/** Whether a pod is a ztunnel. As in istioctl, the label `app` decides, and the name of a pod without this label. */
 function isZtunnel({ metadata: { name = "", labels = {} } }: Pod): boolean {
   return labels["app"] === undefined ? name.startsWith("ztunnel") : labels["app"] === "ztunnel";
 }

@@ -12,7 +12,6 @@ import type { TableOptions } from "./table-options.ts";
 
 type LbEndpoint = NonNullable<LocalityEndpoints["lbEndpoints"]>[number];
 
-/** The endpoints from the control plane that pass the filter, sorted by cluster. */
 export function filterAssignments(
   assignments: readonly EndpointAssignment[],
   filter: EndpointFilter,

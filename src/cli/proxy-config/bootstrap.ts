@@ -6,7 +6,7 @@ interface BuildVersion {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** The versions that a proxy reports: Istio's and Envoy's. For a proxy other than Envoy, its name. */
+/** The versions of Istio and Envoy that a proxy reports. A proxy other than Envoy reports its name too. */
 export function bootstrapSummary(dump: ConfigDump): string {
   const node = dump.node();
   const metadata = (node["metadata"] ?? {}) as Json;

@@ -2,7 +2,7 @@ import { compareClusterNames, managedBy, parseClusterName, type ClusterConfig } 
 import { fittedTable } from "../terminal/fitted-table.ts";
 import type { TableOptions } from "./table-options.ts";
 
-/** Parts of a cluster's name. All given ones must match. */
+/** Parts of a cluster's name. A cluster must match all that are given. */
 export interface ClusterFilter {
   readonly fqdn?: string;
   readonly port?: number;

@@ -2,7 +2,7 @@ import { addressText, compare, type ClusterStatuses, type HostStatus } from "../
 import { fittedTable } from "../terminal/fitted-table.ts";
 import type { TableOptions } from "./table-options.ts";
 
-/** All given conditions must match. Names are compared without case. */
+/** An endpoint must match all conditions that are given. Names are compared without case. */
 export interface EndpointFilter {
   readonly address?: string;
   readonly port?: number;
@@ -10,7 +10,6 @@ export interface EndpointFilter {
   readonly status?: string;
 }
 
-/** The clusters with an endpoint that passes the filter. */
 export function filterEndpointClusters(
   { clusterStatuses = [] }: ClusterStatuses,
   filter: EndpointFilter,

@@ -26,7 +26,7 @@ type AllFlags = DumpFlags &
   Verbose & { readonly withHeaders?: boolean };
 
 const dumpFile = "the response of /config_dump";
-/** Masks that limit Envoy's answer to the needed parts. */
+/** Query parameters that limit Envoy's answer to the needed parts. */
 const masks = {
   cluster: "?mask=dynamic_active_clusters,dynamic_warming_clusters,static_clusters",
   listener: "?mask=dynamic_listeners,static_listeners",
@@ -103,7 +103,6 @@ interface DumpCommand {
   readonly description: string;
   /** What a file that the user names must contain. */
   readonly file?: string;
-  /** The default of `--output`. */
   readonly output?: "short" | "json";
 }
 
@@ -269,7 +268,7 @@ function allCommand(parent: Command, context: CliContext): void {
       if (format === "table")
         return context.out(allTables(await readDump(name, masks.endpoints, flags, context), flags, context));
       const text = await readAdminText(name, `/config_dump${masks.endpoints}`, flags, context);
-      // Print the proxy's JSON unchanged, because --file can read it again.
+      // Print the proxy's JSON unchanged, so that `--file` can read it again.
       context.out(format === "json" ? `${text.trimEnd()}\n` : await renderValue(JSON.parse(text), format));
     });
 }

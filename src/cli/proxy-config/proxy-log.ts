@@ -15,7 +15,6 @@ interface LogFlags extends AdminFlags {
 }
 
 const levels = ["trace", "debug", "info", "warning", "error", "critical", "off"];
-/** Other names of levels, with the level that each means. */
 const sameLevels: Readonly<Record<string, string>> = { warn: "warning", none: "off" };
 const defaultLevel = "warning";
 
@@ -62,7 +61,9 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
   }
 }
 
-/** Puts changes for all loggers (`level=debug`) before those for single ones (`http=trace`). */
+/**
+ * Parses the changes of levels. Those for all loggers (`level=debug`) come before those for single ones (`http=trace`).
+ */
 function parseLevels(text: string | undefined): readonly string[] {
   const changes = (text ?? "")
     .split(",")

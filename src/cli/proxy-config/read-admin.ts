@@ -9,7 +9,7 @@ export interface DumpFlags extends AdminFlags {
   readonly file?: string;
 }
 
-/** Reads an answer of the pod's admin port, or the file that replaces it. */
+/** Reads a page of the pod's admin port, or the file that `--file` names instead. */
 export async function readAdminText(
   name: string | undefined,
   path: string,
@@ -32,7 +32,6 @@ export async function readAdminText(
   return await askAdmin(pod, "GET", path, flags, context);
 }
 
-/** Reads a page of the admin port as {@link readAdminText} does, and parses it as JSON. */
 export async function readAdmin(
   name: string | undefined,
   path: string,

@@ -6,7 +6,7 @@ export interface RouteFilter {
   readonly name?: string;
 }
 
-/** Numeric names come first in numeric order, then other names in the proxy's order. */
+/** The routes with the name, or all. Numeric names come first, by their value, then the others in the proxy's order. */
 export function filterRoutes(routes: readonly RouteConfig[], { name: wanted }: RouteFilter): readonly RouteConfig[] {
   const rank = ({ name = "" }: RouteConfig): number => (/^\d+$/.test(name) ? Number(name) : Number.MAX_SAFE_INTEGER);
   return routes.filter(({ name }) => wanted === undefined || name === wanted).toSorted((a, b) => rank(a) - rank(b));

@@ -44,7 +44,6 @@ const matcher = {
   onNoMatch: { action: { name: "b" } },
 };
 const type = (name: string): string => `type.googleapis.com/envoy.admin.v3.${name}`;
-/** The sections that the recorded dump of a sidecar lacks. */
 const others = {
   configs: [
     {

@@ -13,7 +13,7 @@ import {
 import { fittedTable } from "../terminal/fitted-table.ts";
 import type { TableOptions } from "./table-options.ts";
 
-/** The filter chains of a waypoint, each with the matches that select it. */
+/** A table of a waypoint's filter chains, each with the matches that select it. */
 export function waypointListenerTable(listeners: readonly ListenerConfig[], { columns }: TableOptions): string {
   const sorted = listeners.toSorted(
     (a, b) =>
@@ -24,7 +24,7 @@ export function waypointListenerTable(listeners: readonly ListenerConfig[], { co
   const rows = sorted.flatMap((listener) => {
     const chains = chainsOf(listener);
     const ownName = `envoy://${listener.name ?? ""}`;
-    // If a listener has one chain with the same name, print the name once.
+    // If the only chain has the listener's name, print the name once.
     const name =
       listener.internalListener !== undefined && chains.length === 1 && chains[0]?.name === ownName
         ? "internal"

@@ -112,8 +112,8 @@ function backendOf(text: string, home: string): CheckedBackend {
 const workloadKinds: readonly KindDefinition[] = [deploymentKind, statefulSetKind, daemonSetKind];
 
 /**
- * Refuses a backend that does not exist, because it would never produce a sample. A backend that the user may not read
- * is accepted.
+ * Throws if a backend does not exist, because it would never produce a sample. Accepts a backend that the user may not
+ * read.
  */
 async function checkBackend(
   client: KubeClient,
@@ -125,7 +125,7 @@ async function checkBackend(
       if ((await client.get(serviceKind, service, namespace)) !== undefined) return;
     } else {
       for (const kind of workloadKinds) if ((await client.get(kind, workload, namespace)) !== undefined) return;
-      // The names of other controllers' pods, such as those of Argo Rollouts, begin with the name of their workload.
+      // The names of pods of other controllers, such as Argo Rollouts', begin with the name of their workload.
       const { items } = await client.list(podKind, { namespace });
       if (items.some(({ metadata }) => metadata.name?.startsWith(`${workload}-`))) return;
     }
@@ -155,12 +155,12 @@ function flags(command: Command): Command {
   );
 }
 
-/** A check of the type with all defaults. Undefined if the type has required fields. */
+/** A check of the type with all defaults. Undefined if the type has fields without a default. */
 function defaultOf(type: string): CheckSpec | undefined {
   return parseCheck({ metadata: { name: "check" }, spec: { type } }).value?.spec;
 }
 
-/** Explains a type with required fields, of which no check can be made from the type's name alone. */
+/** Explains a type that has fields without a default, so that its name alone makes no check. */
 function explainIncomplete(type: CheckType): readonly string[] {
   return [...explainCheck({ ...checkDefaults, type }), `Needs the field ${type} of a Check: ${furtherFields}.`];
 }
@@ -195,8 +195,8 @@ async function specOf(subject: string | undefined, options: ExplainFlags, contex
 }
 
 /**
- * Reads the Check from the cluster. If the cluster gives no answer, the name may still be that of a Check or a misspelt
- * built-in check. So the error hints at both, and has the kind and code of its cause.
+ * Reads the Check from the cluster. If the cluster does not answer, the name may be that of a Check, or a built-in
+ * check with a spelling mistake. The error then mentions both, and keeps the kind and code of its cause.
  */
 async function lookedUp(
   subject: string,

@@ -39,7 +39,7 @@ interface ExceptFlags extends ConnectionFlags {
   readonly reason: string;
 }
 
-/** `serin freeze`: manages times in which no rollout begins a step. */
+/** `serin freeze`: manages freezes. */
 export function freezeCommands(program: Command, context: CliContext): void {
   const freeze = program
     .command("freeze")
@@ -96,9 +96,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
   );
 }
 
-/**
- * Reads the Freeze from a file. The file sets every field, so flags for fields would have no effect and are refused.
- */
+/** Reads the Freeze from a file. The file sets every field, so flags that set fields are refused. */
 async function fromFile(name: string | undefined, file: string, flags: AddFlags, context: CliContext): Promise<Freeze> {
   const given = (["reason", "from", "until", "rrule", "duration", "zone", "kind", "namespaces"] as const).filter(
     (flag) => flags[flag] !== undefined,
@@ -149,8 +147,8 @@ function fromFlags(name: string | undefined, flags: AddFlags, context: CliContex
 }
 
 /**
- * The names that a flag lists. Throws if there are none, for example because a variable of the shell is empty. In a
- * Freeze, an empty list would mean all.
+ * The names that a flag lists. Throws if it lists none, for example because a variable of the shell is empty: an empty
+ * list in a Freeze means all.
  */
 function listed(flag: string, values: readonly string[]): readonly string[] {
   const names = namesIn(values);
@@ -160,8 +158,8 @@ function listed(flag: string, values: readonly string[]): readonly string[] {
 }
 
 /**
- * The error for flags without a name of the freeze. If the name came after a flag with several values, the flag has
- * taken it as one of them.
+ * The error for flags without the freeze's name. If the name comes after a flag with several values, the flag has taken
+ * the name as one of them.
  */
 function withoutName({ kind = [], namespaces = [] }: AddFlags): Error {
   const taken = [
@@ -181,7 +179,7 @@ function withoutName({ kind = [], namespaces = [] }: AddFlags): Error {
   );
 }
 
-/** The flags that set the fields of a Freeze. */
+/** By the path of a Freeze's field, the flag that sets it. */
 const flagOfField: Readonly<Record<string, string>> = {
   "spec.reason": "--reason",
   "spec.timeZone": "--zone",
@@ -191,7 +189,7 @@ const flagOfField: Readonly<Record<string, string>> = {
   "spec.windows[0].durationSeconds": "--duration",
 };
 
-/** The issue with the name of the flag instead of the path of the field. */
+/** The issue with the flag's name instead of the field's path. */
 function ofFlag(issue: FieldIssue): FieldIssue {
   const field = issue.path;
   return {
@@ -209,7 +207,10 @@ function secondsOf(text: string): number {
   return Number(count) * (unitSeconds[unit] ?? 1);
 }
 
-/** The local time in a zone: `2026-12-20T18:00:00`. The parser refuses unknown zones later. */
+/**
+ * The local time in a zone: `2026-12-20T18:00:00`. For an unknown zone, returns any time, because the parser refuses
+ * the zone later.
+ */
 function localNow(nowMs: number, timeZone: string): string {
   try {
     return new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "medium" })
@@ -244,7 +245,7 @@ function renderFreezes(items: readonly Freeze[], columns: number | undefined): s
   return fittedTable(["NAME", "WINDOWS", "APPLIES TO", "EXCEPT", "REASON"], rows, { columns });
 }
 
-/** The number of kinds. A freeze for Canaries and MeshUpgrades is a freeze for all. */
+/** The number of rollout kinds. A freeze that names all of them is one for all rollouts. */
 const allKinds = 2;
 
 function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zone = "UTC"): string {
@@ -267,7 +268,7 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
   const freeze = await client.get(freezeKind, name);
   if (freeze === undefined) throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
   const read = readFreeze(freeze);
-  // A freeze that cannot be read is in force for all rollouts, whatever its exceptions are.
+  // The engine applies a freeze that it cannot read to all rollouts, so an exception would have no effect.
   if ("fault" in read)
     throw userError("rollout-invalid", `freeze ${name} is not valid: ${read.fault}`, {
       hint: `correct it: kubectl edit freeze ${name}; or end it: serin freeze remove ${name}`,
@@ -293,7 +294,10 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
   context.out(`freeze ${name} exempts ${flags.canary ?? flags.upgrade ?? ""}${later}: ${flags.reason}\n`);
 }
 
-/** Reads a Canary, or without a namespace a MeshUpgrade. A user who manages freezes may have no right to read it. */
+/**
+ * Reads a Canary, or a MeshUpgrade if no namespace is given. Undefined if it does not exist, or if the user, who may
+ * only manage freezes, may not read it.
+ */
 async function readRollout(
   client: KubeClient,
   name: string,

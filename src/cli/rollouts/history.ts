@@ -17,14 +17,16 @@ export interface HistoryFlags extends RolloutFlags {
   readonly run?: number;
 }
 
-/** Parses the number of a run. */
 export function runFlag(value: string): number {
   if (!/^\d+$/.test(value))
     throw userError("argument-invalid", `expected the number of a run, such as 1, got "${value}"`);
   return Number(value);
 }
 
-/** Shows all decisions of a rollout with their evidence, even after its deletion, because the journal stays. */
+/**
+ * Shows all decisions about a rollout with their evidence. The journal outlives the rollout, so this works after its
+ * deletion.
+ */
 export async function showHistory<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -69,7 +71,7 @@ export async function showHistory<Value extends Rollout>(
   }
 }
 
-/** One paragraph for each decision, oldest first. Runs are separated. */
+/** One paragraph for each decision, the oldest first. A line separates runs. */
 export function renderHistory(decisions: readonly DecisionRecord[]): string {
   const lines: string[] = [];
   let run = 0;

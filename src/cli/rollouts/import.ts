@@ -60,7 +60,7 @@ function objectsOf(file: string, text: string): UntypedObject[] {
   });
 }
 
-/** The object, or the members of a List, as kubectl prints them. */
+/** The object, or the members of a List as kubectl prints it. */
 function membersOf(raw: unknown, place: string): UntypedObject[] {
   const [kind, items] = [valueAt(raw, "kind"), valueAt(raw, "items")];
   return typeof kind === "string" && kind.endsWith("List") && Array.isArray(items)

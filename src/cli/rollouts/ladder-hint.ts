@@ -1,17 +1,17 @@
 import { commandForStep, type RolloutStatus } from "../../api/serin/index.ts";
 import { wrappedLine } from "../terminal/fitted-table.ts";
 
-/** The last line below the steps. */
+/** The last line below the steps: a text, followed by a command. */
 export interface Hint {
-  /** The text before the command. If the text and the command are both empty, there is no line. */
+  /** If the text and the command are empty, the line is left out. */
   readonly text: string;
   readonly command: string;
 }
 
 /**
- * How long the rollout has waited, who can act, and with which command. Leaves out the command if one of the `shown`
- * lines contains it. `title` is `Canary shop/web` or `MeshUpgrade to-1-31`, for example. `nowMs` adds to each time how
- * long ago it was, or how much is left.
+ * Says how long the rollout has waited, and which command lets it go on. Leaves out a command that one of the `shown`
+ * lines contains. `title` is, for example, `Canary shop/web` or `MeshUpgrade to-1-31`. With `nowMs`, each time also
+ * says how far it is from now.
  */
 export function hintOf(
   title: string,
@@ -46,7 +46,7 @@ export function hintOf(
     case "RollingBack":
       return only(when("since ", status.undo?.startedAt));
     case "Waiting":
-      // The message already says what a person must do for the group.
+      // Name no command: the message already says what a person must do for the group.
       if (status.pauseReason === "group-failed") return only(when("since ", phaseSince));
       return withAdvice(`${when("since ", phaseSince)}; it continues by itself`, ", or: ");
     default:
@@ -68,8 +68,8 @@ function instant(time: string, nowMs: number | undefined): string {
 }
 
 /**
- * The lines of a hint, wrapped to the terminal's width, because a person must see the whole command. If the hint does
- * not fit into one line, the command begins its own.
+ * The lines of a hint, wrapped to the terminal's width, so that a person sees the whole command. A command that does
+ * not fit beside the text begins a line of its own.
  */
 export function hintLines({ text, command }: Hint, columns: number | undefined): string[] {
   const line = `${text}${command}`;
@@ -87,15 +87,14 @@ function adviceOf(title: string, { phase, pauseReason, pausedBy, step, undo }: R
   const named = second === undefined ? first : `${second} -n ${first}`;
   if (phase === "Waiting") {
     const option = kind === "Canary" ? "canary" : "upgrade";
-    // Without the freeze's name, there is no command to show. The engine gives no name while it has not read the
-    // freezes.
+    // The engine names no freeze if it has not read the freezes. Without the name, there is no command to show.
     if (pauseReason !== "freeze" || pausedBy === undefined) return undefined;
     return { text: "", command: `serin freeze except ${pausedBy} --${option} ${key} --reason WHY` };
   }
   if (phase === "Soaking")
     return kind === "MeshUpgrade" ? { text: "end it: ", command: `serin upgrade complete ${key}` } : undefined;
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
-  // A status of an older engine has no reason. Its message is shown above.
+  // A status that an older engine has written has no reason.
   if (phase === "Paused" && pauseReason !== undefined) {
     const approval = step === undefined ? `${approve} ${named}` : commandForStep(`${approve} ${named}`, step.id);
     const order = pauseReason === "approval" ? approval : `resume ${named}`;
@@ -109,7 +108,7 @@ function adviceOf(title: string, { phase, pauseReason, pausedBy, step, undo }: R
 const minuteSeconds = 60;
 const hourSeconds = 3600;
 
-/** `4.2 s`, `3 min 12 s`, `2 h 5 min`. */
+/** For example `4.2 s`, `3 min 12 s` or `2 h 5 min`. */
 export function durationText(totalSeconds: number): string {
   if (totalSeconds < minuteSeconds) return `${totalSeconds.toFixed(1)} s`;
   const whole = Math.round(totalSeconds);

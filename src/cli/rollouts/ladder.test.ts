@@ -99,7 +99,7 @@ test("the ladder shows the command that lets a rollout go on once", () => {
     { colour: false, verbose: false },
   );
   assert.equal(text.split(command).length, 2, text);
-  // If the terminal is too narrow for the message, the command is shown below it.
+  // The terminal is too narrow for the message, so the command appears below it.
   const narrow = renderLadder(
     "Canary shop/shop",
     { ...status, phase: "Paused", pauseReason: "approval", message: `weight 90/10: ${"long ".repeat(15)}: ${command}` },

@@ -16,13 +16,16 @@ import {
 export interface LadderOptions {
   readonly colour: boolean;
   /**
-   * The width of the terminal. The text of the current step is wrapped, because a person must read all of it. Titles of
-   * other steps and the rows of tables are cut. Absent means unlimited.
+   * The terminal's width. Lines of the current step are wrapped to it, because a person must read all of them. Titles
+   * of other steps and rows of tables are cut. Absent means unlimited.
    */
   readonly columns?: number;
-  /** The height of the terminal. If it is too small, fewer done and future steps are shown. Absent means unlimited. */
+  /**
+   * The terminal's height. If it is too small for all lines, fewer done and future steps are shown. Absent means
+   * unlimited.
+   */
   readonly rows?: number;
-  /** The time now, to which times are related. Absent if the output must not change with time alone. */
+  /** The present time, from which distances are computed. Absent if the output must not change with time alone. */
   readonly nowMs?: number;
   /** Whether to show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
@@ -47,7 +50,7 @@ const marks: Readonly<Record<Verdict, readonly [mark: string, style: Style]>> = 
   wait: ["…", "yellow"],
   error: ["!", "red"],
 };
-/** The styles of phases. A newer engine may have other phases. */
+/** The styles of known phases. A newer engine may have others. */
 const phaseStyles: ReadonlyMap<RolloutPhase, Style> = new Map([
   ["Completed", "green"],
   ["RolledBack", "red"],
@@ -58,10 +61,10 @@ const phaseStyles: ReadonlyMap<RolloutPhase, Style> = new Map([
 ]);
 /** Phases whose message is more than the name of a step. */
 const restingPhases: ReadonlySet<RolloutPhase> = new Set(["Waiting", "Paused", "Stuck", "Watching", "RolledBack"]);
-/** How many future and done steps are shown without `verbose`. */
+/** How many future and how many done steps are shown without `verbose`. */
 const shownAhead = 6;
 const shownBehind = 12;
-/** A terminal of fewer lines shows the last ones only. */
+/** At least so many lines are drawn, even if the terminal has fewer. */
 const leastRows = 3;
 
 /** Draws the steps of a rollout: the done ones, the current one with its checks, and the future ones. */
@@ -74,14 +77,13 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   for (;;) {
     const lines = drawn(title, status, options, { behind, ahead });
     if (lines.length <= rows) return `${lines.join("\n")}\n`;
-    // Hide done steps first, because the future steps tell what will happen.
+    // Hide done steps before future ones, because the future ones tell what will happen.
     if (behind > 0) behind -= 1;
     else if (ahead > 0) ahead -= 1;
     else return `${[...lines.slice(0, 1), ...lines.slice(lines.length - rows + 1)].join("\n")}\n`;
   }
 }
 
-/** The numbers of done and of future steps to show. */
 interface ShownSteps {
   readonly behind: number;
   readonly ahead: number;
@@ -115,9 +117,12 @@ function drawn(
   return [...shown, ...hintLines(hint, columns).map((line) => paint("dim", line))];
 }
 
-/** A line of the current step: wrapped at its spaces, and cut where a word is longer than the terminal is wide. */
+/**
+ * Fits a line of the current step to the terminal: wraps it at its spaces, and cuts a word that is wider than the
+ * terminal.
+ */
 function readable(line: string, columns: number | undefined): string[] {
-  // Cut a row of a table instead of wrapping it, because it would lose its columns.
+  // A row of a table is cut and not wrapped, because wrapping would destroy its columns.
   const isRow = line.startsWith(tableIndent);
   return (columns === undefined || isRow ? [line] : wrappedLine(line, columns - 1)).map((part) => clip(part, columns));
 }
@@ -125,7 +130,7 @@ function readable(line: string, columns: number | undefined): string[] {
 const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
 const enginePods = "kubectl -n serin-system get pods -l app=serin-rollout";
 /**
- * The hint while the engine has not seen an order. To repeat the order would not help, because the first one is still
+ * The hint while the engine has not seen an order. A second order would not help, because the first one is still
  * pending.
  */
 const behindHint: Hint = {
@@ -176,8 +181,8 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
 }
 
 /**
- * Joins checks with the same text, such as that a control plane does not answer, into one entry with all their names. A
- * check that only reports is not joined with one that decides.
+ * Joins checks with the same text, for example that a control plane does not answer, into one entry with all their
+ * names. Does not join a check that only reports with one that decides.
  */
 function saidOnce(checks: readonly CheckStatus[]): readonly CheckStatus[] {
   const groups = Map.groupBy(checks, ({ verdict, evidence, matrix, dryRun = false }) =>
@@ -188,14 +193,15 @@ function saidOnce(checks: readonly CheckStatus[]): readonly CheckStatus[] {
   );
 }
 
-/** The part of a message after the last shown line that it repeats. This part says what a person must do. */
+/** The end of a message, after the part that the last of the shown lines contains. It says what a person must do. */
 function leftOf(message: string, shown: readonly string[]): string {
   const ends = shown.filter((line) => message.includes(line)).map((line) => message.indexOf(line) + line.length);
   return message.slice(Math.max(0, ...ends)).replace(/^[;,] /, "");
 }
 
 /**
- * The message of a rollout between two steps, or at rest: for example the freeze that it waits for, and when that ends.
+ * The message of a rollout that is at rest or between two steps: for example, which freeze it waits for, and when the
+ * freeze ends.
  */
 function restLines({ phase, message, cause }: RolloutStatus, before: readonly string[], paint: Paint): string[] {
   const isTold = message === cause || before.some((line) => line.includes(message));

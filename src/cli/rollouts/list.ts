@@ -11,7 +11,6 @@ export interface ListFlags extends RolloutFlags {
   readonly allNamespaces?: boolean;
 }
 
-/** Lists the rollouts of a kind, for people or for programs. */
 export async function listRollouts<Value extends Rollout>(
   kind: KindDefinition<Value>,
   flags: ListFlags,

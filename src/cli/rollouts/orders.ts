@@ -41,7 +41,6 @@ export interface OrderFlags extends RolloutFlags {
 
 export type OrderWord = Parameters<typeof orderPatch>[1];
 
-/** An order of the user to one rollout. */
 export interface Order<Value extends Rollout> {
   readonly client: KubeClient;
   readonly kind: KindDefinition<Value>;
@@ -50,7 +49,7 @@ export interface Order<Value extends Rollout> {
   readonly context: CliContext;
 }
 
-/** Writes an order, which the engine carries out. `done` says what then happens to the rollout. */
+/** Writes an order, which the engine carries out. `done` says in the output what happens to the rollout. */
 export async function giveOrder<Value extends Rollout>(
   { client, kind, object, flags, context }: Order<Value>,
   { order, done }: { readonly order: OrderWord; readonly done: string },
@@ -62,7 +61,7 @@ export async function giveOrder<Value extends Rollout>(
   context.out(`${nounOf(rolloutKindOf(kind))} ${nameOf(object)} ${done}\n`);
 }
 
-/** Refuses an order that would change nothing. The API server checks the user's rights. */
+/** Throws if an order would change nothing. Does not check the user's rights, because the API server does. */
 function refuseVain<Value extends Rollout>(
   kind: KindDefinition<Value>,
   object: Value,
@@ -82,8 +81,8 @@ async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliCont
 }
 
 /**
- * Patches the rollout in the version that was read. Refuses if it has changed since in a way that the user has not
- * seen.
+ * Patches the present version of the rollout. Throws if it has changed, since the user's command read it, in a way that
+ * concerns the order.
  */
 async function patchAsSeen<Value extends Rollout>(
   { client, kind, object, context }: Order<Value>,
@@ -111,7 +110,10 @@ function notGiven<Value extends Rollout>(kind: KindDefinition<Value>, object: Va
   });
 }
 
-/** Approves the steps in the caller's name. The write replaces the whole list, so after a conflict it starts again. */
+/**
+ * Approves steps in the caller's name. A write replaces the whole list of approvals, so after a conflict it starts
+ * again from the new list.
+ */
 export async function approve<Value extends Rollout>(given: Order<Value>, steps?: readonly string[]): Promise<void> {
   const { client, kind, object, flags, context } = given;
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(kind, object)]);
@@ -120,8 +122,8 @@ export async function approve<Value extends Rollout>(given: Order<Value>, steps?
     const problem = `it has ended as ${object.status?.phase ?? ""}`;
     throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`, { hint });
   }
-  // An earlier approval would skip the soak of the whole mesh, and remove the old revision without a look at the
-  // result.
+  // If the approval came early, the engine would skip the soak of the whole mesh, and remove the old revision before
+  // anybody has looked at the result.
   if (kind.kind === "MeshUpgrade" && wanted.some((step) => completingSteps.includes(step)))
     refuseVain(kind, object, "complete");
   for (const step of wanted) {
@@ -133,7 +135,7 @@ export async function approve<Value extends Rollout>(given: Order<Value>, steps?
   context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
 }
 
-/** The step that is approved without `--step`. */
+/** The step that an approval without `--step` means. */
 function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, rollout: Value): string {
   const kind = rolloutKindOf(definition);
   const step = waitingStepOf(rollout);
@@ -156,11 +158,11 @@ function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, r
   );
 }
 
-/** What a person can do if no step waits for an approval. */
+/** Says what a person can do if no step waits for an approval. */
 function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
   const lookAtIt = `look at its steps with \`${statusCommand(kind, rollout)}\``;
   if (hasEnded(rollout)) return lookAtIt;
-  // An approval applies to the run in which it is given.
+  // An approval applies only to the run in which it is given, and no run is under way.
   if (isRestingPhase(rollout.status?.phase) && rollout.status?.run !== undefined)
     return `a change of its Deployment begins the next run; ${lookAtIt}`;
   const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>
@@ -179,7 +181,6 @@ function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
     : `approve step ${next} when it waits, or approve it in advance: ${commandForStep(rolloutCommand(kind, rollout, "approve"), next)}`;
 }
 
-/** Orders the last step at once, without pauses and checks. */
 export async function orderFully<Value extends Rollout>(given: Order<Value>): Promise<void> {
   const { client, kind, object, flags, context } = given;
   refuseVain(kind, object, "promote");

@@ -4,8 +4,8 @@ import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { Rollout } from "./rollout-objects.ts";
 
 /**
- * The text that `status` shows if the engine has not yet seen a change of the Deployment of a Canary at rest, for
- * example by a `kubectl set image` a moment ago. Undefined if there is none, or if the caller may not read the
+ * The text that `status` shows for a Canary at rest if the engine has not yet seen a change of its Deployment, for
+ * example by `kubectl set image` a moment ago. Undefined if there is no such change, or if the caller may not read the
  * Deployment.
  */
 export async function pendingChange(

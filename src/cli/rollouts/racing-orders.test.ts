@@ -100,7 +100,7 @@ test("a pause, its end or an abort does not apply to another Canary that was cre
   }
 });
 
-/** The output of an order, and the patches that the server accepts, if somebody has written the Canary meanwhile. */
+/** Runs an order while somebody writes the Canary. Returns the output and the patches that the server accepts. */
 async function promoted(
   now: UntypedObject,
   ...words: readonly string[]
@@ -153,7 +153,7 @@ test("of two retries that have both seen the deletion, the second does not repla
   let reads = 0;
   const get = async (): Promise<UntypedObject | undefined> =>
     ++reads === 1 ? canary("1", {}, "RolledBack") : undefined;
-  // The other command creates the object between this command's last read and its write.
+  // Another command creates the object between this command's last read and its write.
   const create: KubeClient["create"] = async (_kind, object, { dryRun } = {}) => {
     if (dryRun !== true) throw userError("already-exists", "canaries web already exists");
     return await Promise.resolve(object);

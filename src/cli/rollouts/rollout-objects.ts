@@ -16,14 +16,13 @@ import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
-/** The maximum number of other rollouts that an error names. */
 const namesShown = 5;
 
 export interface RolloutFlags extends ConnectionFlags {
   readonly namespace?: string;
 }
 
-/** Reads one object of the kind from a file, or from standard input for `-`. Errors name the field. */
+/** Reads one object of the kind from a file, or from standard input for `-`. Errors name the wrong field. */
 export async function readObject<Value extends KubernetesObject>(
   kind: KindDefinition<Value>,
   file: string,
@@ -48,15 +47,12 @@ export async function readObject<Value extends KubernetesObject>(
   if (parsed !== undefined && parsed.value === undefined)
     throw userError("rollout-invalid", formatIssuesOf(source, parsed.errors));
   for (const warning of parsed?.warnings ?? []) context.err(`warning: ${source}: ${formatIssues([warning])}\n`);
-  // The file may be a copy of a stored object. The server sets this annotation itself, and refuses it from clients.
+  // A copy of a stored object has this annotation. The server sets it, and refuses it from clients.
   delete (raw as Value).metadata.annotations?.[authorAnnotation];
   return raw as Value;
 }
 
-/**
- * The only object of a file. Throws a user error that names the file, and says how to apply a file with several
- * objects.
- */
+/** The only object in a file. The user error for a file with several objects says how to apply it. */
 export function parseOneObject(file: string, text: string): unknown {
   const source = sourceName(file);
   const documents = documentsForKubernetes(yaml, text);
@@ -71,13 +67,13 @@ export function parseOneObject(file: string, text: string): unknown {
 
 export interface FoundRollout<Value extends Rollout> {
   readonly client: KubeClient;
-  /** The object. A field of a wrong type is left out. */
+  /** Fields with a value of a wrong type are left out. */
   readonly object: Value;
-  /** The object as the cluster has it. */
+  /** The object with all its fields. */
   readonly stored: Value;
 }
 
-/** Finds the rollout by name, in all namespaces unless one is given. */
+/** Finds the rollout by its name in the given namespace, or else in all namespaces. */
 export async function findRollout<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -113,7 +109,10 @@ export async function findRollout<Value extends Rollout>(
   );
 }
 
-/** Finds the rollout for an order. Like kubectl, looks only in the given namespace or the kubeconfig's own. */
+/**
+ * Finds the rollout for an order. Like kubectl, looks only in the given namespace or in that of the kubeconfig's
+ * context.
+ */
 export async function rolloutToOrder<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -131,7 +130,6 @@ export async function rolloutToOrder<Value extends Rollout>(
   });
 }
 
-/** The caller's user name at the API server. */
 export async function whoAmI(client: KubeClient): Promise<string> {
   const review = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const { status, text } = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {
@@ -148,7 +146,7 @@ export async function whoAmI(client: KubeClient): Promise<string> {
   return name;
 }
 
-/** The name of a rollout in the command line's output, `shop/shop` or `to-1-31`. */
+/** For example `shop/shop` or `to-1-31`. */
 export function nameOf({ metadata }: Rollout): string {
   return metadata.namespace === undefined ? (metadata.name ?? "") : `${metadata.namespace}/${metadata.name ?? ""}`;
 }
@@ -157,12 +155,14 @@ export function rolloutKindOf({ kind }: KindDefinition): RolloutKind {
   return kind === "Canary" ? "Canary" : "MeshUpgrade";
 }
 
-/** The word under which the command line has the kind's verbs. */
+/** The word before the kind's verbs on the command line. */
 export function nounOf(kind: RolloutKind): "canary" | "upgrade" {
   return kind === "Canary" ? "canary" : "upgrade";
 }
 
-/** The command that shows the rollout's state, `serin canary status shop -n shop` or `serin upgrade status to-1-31`. */
+/**
+ * The command that shows the rollout's state: `serin canary status shop -n shop`, or `serin upgrade status to-1-31`.
+ */
 export function statusCommand(kind: RolloutKind, { metadata: { name = "", namespace } }: Rollout): string {
   return `serin ${nounOf(kind)} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
 }

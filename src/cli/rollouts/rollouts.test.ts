@@ -245,7 +245,7 @@ test("a retry that is sent twice does not delete the run that the first one has 
   });
   const client = await context.connect();
   const deleted: unknown[] = [];
-  // The other retry has recreated the object since this retry read it.
+  // Another retry has recreated the object since this one read it.
   const remove: KubeClient["delete"] = async (_kind, _name, _namespace, { preconditions = {} } = {}) => {
     const { uid = "second" } = preconditions;
     if (uid !== "second") throw userError("conflict", "the UID in the precondition does not match");
@@ -305,8 +305,8 @@ test("an order for one version is not given to the next one, whose run begins in
 });
 
 /**
- * The output and the writes of an order. The Canary `web` waits in the given namespace, and the default namespace is
- * `default`.
+ * Runs an order. Returns its output and its writes. The Canary `web` waits in the given namespace, and the context's
+ * namespace is `default`.
  */
 async function ordered(
   namespace: string,

@@ -25,14 +25,14 @@ export interface CreateFlags extends StartFlags {
 }
 
 export interface RetryFlags extends StartFlags {
-  /** The changed object. If absent, the rollout is repeated unchanged. */
+  /** The file with the changed object. Without it, the rollout is repeated unchanged. */
   readonly filename?: string;
 }
 
 const goneTimeoutMs = 60_000;
 const gonePollMs = 50;
 
-/** Creates the rollout of a file, or applies the file to a rollout that has not ended. */
+/** Creates the rollout in a file. If it exists and has not ended, applies the file to it. */
 export async function createRollout<Value extends Rollout>(
   kind: KindDefinition<Value>,
   flags: CreateFlags,
@@ -70,8 +70,8 @@ export async function createRollout<Value extends Rollout>(
 }
 
 /**
- * Deletes an ended rollout and creates it again, unchanged or from the file. Its orders are not repeated. Checks first
- * whether the server would accept the object, before anything is deleted.
+ * Deletes an ended rollout and creates it again, unchanged or from the file, without its orders. Before it deletes
+ * anything, it checks whether the server would accept the new object.
  */
 export async function retryRollout<Value extends Rollout>(
   kind: KindDefinition<Value>,
@@ -105,7 +105,7 @@ export async function retryRollout<Value extends Rollout>(
     );
   const metadata = { ...given.metadata, ...(namespace === undefined ? {} : { namespace }) };
   const next: Value = { ...given, metadata };
-  // Use a generated name, because the rollout's own name is taken until its deletion.
+  // Try a generated name, because the rollout's own name is taken until it is deleted.
   const { name: _name, ...nameless } = metadata;
   const rehearsed: Value = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager: "serin-cli", dryRun: true });
@@ -135,7 +135,7 @@ export async function retryRollout<Value extends Rollout>(
 
 /**
  * The command that begins a run of a Canary that follows a Deployment, with the Deployment's present template. As in
- * `kubectl rollout restart`, an annotation with the time makes the template a new one.
+ * `kubectl rollout restart`, an annotation with the time makes the template a new one. Undefined for other rollouts.
  */
 function howToBegin({ spec, metadata: { namespace = "" } }: Rollout, nowMs: number): string | undefined {
   if (!("target" in spec && "deployment" in spec.target)) return undefined;
@@ -145,7 +145,7 @@ function howToBegin({ spec, metadata: { namespace = "" } }: Rollout, nowMs: numb
   return `kubectl patch deployment ${spec.target.deployment.name} -n ${namespace} -p '${patch}'`;
 }
 
-/** Follows the rollout to its end with `watch`, and otherwise says what was done and how to follow it. */
+/** With `watch`, follows the rollout to its end. Otherwise says what was done, and how to follow the rollout. */
 async function follow<Value extends Rollout>(
   kind: KindDefinition<Value>,
   rollout: Value,

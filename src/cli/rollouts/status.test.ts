@@ -161,7 +161,6 @@ test("an undo that was ordered with -w is followed, and ends well when the rollo
   assert.deepEqual(looks, []);
 });
 
-/** Watches a rollout that is judged for three looks of a second each, with these properties of the terminal. */
 async function judged(terminal: Partial<CliContext>): Promise<FakeContext> {
   const since = { phaseSince: "2026-06-01T00:00:00Z", step: { id: "a", title: "weight 50" } };
   const judging = { ...rollout("Judging"), status: { ...statusOf("Judging"), ...since } };

@@ -18,7 +18,7 @@ export interface StatusFlags extends RolloutFlags {
   readonly timeout?: number;
 }
 
-/** Exit codes: 0 done, 1 stuck, 3 rolled back, 4 still under way. */
+/** The exit codes: 0 done, 1 stuck, 3 rolled back. Every other phase gives 4: still under way. */
 const exitCodes: ReadonlyMap<RolloutStatus["phase"], number> = new Map([
   ["Completed", 0],
   ["Watching", 0],
@@ -29,8 +29,8 @@ const waitingExitCode = 4;
 const watchMs = 500;
 
 /**
- * Shows the state of a rollout. With `watch`, follows it to its end. A terminal is redrawn, and any other output gets
- * each new line once.
+ * Shows the state of a rollout. With `watch`, follows it to its end: redraws the state on a terminal, and prints each
+ * new line once elsewhere.
  */
 export async function showStatus<Value extends Rollout>(
   kind: KindDefinition<Value>,
@@ -79,14 +79,15 @@ function endWith(code: number): void {
 }
 
 /**
- * Whether the engine has seen the latest change of the spec. If it has not, a finished phase belongs to an earlier run.
+ * Whether the engine has seen the latest change of the spec. If not, a phase that says "ended" belongs to an earlier
+ * run.
  */
 function isCurrent({ metadata, status }: Rollout): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 }
 
 /**
- * Reports the error and lets the watch go on, because the API server may be unavailable for a moment. Throws an error
+ * Reports an error and lets the watch go on, because the API server may be unavailable for a moment. Throws an error
  * that the user must correct.
  */
 function waitFor(error: unknown, context: CliContext): undefined {
@@ -98,11 +99,14 @@ function waitFor(error: unknown, context: CliContext): undefined {
 interface StatusView {
   readonly flags: StatusFlags;
   readonly context: CliContext;
-  /** Whether the text is redrawn in place on a terminal. Otherwise, each new line is printed once. */
+  /** Whether the terminal redraws the text in place. If not, each new line is printed once. */
   readonly isRedrawn: boolean;
 }
 
-/** The ladder, or the status for programs. With `--watch`, each change is one line of JSON or one YAML document. */
+/**
+ * The ladder for people, or the status for programs. With `--watch`, each change becomes one line of JSON or one YAML
+ * document.
+ */
 async function statusText<Value extends Rollout>(
   kind: KindDefinition<Value>,
   { object, stored }: FoundRollout<Value>,
@@ -132,7 +136,7 @@ function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
 function ladderOptions(object: Rollout, { flags, context, isRedrawn }: StatusView): Parameters<typeof renderLadder>[2] {
   const columns = isRedrawn ? context.columns() : undefined;
   const rows = isRedrawn ? context.rows?.() : undefined;
-  // The output of such a log gets each new line once, so a count of seconds would add a line each second.
+  // The output is a log, which gets each new line once. A count of seconds would add a line each second.
   const isLog = flags.watch === true && !isRedrawn;
   return {
     colour: context.colour,

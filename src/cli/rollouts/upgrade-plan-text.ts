@@ -5,13 +5,13 @@ import { fittedTable, wrappedLine } from "../terminal/fitted-table.ts";
 
 interface TextOptions {
   readonly colour: boolean;
-  /** Show each changed field instead of counts. */
+  /** Whether to show each changed field instead of counts. */
   readonly diff: boolean;
   /** The width of the terminal. Undefined if the output is not a terminal. */
   readonly columns?: number | undefined;
 }
 
-/** The maximum number of entries that a section shows. Below them, it shows how many it leaves out. */
+/** The maximum number of entries in a section. A line below says how many are left out. */
 const maxShown = 8;
 const maxChangesShown = 3;
 const maxStepsShown = 30;
@@ -246,7 +246,6 @@ function timeLines({ estimate }: PreflightReport, options: TextOptions): string[
   ];
 }
 
-/** The lines of an indented table. */
 function tableLines(
   header: readonly string[],
   rows: readonly (readonly string[])[],
@@ -265,7 +264,6 @@ function duration(seconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Lists the parts that could not be compared, grouped by their reason. */
 function notComparedLines({ notCompared }: PreflightReport): string[] {
   const reasons = new Map<string, { readonly areas: string[]; readonly hint: string }>();
   for (const { area, reason, hint } of notCompared) {

@@ -24,7 +24,7 @@ const blockedExitCode = 1;
 
 /** `serin upgrade plan`: shows what an upgrade would do, without doing it. */
 export function upgradePlanCommand(upgrade: Command, context: CliContext): void {
-  // Without this, the parser would read `-f` after a verb as a flag of `upgrade` itself.
+  // By default, the parser reads a `-f` after `upgrade plan` as a flag of `upgrade`.
   upgrade.enablePositionalOptions();
   upgrade
     .command("plan")
@@ -53,7 +53,7 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
     throw userError("argument-invalid", `-o ${flags.output} is not supported: expected json`);
   const upgrade = await readUpgrade(flags.filename, context);
   const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
-    // If the user has interrupted the command, report that instead of the resulting error.
+    // After an interruption, the error is only a consequence.
     throw context.signal.aborted ? new Interruption("the plan was interrupted") : error;
   });
   context.out(
@@ -114,8 +114,8 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
 }
 
 /**
- * The fields of the upgrade that a plan reads. `installs` has the specs as written in the file, because each release
- * parses them itself. `cni` is the parsed spec of the CNI agent: what it does not state comes from the other specs.
+ * The fields of the upgrade that a plan reads. `installs` has the specs as the file states them, because each release
+ * parses them itself. `cni` is the parsed spec of the CNI agent. Fields that it lacks come from the other specs.
  */
 export function plannedUpgrade(object: UntypedObject, { metadata, spec }: MeshUpgrade): PlannedUpgrade {
   const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[] } };
@@ -136,8 +136,8 @@ export function plannedUpgrade(object: UntypedObject, { metadata, spec }: MeshUp
 }
 
 /**
- * Finds a release: the directory in the flags, then the lab's directory of the version, then this release itself if it
- * has that version.
+ * Returns a function that finds a release: the directory in the flags, else the lab's directory for the version, else
+ * this release if it has the version.
  */
 async function releaseFinder(flags: PlanFlags, context: CliContext): Promise<ReleaseFinder> {
   const { openRelease } = await import("../../preflight/index.ts");

@@ -14,7 +14,7 @@ import { createRollout, retryRollout, type CreateFlags, type RetryFlags } from "
 import { showStatus, type StatusFlags } from "./status.ts";
 import { upgradePlanCommand } from "./upgrade-plan.ts";
 
-/** The order that each verb writes. The engine carries it out. */
+/** The orders that verbs write. */
 const orderVerbs = {
   pause: { text: "pause the rollout before its next action", done: "is paused", order: "pause" },
   resume: { text: "continue a paused rollout", done: "continues", order: "resume" },
@@ -34,11 +34,9 @@ const orderVerbs = {
 } as const satisfies Readonly<Record<string, OrderVerb>>;
 
 interface OrderVerb {
-  /** The name of the same order for the other kind of rollout. */
+  /** The verb's name for the other kind of rollout, which is accepted too. */
   readonly alias?: string;
-  /** What the verb does, for the help. */
   readonly text: string;
-  /** What happens to the rollout after the order. */
   readonly done: string;
   readonly order: OrderWord;
 }
@@ -103,7 +101,7 @@ interface UndoFlags extends OrderFlags {
   readonly watch?: boolean;
 }
 
-/** Follows an undo that the user has ordered. The command succeeds if the rollout ends as rolled back. */
+/** Follows an undo that the user has ordered. Succeeds if the rollout ends as rolled back. */
 async function watchUndo<Value extends Rollout>(
   kind: KindDefinition<Value>,
   { metadata: { name = "", namespace } }: Value,
@@ -117,7 +115,7 @@ async function watchUndo<Value extends Rollout>(
   }
 }
 
-/** Adds the verbs of both kinds, and the named verbs that write an order. */
+/** Adds the verbs that both kinds have, and those of `orderVerbs` that are named. */
 function commonVerbs<Value extends Rollout>(
   parent: Command,
   kind: KindDefinition<Value>,

@@ -3,7 +3,7 @@ import { withoutControls } from "../../base/index.ts";
 import { columnWidths, renderTable, type CellStyle } from "./table.ts";
 
 interface TableLayout {
-  /** The width of the terminal. Undefined if the output is not a terminal, so that scripts get complete cells. */
+  /** The terminal's width. Undefined if the output is not a terminal: scripts get complete cells. */
   readonly columns: number | undefined;
   readonly gap?: number;
   readonly style?: CellStyle;
@@ -11,25 +11,22 @@ interface TableLayout {
 
 /** The gap between columns in a table that is too wide with its usual gap. */
 const narrowGap = 2;
-/** The width below which cells are not shortened. */
+/** Cells are not shortened below this width. */
 const leastCell = 12;
-/**
- * The width below which no word of the last column is broken. In a narrower column, each cell would take many short
- * lines.
- */
+/** The last column stays as wide as its longest word, up to this width, so that only longer words are broken. */
 const leastLastCell = 24;
 
 /**
- * Renders a table within the width of the terminal. If it is too wide, the gaps become narrower, then the last column
- * continues on further lines, then the widest cells lose their middle. A long name in the last column continues after
- * one of its separators.
+ * Renders a table within the terminal's width. If the table is too wide, it first narrows the gaps, then wraps the last
+ * column, then cuts out the middle of the widest cells. A long name in the last column is wrapped after one of its
+ * separators.
  */
 export function fittedTable(
   header: readonly string[],
   cells: readonly (readonly string[])[],
   { columns, gap = 3, style }: TableLayout,
 ): string {
-  // Control characters are written out, which makes cells wider. So write them out before measuring.
+  // Write out control characters before measuring, because this makes cells wider.
   const rows = cells.map((row) => row.map(withoutControls));
   const widths = columnWidths(header, rows);
   const widthWith = (between: number): number => sum(widths) + between * (header.length - 1);
@@ -55,7 +52,7 @@ export function fittedTable(
   return renderTable(header, fitted, narrowGap, style);
 }
 
-/** Narrows the columns before the last one, always the widest, until the excess is gone. */
+/** Narrows the columns before the last, always the widest of them, until the table fits. */
 function narrowWidest(header: readonly string[], widths: number[], excess: number): void {
   const columns = [...header.keys()].slice(0, -1);
   for (let left = excess; left > 0; left -= 1) {
@@ -68,19 +65,19 @@ function narrowWidest(header: readonly string[], widths: number[], excess: numbe
 }
 
 /**
- * Wraps a line at its spaces. The lines after the first are indented two columns deeper. A line that begins with `->`
- * stays whole, because it contains a command that a person copies.
+ * Wraps a line at its spaces. Indents the further lines by two more columns. A line that begins with `->` stays whole,
+ * because it contains a command for people to copy.
  */
 export function wrappedLine(line: string, columns: number | undefined): string[] {
   if (columns === undefined || visibleLength(line) <= columns || line.trimStart().startsWith("-> ")) return [line];
   const indent = line.length - line.trimStart().length;
   const hanging = " ".repeat(indent + 2);
-  // All lines get the width of the indented ones, because a wider first line would save little.
+  // The first line could be two columns wider, but that would save little.
   const [first = "", ...others] = wrappedText(piecesOf(line.slice(indent)), columns - hanging.length);
   return [`${" ".repeat(indent)}${first}`, ...others.map((text) => `${hanging}${text}`)];
 }
 
-/** Fills lines with the pieces of a text. A piece that is longer than the width stays whole. */
+/** Fills lines with the pieces of a text. A piece that is wider than a line stays whole. */
 function wrappedText(pieces: readonly string[], width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -99,14 +96,14 @@ function piecesOf(text: string): string[] {
   return text.match(/[^\s,]*(?:,\s*|\s+|$)/g)?.filter((piece) => piece !== "") ?? [];
 }
 
-/** The parts of a piece that is wider than the column. Each ends with a separator of names, such as a dot. */
+/** The parts of a piece. One that is wider than the column is split after each separator of names, such as a dot. */
 function partsOf(piece: string, width: number): string[] {
   return piece.trimEnd().length <= width
     ? [piece]
     : (piece.match(/[^./|;:=]*(?:[./|;:=]+\s*|$)/g) ?? []).filter((part) => part !== "");
 }
 
-/** The text, with `…` in place of its middle if it is wider than that. */
+/** Replaces the middle of a text that is too wide with `…`. */
 function withoutMiddle(text: string, width: number): string {
   if (text.length <= width) return text;
   const tail = Math.floor((width - 1) / 2);

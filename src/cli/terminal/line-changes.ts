@@ -1,5 +1,6 @@
 /**
- * The lines in which two texts differ, in the style of `diff -u`: marked with `-` or `+`, with a few lines around them.
+ * The difference between two texts in the style of `diff -u`: lines marked with `-` or `+`, and a few lines around
+ * them.
  */
 export function lineChanges(before: string, after: string, contextLines = 3): string {
   const script = editScript(linesOf(before), linesOf(after));
@@ -14,7 +15,6 @@ export function lineChanges(before: string, after: string, contextLines = 3): st
   return lines.join("\n");
 }
 
-/** Splits a text into lines. A newline at its end does not begin another line. */
 function linesOf(text: string): string[] {
   return text.replace(/\n$/, "").split("\n");
 }

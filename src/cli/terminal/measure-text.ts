@@ -1,7 +1,7 @@
 import type { Colour } from "./colour.ts";
 import type { Health } from "../../api/dashboard/index.ts";
 
-/** Formats a rate with at most three digits. */
+/** Formats a rate with at most three digits. Zero is `-`. */
 export function rateText(rate: number): string {
   if (rate === 0) return "-";
   return `${figures(rate)}/s`;
@@ -22,7 +22,7 @@ export function latencyText(ms: number | undefined): string {
     : `${ms < 10 ? Number(ms.toPrecision(2)) : Math.round(ms)} ms`;
 }
 
-/** Formats bytes with powers of 1,000, as on the dashboard. */
+/** Formats a rate of bytes with powers of 1,000, as the dashboard does. Zero is `-`. */
 export function bytesText(rate: number): string {
   if (rate === 0) return "-";
   const [divisor, unit] =
@@ -45,8 +45,7 @@ function figures(value: number): string {
 }
 
 /**
- * The colours of health states. Words and marks beside the colours have the same meaning, for readers who do not see
- * colours.
+ * The colours of health states. They only repeat what words and marks say, for readers who cannot tell colours apart.
  */
 export const healthColours: Readonly<Record<Health, Colour | undefined>> = {
   failing: "red",

@@ -3,7 +3,7 @@ import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 
 export type OutputFormat = "json" | "yaml" | "table";
 
-/** The output format of `-o`. `short`, `table` and no value mean the table. */
+/** Parses the value of `-o`. `short`, `table` and no value mean the table. */
 export function outputFormat(
   output: string | undefined,
   known: readonly string[] = ["json", "yaml", "short"],
@@ -21,10 +21,9 @@ export async function renderObjects(items: readonly unknown[], format: "json" | 
   return await renderValue({ apiVersion: "v1", kind: "List", items }, format);
 }
 
-/** A value in the format of `-o`. */
 export async function renderValue(value: unknown, format: "json" | "yaml"): Promise<string> {
   if (format === "json") return jsonText(value);
-  // Loaded on demand, because it takes time and is rarely needed.
+  // Loading it takes time, and most commands do not need it.
   const { stringify } = await import("yaml");
   return stringify(value, { ...writtenForKubernetes, lineWidth: 0 });
 }

@@ -2,31 +2,33 @@ import type { CliContext, ReportWait } from "../context.ts";
 
 const silentMs = 1_000;
 const tickMs = 200;
-/** If the output has no last line that shows waits, a wait that lasts longer than this is printed as a line. */
+/**
+ * If waits are not shown in the last line, for example because the output is a log, a wait is printed as a line after
+ * this time.
+ */
 const lineAfterMs = 3_000;
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const clearLine = "\r\u001b[K";
 const usualColumns = 80;
-/** The maximum number of waits of one verb that are remembered. An installation waits for some dozen objects. */
+/** The maximum number of waits that one verb remembers. An installation waits for some dozen objects. */
 const maxWaits = 256;
 
 interface Wait {
   readonly missing: string;
-  /** The text of the last line that was printed for the wait. */
+  /** What the last line printed about this wait said. */
   readonly told: string | undefined;
-  /** The timer that prints the next line. */
   readonly due: Disposable | undefined;
 }
 
 /**
- * Says what a verb waits for. On a terminal, its last line shows this after a second without output. Elsewhere, for
- * example in the log of a CI job, each wait of more than three seconds is a line of its own, and so are its changes.
+ * Says what a verb waits for. On a terminal, the last line shows it after a second without other output. Elsewhere, for
+ * example in the log of a CI job, a wait of more than three seconds is printed as a line, and each of its changes too.
  */
 export class Progress implements Disposable {
   readonly #context: CliContext;
   readonly #label: string;
   readonly #startedMs: number;
-  /** The wait for each subject. The last entry is the latest one. */
+  /** By subject. The last entry is the latest wait. */
   readonly #waits = new Map<string, Wait>();
   #lastMs: number;
   #paused = 0;
@@ -40,14 +42,14 @@ export class Progress implements Disposable {
   }
 
   /**
-   * Returns a context that reports waits. Before it prints anything else, it erases the line that shows a wait. With
-   * `lasts`, waits are always lines of their own: a verb such as `top`, which lasts until the user ends it, draws the
+   * Returns a context that reports waits, and that erases the line with the wait before it prints anything else. With
+   * `lasts`, waits are always printed lines: a verb such as `top`, which runs until the user ends it, draws the
    * terminal itself.
    */
   start({ lasts = false }: { readonly lasts?: boolean } = {}): CliContext {
     const context = this.#context;
     const waiting: ReportWait = (subject, missing) => this.#note(subject, missing, lineAfterMs);
-    // A client reports a request only when its answer is late.
+    // A client reports a request only when its answer is late, so its report is printed at once.
     const late: ReportWait = (subject, missing) => this.#note(subject, missing, 0);
     const connected = {
       ...context,
@@ -92,7 +94,6 @@ export class Progress implements Disposable {
     }
   }
 
-  /** Prints a line about a wait that is still under way. */
   #tell(subject: string): void {
     const wait = this.#waits.get(subject);
     if (wait === undefined) return;
@@ -117,7 +118,7 @@ export class Progress implements Disposable {
     this.#context.err(`${clearLine}${frame} ${this.#fitted(waitText(subject, missing), `, ${seconds} s`)}`);
   }
 
-  /** Shortens the text to one line of the terminal, because only the last line is erased. `end` is never shortened. */
+  /** Shortens the text so that it fits into one line with `end`, which stays whole. Only one line can be erased. */
   #fitted(text: string, end: string): string {
     const room = (this.#context.columns() ?? usualColumns) - `⠋ ${end} `.length;
     return `${text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}…`}${end}`;

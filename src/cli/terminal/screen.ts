@@ -1,14 +1,14 @@
 import type { CliContext } from "../context.ts";
 
-/** Shows a changing text. */
+/** An output that shows a text which changes. */
 export interface Screen {
-  /** Whether the text is redrawn in place. Otherwise each new line is printed once. */
+  /** Whether a new text replaces the last one. If not, `show` adds to the output. */
   readonly isRedrawn: boolean;
   show(text: string): void;
   close(): void;
 }
 
-/** Prints each new line once, for logs and pipes. */
+/** A screen that prints every text as it is. */
 export function plainScreen(context: CliContext): Screen {
   return { isRedrawn: false, show: (text) => context.out(text), close: () => undefined };
 }
@@ -16,7 +16,10 @@ export function plainScreen(context: CliContext): Screen {
 const hideCursor = "\u001b[?25l";
 const showCursor = "\u001b[?25h";
 
-/** A screen that redraws its text in place, or below the lines that were written to standard error meanwhile. */
+/**
+ * A screen for this output: a terminal redraws the text in place, or below the lines that were written to standard
+ * error meanwhile. Any other output gets each new line once.
+ */
 export function screenOf(context: CliContext): Screen {
   if (!context.colour || context.columns() === undefined) return seenLines(context);
   let lines = 0;
@@ -35,7 +38,10 @@ export function screenOf(context: CliContext): Screen {
   };
 }
 
-/** A screen that prints each new line once, for a terminal that cannot be redrawn. */
+/**
+ * A screen for an output that cannot be redrawn. It prints only the lines that its last text did not have, and leaves
+ * out future steps (`○`).
+ */
 function seenLines(context: CliContext): Screen {
   let before = new Set<string>();
   return {

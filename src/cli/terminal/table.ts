@@ -1,15 +1,14 @@
 import { withoutControls } from "../../base/index.ts";
 
-/** Styles a cell's text. It may add only text without width, such as colour. */
+/** Adds escape sequences without width to a cell, such as colours. */
 export type CellStyle = (cell: string, column: string) => string;
 
 /**
  * The maximum width of a column. A longer cell extends beyond it, so that one very long name does not push the other
- * columns out of sight.
+ * columns far to the right.
  */
 const widestCell = 1_000;
 
-/** The width of each column, without gaps. */
 export function columnWidths(header: readonly string[], rows: readonly (readonly string[])[]): number[] {
   return header.map((title, column) =>
     rows.reduce((width, row) => {
@@ -19,7 +18,9 @@ export function columnWidths(header: readonly string[], rows: readonly (readonly
   );
 }
 
-/** Renders rows under a header. Columns are separated by `gap` spaces: three like kubectl, five like istioctl. */
+/**
+ * Renders rows under a header. `gap` is the number of spaces between columns: three as in kubectl, five as in istioctl.
+ */
 export function renderTable(
   header: readonly string[],
   given: readonly (readonly string[])[],

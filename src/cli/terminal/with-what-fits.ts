@@ -1,11 +1,11 @@
-/** The column with the highest `spare` is removed first. */
+/** The column with the highest `spare` is the first to be removed. */
 interface SpareColumn {
   readonly spare: number;
 }
 
 /**
- * Puts back removed columns for which there is space, the most important first. The result has the order of `all`. If a
- * wide column was removed after a narrow one, the narrow one may fit again.
+ * Puts back removed columns that fit, the most important first: after a wide column was removed, there may be space for
+ * a narrow one that was removed before it. The result has the order of `all`.
  */
 export function withWhatFits<Column extends SpareColumn>(
   all: readonly Column[],

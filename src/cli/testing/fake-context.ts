@@ -5,7 +5,6 @@ import type { KubeClient, KubeConfig, ListOptions } from "../../kube/index.ts";
 import type { CliContext, DashboardOptions, GatewayApiChannel, PodRequest } from "../context.ts";
 
 export interface FakeCluster {
-  /** The cluster's objects by kind. */
   readonly objects?: Readonly<Record<string, readonly KubernetesObject[]>>;
   /** The answers to GET requests through the API server, by path. */
   readonly answers?: Readonly<Record<string, string>>;
@@ -15,20 +14,20 @@ export interface FakeCluster {
   readonly refusals?: Readonly<Record<string, Error>>;
   /** The errors of reading one object, by kind. Lists of the kind succeed. */
   readonly getRefusals?: Readonly<Record<string, Error>>;
-  /** Returns the error of a list, for one namespace or for all. Undefined if the user may list the objects. */
+  /**
+   * Returns the error of a list of one namespace, or of all if it is undefined. Returns undefined if the user may list.
+   */
   readonly listRefusal?: (kind: KindDefinition, namespace: string | undefined) => Error | undefined;
   /** The errors of creating objects, by kind. */
   readonly unwritable?: Readonly<Record<string, Error>>;
   /** The answers of pods, by `METHOD pod.namespace:port/path`. */
   readonly pods?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
-  /** The objects that `installer.remove` finds. */
   readonly installed?: readonly UntypedObject[];
   /** The error of `installer.remove`, after it has found the objects. */
   readonly removalFault?: Error;
   /** The kubeconfig's fields that differ from the fake's own. */
   readonly kubeConfig?: Partial<KubeConfig>;
-  /** Whether the user answers questions with yes. Absent means no. */
   readonly confirms?: boolean;
 }
 
@@ -39,7 +38,7 @@ interface Removal {
   readonly dryRun?: boolean;
 }
 
-/** A command line context with a given cluster, files and terminal. It records the output. */
+/** A command line's context with the given cluster, files and terminal. Records the output. */
 export class FakeContext implements CliContext {
   readonly env = {};
   readonly programName = "serin";
@@ -52,13 +51,9 @@ export class FakeContext implements CliContext {
   readonly columns = (): number | undefined => undefined;
   readonly otherVerbs = { cluster: { flags: [], verbs: { create: ["--name=", "--autoscale"], delete: ["--name="] } } };
   readonly signal = new AbortController().signal;
-  /** The applied objects as `Kind/name`. */
   readonly applied: string[] = [];
-  /** The same objects as a whole. */
   readonly appliedObjects: KubernetesObject[] = [];
-  /** The arguments of calls of `installer.remove`. */
   readonly removed: unknown[] = [];
-  /** The questions to the user. */
   readonly asked: string[] = [];
   output = "";
   errors = "";
@@ -102,7 +97,6 @@ export class FakeContext implements CliContext {
   readonly streamOfPod = async (): Promise<never> => {
     throw new Error("no stream");
   };
-  /** The options of dashboards served by this process. */
   readonly served: unknown[] = [];
   readonly serveDashboard = async (_flags: unknown, { announce, ...options }: DashboardOptions): Promise<void> => {
     this.served.push(options);
@@ -118,7 +112,6 @@ export class FakeContext implements CliContext {
     return text;
   };
   readonly releaseTree = async (): Promise<undefined> => undefined;
-  /** The CRDs of Gateway API by channel. */
   readonly gatewayApi: { standard: UntypedObject[]; experimental: UntypedObject[] } = {
     standard: [],
     experimental: [],
@@ -145,7 +138,7 @@ export class FakeContext implements CliContext {
   };
 }
 
-/** A client with the operations that verbs use: lists with simple selectors, GET and apply. */
+/** A client with the operations that verbs use. Its lists understand only simple selectors. */
 function fakeClient(cluster: FakeCluster, applied: string[], appliedObjects: KubernetesObject[]): KubeClient {
   const { objects = {}, answers = {}, statuses = {} } = cluster;
   const { refusals = {}, getRefusals = {}, listRefusal, unwritable = {} } = cluster;
@@ -202,7 +195,7 @@ function fakeClient(cluster: FakeCluster, applied: string[], appliedObjects: Kub
   return client as KubeClient;
 }
 
-/** Whether the labels match a selector of equalities and keys, such as `app=web,istio.io/rev`. */
+/** Whether the labels match a selector that consists of keys and equalities, such as `app=web,istio.io/rev`. */
 function hasLabels({ labels }: ObjectMeta, selector: string): boolean {
   const wanted = selector.split(",").filter((part) => part !== "");
   return wanted.every((part) => {

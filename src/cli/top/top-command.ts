@@ -16,7 +16,7 @@ interface TopFlags extends CommonFlags {
   readonly output?: string;
 }
 
-/** The time over which rates are measured, as in the dashboard's tables. */
+/** The time over which rates are measured. It is the same as in the dashboard's tables. */
 const windowSeconds = 60;
 const ctrlC = "\u0003";
 
@@ -135,7 +135,8 @@ function topText(
   const summary = `${rows.length} ${subject}, ${rate === 0 ? "no requests" : `${rateText(rate)}, ${shareText(failed / rate)} fail`}, by ${sort}   ${time}   q quits; r e p n t sort`;
   const notes = [...(problem === "" ? [] : [problem]), ...sourceLines(sources, context.clock.nowMs())];
   const cut = (line: string): string => (line.length > columns ? `${line.slice(0, columns - 1)}…` : line);
-  // Leave room for the header, the summary, the notes, the line about hidden rows, and the cursor.
+  // Besides the rows, the terminal needs lines for the header, the summary, the notes, the count of hidden rows, and
+  // the cursor.
   const height = Math.max(1, (context.rows?.() ?? 24) - 4 - notes.length);
   return `${[cut(summary), ...notes.map(cut)].join("\n")}\n${renderTop(rows, { subject, columns, colour: context.colour, rows: height })}`;
 }

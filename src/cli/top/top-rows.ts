@@ -15,7 +15,6 @@ export type TopSubject = (typeof topSubjects)[number];
 export const topSorts = ["rate", "errors", "p99", "name", "restarts"] as const;
 export type TopSort = (typeof topSorts)[number];
 
-/** A row of the table for any subject. */
 export interface TopRow {
   readonly namespace: string;
   readonly name: string;
@@ -32,8 +31,8 @@ export interface TopRow {
 }
 
 /**
- * The rows of the view, with more values from the graph. The graph must be grouped by `service` for services, and
- * otherwise by `workload`.
+ * The rows of the view. They take measurements that the view lacks from the graph, which must be grouped by `service`
+ * for services, and otherwise by `workload`.
  */
 export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph: GraphView): TopRow[] {
   const { tables } = view;
@@ -73,7 +72,7 @@ interface Measurements {
   readonly mutualTlsShare?: number;
 }
 
-/** The proxies' measurements of the traffic to these nodes of the graph. */
+/** Adds up the proxies' measurements of the traffic to these nodes of the graph. */
 function measurementsOf({ tables }: GraphView, isWanted: (node: GraphNode) => boolean): Measurements {
   const wanted = new Set(Object.entries(tables.nodes).flatMap(([key, node]) => (isWanted(node) ? key : [])));
   return sumOf(Object.values(tables.edges).filter(({ to }) => wanted.has(to)));
@@ -147,13 +146,13 @@ function namespaceRow(
   };
 }
 
-/** Sorts the busiest first, and equal rows by name. */
+/** Sorts by the key, the highest value first. Rows with equal values are sorted by name. */
 export function sortedRows(rows: readonly TopRow[], sort: TopSort): TopRow[] {
   const byName = (a: TopRow, b: TopRow): number => (`${a.namespace}/${a.name}` < `${b.namespace}/${b.name}` ? -1 : 1);
   const valueOf = (row: TopRow): number => {
     switch (sort) {
       case "rate":
-        // Rows that have only connections come after those with requests, the busiest first.
+        // Rows without requests come after those with requests, ordered by their bytes.
         return row.requestRate === 0 ? row.byteRate / 1e12 : row.requestRate;
       case "errors":
         return row.errorShare * row.requestRate;

@@ -23,13 +23,13 @@ interface Column {
   readonly title: string;
   readonly cell: (row: TopRow) => string;
   readonly right?: boolean;
-  /** The order in which a narrow terminal loses columns. Higher values are removed first. */
+  /** On a narrow terminal, the column with the highest value is the first to be removed. */
   readonly spare: number;
 }
 
 const gap = 2;
 const leastName = 12;
-/** The width of namespaces in a terminal that is too narrow for whole ones. */
+/** The maximum width of namespaces if the terminal is too narrow for whole ones. */
 const narrowNamespace = 20;
 
 function columnsOf(subject: TopSubject): Column[] {
@@ -58,8 +58,8 @@ function columnsOf(subject: TopSubject): Column[] {
 }
 
 /**
- * Fits the table into the terminal: removes the least important columns if it is too wide, and rows at the end if it is
- * too long.
+ * Fits the table to the terminal. If it is too wide, removes the least important columns. If it is too long, removes
+ * rows at its end.
  */
 export function renderTop(
   rows: readonly TopRow[],
@@ -77,13 +77,13 @@ export function renderTop(
   };
   const total = (): number => shown.reduce((sum, column) => sum + widthOf(column) + gap, -gap);
   if (columns !== undefined) {
-    // Limit namespaces before the column is left out. Without it, workloads of the same name could not be
-    // distinguished.
+    // Shorten namespaces before the column is removed: without it, workloads of the same name in different namespaces
+    // look the same.
     if (total() > columns) namespaceLimit = narrowNamespace;
     while (total() > columns) {
       const why = shown.at(-1);
       const rest = columns - (total() - (why === undefined ? 0 : widthOf(why)));
-      // The reason may be truncated, as long as a part of it is left.
+      // The column WHY may be cut, as long as a part of it is left.
       if (why?.title === "WHY" && rest >= leastName) break;
       const last = shown.toSorted((a, b) => b.spare - a.spare)[0];
       if (last === undefined || last.spare === 0) break;

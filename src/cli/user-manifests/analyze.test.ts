@@ -22,7 +22,6 @@ const bookinfo = [
 const faulty = join(import.meta.dirname, "../testing/bookinfo-faults.yaml");
 
 class FileContext extends FakeContext {
-  /** The exit code that the command ended with. */
   exitCode = 0;
   override readonly readFile = async (path: string): Promise<string> => await readFile(path, "utf8");
 }

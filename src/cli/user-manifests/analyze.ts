@@ -189,7 +189,6 @@ interface Target {
   readonly meshConfig?: MeshConfig | undefined;
 }
 
-/** The input of the analysis: the files, and the cluster's objects if it is read. */
 async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
   const istioNamespace = istioNamespaceOf(flags);
   const cluster = flags.useKube ? await import("../../preflight/analysed-cluster/index.ts") : undefined;
@@ -254,7 +253,6 @@ async function print(messages: readonly Message[], flags: AnalyzeFlags, context:
   for (const message of messages) context.out(`${formatMessage(message, { colour })}\n`);
 }
 
-/** The scope of an analysis, and the parts that could not be read. */
 interface Extent {
   readonly files: ReadManifests;
   /** The kinds that the cluster did not list, as `group/Kind`. */
@@ -278,9 +276,9 @@ function reportNothing({ files: { files, faults }, unread, where, usesCluster }:
 }
 
 /**
- * Ends the command with its exit code. The code depends on all messages, even hidden ones. With JSON or YAML output it
- * does not, because the program that reads the output decides. But the output does not show kinds that could not be
- * read, so they set the code in every format.
+ * Ends the command with its exit code. All messages count for the code, even hidden ones. With JSON or YAML output,
+ * messages do not change the code, because the program that reads the output decides. Kinds that could not be read
+ * change it in every format, because the output does not show them.
  */
 function end(
   messages: readonly Message[],

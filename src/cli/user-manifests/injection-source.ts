@@ -21,7 +21,7 @@ export interface InjectionTexts {
   readonly mesh: string | undefined;
 }
 
-/** The names of these texts in errors: those of files, or of the ConfigMaps' keys. */
+/** What errors call these texts: the names of files, or the keys of ConfigMaps. */
 export type InjectionPlaces = Readonly<Record<keyof InjectionTexts, string>>;
 
 export function placesInCluster(revision: string, namespace: string): InjectionPlaces {
@@ -36,7 +36,7 @@ export function placesInCluster(revision: string, namespace: string): InjectionP
 
 const configMapName = "istio-sidecar-injector";
 
-/** Reads the revision's injection settings from the cluster. Throws a user error if there are none. */
+/** Reads the injection settings of the revision from the cluster. Throws a user error if the revision has none. */
 export async function readInjectionTexts(
   client: KubeClient,
   revision: string,
@@ -70,7 +70,7 @@ async function unknownRevision(client: KubeClient, revision: string, namespace: 
   );
 }
 
-/** Builds the settings of injection. Undefined texts mean defaults. */
+/** Builds the settings for injection. A text that is undefined means the defaults. */
 export async function injectionContext(
   { texts, places }: { readonly texts: InjectionTexts; readonly places: InjectionPlaces },
   revision: string,
@@ -103,7 +103,7 @@ export async function injectionContext(
 
 async function proxyConfigsOf(client: KubeClient, context: CliContext): Promise<ProxyConfigObject[]> {
   const { items } = await client.list(proxyConfigKind).catch((error: unknown) => {
-    // The cluster has no CRD of the kind.
+    // The cluster does not serve ProxyConfigs.
     if (isKubeCode(error, "not-found")) return { items: [] };
     throw error;
   });

@@ -67,7 +67,7 @@ async function inject(object: unknown): Promise<string> {
   return context.output;
 }
 
-/** Texts of errors that JavaScript itself throws, which a user must never see. */
+/** Errors of JavaScript itself, which mean that the program did not check its input. */
 const ownWords = /Cannot (?:read|convert|destructure|use)|is not (?:a function|iterable)/;
 
 test("no field of a wrong type in a file of workloads ends in an internal error", async () => {

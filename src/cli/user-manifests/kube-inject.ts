@@ -38,7 +38,6 @@ export function kubeInjectCommand(program: Command, context: CliContext): void {
     .action(async (flags: InjectFlags) => await kubeInject(flags, context));
 }
 
-/** The path of the pod template in each kind of workload. */
 const templatePaths: Readonly<Record<string, readonly string[]>> = {
   Pod: [],
   Deployment: ["spec", "template"],
@@ -88,7 +87,7 @@ async function injectionOf(
     values: await read(flags.valuesFile),
     mesh: await read(flags.meshConfigFile),
   };
-  // With all three files, the command does not connect to a cluster, because there may be none.
+  // With all three files, the command needs no cluster, and there may be none.
   const client =
     own.config !== undefined && own.values !== undefined && own.mesh !== undefined
       ? undefined
@@ -116,7 +115,7 @@ async function namespaceOfObject(
   return metadata?.namespace ?? (await namespaceOf(flags, context).catch(() => "default"));
 }
 
-/** The labels of namespaces. Each namespace is read once. A missing one has no labels. */
+/** The labels of namespaces. Reads each namespace once. A namespace that does not exist has no labels. */
 class NamespaceLabels {
   readonly #client: KubeClient | undefined;
   readonly #known = new Map<string, Promise<Readonly<Record<string, string>>>>();
@@ -198,10 +197,10 @@ function nameOf({ kind, metadata: found }: UntypedObject): string {
   return `${kindText === "" ? "an object" : kindText} ${name}`.trim();
 }
 
-/** The pod, or the pod template of a workload, with the facts that decide about its injection. */
+/** A pod, or the pod template of a workload, with the facts that decide whether and how it is injected. */
 interface InjectedTemplate {
   readonly pod: Pod;
-  /** The kind and name of the object in the file. */
+  /** The kind and name of the object in the file, which the template belongs to. */
   readonly name: string;
   readonly namespace: string;
   readonly namespaceLabels: Readonly<Record<string, string>>;

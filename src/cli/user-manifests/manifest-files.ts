@@ -8,19 +8,19 @@ import { reasonOf, sourceName } from "../user-file.ts";
 const extensions = [".json", ".yaml", ".yml"];
 
 export interface ReadManifests extends Manifest {
-  /** The files as named on the command line, or below a named directory. `-` is standard input. */
+  /** The files that were read: those on the command line, and those in directories on it. `-` is standard input. */
   readonly files: readonly string[];
 }
 
 /**
- * The files that are read even if their names do not end like those of YAML or JSON: all that the command line names,
- * or only pipes.
+ * Which files on the command line are read even if their names do not end as those of YAML or JSON do: all, or only
+ * pipes.
  */
 type NamedFiles = "all" | "pipes";
 
 /**
- * The objects of files, and of directories with everything below them. Files whose names do not end like those of YAML
- * or JSON are skipped and reported. A missing path is a user error.
+ * The objects in files, and in directories with all their subdirectories. Skips and reports files whose names do not
+ * end as those of YAML or JSON do. A path that does not exist is a user error.
  */
 export async function readManifests(
   paths: readonly string[],
@@ -31,8 +31,8 @@ export async function readManifests(
   const manifests = await Promise.all(
     files.map(async (file) => await readManifest(file, await context.readFile(file))),
   );
-  // If the program that writes the pipe has failed, the pipe is empty. The command must not report that as objects
-  // without faults.
+  // A pipe is empty if the program that writes it has failed. The command must not report that as objects without
+  // faults.
   for (const [index, { resources, faults }] of manifests.entries())
     if (resources.length + faults.length === 0)
       context.err(`! ${sourceName(files[index] ?? "")} contains no objects\n`);

@@ -27,7 +27,7 @@ const operatorKind = "install.istio.io/IstioOperator";
 const kinds = new Map<string, KindDefinition>(
   [...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map((kind) => [`${kind.group}/${kind.kind}`, kind]),
 );
-/** Groups whose kinds are all known here. */
+/** The API groups whose kinds are all known here. */
 const ownGroups = new Set([...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map(({ group }) => group));
 
 export function validateCommand(program: Command, context: CliContext): void {
@@ -149,8 +149,8 @@ function unknownKindIssues(groupKind: string): readonly FieldIssue[] {
     ];
   }
   const home = [...kinds.values()].find((known) => known.kind === kind);
-  // Refuse unknown kinds only in groups whose names contain istio. Other tools have kinds of the same names in other
-  // groups.
+  // Refuse unknown kinds only in groups with "istio" in their names. Other tools have kinds with the same names in
+  // other groups.
   if (home === undefined || !group.includes("istio")) return [];
   return [{ path: "apiVersion", message: `must be of group ${home.group} for ${withArticle(kind)}, got "${group}"` }];
 }

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import { bundlePage } from "./bundle-page.ts";
 
 const maxCompressedBytes = 350_000;
-/** The path of a file, so that `npm test -- --changed` runs this test for every module that the page imports. */
+/** The test names this file, so that `npm test -- --changed` runs it for every module that the page imports. */
 const entry = join(import.meta.dirname, "../web/main.tsx");
 
 test("the page's scripts stay under 350 kB compressed, are preloaded by the document, and load nothing from elsewhere", async () => {

@@ -4,13 +4,13 @@ import type { Metafile } from "esbuild";
 
 /**
  * The page's files by name: `index.html`, `page.js`, `page.css`, further chunks, and `licenses.txt` with the licenses
- * of their contents.
+ * of the code in them.
  */
 export type PageFiles = ReadonlyMap<string, Uint8Array>;
 
 /**
- * Bundles `src/dashboard/web` (about 0.2 s), for a checkout and for `npm run build`. The package contains the result
- * and not the bundler. Throws the bundler's errors for faulty sources.
+ * Bundles `src/dashboard/web` (about 0.2 s), for a checkout and for `npm run build`. The npm package contains the
+ * result, but not the bundler. Throws the bundler's errors if the sources are faulty.
  */
 export async function bundlePage(webDirectory: string): Promise<PageFiles> {
   const { build, stop } = await import("esbuild");
@@ -29,7 +29,7 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
     write: false,
     logLevel: "silent",
   });
-  // The bundler is a separate process, which would continue after its caller.
+  // The bundler is a separate process, which would outlive this one's work.
   await stop();
   const files = new Map<string, Uint8Array>([
     [
@@ -44,7 +44,7 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
   return files;
 }
 
-/** The chunks that the entry imports statically, in the order of the imports. */
+/** The chunks that the entry imports statically, also through other chunks, in the order of the imports. */
 function staticImports({ outputs }: Metafile, entry: string): string[] {
   const byName = new Map(Object.entries(outputs).map(([path, output]) => [basename(path), output]));
   const found = new Set<string>();
@@ -60,7 +60,10 @@ function staticImports({ outputs }: Metafile, entry: string): string[] {
   return [...found];
 }
 
-/** Adds preload links, so that browsers request the chunks together with the entry and not after reading it. */
+/**
+ * Adds preload links, so that browsers request the chunks together with the entry, and not only after they have read
+ * it.
+ */
 function withPreloads(html: string, chunks: readonly string[]): string {
   const links = chunks.map((chunk) => `    <link rel="modulepreload" href="${chunk}">\n`);
   return html.replace(/ *<script type="module"/, (script) => `${links.join("")}${script}`);

@@ -3,15 +3,12 @@ import { join } from "node:path";
 import { programDirectory } from "../../base/index.ts";
 import { bundlePage, type PageFiles } from "./bundle-page.ts";
 
-/** The page's directory in a compiled program. */
+/** The page's directory relative to a compiled program. */
 export const builtPage = "dashboard/page";
-/** The page's directory among the sources. */
+/** The page's directory relative to the sources. */
 export const pageSources = "dashboard/web";
 
-/**
- * The page of this release: the one that was compiled with the program, or without it one that is bundled now from the
- * sources.
- */
+/** The page of this release. It was bundled with the program, or is bundled from the sources now. */
 export async function readPageFiles(): Promise<PageFiles> {
   const builtDirectory = join(programDirectory(), builtPage);
   const names = await readdir(builtDirectory).catch((): string[] => []);

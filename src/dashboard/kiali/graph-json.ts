@@ -5,11 +5,11 @@ export const graphTypes = ["app", "service", "versionedApp", "workload"] as cons
 export type GraphType = (typeof graphTypes)[number];
 
 export interface GraphJsonOptions {
-  /** The namespaces of the graph. Empty means all. */
+  /** The namespaces to show. Empty means all. */
   readonly namespaces: readonly string[];
   readonly graphType: GraphType;
   readonly durationSeconds: number;
-  /** Whether there is a node for each service between client and server. */
+  /** Whether each service gets a node between its clients and its workloads. */
   readonly injectServiceNodes: boolean;
   readonly nowMs: number;
 }
@@ -48,7 +48,6 @@ interface PlacedEdge {
 const cluster = "Kubernetes";
 const shownQuantile = 0.95;
 
-/** The graph in the form of Kiali's `/api/namespaces/graph`. */
 export function graphJson(edges: readonly TrafficEdge[], options: GraphJsonOptions): unknown {
   const wanted = new Set(options.namespaces);
   const isWanted = ({ source, destination, service }: TrafficEdge): boolean =>
@@ -198,7 +197,7 @@ function edgeRates(protocol: string, parts: readonly TrafficEdge[], source: Grap
   return rates;
 }
 
-/** The shares of answers by status code, then by response flags and requested hosts. */
+/** The shares of responses by status code, and for each code by response flags and by requested host. */
 function responsesOf(parts: readonly TrafficEdge[], protocol: string): unknown {
   const all = sum(parts, ({ requestRate }) => requestRate);
   if (all === 0) return {};

@@ -9,9 +9,8 @@ import type { KialiConfig } from "./kiali-config.ts";
 
 export interface KialiApiOptions {
   readonly config: KialiConfig;
-  /** The server's own account, which lists namespaces. */
+  /** The client of the server's own account. It lists the namespaces. */
   readonly client: KubeClient;
-  /** All traffic of the last seconds. */
   readonly traffic: (windowSeconds: number) => Promise<readonly TrafficEdge[]>;
   readonly clock: Clock;
   readonly version: string;
@@ -28,7 +27,7 @@ export class KialiApi {
     this.#options = options;
   }
 
-  /** Answers a request to Kiali's API. Returns undefined for an unknown path. */
+  /** Answers a request to Kiali's API. Undefined if the path is unknown. */
   async answer(path: string, params: URLSearchParams, identity: Identity): Promise<OtherAnswer | undefined> {
     try {
       switch (withoutEnd(path, "/")) {
@@ -43,7 +42,6 @@ export class KialiApi {
           return undefined;
       }
     } catch (error) {
-      // The error format of Kiali.
       return { status: isKubeCode(error, "bad-request") ? 400 : 500, body: { error: messageOf(error), detail: "" } };
     }
   }
@@ -118,7 +116,7 @@ export class KialiApi {
 const unknownEnd = { namespace: "unknown", workload: "unknown", app: "unknown", version: "unknown" } as const;
 const unknownService = { namespace: "unknown", name: "unknown", host: "unknown" } as const;
 
-/** Workloads in namespaces that may not be read are `unknown`, as on the page. */
+/** Replaces workloads in namespaces that the reader may not see with `unknown`, as on the page. */
 function withoutHidden(edge: TrafficEdge, visible: VisibleNamespaces): TrafficEdge {
   const isShown = ({ namespace }: { readonly namespace: string }): boolean =>
     namespace === "unknown" || isVisible(visible, namespace);

@@ -1,17 +1,17 @@
 import { parse } from "yaml";
 import { messageOf, userError, withoutEnd } from "../../base/index.ts";
 
-/** The fields of Kiali's configuration that this page uses. All others are accepted and have no effect. */
+/** The fields of Kiali's configuration that have an effect here. All others are accepted and ignored. */
 export interface KialiConfig {
   readonly prometheusUrl: string;
   readonly rootNamespace: string;
   readonly port: number;
-  /** `/kiali`, without a slash at the end. Empty for the root. */
+  /** For example `/kiali`, without a slash at its end. Empty for the root. */
   readonly webRoot: string;
   readonly metricsPort: number;
   /**
-   * Whether the server's own account reads for users without a login, which is the strategy `anonymous`. Every other
-   * strategy requires a login by token first.
+   * Whether users without a login read with the server's own account. This is the case for the strategy `anonymous`.
+   * Every other strategy first requires a login with a token.
    */
   readonly anonymousReads: boolean;
 }
@@ -20,7 +20,8 @@ const defaultPort = 20_001;
 const defaultMetricsPort = 9090;
 
 /**
- * Reads `config.yaml` of Kiali's ConfigMap. Throws a user error for invalid YAML, or an invalid value of these fields.
+ * Reads `config.yaml` of Kiali's ConfigMap. Throws a user error for invalid YAML, and for an invalid value of a field
+ * that has an effect.
  */
 export function parseKialiConfig(text: string, source: string): KialiConfig {
   let document: unknown;

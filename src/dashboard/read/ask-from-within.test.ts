@@ -5,7 +5,6 @@ import { askFromWithin } from "./ask-from-within.ts";
 import type { AskPod, PodAddress } from "./pod-http.ts";
 
 const address: PodAddress = { namespace: "istio-system", pod: "istiod-1", ip: "10.0.0.1", port: 8080 };
-/** The address of a server at which nothing listens. */
 const config: KubeConfig = { server: "http://127.0.0.1:9", context: "test", namespace: "default" };
 const answering =
   (status: number): AskPod =>

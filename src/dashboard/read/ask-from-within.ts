@@ -5,7 +5,7 @@ import type { AskPod } from "./pod-http.ts";
 /**
  * Repeats a request through a port-forward if the answer has status 401. Istio's control planes report their proxies
  * only to callers inside their pod, and a port-forward connects from inside the pod. The user needs `create` on
- * `pods/portforward`. Without this permission, the first answer is returned.
+ * `pods/portforward`. Without this right, the caller gets the first answer.
  */
 export function askFromWithin(ask: AskPod, config: KubeConfig): AskPod {
   return async (address, path, signal, ...rest) => {

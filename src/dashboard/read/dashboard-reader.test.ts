@@ -20,7 +20,7 @@ class Reading implements Disposable {
   readonly #end = new AbortController();
   readonly #reader;
   requests = 100;
-  /** If not empty, the proxy answers with this instead of its metrics. */
+  /** What the proxy answers instead of its metrics. Empty for its metrics. */
   garbage = "";
 
   constructor() {
@@ -54,7 +54,6 @@ class Reading implements Disposable {
     void this.#reader.run(this.#end.signal);
   }
 
-  /** Waits for the first view that fulfils the condition. */
   async see<Name extends TopicName>(
     name: Name,
     parameters: Topics[Name]["parameters"],
@@ -68,7 +67,6 @@ class Reading implements Disposable {
     );
   }
 
-  /** The first view or problem. */
   async first<Name extends TopicName>(
     name: Name,
     parameters: Topics[Name]["parameters"],
@@ -225,7 +223,7 @@ test("configuration that cannot be analysed is reported, until the analysis succ
   using reading = new Reading();
   await reading.first("configs", { namespaces: "" });
   let isOdd = true;
-  // This stands for an object with a form that the analyzer does not expect.
+  // An object whose form the analyzer does not expect.
   const spec = {
     get servers(): readonly unknown[] {
       if (isOdd) throw new Error("odd");

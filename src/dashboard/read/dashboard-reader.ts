@@ -40,34 +40,31 @@ import type { TrafficSource } from "./traffic-source.ts";
 import { ViewHub, type Input } from "./view-hub.ts";
 
 export interface DashboardReaderOptions {
-  /** The client of the server's own account, or of the user whose kubeconfig it uses. */
+  /** The client of the server's own account, or of the user whose kubeconfig the server uses. */
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
-  /** How pods are reached: {@link askPodDirectly} within the cluster, {@link askPodByApiServer} elsewhere. */
+  /** How to reach pods: {@link askPodDirectly} within the cluster, {@link askPodByApiServer} elsewhere. */
   readonly askPod: AskPod;
-  /** An existing Prometheus, which is queried instead of scraping the proxies. */
+  /** An existing Prometheus. If set, it is queried, and the proxies are not scraped. */
   readonly prometheusUrl?: string;
-  /** The cluster's name on the page. */
   readonly cluster: string;
 }
 
 export interface DashboardReader {
   readonly views: ViewSource;
   readonly measurements: Measurements;
-  /** The traffic of all namespaces in the last seconds. */
   traffic(windowSeconds: number): Promise<readonly TrafficEdge[]>;
-  /** Reads until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
 
-/** The time window of the rates in tables. */
+/** The time over which tables measure rates. */
 const tableWindowSeconds = 60;
-/** How long after a change the analyzer runs, and how long it then rests: this many times the duration of the run. */
+/** The analyzer runs this long after a change. It then rests for this many times the duration of its run. */
 const analysisDelayMs = 700;
 const analysisRestFactor = 20;
 
-/** Everything that the page and the terminal read. Does nothing before `run`. */
+/** Reads everything that the page and the terminal show. Reads nothing before `run`. */
 export function createDashboardReader(options: DashboardReaderOptions): DashboardReader {
   return new Reader(options);
 }
@@ -79,12 +76,12 @@ class Reader implements DashboardReader {
   readonly #mesh: MeshReader;
   readonly #pilots: PilotWatcher;
   readonly #traffic: TrafficSource;
-  /** Inventories of the current objects. The keys are the kinds that an inventory leaves out. */
+  /** The current inventories, by the kinds that each leaves out. */
   readonly #inventories = new Map<string, Inventory>();
   #inventoriesVersion = -1;
   #messages: ConfigMessages = noMessages;
   #messagesVersion = 0;
-  /** Why the last run of the analyzer failed, so that the messages are older. */
+  /** Why the last run of the analyzer failed. The messages are then those of an earlier run. */
   #messagesProblem: string | undefined;
   #analysedAtMs: number | undefined;
   #pilotsVersion = 0;
@@ -174,7 +171,7 @@ class Reader implements DashboardReader {
     this.#analysisTimer = this.#options.clock.after(analysisDelayMs, () => this.#analyse());
   }
 
-  /** Analyses the objects if an open view needs the messages, and then again after later changes. */
+  /** Runs the analyzer if a followed view needs its messages, and again after later changes. */
   #analyse(): void {
     const { clock, log } = this.#options;
     const startedMs = clock.steadyMs();
@@ -204,7 +201,7 @@ class Reader implements DashboardReader {
     parameters: Topics[TopicName]["parameters"],
     reader: ViewReader,
   ): Promise<View | undefined> {
-    // Make no view before the objects have been read, because it would look like a mesh without objects.
+    // Make no view before the objects have been read: it would look like that of an empty mesh.
     if (!this.#mesh.isSynced) {
       const problem = this.#mesh.sources().find(({ ok }) => !ok)?.problem;
       if (problem !== undefined && this.#options.clock.steadyMs() - this.#beganMs > patienceMs)
@@ -216,7 +213,8 @@ class Reader implements DashboardReader {
     const windowSeconds = name === "graph" ? Number(wanted["windowSeconds"]) : tableWindowSeconds;
     const atMs = name === "graph" ? Number(wanted["atMs"]) : 0;
     const traffic = await this.#traffic.measure(windowSeconds, atMs);
-    // A user who may not list a kind may still have the right to get the object that the page names.
+    // Do not hide the kind of the object that the page names: a user who may not list the kind may still have the right
+    // to get this object.
     const named = name === "rollout" || name === "config" ? String(wanted["kind"]) : "";
     const inventory = this.#currentInventory(new Set([...reader.hiddenKinds].filter((kind) => kind !== named)));
     const messages = visibleMessages(this.#messages, inventory, reader.namespaces);
@@ -241,7 +239,10 @@ class Reader implements DashboardReader {
     ];
   }
 
-  /** Reports a failed analysis, because otherwise an empty list would look like a mesh without problems. */
+  /**
+   * The analyzer as a source of views, if it failed. Without it, an empty list of messages would look like a mesh
+   * without problems.
+   */
   #analysisSource(): SourceState[] {
     return this.#messagesProblem === undefined
       ? []
@@ -337,7 +338,9 @@ class Reader implements DashboardReader {
 }
 
 const timeStepMs = 15_000;
-/** How long to wait for the first answer, because an API server that has just started answers late. */
+/**
+ * How long the first answer may take before a problem is reported. An API server that has just started answers late.
+ */
 const patienceMs = 5000;
 
 function found<Value>(value: Value | undefined, what: string): Value {
@@ -353,12 +356,12 @@ function inputsOf(name: TopicName, parameters: Topics[TopicName]["parameters"]):
     case "overview":
       return ["objects", "traffic", "pilots", "messages"];
     case "graph":
-      // A view of a past time does not change with the traffic.
+      // The traffic of a past time does not change any more.
       return "atMs" in parameters && parameters.atMs !== 0 ? ["objects"] : ["objects", "traffic"];
     case "ladder":
       return ["objects", "pilots"];
     case "rollouts":
-      // A freeze begins and ends without any change of an object.
+      // A freeze begins and ends without a change of an object.
       return ["objects", "time"];
     case "rollout":
       return ["objects"];

@@ -3,7 +3,7 @@ import { eventKind, type Event } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { trimEvent } from "./trim.ts";
 
-/** The maximum number of Events. The oldest are dropped first. */
+/** The maximum number of Events that are kept. The oldest are dropped first. */
 export const maxEvents = 2000;
 const retryInitialMs = 200;
 const retryMaxMs = 10_000;
@@ -15,7 +15,7 @@ export interface EventLogOptions {
   readonly onChange: () => void;
 }
 
-/** The newest Events of the cluster. Events that the API server has deleted stay until newer ones replace them. */
+/** The newest Events of the cluster. An Event that the API server has deleted stays until newer ones displace it. */
 export class EventLog {
   readonly #options: EventLogOptions;
   readonly #events = new Map<string, Event>();
@@ -29,7 +29,6 @@ export class EventLog {
     return (this.#list ??= [...this.#events.values()]);
   }
 
-  /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#options;
     const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
@@ -61,10 +60,7 @@ export class EventLog {
     return version;
   }
 
-  /**
-   * Reads all Events. This is a separate function, so that the original Events do not stay in memory as long as the
-   * watch runs.
-   */
+  /** Reads all Events. It is a function of its own, so that the complete Events can be freed while the watch runs. */
   async #readAll(): Promise<string> {
     const { items, resourceVersion } = await this.#options.client.list(eventKind);
     const timeOf = ({ lastTimestamp, metadata }: Event): string => lastTimestamp ?? metadata.creationTimestamp ?? "";
@@ -74,7 +70,7 @@ export class EventLog {
 
   #add(event: Event): void {
     const key = event.metadata.uid ?? `${event.metadata.namespace ?? ""}/${event.metadata.name ?? ""}`;
-    // Insert the key again, so that the newest Events are last.
+    // Delete and set the key, so that it moves to the end, where the newest Events are.
     this.#events.delete(key);
     this.#events.set(key, trimEvent(event));
     if (this.#events.size > maxEvents) {

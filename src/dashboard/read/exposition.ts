@@ -1,15 +1,15 @@
 import { moduleCache } from "../../base/index.ts";
 
 /**
- * A fast reader of the needed part of a proxy's metrics text. Most lines of a scrape belong to other metrics, and most
- * of the needed lines were in the previous scrape too. It makes strings only for new lines, and allocates nothing else:
- * with hundreds of proxies each second, garbage would grow faster than it is collected. A line is identified by a
- * 53-bit hash of its name and labels. It skips lines that are not samples, values that are not finite numbers, and
- * names and labels that are longer than any proxy's. Anybody who may start a pod decides what it answers, so the time
- * that the reader takes is always linear in the length of the answer.
+ * A fast reader for the needed lines of a proxy's metrics text. Most lines of a scrape belong to other metrics, and
+ * most of the needed ones were in the previous scrape too. The reader makes strings only for new lines, and allocates
+ * nothing else: with hundreds of proxies each second, garbage would come faster than it is collected. A hash of 53 bits
+ * over name and labels identifies a line. The reader skips lines that are no samples, values that are not finite, and
+ * names with labels that are longer than any proxy's. Anybody who may start a pod decides what it answers, so the time
+ * that the reader takes is linear in the length of any text.
  */
 export class ExpositionReader {
-  /** The id of the sample that `next` has found. */
+  /** Identifies the name and labels of the current sample. */
   id = 0.5;
   value = 0.5;
   readonly #wanted: (bytes: Buffer, at: number) => boolean;
@@ -18,7 +18,6 @@ export class ExpositionReader {
   #end = 0;
   #next = 0;
 
-  /** `wanted` decides by the beginning of a line whether it is needed. */
   constructor(wanted: (bytes: Buffer, at: number) => boolean) {
     this.#wanted = wanted;
   }
@@ -28,7 +27,7 @@ export class ExpositionReader {
     this.#next = 0;
   }
 
-  /** Whether there is another sample. */
+  /** Moves to the next needed sample. False at the end. */
   next(): boolean {
     const bytes = this.#bytes;
     for (let at = this.#next; at < bytes.length;) {
@@ -53,12 +52,11 @@ export class ExpositionReader {
     return false;
   }
 
-  /** The name and labels of the sample in their original text. */
   series(): string {
     return this.#bytes.toString("utf8", this.#start, this.#end);
   }
 
-  /** Two hashes of 32 bits (FNV-1a, and one with another factor), of which 53 are kept. */
+  /** Computes two hashes of 32 bits (FNV-1a, and one with another factor), of which 53 bits are kept. */
   #digest(bytes: Buffer, from: number, to: number): void {
     let first = 0x811c9dc5;
     let second = 0x9747b28c;
@@ -73,8 +71,8 @@ export class ExpositionReader {
 }
 
 /**
- * The end of name and labels: after the last brace, because label values may contain braces. -1 for a line without a
- * value.
+ * The end of name and labels. This is after the last brace, because label values may contain braces. -1 for a line
+ * without a value.
  */
 function endOfName(bytes: Buffer, from: number, end: number): number {
   for (let at = end - 1; at > from; at -= 1) if (bytes[at] === brace) return at + 1 < end ? at + 1 : -1;
@@ -82,7 +80,7 @@ function endOfName(bytes: Buffer, from: number, end: number): number {
   return -1;
 }
 
-/** Reads a value. Most values are whole numbers with few digits. A timestamp may follow. */
+/** Reads a value, which a timestamp may follow. Fast for the usual values, which are whole numbers with few digits. */
 function readValue(bytes: Buffer, from: number, end: number): number {
   let at = from;
   while (at < end && bytes[at] === space) at += 1;
@@ -104,9 +102,9 @@ const zero = "0".charCodeAt(0);
 const brace = "}".charCodeAt(0);
 const hash = "#".charCodeAt(0);
 const exactDigits = 15;
-/** The maximum length of a name with its labels. In a proxy's metrics, they have some hundred bytes. */
+/** The maximum length of a name with its labels. Those of proxies have some hundred bytes. */
 const maxSeriesBytes = 8192;
-/** Matches a label at the end of the previous one. Anything else ends the search. */
+/** One label, directly after the previous one. */
 const labelPattern = /[{,]\s*([a-zA-Z_]\w*)="([^"\\]*(?:\\.[^"\\]*)*)"\s*/y;
 
 export interface SeriesName {
@@ -114,15 +112,12 @@ export interface SeriesName {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/**
- * The maximum number and length of label values that are kept for reuse, because hundreds of proxies send the same
- * names.
- */
+/** The maximum number and length of label values that are kept, because hundreds of proxies send the same ones. */
 const maxSharedValues = 20_000;
 const maxSharedLength = 200;
 const sharedValues = moduleCache<string, string>("values-of-samples", maxSharedValues);
 
-/** Returns one shared copy of equal texts. A substring would keep the whole series in memory. */
+/** Returns the same string for equal values. A substring of the series would keep the whole series in memory. */
 function shared(value: string): string {
   let known = sharedValues.get(value);
   if (known === undefined) {

@@ -6,12 +6,12 @@ import { isKubeCode, type KubeClient, type WatchEvent, type WatchOptions } from 
 interface KindState {
   readonly kind: KindDefinition;
   state: "new" | "current" | "absent" | "forbidden" | "failing";
-  /** The time of the last known state. While a watch is open, this is the present time. */
+  /** When the present state was last known to be true. While a watch is open, this is now. */
   toldAtMs: number | undefined;
   problem: string;
 }
 
-/** The state of informers, for each kind: a client for them that records how the API server answers. */
+/** How the API server answers the informers of each kind. They use a client that records this. */
 export class KindStates {
   readonly #clock: Clock;
   readonly #states = new Map<string, KindState>();
@@ -20,7 +20,7 @@ export class KindStates {
     this.#clock = clock;
   }
 
-  /** Wraps a client to record the answers to its lists and watches. */
+  /** Wraps a client, to record the answers to its lists and watches. */
   watching(client: KubeClient): KubeClient {
     const list: KubeClient["list"] = async (kind, options) => await this.#noting(kind, client.list(kind, options));
     const watch = <Value extends KubernetesObject>(
@@ -80,8 +80,8 @@ export class KindStates {
   }
 
   /**
-   * Whether the API server has answered for at least this many kinds, even if it refused. A kind whose first list
-   * failed otherwise is not included.
+   * Whether at least so many kinds have been answered, even by a refusal. A kind whose first list failed for another
+   * reason does not count.
    */
   isKnown(kinds: number): boolean {
     const answered = [...this.#states.values()].filter(
@@ -90,14 +90,14 @@ export class KindStates {
     return answered.length >= kinds;
   }
 
-  /** `group/Kind`s that may not be read. */
+  /** The kinds that may not be read, as `group/Kind`. */
   get unread(): ReadonlySet<string> {
     return new Set([...this.#states].filter(([, { state }]) => state === "forbidden").map(([key]) => key));
   }
 
   /**
-   * The state of Kubernetes as a source. `answeredAtMs` is the last answer of the API server. Missing kinds are
-   * reported only if nothing else is wrong, because a mesh may do without them.
+   * The state of Kubernetes as a source of views. `answeredAtMs` is the time of the API server's last answer. Reports
+   * missing kinds only if nothing else is wrong, because a mesh may do without them.
    */
   sources(answeredAtMs: number | undefined, problem: string | undefined): SourceState[] {
     const states = [...this.#states.values()];

@@ -46,8 +46,8 @@ import {
 
 const heartbeatMs = 3000;
 /**
- * The number of objects in a page of a list. It is small, because only a few fields of each object are kept, so that a
- * page takes most of the memory during the start.
+ * The number of objects in each page of a list. Only a few fields of an object are kept, so most memory during the
+ * start is that of a page.
  */
 const pageSize = 100;
 const heartbeatTimeoutMs = 2500;
@@ -59,7 +59,6 @@ export interface MeshReaderOptions {
   readonly onChange: () => void;
 }
 
-/** The informers of all kinds that the views need. */
 export class MeshReader {
   readonly #options: MeshReaderOptions;
   readonly #states: KindStates;
@@ -151,7 +150,6 @@ export class MeshReader {
     return informer;
   }
 
-  /** The informer of a kind that the page shows as configuration. */
   #configInformerOf<Value extends KubernetesObject>(client: KubeClient, kind: KindDefinition<Value>): Informer<Value> {
     const informer = this.#informerOf(client, kind, trimConfig as unknown as (object: Value) => Value);
     this.#configs.push(informer as unknown as Informer<UntypedObject>);
@@ -159,7 +157,7 @@ export class MeshReader {
     return informer;
   }
 
-  /** A number that rises with every change. */
+  /** Rises with every change. */
   get version(): number {
     return this.#version;
   }
@@ -168,7 +166,7 @@ export class MeshReader {
     return this.#snapshot();
   }
 
-  /** `group/Kind`s that may not be read. */
+  /** The kinds that may not be read, as `group/Kind`. */
   get unread(): ReadonlySet<string> {
     return this.#states.unread;
   }
@@ -181,17 +179,17 @@ export class MeshReader {
     return this.#injectors.list();
   }
 
-  /** The objects that decide which pods may report whose traffic. Undefined until they have been read. */
+  /** The objects that decide whose traffic a pod may report. Undefined until they have been read. */
   reporters(): ReportersObjects | undefined {
     return this.isSynced ? this.#reporters() : undefined;
   }
 
-  /** Whether all kinds have been read once, or are known to be absent or forbidden. */
+  /** Whether each kind has been read once, or is known to be absent or forbidden. */
   get isSynced(): boolean {
     return this.#states.isKnown(this.#informers.length);
   }
 
-  /** The plural of an object's kind. Undefined if the kind is not read. */
+  /** The plural of an object's kind. Undefined if the kind is not read as configuration. */
   resourceOf({ apiVersion = "", kind }: UntypedObject): string | undefined {
     return this.#kinds.find((known) => known.kind === kind && apiVersion.startsWith(`${known.group}/`))?.plural;
   }
@@ -200,7 +198,6 @@ export class MeshReader {
     return this.#states.sources(this.#answeredAtMs, this.#problem);
   }
 
-  /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([
       ...this.#informers.map(async (informer) => await informer.run(signal)),
@@ -214,7 +211,7 @@ export class MeshReader {
     this.#options.onChange();
   }
 
-  /** A watch is silent while nothing changes, so the API server is asked whether it still answers. */
+  /** Asks the API server regularly, because a watch is silent while nothing changes, even if the server is gone. */
   async #heartbeat(signal: AbortSignal): Promise<void> {
     const { client, clock, onChange } = this.#options;
     while (!signal.aborted) {
@@ -235,7 +232,7 @@ export class MeshReader {
   }
 }
 
-/** The object without CA bundles, which are large and which no view shows. */
+/** Removes CA bundles, which are large, and which no view shows. */
 function trimWebhooks(object: WebhookConfiguration): WebhookConfiguration {
   return {
     ...trimObject(object),

@@ -5,7 +5,7 @@ import { ladderView } from "../views/index.ts";
 import { input, pod } from "../views/testing/small-mesh.ts";
 import { PilotWatcher } from "./pilot-watcher.ts";
 
-/** Returns the state of the source after each of these answers to requests of the given path. */
+/** Gives these answers to requests of the path, one after the other. Returns the state of the source after each. */
 async function told(
   path: string,
   answers: readonly string[],

@@ -11,7 +11,7 @@ const askIntervalMs = 2000;
 const rootsIntervalMs = 15_000;
 const timeoutMs = 2500;
 const debugPort = 8080;
-/** How often to check for viewers. Without a viewer, no control plane is called. */
+/** How often to check whether anybody follows a view with proxies. If nobody does, no control plane is asked. */
 const idleCheckMs = 250;
 
 export interface PilotWatcherOptions {
@@ -19,7 +19,6 @@ export interface PilotWatcherOptions {
   readonly clock: Clock;
   readonly pods: () => readonly Pod[];
   readonly injectors: () => readonly WebhookConfiguration[];
-  /** Whether an open view needs this data. */
   readonly isWanted: () => boolean;
   readonly onChange: () => void;
 }
@@ -35,7 +34,6 @@ interface Pilot {
   problem: string | undefined;
 }
 
-/** Regularly asks every control plane pod which proxies it serves. */
 export class PilotWatcher {
   readonly #options: PilotWatcherOptions;
   readonly #pilots = new Map<string, Pilot>();
@@ -50,7 +48,7 @@ export class PilotWatcher {
     return this.#reports;
   }
 
-  /** One source for each pod. */
+  /** One for each control plane pod. */
   sources(): SourceState[] {
     if (!this.#asked) return [];
     if (this.#pilots.size === 0)
@@ -70,7 +68,6 @@ export class PilotWatcher {
     }));
   }
 
-  /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, isWanted } = this.#options;
     while (!signal.aborted) {
@@ -106,7 +103,7 @@ export class PilotWatcher {
     this.#options.onChange();
   }
 
-  /** A text that changes when the set of pilots or one of their answers changes. */
+  /** A text that changes if the set of pilots or one of their answers changes. */
   #state(): string {
     return JSON.stringify(
       [...this.#pilots.values()].map(({ address: { pod }, answer, root, problem }) => [
@@ -186,7 +183,8 @@ export class PilotWatcher {
 }
 
 /**
- * Checks the form of an answer, because views rely on it and a control plane of another release may answer anything.
+ * Parses an answer and checks its form: views rely on the form, and a control plane of another release may answer
+ * anything.
  */
 function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   const answer = JSON.parse(text) as unknown;
@@ -233,8 +231,8 @@ function connectedProxies(text: string): ConnectedProxy[] {
 }
 
 /**
- * Reads the form of Istio's control planes: `<type>_sent` and `<type>_acked` are nonces. This form contains no reason
- * for a rejection. It lists the rollout engine as a proxy while the engine sends a request.
+ * Reads the answer of Istio's control planes. Its `<type>_sent` and `<type>_acked` are nonces. It gives no reason for a
+ * rejection, and lists the rollout engine as a proxy while the engine connects to read it.
  */
 function syncedProxies(text: string, { address, revision }: Pick<Pilot, "address" | "revision">): ConnectedProxy[] {
   const engine = engineId(address.namespace);

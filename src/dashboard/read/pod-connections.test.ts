@@ -7,13 +7,12 @@ import { maxIdleMs, PodConnections } from "./pod-connections.ts";
 
 interface Pod extends AsyncDisposable {
   readonly port: number;
-  /** The number of connections that were opened since the start. */
+  /** How many connections were ever opened. */
   readonly connections: () => number;
-  /** The number of open connections. */
   readonly open: () => number;
 }
 
-/** Serves a pod. `answer` writes the answer to each request. The requests of a connection are numbered from 1. */
+/** Serves a pod. `answer` writes the answers. It gets the number of the request on its connection, from 1. */
 async function servePod(answer: (socket: Socket, request: number, text: string) => void): Promise<Pod> {
   let made = 0;
   const open = new Set<Socket>();

@@ -13,31 +13,31 @@ import {
 } from "../../wire/http1/index.ts";
 import { checkPath, type AskPod, type PodAnswer } from "./pod-http.ts";
 
-/** The maximum size of a pod's answer. Longer answers are refused. */
+/** The maximum size of a pod's answer. A longer one is an error. */
 export const maxAnswerBytes = 16 << 20;
-/** The maximum number of idle connections, which are kept because pods are scraped every second. */
+/** The maximum number of idle connections. Connections are kept, because pods are scraped every second. */
 export const maxIdleConnections = 1024;
-/** The time after which an unused connection is closed, because its pod may be gone or is rarely scraped. */
+/** How long an unused connection is kept. After that, its pod is probably gone or rarely scraped. */
 export const maxIdleMs = 60_000;
-/** The size of the read buffer, which all connections share in turn. */
+/** The size of the read buffer that all connections use in turn. */
 const readBytes = 64 << 10;
-/** The maximum number and size of answer buffers that are kept for reuse. */
+/** The maximum number and size of the buffers for answers that are kept for reuse. */
 const maxKeptPlaces = 16;
 const maxKeptBytes = 1 << 20;
 const spareShare = 1.25;
 const startBytes = 16 << 10;
 
 /**
- * Sends GETs to ports of pods over HTTP/1.1 with reused connections. `fetch` and `node:http` allocate memory for each
- * read. With hundreds of large answers each second, that garbage outside the heap grows faster than it is collected. So
- * all connections share one read buffer, and all answers share a few buffers.
+ * Sends GETs to ports of pods over HTTP/1.1, and reuses connections. `fetch` and `node:http` allocate memory outside
+ * the heap for each read. With hundreds of large answers each second, this garbage grows faster than it is collected.
+ * So all connections share one read buffer, and all answers share a few buffers.
  */
 export class PodConnections {
   readonly #idle = new Map<string, PodConnection>();
   readonly #places: Buffer[] = [];
   readonly #input = Buffer.allocUnsafeSlow(readBytes);
   readonly #clock: Clock;
-  /** The timer for the connection that has been idle longest. */
+  /** Ends the connection that has been idle longest. */
   #ageing: Disposable | undefined;
   #isClosed = false;
 
@@ -45,7 +45,6 @@ export class PodConnections {
     this.#clock = clock;
   }
 
-  /** The number of idle connections. */
   get idle(): number {
     return this.#idle.size;
   }
@@ -82,8 +81,8 @@ export class PodConnections {
   }
 
   /**
-   * Sends a request. Returns the connection if it may be reused. If an idle connection was closed meanwhile, repeats
-   * the request on a new one.
+   * Sends a request. If the pod has meanwhile closed the idle connection, repeats the request on a new one. Returns the
+   * connection if it can be reused.
    */
   async #exchanged(
     connection: PodConnection,
@@ -115,7 +114,7 @@ export class PodConnections {
     this.#ageing ??= this.#clock.after(maxIdleMs, () => this.#age());
   }
 
-  /** Closes the connections that have been idle too long. The oldest come first. */
+  /** Closes the connections that have been idle for too long, the oldest first. */
   #age(): void {
     this.#ageing = undefined;
     const nowMs = this.#clock.steadyMs();
@@ -131,14 +130,14 @@ export class PodConnections {
   }
 }
 
-/** Connects directly to the pod's address, for a server inside the cluster. */
+/** Connects to the pod's address, which works inside the cluster. */
 export function askPodDirectly(clock: Clock): { readonly ask: AskPod; close(): void } {
   const connections = new PodConnections(clock);
   return { ask: connections.ask, close: () => connections.close() };
 }
 
 interface Exchange {
-  /** The buffer of the answer's body. It is filled up to `size`. */
+  /** The buffer with the body, which has been filled up to `size`. */
   place: Buffer;
   size: number;
   status: number;
@@ -153,12 +152,12 @@ function answerOf({ place, size, status }: Exchange, read: ((body: Buffer) => vo
 
 const head = new MessageHead();
 
-/** One connection, which serves one request at a time. */
+/** A connection. It serves one request at a time. */
 class PodConnection {
   readonly host: string;
-  /** Called if the connection ends while it is idle. */
+  /** Called if the pod closes the connection while it is idle. */
   onIdleEnd: () => void = () => undefined;
-  /** Whether any part of an answer to the current request has arrived. */
+  /** Whether a part of the answer to the current request has arrived. */
   wasAnswered = false;
   idleSinceMs = 0;
   readonly #ip: string;
@@ -170,7 +169,7 @@ class PodConnection {
   #framing: BodyFraming = bodyFramings.none;
   #left = 0;
   #keepsAlive = false;
-  /** The received part of an incomplete head. */
+  /** The part of a head that has arrived, if it is incomplete. */
   #headParts: Buffer | undefined;
   #isInBody = false;
   #done: (keepsAlive: boolean) => void = () => undefined;
@@ -199,7 +198,7 @@ class PodConnection {
     this.#socket.destroy();
   }
 
-  /** Sends a request. Returns whether the connection may be reused. */
+  /** Sends a request. Resolves to whether the connection can be reused. */
   async get(path: string, exchange: Exchange, signal: AbortSignal): Promise<boolean> {
     this.onIdleEnd = () => undefined;
     this.#exchange = exchange;
@@ -222,7 +221,6 @@ class PodConnection {
     this.#failed(cause);
   }
 
-  /** Handles the end of the pod's data. */
   #ended(): void {
     if (this.#exchange !== undefined && this.#isInBody && this.#framing === bodyFramings.untilClose)
       this.#finish(false);
@@ -236,7 +234,7 @@ class PodConnection {
   }
 
   #read(bytes: Buffer, size: number): void {
-    // No request is under way, so these bytes answer none.
+    // These bytes answer no request.
     if (this.#exchange === undefined) {
       this.#end(new Error("an answer without a request"));
       return;

@@ -9,9 +9,9 @@ export interface PodAddress {
 }
 
 /**
- * Sends a GET to a port of a pod. Throws a transient error if the pod cannot be reached, but returns an answer of any
- * status. With `read`, passes the body of a status 200 to it instead of making a text. The bytes of that body are
- * reused when `read` has returned.
+ * Sends a GET to a port of a pod. Throws a transient error if the pod cannot be reached. Returns an answer of any
+ * status. If `read` is given, it gets the body of a 200 instead of a text. The bytes are reused after `read` has
+ * returned.
  */
 export type AskPod = (
   address: PodAddress,
@@ -26,9 +26,9 @@ export interface PodAnswer {
 }
 
 /**
- * Throws for a path that must not be requested from a pod. Anybody who may start a pod writes the path
- * (`prometheus.io/path`), and the server requests it with its own permissions. So the path must lead to that pod only,
- * even if a proxy on the way resolves `..`.
+ * Throws for a path that the server must not request from a pod. Anybody who may start a pod writes such a path
+ * (`prometheus.io/path`), and the server requests it with its own rights. So the path must lead to no other pod, even
+ * if a proxy on the way resolves `..`.
  */
 export function checkPath(path: string): void {
   const [way = ""] = path.split(/[?#]/);
@@ -43,7 +43,7 @@ export function checkPath(path: string): void {
   throw transientError("pod-unreachable", `${JSON.stringify(path.slice(0, 100))} is not the path of a request`);
 }
 
-/** Connects through the API server, for a server outside the cluster. It needs `get` on `pods/proxy`. */
+/** Connects through the API server, which works outside the cluster. Needs `get` on `pods/proxy`. */
 export function askPodByApiServer(client: KubeClient): AskPod {
   return async ({ namespace, pod, port }, path, signal, read) => {
     checkPath(path);

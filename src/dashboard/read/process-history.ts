@@ -1,18 +1,16 @@
 import type { ProcessUse } from "./target-counters.ts";
 
-/** The distance between points. Two hours of them are kept. */
+/** The time between two points of a pod. Two hours of points are kept. */
 const pointMs = 15_000;
 export const maxPoints = 480;
-/** The maximum number of pods. */
 export const maxProcesses = 6000;
 
-/** The numbers of a point: time, CPU seconds, bytes. */
+/** A point has a time, CPU seconds and bytes. */
 const fields = 3;
 const startPoints = 8;
 
 /**
- * The points of a pod, the oldest first. They are in a typed array, because as objects two hours of 500 pods would take
- * 20 MB.
+ * The points of a pod, the oldest first. A typed array holds them: as objects, two hours of 500 pods would take 20 MB.
  */
 class ProcessPoints {
   readonly workload: string;
@@ -23,7 +21,7 @@ class ProcessPoints {
     this.workload = workload;
   }
 
-  /** The time of the newest point. -Infinity if there is none. */
+  /** -Infinity without a point. */
   get lastMs(): number {
     return this.count === 0 ? -Infinity : this.atMs(this.count - 1);
   }
@@ -53,7 +51,7 @@ class ProcessPoints {
     return this.#numbers[point * fields + 2] ?? 0;
   }
 
-  /** The index of the newest point up to the time. -1 if there is none. */
+  /** The index of the newest point that is not after the time. -1 if there is none. */
   upTo(timeMs: number): number {
     let point = this.count - 1;
     while (point >= 0 && this.atMs(point) > timeMs) point -= 1;
@@ -61,7 +59,6 @@ class ProcessPoints {
   }
 }
 
-/** The CPU and memory that proxies report for themselves. */
 export class ProcessHistory {
   readonly #pods = new Map<string, ProcessPoints>();
 
@@ -77,22 +74,21 @@ export class ProcessHistory {
     if (atMs - kept.lastMs >= pointMs) kept.add(atMs, cpuSeconds, memoryBytes);
   }
 
-  /** How many pods are remembered. */
   get size(): number {
     return this.#pods.size;
   }
 
   /**
-   * Forgets pods that have reported nothing since that time, because they are gone and nothing of them can be shown.
-   * Called when a pod is added, because pods replace each other.
+   * Forgets pods that have reported nothing since this time. They are gone, and no chart reaches back to them. Called
+   * when a pod is added, because pods replace each other.
    */
   #forgetBefore(timeMs: number): void {
     for (const [key, { lastMs }] of this.#pods) if (lastMs < timeMs) this.#pods.delete(key);
   }
 
   /**
-   * The resource use of all pods of the workload together between two times, as CPU seconds per second or as bytes.
-   * Null if nothing was reported.
+   * What all pods of the workload together used between two times, in CPU seconds per second or in bytes. Null if none
+   * has reported.
    */
   value(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {
     let sum: number | null = null;
@@ -105,7 +101,7 @@ export class ProcessHistory {
         continue;
       }
       const first = points.upTo(Math.min(fromMs, points.atMs(last) - pointMs + 1000));
-      // A restarted process counts from zero.
+      // A process that has restarted counts from zero, so leave it out.
       if (first < 0 || points.cpuSeconds(last) < points.cpuSeconds(first)) continue;
       sum =
         (sum ?? 0) +

@@ -8,7 +8,7 @@ import { maxConcurrentQueries, PrometheusTraffic } from "./prometheus-traffic.ts
 test("a chart is one query a metric over its range for traffic and processes, with limited concurrency", async () => {
   const asked: { readonly path: string; readonly query: string }[] = [];
   let [running, most] = [0, 0];
-  // Answers all concurrent requests together, whenever they arrived.
+  // Answers are held until as many queries are open as may run at the same time.
   const held: (() => void)[] = [];
   const lastOfAll = 1 + 5 + 5 + 1;
   const server = createServer((request, response) => {
@@ -27,7 +27,7 @@ test("a chart is one query a metric over its range for traffic and processes, wi
         le: "5",
       };
       const start = Number(fields.get("start"));
-      // The second point has no value, and the third is not a number.
+      // The second point is missing, and the third is NaN.
       const values = [
         [start, "2"],
         [start + 2 * Number(fields.get("step")), "NaN"],

@@ -17,29 +17,29 @@ export interface PrometheusTrafficOptions {
   readonly onCounted: () => void;
 }
 
-/** The time between two queries. It is longer than the interval of views, because a Prometheus scrapes rarely. */
+/** The time between two queries. It is longer than that between two views, because a Prometheus scrapes less often. */
 const askIntervalMs = 5000;
 const timeoutMs = 20_000;
-/** The shortest window. A rate needs at least two scrapes, and the usual interval of scrapes is 15 s. */
+/** The shortest window for rates. A rate needs at least two scrapes, and most Prometheus scrape every 15 s. */
 const leastWindowSeconds = 60;
 const maxKeptMeasurements = 16;
-/** The maximum numbers of concurrent queries and of waiting ones. */
+/** How many queries may run at the same time, and how many may wait. */
 export const maxConcurrentQueries = 4;
 const maxWaitingQueries = 64;
 const maxPodsOfQuery = 1000;
 const podName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
-/** The labels to group by. `app` is the label of the reporting pod, and distinguishes a ztunnel from a proxy. */
+/** The labels by which traffic is grouped. `app` is that of the reporting pod, which tells a ztunnel from a proxy. */
 const names = ["app", ...connectionLabels];
 const requestNames = [...names, ...responseLabels];
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
-  /** One value for an instant, or one for each point of a range. Undefined if there is no value. */
+  /** One value for each point. Undefined where there is none. */
   readonly values: readonly (number | undefined)[];
 }
 
-/** The points of a range. An instant is one point. */
+/** The points of a range. A single moment is one point. */
 interface Points {
   readonly firstMs: number;
   readonly stepMs: number;
@@ -48,7 +48,7 @@ interface Points {
 
 type Family = "requests" | "durations" | "bytes" | "opened";
 
-/** The metrics of each measure. Bytes are those of connections, which may also carry counted requests. */
+/** The metrics that each measure needs. Connections have bytes, and may also carry counted requests. */
 const familiesOf: Readonly<Record<TrafficSteps["of"], readonly Family[]>> = {
   requests: ["requests"],
   durations: ["durations"],
@@ -72,8 +72,8 @@ function queriesOf(family: Family, seconds: number): readonly string[] {
 }
 
 /**
- * The query for the memory or the processor time of pods, by the labels that the usual configuration gives to scrapes
- * of pods. A pod that several jobs scrape is counted once. Undefined without a pod.
+ * The query for the memory or the CPU time of pods, by the labels that the usual configuration adds to scrapes of pods.
+ * Counts a pod once, even if several jobs scrape it. Undefined without pods.
  */
 function processQuery(
   subjects: readonly ProcessSubject[],
@@ -101,7 +101,6 @@ interface Sum {
   readonly buckets: [number, number][];
 }
 
-/** The sums of the traffic up to one point. */
 class PointSums {
   readonly #sums = new Map<string, Sum>();
 
@@ -134,7 +133,6 @@ class PointSums {
   }
 }
 
-/** Traffic from an existing Prometheus. */
 export class PrometheusTraffic implements TrafficSource {
   readonly #options: PrometheusTrafficOptions;
   readonly #kept = new Map<string, { readonly version: number; readonly traffic: Promise<MeasuredTraffic> }>();
@@ -188,7 +186,7 @@ export class PrometheusTraffic implements TrafficSource {
     this.#kept.delete(key);
     if (this.#kept.size >= maxKeptMeasurements) this.#kept.delete(this.#kept.keys().next().value ?? "");
     this.#kept.set(key, { version: this.#version, traffic });
-    // Return the last measurement. `source` reports the failure.
+    // Use the last measurement. `source` reports the failure.
     return await traffic.catch(
       async () =>
         (await kept?.traffic.catch(() => undefined)) ?? {
@@ -200,7 +198,7 @@ export class PrometheusTraffic implements TrafficSource {
     );
   }
 
-  /** Sends one query over the whole range for each metric. */
+  /** Sends one query for each metric, over the whole range. */
   async steps<Value>(
     { firstMs, stepMs, points, windowMs, of }: TrafficSteps,
     valueOf: (counted: readonly CountedTraffic[]) => Value,
@@ -310,7 +308,6 @@ interface PrometheusSeries {
 
 type PrometheusValue = readonly [seconds: number, value: string];
 
-/** The values by point. */
 function valuesAt(
   samples: readonly PrometheusValue[],
   firstMs: number,

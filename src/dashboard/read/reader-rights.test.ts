@@ -32,7 +32,7 @@ function kialiRights(): string[] {
     .toSorted();
 }
 
-/** The kinds whose objects have their own page. The page asks whether its reader may get the object. */
+/** The kinds whose objects have pages of their own. A page asks whether its reader may get the object. */
 const pageKinds: readonly KindDefinition[] = [
   ...istioKinds,
   ...gatewayApiKinds,

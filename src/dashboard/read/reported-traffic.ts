@@ -2,7 +2,6 @@ import type { Namespace, Pod, Service, WebhookConfiguration } from "../../api/ku
 import { controlPlaneNamespaces, ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 
-/** The objects that decide whose traffic a pod may report. */
 export interface ReportersObjects {
   readonly injectors: readonly WebhookConfiguration[];
   readonly namespaces: readonly Namespace[];
@@ -13,13 +12,14 @@ type SeriesLabels = Readonly<Record<string, string>>;
 
 /**
  * Decides which series of a pod are accepted. Anybody who may start a pod decides what it reports, so a pod may report
- * only its own namespace's side of a call: a client's proxy as the source, a server's as the destination, a waypoint
- * for namespaces that use it. A ztunnel reports everything, if it is in a namespace in which ztunnels run.
+ * only its own namespace's side of a call: a client's proxy is the source, a server's is the destination, and a
+ * waypoint reports for namespaces that use it. A ztunnel may report everything if it runs in a namespace in which
+ * ztunnels belong.
  */
 export class TrafficReporters {
   readonly #ztunnels: ReadonlySet<string>;
   readonly #objects: ReportersObjects;
-  /** The namespaces whose waypoints a namespace uses, by the name of the namespace. */
+  /** By the name of a namespace, the namespaces whose waypoints it uses. */
   #waypoints: Map<string, Set<string>> | undefined;
 
   constructor(objects: ReportersObjects) {
@@ -54,7 +54,7 @@ export class TrafficReporters {
 function waypointNamespaces({ namespaces, services }: ReportersObjects): Map<string, Set<string>> {
   const used = new Map<string, Set<string>>();
   for (const { metadata } of [...namespaces, ...services]) {
-    // A Namespace object has no `metadata.namespace`.
+    // Namespaces have no `metadata.namespace`.
     const namespace = metadata.namespace ?? metadata.name ?? "";
     const other = metadata.labels?.[istioLabels.useWaypointNamespace];
     if (other !== undefined) used.set(namespace, (used.get(namespace) ?? new Set()).add(other));

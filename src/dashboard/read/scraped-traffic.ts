@@ -4,13 +4,13 @@ import { combineTraffic, type CountedTraffic, type MeasuredTraffic } from "../vi
 import { TrafficScraper, type TrafficScraperOptions } from "./traffic-scraper.ts";
 import type { ProcessSteps, TrafficSource, TrafficSteps } from "./traffic-source.ts";
 
-/** The maximum number of measurements that are cached for the next equal request. */
+/** The maximum number of measurements that are cached, for requests with the same window. */
 const maxKeptMeasurements = 16;
-/** The longest window that is summed each second. Longer windows have too many slots for that. */
+/** The longest window that is summed every second. A longer one has too many slots for that. */
 const cheapWindowSeconds = 180;
 const longWindowShare = 0.01;
 
-/** Traffic from the reader's own scrapes. */
+/** Traffic that this process scrapes itself. */
 export class ScrapedTraffic implements TrafficSource {
   readonly #scraper: TrafficScraper;
   readonly #kept = new Map<
@@ -77,7 +77,7 @@ export class ScrapedTraffic implements TrafficSource {
         continue;
       }
       values.push(valueOf(history.counted(toMs - windowMs, toMs)));
-      // Let other work run, because a point of a large mesh takes milliseconds.
+      // In a large mesh, a point takes milliseconds. Let other work run between two points.
       await setImmediate();
       signal?.throwIfAborted();
     }

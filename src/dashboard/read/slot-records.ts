@@ -5,17 +5,17 @@
 export interface SlotRecord {
   readonly series: number;
   readonly requests: number;
-  /** The increases by bucket index. Missing buckets are zero. */
+  /** By the index of the bucket. Buckets without an increase are missing. */
   readonly buckets: ReadonlyMap<number, number>;
   readonly bytes: number;
   readonly opened: number;
 }
 
 const startBytes = 256;
-/** The maximum length of an encoded number: 53 bits, of which each byte contains seven. */
+/** The maximum length of an encoded number: it has up to 53 bits, and a byte holds seven. */
 const maxNumberBytes = 8;
 
-/** Appends records. `finish` returns their bytes. */
+/** Appends records. `finish` returns the bytes of all. */
 export class SlotWriter {
   #buffer = new Uint8Array(startBytes);
   #length = 0;
@@ -42,7 +42,7 @@ export class SlotWriter {
       larger.set(this.#buffer);
       this.#buffer = larger;
     }
-    // Limit the value to valid counts, so that it fits into the reserved bytes.
+    // Limit the value to that of a valid count, so that it fits into the reserved bytes.
     let rest = Math.min(Number.MAX_SAFE_INTEGER, Math.max(0, Math.round(value)));
     while (rest >= 0x80) {
       this.#buffer[this.#length++] = (rest % 0x80) | 0x80;
@@ -52,13 +52,12 @@ export class SlotWriter {
   }
 }
 
-/** Receives the records to sum them. */
 export interface SlotSink {
   series(id: number, requests: number, bytes: number, opened: number): void;
   bucket(id: number, bucket: number, count: number): void;
 }
 
-/** Reads all records. Passes the buckets of a series before the series itself. */
+/** Reads all records. The sink gets the buckets of a series before the series. */
 export function readSlot(bytes: Uint8Array, sink: SlotSink): void {
   let at = 0;
   const number = (): number => {

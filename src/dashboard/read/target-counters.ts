@@ -2,11 +2,11 @@ import { connectionLabels, responseLabels, trafficLabels, type TrafficLabels } f
 import { ExpositionReader, parseSeries, type SeriesName } from "./exposition.ts";
 import type { Gain } from "./traffic-history.ts";
 
-/** The maximum number of series of one target. Further ones are left out. */
+/** The maximum number of series of one target. More are left out. */
 export const maxSeriesOfTarget = 40_000;
-/** The maximum length of the labels of a target's series together. A large mesh has some million characters. */
+/** The maximum total length of the labels of a target's series, in characters. A large mesh needs some millions. */
 const maxLabelsOfTarget = 8 << 20;
-/** The maximum number of different bucket bounds of a target's histograms. */
+/** The maximum number of different bucket bounds in a target's histograms. */
 const maxBounds = 64;
 
 const requests = "istio_requests_total";
@@ -17,18 +17,17 @@ const opened = "istio_tcp_connections_opened_total";
 const ofProcess = ["process_cpu_seconds_total", "process_resident_memory_bytes"] as const;
 const names = [requests, durations, received, sent, opened, ...ofProcess];
 
-/** Series of several metrics that have the same labels. */
+/** The series that have the same labels, and belong to different metrics. */
 interface Group {
   readonly labels: TrafficLabels;
   readonly key: string;
   requests: number;
   bytes: number;
   opened: number;
-  /** The number of the last scrape with an increase. */
+  /** The number of the last scrape in which one of its series increased. */
   gainedIn: number;
 }
 
-/** The resource use that a target's process reports. */
 export interface ProcessUse {
   readonly cpuSeconds: number | undefined;
   readonly memoryBytes: number | undefined;
@@ -37,40 +36,42 @@ export interface ProcessUse {
 const counterKinds = ["requests", "bytes", "opened", "bucket"] as const;
 const bucketKind = counterKinds.indexOf("bucket");
 const startCounters = 64;
-/** The number that stands for no group. The numbers of groups are smaller. */
+/** Means "no group". The numbers of groups are smaller. */
 const noGroup = 0xffff;
 const growth = 1.3;
 
-/** The counters of one target between two scrapes: converts its values into increases since the previous scrape. */
+/** The counters of one target. Converts the values of a scrape into increases since the previous scrape. */
 export class TargetCounters {
   readonly #app: string;
   readonly #mayReport: (labels: SeriesName["labels"]) => boolean;
-  /** The series, in columns by position. As objects, or in a Map, they would take several times the memory. */
+  /**
+   * The series, as columns that have the same index. As objects or in a Map, they would take several times the memory.
+   */
   #ids = new Float64Array(startCounters);
   #values = new Float64Array(startCounters);
   #kinds = new Uint8Array(startCounters);
-  /** The index of each bucket's bound. */
+  /** The index in `#bounds`, for buckets. */
   #boundOf = new Uint8Array(startCounters);
   #groupOf = new Uint16Array(startCounters);
-  /** Whether each series has appeared since the last sweep. If not, the proxy has removed it. */
+  /** Whether the series has appeared since the last sweep. If not, the proxy has removed it. */
   #seen = new Uint8Array(startCounters);
   #count = 0;
   #groups: Group[] = [];
-  /** Total length of all groups' keys. */
+  /** The total length of the keys of all groups. */
   #labelsLength = 0;
   #bounds: number[] = [];
-  /** The indices of the bounds in ascending order of the bounds. */
+  /** The indices of `#bounds`, ordered by the bounds. */
   #ascending: number[] = [];
   #scrape = 0;
   #process: ProcessUse = { cpuSeconds: undefined, memoryBytes: undefined };
-  /** The ids of the process's own metrics, which are not stored as series. */
+  /** The ids of the process' own metrics, which are no series of traffic. */
   #cpuId = -1;
   #memoryId = -1;
-  /** The index of groups by key. It exists only while new series are added. */
+  /** The index of groups by their keys. It exists only while series are added. */
   #groupIndex: Map<string, number> | undefined;
 
   /**
-   * `app` is the label of the pod, which a Prometheus would add. `mayReport` decides whether a new series is accepted.
+   * `app` is the label of the pod, which a Prometheus would add. `mayReport` decides whether to accept a new series.
    */
   constructor(app = "", mayReport: (labels: SeriesName["labels"]) => boolean = () => true) {
     this.#app = app;
@@ -82,17 +83,17 @@ export class TargetCounters {
   }
 
   /**
-   * The increases since the last scrape. A counter that has fallen, or is new, started at zero. The values of the very
-   * first scrape are increases only if the process started after the counting (`isNew`). The caller may reuse the bytes
-   * afterwards.
+   * Returns the increases since the last scrape. A counter that is new or has fallen has started at zero. The values of
+   * the first scrape count as increases only with `isNew`, that is, if the process started after counting had begun.
+   * The caller may reuse the bytes afterwards.
    */
   take(bytes: Buffer, isNew: boolean): Gain[] {
     this.#scrape += 1;
     const counts = this.#scrape > 1 || isNew;
     clearBucketGains(0, this.#groups.length);
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
-    // Series usually keep their order between scrapes. Look for each series first at the expected position, and then in
-    // a table.
+    // A proxy usually keeps the order of its series. So look for a series at the next position first, and then in a
+    // table.
     let expected = 0;
     let places: Map<number, number> | undefined;
     reader.begin(bytes);
@@ -135,7 +136,7 @@ export class TargetCounters {
     return gains;
   }
 
-  /** Records the exposition reader's current sample for the series at this position. */
+  /** Stores the reader's current sample for the series at this position. */
   #note(place: number, counts: boolean): void {
     const { value } = reader;
     const before = this.#values[place] ?? 0;
@@ -146,7 +147,7 @@ export class TargetCounters {
     const group = this.#groups[index];
     if (!counts || group === undefined) return;
     const kind = this.#kinds[place] ?? 0;
-    // Buckets are cumulative, so an empty one is needed to separate its neighbours.
+    // Buckets are cumulative, so an empty bucket is stored too: it separates its neighbours.
     if (kind === bucketKind) bucketGains[index * maxBounds + (this.#boundOf[place] ?? 0)] = gain;
     else if (gain > 0) group[counterKinds[kind] as "requests"] += gain;
     if (gain > 0) group.gainedIn = this.#scrape;
@@ -158,7 +159,7 @@ export class TargetCounters {
     return places;
   }
 
-  /** Adds a series. Returns its position. Undefined if there is no space for its labels. */
+  /** Adds a series, and returns its position. Undefined if its labels do not fit any more. */
   #add(id: number, series: string): number | undefined {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
@@ -178,7 +179,7 @@ export class TargetCounters {
     return place;
   }
 
-  /** The index of the group of these labels. Undefined if there is no space for them. */
+  /** The index of the group with these labels. Undefined if they do not fit any more. */
   #groupFor(others: SeriesName["labels"]): number | undefined {
     const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
     this.#groupIndex ??= new Map(this.#groups.map((group, at) => [group.key, at] as const));
@@ -204,7 +205,7 @@ export class TargetCounters {
   #bound(upToMs: number): number {
     const known = this.#bounds.indexOf(upToMs);
     if (known >= 0) return known;
-    // If there are too many bounds, count further buckets in the highest one.
+    // With too many bounds, count in the highest bucket.
     if (this.#bounds.length >= maxBounds) return this.#ascending.at(-1) ?? 0;
     this.#bounds.push(upToMs);
     this.#ascending = this.#bounds
@@ -242,7 +243,7 @@ export class TargetCounters {
     return { labels, key, requests: gained, durations: parts.length === 0 ? undefined : parts, bytes, opened: begun };
   }
 
-  /** Forgets series that the proxy has removed, and the groups that only these used. */
+  /** Forgets the series that the proxy has removed, and the groups that no other series uses. */
   #sweep(): void {
     const kept: number[] = [];
     for (let place = 0; place < this.#count; place += 1) if (this.#seen[place] === 1) kept.push(place);
@@ -263,12 +264,12 @@ export class TargetCounters {
 }
 
 const sweepScrapes = 60;
-/** The maximum size of a kept buffer. A larger one is released after its scrape. */
+/** A buffer larger than this is freed after its scrape. */
 const maxKeptCells = 1 << 17;
 
 /**
- * The increase of each bucket of each group in the current scrape, cumulative as received. -1 if absent. Scrapes are
- * read one after the other, so all targets share this.
+ * For each group, the increase of each of its buckets in the current scrape, cumulative as the proxy sends them. -1 if
+ * the bucket is absent. All targets share this buffer, because scrapes are read one after the other.
  */
 let bucketGains = new Float64Array(0);
 

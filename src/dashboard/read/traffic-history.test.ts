@@ -117,7 +117,8 @@ test("labels and buckets are bounded", () => {
   history.begin(0);
   const long = "x".repeat(1 << 20);
   for (let at = 0; at < 40; at += 1) history.add(gain(1, `${long}${at}`));
-  // The history has accepted as many series as fit. Each key also contains the series' number.
+  // The history has accepted as many series as fit. A key also contains the number of the series, which takes the space
+  // of one of them.
   assert.equal(history.dropped, 40 - (maxLabelsLength / (1 << 20) - 1));
   history.add(
     gain(
@@ -145,7 +146,6 @@ test("a namespace whose pods report the most series gives way to the others", ()
     names.filter((name) => name.startsWith("few-") || ["many-0", "many-2", "many-3", "one-more"].includes(name)),
     ["many-3", "few-0", "few-1", "few-2"],
   );
-  // The ids of dropped series are used again once no slot contains them.
   history.close(historyMs + 2000);
   history.close(historyMs + 3000);
   assert.equal(history.seriesCount, 0);

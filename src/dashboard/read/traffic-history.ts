@@ -2,33 +2,34 @@ import type { CountedTraffic, DurationCounts, TrafficLabels } from "../views/ind
 import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
 
 /**
- * The maximum number of label combinations within two hours. At the maximum, the namespace with the most combinations
- * loses its oldest ones to namespaces with fewer. Further combinations are left out, counted and reported.
+ * The maximum number of label combinations within two hours. At the maximum, the namespace with the most loses its
+ * oldest ones to namespaces with fewer. If there is none with more, further combinations are left out, counted and
+ * reported.
  */
 export const maxTrafficSeries = 50_000;
-/** The maximum total length of the keys of all series, in characters. */
+/** The maximum total length of the keys of series, in characters. */
 export const maxLabelsLength = 24 << 20;
-/** The minimum time between two searches for unused entries if there is no space. Each search reads all slots. */
+/** The minimum time between two searches for unused series when the history is full. A search reads all slots. */
 export const reclaimMs = 60_000;
 /**
- * The maximum number of different bucket bounds of all proxies. Samples of further bounds count in the infinite bucket.
+ * The maximum number of different bucket bounds of all proxies together. Requests of further bounds count in the
+ * infinite bucket.
  */
 const maxBounds = 256;
-/** Total size of all slots. The oldest are dropped first. */
+/** The maximum size of all slots together. The oldest are dropped first. */
 export const maxHistoryBytes = 32 << 20;
 export const historyMs = 2 * 3_600_000;
-/** The age until which a slot is one round of scrapes. Older rounds are merged into slots of fifteen seconds. */
+/** A slot younger than this is one round of scrapes. Older rounds are merged into slots of fifteen seconds. */
 export const fineMs = 300_000;
 export const coarseSlotMs = 15_000;
 
 interface Slot {
-  /** The slot contains the increases after `fromMs`, up to and including `toMs`. */
+  /** The slot contains the increases after `fromMs` until `toMs`, which it includes. */
   readonly fromMs: number;
   toMs: number;
   bytes: Uint8Array;
 }
 
-/** The increase of a series since its last scrape. */
 export interface Gain {
   readonly labels: TrafficLabels;
   /** The labels as one text, which identifies the series. */
@@ -39,7 +40,7 @@ export interface Gain {
   readonly opened: number;
 }
 
-/** The requests by the upper bound of their bucket. One bound is infinity. */
+/** The number of requests by the upper bound of their bucket, which may be infinity. */
 export type DurationGain = readonly (readonly [upToMs: number, count: number])[];
 
 interface OpenSum {
@@ -49,31 +50,30 @@ interface OpenSum {
   opened: number;
 }
 
-/** The sums of one series over the slots of a window. */
 interface CountedSum {
   requests: number;
   bytes: number;
   opened: number;
-  /** The requests by the place of their bucket in the sorted bounds. Undefined if no duration was counted. */
+  /** The requests by the position of their bucket in the sorted bounds. Undefined if no duration was counted. */
   counts: number[] | undefined;
 }
 
 /**
- * The counted traffic by time. It stores increases and not counters, so restarted proxies, deleted pods and windows of
- * any length need no special treatment. It keeps two hours within a bound on memory. Older slots are larger.
+ * The counted traffic over time, for two hours and within a fixed size. It stores increases and not counters, so
+ * restarted proxies, deleted pods and windows of any length need no special treatment. Older slots are longer.
  */
 export class TrafficHistory {
   readonly #labels: (TrafficLabels | undefined)[] = [];
   readonly #ids = new Map<string, number>();
   #labelsLength = 0;
-  /** The keys of the series of each owner, the oldest first. */
+  /** The keys of each owner's series, the oldest first. */
   readonly #keysOf = new Map<string, Set<string>>();
-  /** Ids of forgotten series that slots still contain. */
+  /** The ids of series that were forgotten, but are still in slots. */
   #forgottenIds: number[] = [];
-  /** The ids of series without stored data. */
+  /** The ids that are in no slot. */
   #freeIds: number[] = [];
   #reclaimedMs = 0;
-  /** The bounds by bucket index, in the order of their first appearance. */
+  /** The bounds by the index of their bucket, in the order in which they first appeared. */
   readonly #bounds: number[] = [];
   readonly #bucketOf = new Map<number, number>();
   #slots: Slot[] = [];
@@ -82,10 +82,9 @@ export class TrafficHistory {
   #beganMs: number | undefined;
   #closedMs: number | undefined;
   #dropped = 0;
-  /** The finite bounds in ascending order. */
   #sorted: readonly number[] = [];
 
-  /** The number of increases that were dropped because there were too many series. */
+  /** How many increases were dropped because there were too many series. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -98,23 +97,22 @@ export class TrafficHistory {
     return this.#bytes;
   }
 
-  /** The time from which traffic is counted. Undefined before the start. */
+  /** The time from which on everything is counted. Undefined before the start. */
   get oldestMs(): number | undefined {
     return this.#slots[0]?.fromMs ?? this.#beganMs;
   }
 
-  /** The time up to which everything is counted. */
+  /** Everything up to this time is counted. */
   get latestMs(): number | undefined {
     return this.#closedMs;
   }
 
-  /** Starts counting. */
   begin(nowMs: number): void {
     this.#beganMs ??= nowMs;
     this.#closedMs ??= nowMs;
   }
 
-  /** Adds an increase to the current slot. `owner` is the namespace of the pod that reports it. */
+  /** Adds an increase to the open slot. `owner` is the namespace of the pod that reports it. */
   add({ labels, key: text, requests, durations, bytes, opened }: Gain, owner = ""): void {
     if (requests === 0 && bytes === 0 && opened === 0 && durations === undefined) return;
     const key = `${owner}\n${text}`;
@@ -134,7 +132,7 @@ export class TrafficHistory {
     }
   }
 
-  /** The id of a new series. Undefined if there is no space for it. */
+  /** The id of a new series. Undefined if it does not fit any more. */
   #newId(key: string, labels: TrafficLabels, owner: string): number | undefined {
     const isFull = (): boolean =>
       this.#ids.size >= maxTrafficSeries || this.#labelsLength + key.length > maxLabelsLength;
@@ -150,9 +148,9 @@ export class TrafficHistory {
   }
 
   /**
-   * Makes space for a series of `owner`: removes the oldest series of the owner with the most. Returns false if that
-   * owner would then have fewer than `owner`. Without this, one namespace could fill the history, because its users
-   * decide what its pods report.
+   * Makes space for a series of `owner`: forgets the oldest series of the owner that has the most. Returns false if
+   * that one would then have fewer than `owner`. Without this rule, one namespace could fill the history, because its
+   * users decide what its pods report.
    */
   #giveWay(owner: string): boolean {
     let [largest, size] = [owner, this.#keysOf.get(owner)?.size ?? 0];
@@ -182,7 +180,7 @@ export class TrafficHistory {
     if (keys?.size === 0) this.#keysOf.delete(owner);
   }
 
-  /** Ends the current slot. It contains the increases up to now. */
+  /** Closes the open slot. It contains the increases up to now. */
   close(nowMs: number): void {
     const fromMs = this.#closedMs ?? nowMs;
     if (nowMs <= fromMs) return;
@@ -196,13 +194,10 @@ export class TrafficHistory {
     if (this.#dropped > 0 && nowMs - this.#reclaimedMs >= reclaimMs) this.#reclaim(nowMs);
   }
 
-  /**
-   * The traffic after `fromMs` up to `toMs`, as rates over that time. If only a part of that time was counted, the
-   * rates are over this part.
-   */
+  /** The traffic after `fromMs` until `toMs`, as rates over this time, or over the part of it that was counted. */
   counted(fromMs: number, toMs: number): CountedTraffic[] {
     const within = this.#slots.filter((slot) => slot.toMs > fromMs && slot.toMs <= toMs);
-    // Old slots are long, so a short window may lie within one of them. Then use that slot.
+    // Old slots are long, so a short window may lie within one. Then that slot stands for the window.
     const slots = within.length > 0 ? within : this.#slots.filter((slot) => slot.fromMs < toMs && slot.toMs >= toMs);
     const [first, last] = [slots[0], slots.at(-1)];
     if (first === undefined || last === undefined) return [];
@@ -257,7 +252,9 @@ export class TrafficHistory {
     return bucket;
   }
 
-  /** Returns the same array until a bound is added, so that equal histograms can be summed bucket by bucket. */
+  /**
+   * Returns the same array until a bound is added, so that histograms with equal arrays can be added bucket by bucket.
+   */
   #sortedBounds(): readonly number[] {
     const finite = this.#bounds.filter((bound) => bound !== Infinity);
     if (finite.length !== this.#sorted.length) this.#sorted = finite.sort((a, b) => a - b);
@@ -269,7 +266,6 @@ export class TrafficHistory {
     this.#bytes += slot.bytes.length;
   }
 
-  /** Merges old slots into slots of fifteen seconds. */
   #thin(nowMs: number): void {
     const ageMs = nowMs - fineMs;
     const first = this.#slots.findIndex(({ fromMs, toMs }) => toMs - fromMs < coarseSlotMs / 2 && toMs < ageMs);
@@ -294,7 +290,7 @@ export class TrafficHistory {
     if (gone > 0) this.#slots = this.#slots.slice(gone);
   }
 
-  /** Frees series that no slot uses any more, because pods and versions change as long as the server runs. */
+  /** Frees the series that are in no slot any more. Pods and versions change as long as the server runs. */
   #reclaim(nowMs: number): void {
     this.#reclaimedMs = nowMs;
     const used = new Set<number>();
@@ -304,7 +300,7 @@ export class TrafficHistory {
       if (used.has(id)) continue;
       this.#forgetSeries(key, key.slice(0, key.indexOf("\n")));
       this.#freeIds.push(id);
-      // New series fit again, so there is nothing to report.
+      // New series fit again.
       this.#dropped = 0;
     }
     const forgotten = this.#forgottenIds;

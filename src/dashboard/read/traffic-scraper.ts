@@ -11,12 +11,12 @@ import { TrafficHistory } from "./traffic-history.ts";
 export const scrapeIntervalMs = 1000;
 /**
  * The maximum number of scrapes per second, because a scrape of a sidecar costs half a millisecond. If there are more
- * targets, each one is scraped less often.
+ * targets, each is scraped less often.
  */
 export const scrapesPerSecond = 300;
 const scrapeTimeoutMs = 3000;
 const maxConcurrentScrapes = 8;
-/** The pause after failed scrapes of a target grows up to this interval. */
+/** The longest pause between two scrapes of a target that keeps failing. */
 const maxPauseMs = 15_000;
 
 export interface TrafficScraperOptions {
@@ -24,7 +24,7 @@ export interface TrafficScraperOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly pods: () => readonly Pod[];
-  /** The current objects that decide whose traffic pods may report. Undefined until they have been read. */
+  /** The objects that now decide whose traffic pods may report. Undefined until they have been read. */
   readonly reporters: () => ReportersObjects | undefined;
   readonly onCounted: () => void;
 }
@@ -40,24 +40,22 @@ interface Target {
   problem: string;
 }
 
-/** Scrapes every proxy of the mesh each second, and stores the increases of its counters. */
+/** Scrapes every proxy of the mesh once a second, and stores the increases of its counters. */
 export class TrafficScraper {
   readonly history = new TrafficHistory();
   readonly processes = new ProcessHistory();
   readonly #options: TrafficScraperOptions;
   readonly #targets = new Map<string, Target>();
-  /** Decides which series of a pod are accepted. It is made anew for each round. */
+  /** Decides which series of a pod are accepted. Each round has a new one. */
   #reporters: TrafficReporters | undefined;
   #beganMs = 0;
   #roundEndedMs: number | undefined;
-  /** When any proxy last answered. */
   #toldAtMs: number | undefined;
 
   constructor(options: TrafficScraperOptions) {
     this.#options = options;
   }
 
-  /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, onCounted } = this.#options;
     this.#beganMs = clock.nowMs();
@@ -104,7 +102,7 @@ export class TrafficScraper {
         ...asOf,
         problem: `there are more series than the history keeps: ${dropped} increases were left out`,
       };
-    // Ignore short failures, because proxies come and go.
+    // A few failures in a row are normal, because proxies come and go.
     const lasting = failing.filter(({ failures }) => failures > 3);
     if (lasting.length > 0)
       return {
@@ -185,15 +183,18 @@ const firstLineBytes = 4096;
 const firstLine = /^\s*(#|[a-zA-Z_:][\w:]*(\{|[ \t]+[-+]?(\d|\.|NaN|Inf)))/;
 
 /**
- * Throws for an answer that is no metrics text. Without the error, such a target would seem to have a rate of zero. An
- * empty answer is allowed, because a proxy may not have counted anything yet.
+ * Throws for an answer that is no metrics text. Otherwise such a target would look like one without traffic. An empty
+ * answer is valid: the proxy may not have counted anything yet.
  */
 function refuseGarbage(body: Buffer): void {
   if (body.length > 0 && !firstLine.test(body.toString("latin1", 0, firstLineBytes)))
     throw new Error("its answer is not in the text format of metrics");
 }
 
-/** Where a proxy serves its metrics, according to annotations. Undefined for pods without them. */
+/**
+ * Where a pod's proxy serves its metrics, according to the pod's annotations. Undefined without a proxy or an
+ * annotation.
+ */
 function targetOf({ metadata, spec, status }: Pod): PodAddress | undefined {
   const { annotations = {}, name = "", namespace = "" } = metadata;
   const hasProxy =

@@ -15,7 +15,7 @@ import {
 } from "../views/index.ts";
 import type { TrafficSource } from "./traffic-source.ts";
 
-/** The shortest window. Rates over shorter ones jump with each scrape. */
+/** The shortest window for rates. Over a shorter one, rates jump with each scrape. */
 const leastWindowMs = 10_000;
 
 export interface TrafficSeriesOptions {
@@ -24,7 +24,6 @@ export interface TrafficSeriesOptions {
   readonly inventory: () => Inventory;
 }
 
-/** Measurements over time, for charts. */
 export class TrafficSeries implements Measurements {
   readonly #options: TrafficSeriesOptions;
 
@@ -74,7 +73,7 @@ export class TrafficSeries implements Measurements {
     return { timesMs, values: values.map((value) => value ?? null) };
   }
 
-  /** The edges and workloads of a request. */
+  /** What a request is about: the workloads, and a function that selects their edges. */
   #subject(
     { namespace, workload, service, backend }: SeriesRequest,
     reader: ViewReader,

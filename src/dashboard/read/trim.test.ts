@@ -16,7 +16,7 @@ const known = JSON.parse(
 ) as KnownTypes;
 const codes = { text: "s", "whole number": "i", flag: "b", time: "T", "texts by name": "{s" };
 
-/** The excerpt's fields as Kubernetes defines them: `name number type`. */
+/** The fields of the excerpt as Kubernetes defines them: `name number type`. */
 function kubernetesOwn(excerpt: Excerpt, type: number): readonly string[] {
   return Object.entries(excerpt).flatMap(([name, { holds }]) => {
     const [, number = 0, code = ""] = known.types[type]?.[0].find(([one]) => one === name) ?? [];

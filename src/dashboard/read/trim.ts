@@ -13,7 +13,7 @@ import type {
 import { definedFields } from "../../base/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 
-/** Annotations that are only for tools and may be long. */
+/** Annotations that only tools read, and that may be long. */
 const leftAnnotations = [
   "kubectl.kubernetes.io/last-applied-configuration",
   istioAnnotations.sidecarStatus,
@@ -31,12 +31,11 @@ function metadataOf({
   return entries.length === 0 ? kept : { ...kept, annotations: Object.fromEntries(entries) };
 }
 
-/** Shortens the metadata and keeps the rest. */
 export function trimObject<Value extends KubernetesObject>(object: Value): Value {
   return { ...object, metadata: metadataOf(object.metadata) };
 }
 
-/** Removes only the managed fields, and keeps everything that a person wrote. */
+/** Removes `managedFields`, and keeps what people wrote. */
 export function trimConfig(object: UntypedObject): UntypedObject {
   const { managedFields: _managed, ...metadata } = object.metadata;
   return { ...object, metadata };
@@ -84,8 +83,8 @@ const statusFields: Excerpt = {
 };
 
 /**
- * Removes everything that {@link trimPod} does not keep while a pod is read, because with thousands of pods the rest
- * would take several times the memory.
+ * The fields of a pod that {@link trimPod} keeps. The other fields are not even decoded, because those of thousands of
+ * pods would take several times the memory.
  */
 export const trimmedPodExcerpt: Excerpt = {
   metadata: { number: 1, holds: { ...metadataExcerpt, creationTimestamp: { number: 8, holds: "time" } } },
@@ -176,7 +175,7 @@ export function trimPod({ metadata, spec, status }: Pod): Pod {
   };
 }
 
-/** Keeps of a workload such as a Deployment only the number of pods and the labels of their template. */
+/** Keeps only the number of pods and the labels of their template. */
 export function trimWorkload<Value extends KubernetesObject>(object: Value): Value {
   const { metadata, spec, status } = object as Value & {
     spec?: { replicas?: number; template?: PodTemplate; suspend?: boolean };
@@ -231,7 +230,7 @@ export function trimSlice({ metadata, addressType, endpoints = [] }: EndpointSli
 
 const maxPriorLength = 200;
 
-/** A journal stores previous values. A page shows in a few words what would be restored. */
+/** Shortens a journal's earlier values, because a page shows only in a few words what would be restored. */
 export function trimJournal(journal: RolloutJournal): RolloutJournal {
   const isShort = (value: unknown): boolean => value === undefined || JSON.stringify(value).length <= maxPriorLength;
   const entries = readable(journal.entries).map((entry): JournalEntry => {
@@ -249,7 +248,7 @@ export function trimJournal(journal: RolloutJournal): RolloutJournal {
   return { ...trimObject(journal), entries };
 }
 
-/** The entries of a stored list that are objects. An older version may have written other entries. */
+/** The entries of a stored list that are objects. An engine of another version may have written others. */
 function readable(entries: unknown): readonly (JournalEntry & { readonly object?: JournalEntry["object"] })[] {
   return Array.isArray(entries)
     ? (entries as readonly unknown[]).filter(

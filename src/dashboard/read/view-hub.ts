@@ -3,14 +3,13 @@ import { topicText, type Problem, type TopicName, type Topics, type View } from 
 import { problemOf } from "../problem.ts";
 import type { ViewReader, ViewSink, ViewSource } from "../server/view-source.ts";
 
-/** The inputs from which views are made. */
 export type Input = "objects" | "traffic" | "pilots" | "messages" | "time";
 
-/** The maximum number of topics that all readers together follow. */
+/** The maximum number of topics that all readers together may follow. */
 export const maxFeeds = 1000;
 /**
- * The minimum time between two builds of a view. A build also waits this long after a change, to include the changes
- * that follow it.
+ * The minimum time between two builds of a view, and how long a build waits after a change, to include changes that
+ * come together with it.
  */
 const intervalMs = 1000;
 const gatherMs = 40;
@@ -18,10 +17,12 @@ const gatherMs = 40;
 export interface ViewHubOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Returns a number that rises when an input changes. */
   readonly versionOf: (input: Input) => number;
   readonly inputsOf: (name: TopicName, parameters: Topics[TopicName]["parameters"]) => readonly Input[];
-  /** Makes a view. Throws the problem to show: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
+  /**
+   * Makes a view. Throws a problem to show instead, such as `not-found` or `forbidden`. Undefined while nothing has
+   * been read.
+   */
   readonly make: (
     name: TopicName,
     parameters: Topics[TopicName]["parameters"],
@@ -43,7 +44,7 @@ interface Feed {
 }
 
 /**
- * Makes each view once for all readers with the same rights. Makes it again when its inputs have changed, at most once
+ * Makes each view once for all readers with the same rights. Makes it again after its inputs have changed, at most once
  * a second.
  */
 export class ViewHub implements ViewSource {
@@ -54,7 +55,6 @@ export class ViewHub implements ViewSource {
     this.#options = options;
   }
 
-  /** Whether an open view uses the input. */
   isWanted(input: Input): boolean {
     return [...this.#feeds.values()].some(({ name, parameters }) =>
       this.#options.inputsOf(name, parameters).includes(input),
@@ -95,7 +95,7 @@ export class ViewHub implements ViewSource {
     this.#feeds.delete(key);
   }
 
-  /** Makes the views again whose input has changed. Changes at the same time cause one build. */
+  /** Tells the hub that inputs have changed. Several changes at the same time lead to one build of a view. */
   changed(): void {
     for (const feed of this.#feeds.values()) this.#schedule(feed);
   }

@@ -2,7 +2,7 @@ import type { AuditRecord } from "../../api/dashboard/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { limits } from "./limits.ts";
 
-/** Records who did what on the page. The newest records are in memory, and all are in the log. */
+/** Records who did what on the page. Memory holds the newest records, and the log gets all. */
 export class AuditLog {
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -20,7 +20,6 @@ export class AuditLog {
     this.#log.info(what, { user, result, ...(detail === "" ? {} : { detail }) });
   }
 
-  /** The records that `isShown` accepts, newest first. */
   records(isShown: (record: AuditRecord) => boolean): readonly AuditRecord[] {
     return this.#records.filter(isShown).toReversed();
   }

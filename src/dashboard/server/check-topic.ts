@@ -14,8 +14,8 @@ const kinds: readonly KindDefinition[] = [
 ] as readonly KindDefinition[];
 
 /**
- * Refuses a topic about an object that the API server would not show to the user. Topics about many objects leave out
- * namespaces that the user may not read.
+ * Throws for a topic about one object that the API server would not show to the user. Topics about many objects are
+ * never refused: they leave out namespaces that the user may not read.
  */
 export async function checkTopic({ name, parameters }: ParsedTopic, identity: Identity): Promise<void> {
   if (name === "workload" || name === "service") {

@@ -118,7 +118,7 @@ test("each port has its own login cookie, and of two with one name the one of th
   const other = "x".repeat(id.length);
   assert.equal(await userBy({ cookie: `serin-session-1=${other}; ${rig.cookie}` }), "ana@example.org");
   assert.equal(await userBy({ cookie: `${rig.cookie}; ${name}=${other}` }), "ana@example.org");
-  // The cookie's name contains the port in the browser's address, which may be that of a port-forward.
+  // The name of the cookie contains the port in the browser's address, which may be that of a port-forward.
   assert.equal(
     await userBy({ host: "localhost:20001", cookie: `serin-session-20001=${id}; serin-session-20002=${other}` }),
     "ana@example.org",
@@ -132,7 +132,7 @@ test("a printed address logs its browser in", async () => {
   const entered = await rig.ask("GET", "/enter?secret=synthetic-secret");
   assert.deepEqual([entered.status, entered.headers.location], [303, "/"]);
   assert.equal((await rig.session()).user, "ana@example.org");
-  // The same browser may open the address again, although its secret was used.
+  // The browser that has used the secret may open the address again.
   assert.equal((await rig.ask("GET", "/enter?secret=used")).status, 303);
   assert.equal((await rig.ask("GET", "/enter?secret=used", { headers: { cookie: "" } })).status, 403);
 });
@@ -238,7 +238,7 @@ test("anonymous readers share a limit of pages for each address, with or without
   };
   for (let count = 0; count < limits.pagesOfAddress; count += 1) assert.equal(await page(), 200, String(count));
   assert.equal(await page(), 503);
-  // A browser's page gets the reason in the stream, because it cannot read the body of an error.
+  // A page gets the reason in the stream, because an EventSource cannot read the body of an error.
   const told = await rig.ask("GET", "/api/live?topic=workloads&topic=ladder", {
     headers: { accept: "text/event-stream" },
   });

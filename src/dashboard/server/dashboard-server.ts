@@ -29,19 +29,19 @@ import type { ViewSource } from "./view-source.ts";
 import { Visits, type Visit } from "./visits.ts";
 
 export interface DashboardServerOptions {
-  /** Loads the page's files when one of them is requested. */
+  /** Loads the page's files. Called when one of them is requested. */
   readonly page: (file: string) => Promise<PageAssets>;
-  /** The path prefix of the whole server, for example `/kiali`. Empty for the root. */
+  /** The prefix of all paths, for example `/kiali`. Empty for the root. */
   readonly root: string;
   readonly access: Access;
-  /** A session ends after `sessionIdleMs` without use, or `sessionMs` after its beginning. Infinity means no limit. */
+  /** A session ends after `sessionIdleMs` without use, and in any case after `sessionMs`. Infinity means no limit. */
   readonly sessionIdleMs: number;
   readonly sessionMs: number;
   readonly source: ViewSource;
   readonly handlers: RequestHandlers;
   /** Throws `forbidden` if the identity must not follow the topic. */
   readonly checkTopic: (topic: ParsedTopic, identity: Identity) => Promise<void>;
-  /** Answers another API below the same root. Returns undefined for unknown paths. */
+  /** Answers another API below the same root. Undefined for a path that it does not know. */
   readonly otherApi?: (path: string, query: URLSearchParams, identity: Identity) => Promise<OtherAnswer | undefined>;
   readonly audit: AuditLog;
   readonly clock: Clock;
@@ -55,17 +55,19 @@ export interface OtherAnswer {
 }
 
 export interface ListenAddress {
-  /** An address, `localhost` for the loopback addresses that the machine has, or empty for all addresses. */
+  /**
+   * An IP address, `localhost` for the loopback addresses that the machine has, or empty for all addresses of the
+   * machine.
+   */
   readonly host: string;
   /** The ports to try, in this order. 0 is any free port. */
   readonly ports: readonly number[];
 }
 
-/** A request of the API whose sender is known. */
 interface ApiRequest {
-  /** The method and path, such as `GET /api/session`. */
+  /** For example `GET /api/session`. */
   readonly name: string;
-  /** The path below the server's root. */
+  /** Relative to the server's root. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly request: IncomingMessage;
@@ -78,7 +80,8 @@ interface ApiRequest {
 const minuteMs = 60_000;
 
 /**
- * Serves the page's files, its requests and its live stream over plain HTTP. The mesh or a port-forward encrypts it.
+ * Serves the page's files, its requests and its live stream over plain HTTP. The mesh or a port-forward encrypts the
+ * traffic.
  */
 export class DashboardServer {
   readonly #options: DashboardServerOptions;
@@ -99,7 +102,6 @@ export class DashboardServer {
     this.#visits = new Visits({ access, sessions: this.#sessions, audit, clock, version, root });
   }
 
-  /** The numbers of open pages, followed views and sessions. */
   get counts(): { readonly pages: number; readonly topics: number; readonly sessions: number } {
     return { pages: this.#pages.size, topics: this.#hub.size, sessions: this.#sessions.size };
   }
@@ -122,7 +124,7 @@ export class DashboardServer {
         ports,
         async (candidate) => await listenOn(host === "localhost" ? "127.0.0.1" : host, candidate),
       );
-      // Machines without IPv6 have no second loopback address.
+      // Machines without IPv6 lack ::1.
       if (host === "localhost") await listenOn("::1", port).catch(() => undefined);
       this.#options.log.info("listening", { host, port });
       listening(port);
@@ -145,12 +147,10 @@ export class DashboardServer {
       },
     );
     limitConnections(server, connections);
-    // This handler stays as long as the server runs, because without one an error of the listening socket would end the
-    // process.
+    // Without a handler, a later error of the listening socket would end the process.
     server.on("error", (error) => this.#options.log.warn("the listener failed", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
-      // Do not wait until the client closes the connection too, because it might never do so, and until then it takes
-      // one of the limited connections.
+      // Close the connection now. A client may never close its end, and the connection counts until then.
       if (socket.writable)
         socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () =>
           socket.destroy(),
@@ -183,7 +183,7 @@ export class DashboardServer {
         response.destroy();
         return;
       }
-      // Do not wait for the rest of the body.
+      // Do not read the rest of the body: close the connection instead.
       if (!request.complete) response.setHeader("connection", "close");
       const { message, hint } = problem;
       if (isOpenedByPerson(request))
@@ -223,7 +223,7 @@ export class DashboardServer {
   async #enter(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { root, access } = this.#options;
     await access.checkBrowser?.(request.socket);
-    // The browser that used the address may open it again.
+    // A browser that has a session because it used this address may open the address again.
     if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request)))
       throw refusal("forbidden", "this address was already used, or does not belong to this server", access.loginHint);
     response.setHeader("cache-control", "no-store");
@@ -238,7 +238,7 @@ export class DashboardServer {
     if (method !== "GET" && method !== "HEAD") this.#visits.checkCsrf(request, visit);
     const name = `${method === "HEAD" ? "GET" : method} /${own}`;
     if (name === "GET /api/live") {
-      // A HEAD of the stream would never end and has no content.
+      // A HEAD would get the stream's headers, and then wait for ever.
       if (method === "HEAD") throw refusal("invalid", "the stream supports only GET");
       this.#live(url, request, response, visit);
       return;
@@ -353,7 +353,7 @@ async function listen(server: Server, host: string, port: number): Promise<numbe
   return typeof address === "object" && address !== null ? address.port : port;
 }
 
-/** The request's path without the query, which may hold a secret. */
+/** The path of a request without the query, which may contain a secret. */
 function pathOf({ url = "" }: IncomingMessage): string {
   return url.split("?")[0]?.slice(0, 200) ?? "";
 }

@@ -5,7 +5,7 @@ import { readBytes } from "../../base/joined-bytes/index.ts";
 import { limits } from "./limits.ts";
 import { refusal } from "../problem.ts";
 
-/** Reads the body as text. Throws `too-long` above the bound, and `invalid` for another content type than JSON. */
+/** Reads the body as text. Throws `invalid` if its content type is not JSON, and `too-long` if it exceeds the limit. */
 export async function readJsonBody(request: IncomingMessage): Promise<string> {
   const type = request.headers["content-type"] ?? "";
   if (!/^application\/json\s*(;|$)/i.test(type))
@@ -16,7 +16,7 @@ export async function readJsonBody(request: IncomingMessage): Promise<string> {
   return body.toString("utf8");
 }
 
-/** The minimum length of a compressed answer. */
+/** Shorter answers are not compressed. */
 const leastCompressed = 4_096;
 
 export async function sendJson(
@@ -35,7 +35,7 @@ export async function sendJson(
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** Sends lines of text, for a browser that opened the address as a page. */
+/** Answers with lines of plain text, for a browser that has opened the address as a page. */
 export function sendText(
   request: IncomingMessage,
   response: ServerResponse,
@@ -48,7 +48,7 @@ export function sendText(
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** Whether a browser loads the address as a page. Otherwise a script of the page sends the request. */
+/** Whether a browser opens the address as a page. The page's own scripts do not accept HTML. */
 export function isOpenedByPerson({ headers }: IncomingMessage): boolean {
   return (headers.accept ?? "").includes("text/html");
 }

@@ -8,7 +8,7 @@ interface Asset {
   readonly type: string;
   readonly digest: string;
   readonly cacheControl: string;
-  /** The bytes by content coding. Uncompressed files have only `identity`. */
+  /** The bytes by content coding. A file that is not compressed has only `identity`. */
   readonly bodies: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -22,15 +22,15 @@ const types: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
 };
 
-/** Matches names of chunks, which contain a hash of their contents. */
+/** Chunks have a hash of their content in their names. */
 const hashedName = /-[A-Z0-9]{8}\.\w+$/;
 const compressible = /^(text\/|image\/svg)/;
 const brotliQuality = 5;
-/** The size of the window: 256 kB. A larger one saves little and needs much memory. */
+/** The window for brotli: 256 kB. A larger one saves little, and needs much memory. */
 const brotliWindowBits = 18;
 const digestLength = 22;
 
-/** The page's files, compressed once, with the headers for browser caches. */
+/** The page's files, compressed once, with the headers for browsers' caches. */
 export class PageAssets {
   readonly #assets: ReadonlyMap<string, Asset>;
 
@@ -41,8 +41,7 @@ export class PageAssets {
   /** Compresses the files, which takes about 0.1 s. */
   static from(files: PageFiles): PageAssets {
     const assets = new Map<string, Asset>();
-    // Compress in this thread, one file after the other: compression takes megabytes, which other threads rarely
-    // release.
+    // Compress in this thread, one file after the other. Compression takes megabytes, which other threads seldom free.
     for (const [name, contents] of files) assets.set(name, assetOf(name, contents));
     return new PageAssets(assets);
   }
@@ -51,7 +50,7 @@ export class PageAssets {
     return this.#assets.has(name);
   }
 
-  /** Answers with the file, or with 304 if the browser has it. The file must exist. */
+  /** Answers with a file, or with 304 if the browser has it. Throws if there is no such file. */
   send(name: string, request: IncomingMessage, response: ServerResponse): void {
     const asset = this.#assets.get(name);
     if (asset === undefined) throw new Error(`the page has no file ${name}`);
@@ -82,7 +81,7 @@ function assetOf(name: string, contents: Uint8Array): Asset {
       [constants.BROTLI_PARAM_LGWIN]: brotliWindowBits,
       [constants.BROTLI_PARAM_SIZE_HINT]: contents.length,
     };
-    // Copy the result, because it is part of a larger buffer of the compressor.
+    // Copy the result: it is a part of the compressor's larger buffer.
     bodies.set("br", new Uint8Array(brotliCompressSync(contents, { params })));
     bodies.set("gzip", new Uint8Array(gzipSync(contents)));
   }

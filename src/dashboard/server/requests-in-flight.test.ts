@@ -7,7 +7,6 @@ import { limits } from "./limits.ts";
 import { RequestsInFlight, type RequestSender } from "./requests-in-flight.ts";
 import { HandClock } from "../../base/testing/index.ts";
 
-/** A response that closes when it was read or destroyed. */
 class Answer extends EventEmitter {
   closed = false;
   destroy(): void {

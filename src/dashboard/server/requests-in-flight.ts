@@ -4,19 +4,19 @@ import { limits } from "./limits.ts";
 import { refusal } from "../problem.ts";
 
 export interface RequestSender {
-  /** The name of a user. For a client without a login, the network of its address ({@link clientNetwork}). */
+  /** The name of the user, or without a login the network of the client's address ({@link clientNetwork}). */
   readonly name: string;
   readonly isLoggedIn: boolean;
 }
 
 /**
- * Counts requests from their first byte until their response has been read, so that the memory for slow readers and
- * writers is bounded. There are limits in total, for all senders without a login, and for each sender, so that no
- * sender can block the others. A client that does not read its response in time is disconnected.
+ * Counts requests from their first byte until their response has been read. This bounds the memory for clients that
+ * read or write slowly. There are limits for all requests, for those without a login, and for each sender, so that no
+ * sender can keep out the others. A client that does not read its response in time is disconnected.
  */
 export class RequestsInFlight {
   readonly #clock: Clock;
-  /** The open responses of each sender, the oldest first. */
+  /** By sender. The oldest are first. */
   readonly #ofSender = new Map<string, Set<ServerResponse>>();
   readonly #withoutLogin = new Set<string>();
 
@@ -24,14 +24,13 @@ export class RequestsInFlight {
     this.#clock = clock;
   }
 
-  /** The number of addresses without a login that have open requests. */
   get addressesWithoutLogin(): number {
     return this.#withoutLogin.size;
   }
 
   /**
-   * Counts a request of the sender until its response closes. If there are too many, the sender with the most requests
-   * loses its oldest one to a sender with fewer. Throws `unavailable` if no sender has more than this one.
+   * Counts a request of the sender until its response closes. If there are too many, the sender with the most loses its
+   * oldest to a sender with fewer. Throws `unavailable` if the sender itself has too many, or if none has more than it.
    */
   enter({ name, isLoggedIn }: RequestSender, response: ServerResponse): void {
     const own = this.#ofSender.get(name) ?? new Set();
@@ -39,7 +38,7 @@ export class RequestsInFlight {
       throw refusal("unavailable", `${own.size} of your requests are being answered already`, "try again in a moment");
     if (!isLoggedIn) this.#makeRoom(name, this.#withoutLogin, limits.requestsWithoutLogin);
     this.#makeRoom(name, this.#ofSender.keys(), limits.requestsInFlight);
-    // Record the sender only now, because nothing removes a sender whose request was refused.
+    // Record the sender only now: nothing would remove one whose request is refused.
     if (!isLoggedIn) this.#withoutLogin.add(name);
     this.#ofSender.set(name, own.add(response));
     response.once("close", () => this.#leave(name, response));
@@ -55,7 +54,7 @@ export class RequestsInFlight {
     if (loser === undefined || oldest === undefined)
       throw refusal("unavailable", "the server is busy", "try again in a moment");
     oldest.destroy();
-    // Forget the response now, because it closes only later.
+    // The response closes only later, so forget it now.
     this.#leave(loser, oldest);
   }
 
@@ -67,7 +66,7 @@ export class RequestsInFlight {
     this.#withoutLogin.delete(name);
   }
 
-  /** Starts the time limit for reading the response, which has been written. */
+  /** Starts the time limit for a client to read a response that has been written. */
   answered(response: ServerResponse): void {
     if (response.closed) return;
     const cut = this.#clock.after(limits.answerReadMs, () => response.destroy());

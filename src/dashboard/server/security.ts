@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { nameOf, usesForeignName } from "../../base/foreign-page/index.ts";
 import { refusal } from "../problem.ts";
 
-/** Allows no inline code, no foreign content and no frames. */
+/** Forbids inline code, content from elsewhere, and frames. */
 const contentSecurityPolicy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -27,8 +27,8 @@ export function setSecurityHeaders(response: ServerResponse): void {
 }
 
 /**
- * Refuses a request that reaches this machine's loopback under another host name, because a page of another site may
- * have sent it (DNS rebinding).
+ * Throws for a request that reaches this machine's loopback under a foreign host name. A page of another site may have
+ * sent it (DNS rebinding).
  */
 export function checkHost(request: IncomingMessage): void {
   if (!usesForeignName(request)) return;
@@ -39,7 +39,7 @@ export function checkHost(request: IncomingMessage): void {
   );
 }
 
-/** Refuses requests that another origin's page makes, according to the browser. */
+/** Throws for a request that, according to the browser, another origin's page sends. */
 export function checkSameSite(request: IncomingMessage): void {
   const site = request.headers["sec-fetch-site"];
   if (site === undefined || site === "same-origin" || site === "none") return;
@@ -47,8 +47,8 @@ export function checkSameSite(request: IncomingMessage): void {
 }
 
 /**
- * Reads the cookies. If several have the same name, the first one applies, because browsers send the cookie with the
- * longest path first (RFC 6265, 5.4).
+ * Reads the cookies. Of several with the same name, the first counts: browsers send the one with the longest path first
+ * (RFC 6265, 5.4).
  */
 export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {
   const pairs = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());

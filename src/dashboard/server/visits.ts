@@ -16,22 +16,21 @@ export interface VisitsOptions {
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly version: string;
-  /** The path prefix, for example `/kiali`. Empty for the root. */
+  /** The prefix of all paths, for example `/kiali`. Empty for the root. */
   readonly root: string;
 }
 
-/** A request's sender. */
 export interface Visit {
-  /** The session's id from the cookie. A new one if the request had none. */
+  /** The session's id in the cookie, or a new one if the request had none. */
   readonly id: string;
   readonly isNew: boolean;
-  /** The identity of the sender. Undefined if the sender must log in first. */
+  /** If undefined, the sender must log in first. */
   readonly identity: Identity | undefined;
 }
 
 /**
- * The name of the cookie, which differs for each port. A browser sends a host's cookies to all of its ports, so servers
- * behind port-forwards would overwrite each other's cookies.
+ * The cookie's name, which contains the port. A browser sends a host's cookies to all of its ports, so servers behind
+ * different port-forwards would overwrite each other's.
  */
 function cookieNameOf(request: IncomingMessage): string {
   const [, port] = /:(\d{1,5})$/.exec(request.headers.host ?? "") ?? [];
@@ -40,7 +39,6 @@ function cookieNameOf(request: IncomingMessage): string {
 
 export const csrfHeader = "x-serin-csrf";
 
-/** Identifies visitors by their cookie, and logs them in and out. */
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #failures: FailedLogins;
@@ -50,7 +48,7 @@ export class Visits {
     this.#failures = new FailedLogins(options.clock);
   }
 
-  /** The visit of a request. Its identity is anonymous unless the session's token is still valid. */
+  /** Finds out who sends a request. The identity is anonymous unless the session's token is still valid. */
   async of(request: IncomingMessage): Promise<Visit> {
     const { sessions, access } = this.#options;
     const given = cookiesOf(request).get(cookieNameOf(request)) ?? "";
@@ -58,7 +56,6 @@ export class Visits {
     return { id: given, isNew: false, identity: (await this.identityOf(given)) ?? access.anonymous };
   }
 
-  /** Whether the request's sender is logged in. */
   async isNamed(request: IncomingMessage): Promise<boolean> {
     const { identity } = await this.of(request);
     return identity !== undefined && identity !== this.#options.access.anonymous;
@@ -74,7 +71,7 @@ export class Visits {
     return undefined;
   }
 
-  /** Refuses a write that does not come from the page itself. */
+  /** Throws for a write that does not come from the page. */
   checkCsrf(request: IncomingMessage, { id, isNew }: Visit): void {
     const token = request.headers[csrfHeader];
     if (!isNew && typeof token === "string" && this.#options.sessions.isCsrfToken(id, token)) return;
@@ -110,8 +107,8 @@ export class Visits {
   }
 
   /**
-   * Logs a user in. `address` is the source of the request. The session gets a new cookie, so that a cookie that
-   * somebody else has set before is worthless.
+   * Logs a user in. `address` is that of the client. The session gets a new cookie, so that a cookie that somebody has
+   * set in the browser before is worthless.
    */
   async logIn(token: string, address: string, visit: Visit, response: ServerResponse): Promise<Visit> {
     const { access, audit, sessions } = this.#options;
@@ -135,7 +132,7 @@ export class Visits {
     }
   }
 
-  /** Begins a session with the secret of a printed address. */
+  /** Begins a session if the secret of a printed address is right. Returns whether it was. */
   enter(secret: string, response: ServerResponse): boolean {
     const { access, audit, sessions } = this.#options;
     const identity = access.enter(secret);

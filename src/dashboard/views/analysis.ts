@@ -3,11 +3,11 @@ import { analyze } from "../../analyze/index.ts";
 import { messagesByObject, type ConfigMessages } from "./config-messages.ts";
 import type { MeshObjects } from "./mesh-objects.ts";
 
-/** Kinds that the dashboard does not read, or reads only in part. Analyzers that need them must not run. */
+/** Kinds that the dashboard reads not at all or only in part. Analyzers that need them must not run. */
 const leftOut = ["/Secret", "/ConfigMap", "apps/Deployment", "apiextensions.k8s.io/CustomResourceDefinition"] as const;
 
 /**
- * The analyzer's messages for all objects. Takes some milliseconds for each hundred objects, so it runs only after
+ * The analyzer's messages about all objects. It takes some milliseconds for each hundred objects, so it runs only after
  * changes.
  */
 export function configMessagesOf(

@@ -4,7 +4,7 @@ import { quantileMs, type DurationCounts } from "./duration-counts.ts";
 
 type Comparison = NonNullable<RolloutCheck["comparison"]>;
 
-/** The fields of a counting check's status that are shown. */
+/** The fields that a page shows of what the engine stores about a check. */
 interface KeptState {
   readonly gained?: {
     readonly canaryTotal?: number;
@@ -21,9 +21,9 @@ interface KeptState {
 const defaults = { minSamples: 120, maxErrorRate: 0.005 };
 
 /**
- * The numbers of both versions as the engine stores them, with the bound that decides. For error rates, the bound is
- * the rate that must be ruled out. For durations, it is the stable version's duration multiplied by the tolerated
- * factor, or the limit if that is lower. For shares, it is the upper end of the tolerance.
+ * The measurements of both versions as the engine stores them, and the bound that decides. The bound of an error rate
+ * is the rate that must be ruled out. That of a duration is the stable version's duration times the tolerated factor,
+ * or the limit if that is lower. That of a share is the upper end of the tolerance.
  */
 export function comparisonOf(
   { type, statistic }: CheckStatus,

@@ -15,7 +15,6 @@ const bySelector = new Set([
   "TrafficExtension",
 ]);
 
-/** The visible objects that concern the workload: policies that select it, and objects that concern its services. */
 export function configsOfWorkload(
   workload: Workload,
   inventory: Inventory,
@@ -43,7 +42,6 @@ function selects(object: UntypedObject, workload: Workload): boolean {
   return Object.keys(labels).length === 0 || matchesLabels(labels, workload.labels);
 }
 
-/** Whether an object routes to the Service, or configures connections to it. */
 function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string): boolean {
   const spec = treeOf(rest["spec"]);
   const home = metadata.namespace ?? "";

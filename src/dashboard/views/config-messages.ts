@@ -5,20 +5,22 @@ export interface FoundMessage {
   readonly code: string;
   readonly level: "Error" | "Warning" | "Info";
   readonly text: string;
-  /** Empty for the object as a whole. */
+  /** Empty if the message is about the object as a whole. */
   readonly path: string;
 }
 
-/** The analyzer's messages after the last change of objects, by object. */
+/** What the analyzer has found after the last change of an object. */
 export interface ConfigMessages {
   readonly byObject: ReadonlyMap<string, readonly FoundMessage[]>;
-  /** Messages about the mesh as a whole. */
   readonly ofMesh: readonly FoundMessage[];
 }
 
 export const noMessages: ConfigMessages = { byObject: new Map(), ofMesh: [] };
 
-/** `networking.istio.io/VirtualService shop/shop`, without a version, because an object is the same in all versions. */
+/**
+ * For example `networking.istio.io/VirtualService shop/shop`. Without a version, because an object is the same in all
+ * versions.
+ */
 export function configKey(object: Pick<UntypedObject, "apiVersion" | "kind" | "metadata">): string {
   const { namespace = "", name = "" } = object.metadata;
   return `${groupKindOf({ apiVersion: object.apiVersion ?? "", kind: object.kind ?? "" })} ${namespace}/${name}`;

@@ -18,7 +18,7 @@ export function configRow(object: UntypedObject, messages: ConfigMessages): Conf
   };
 }
 
-/** `VirtualService shop/shop`. A kind that exists in two groups includes its group. */
+/** For example `VirtualService shop/shop`. The kind Gateway exists in two groups, so Istio's is `istio Gateway`. */
 export function configRowKey({ apiVersion = "", kind = "", metadata }: UntypedObject): string {
   const { namespace = "", name = "" } = metadata;
   const place = namespace === "" ? name : `${namespace}/${name}`;

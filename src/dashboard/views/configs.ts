@@ -21,14 +21,14 @@ export function configsView(
   visible: VisibleNamespaces,
 ): ConfigsView {
   const wanted = wantedNamespaces(namespaces, visible);
-  // Cluster-scoped objects are visible to everybody.
+  // Cluster-scoped objects are visible to everybody. They are left out while namespaces are chosen.
   const shown = inventory.objects.configs.filter(({ metadata }) =>
     metadata.namespace === undefined ? namespaces === "" : isVisible(wanted, metadata.namespace),
   );
   return { head: { atMs, sources }, tables: { configs: configRows(shown, messages) } };
 }
 
-/** Finds an object by its group. The version does not matter. */
+/** Finds an object in any version of its group. */
 export function findConfig(
   { objects }: Inventory,
   { apiVersion, kind, namespace, name }: ConfigParameters,
@@ -69,7 +69,8 @@ export function configView(
 }
 
 /**
- * The object's YAML without metadata that only the API server writes, so that an edit conflicts only with real changes.
+ * The object's YAML without metadata that only the API server writes. So an edit conflicts only with changes that
+ * people make.
  */
 export function configYaml(object: UntypedObject): string {
   const {
@@ -86,7 +87,6 @@ function placed({ code, level, text, path }: FoundMessage, positions: YamlPositi
   return { code, level, message: text, path, ...positions.of(path) };
 }
 
-/** The positions of fields in a YAML document. */
 class YamlPositions {
   readonly #lines = new LineCounter();
   readonly #document: Document;
@@ -95,7 +95,6 @@ class YamlPositions {
     this.#document = parseDocument(text, { lineCounter: this.#lines });
   }
 
-  /** The position of the field, or of its nearest existing parent. Counted from 1. */
   of(path: string): { readonly line: number; readonly column: number } {
     let node: unknown = this.#document.contents;
     let offset = 0;
@@ -120,7 +119,6 @@ class YamlPositions {
   }
 }
 
-/** The routes, gateways and policies that the object names, and those that name it. */
 function referencesOf(
   object: UntypedObject,
   inventory: Inventory,
@@ -142,7 +140,7 @@ function referencesOf(
 
 const maxReferences = 50;
 
-/** How other objects refer to the object: by its kind and name, or to a DestinationRule by its host. */
+/** The names under which other objects refer to this one: its kind and name, and for a DestinationRule its host. */
 function namesOf({ kind = "", metadata, spec }: UntypedObject): readonly string[] {
   const home = metadata.namespace ?? "";
   const name = `${kind} ${home}/${metadata.name ?? ""}`;
@@ -178,12 +176,12 @@ function collectNames(object: UntypedObject): Set<string> {
       for (const gateway of gateways)
         if (typeof gateway === "string" && gateway !== "mesh")
           found.add(`Gateway ${gateway.includes("/") ? gateway : `${home}/${gateway}`}`);
-    // A DestinationRule has its own host, which is no reference to another.
+    // The host of a DestinationRule is its own, and refers to no other object.
     if (typeof host === "string" && object.kind !== "DestinationRule") found.add(hostName(host, home));
     for (const part of Object.values(value)) visit(part, depth + 1);
   };
   visit(object["spec"], 0);
-  // A Canary names routes and Services in fields of its own.
+  // A Canary names routes in the fields of its target, without their kinds.
   const target = (
     object["spec"] as
       | { readonly target?: Record<string, { readonly name?: string; readonly namespace?: string } | undefined> }

@@ -1,14 +1,14 @@
 /** A histogram of request durations in milliseconds. */
 export interface DurationCounts {
-  /** Inclusive upper bounds, ascending, without infinity. */
+  /** Inclusive upper bounds in ascending order, without infinity. */
   readonly boundsMs: readonly number[];
-  /** The requests in each bucket. The last one, which has no bound, counts requests above all bounds. */
+  /** The number of requests in each bucket. A last bucket counts those above all bounds. */
   readonly counts: readonly number[];
 }
 
 export const noDurations: DurationCounts = { boundsMs: [], counts: [0] };
 
-/** Sums two histograms in the bounds that both have. */
+/** Adds two histograms. The result has the bounds that both have. */
 export function addDurations(left: DurationCounts, right: DurationCounts): DurationCounts {
   if (isEmpty(left)) return right;
   if (isEmpty(right)) return left;
@@ -34,8 +34,8 @@ function isEmpty({ counts }: DurationCounts): boolean {
 }
 
 /**
- * A quantile, interpolated within its bucket like Prometheus. For requests above all bounds, the last bound is used.
- * Undefined without requests.
+ * A quantile, interpolated within its bucket as Prometheus does. If it lies above all bounds, the last bound. Undefined
+ * without requests.
  */
 export function quantileMs({ boundsMs, counts }: DurationCounts, quantile: number): number | undefined {
   let total = 0;

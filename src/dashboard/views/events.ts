@@ -2,10 +2,9 @@ import type { EventRow } from "../../api/dashboard/index.ts";
 import type { Event } from "../../api/kubernetes/index.ts";
 import { timeMs } from "./mesh-objects.ts";
 
-/** How many of the newest events one page lists. */
 export const maxListedEvents = 100;
 
-/** The rows of events, newest first. Objects are shown as `Kind name`. */
+/** The rows of events, the newest first. Their objects are shown as `Kind name`. */
 export function eventRows(events: readonly Event[], concerns: (event: Event) => boolean): Record<string, EventRow> {
   const rows = events
     .filter(concerns)
@@ -36,7 +35,6 @@ export function eventRow(event: Event): EventRow {
   };
 }
 
-/** The events of a workload, its pods, and the ReplicaSets between them. */
 export function concerningEvents(
   events: readonly Event[],
   namespace: string,

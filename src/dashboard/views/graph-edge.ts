@@ -4,7 +4,6 @@ import { trafficHealth } from "./health.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 import { mutualTlsShare, shareOf, sumTraffic, type TrafficEdge } from "./traffic.ts";
 
-/** Computes the numbers of an edge from its counted traffic. */
 export function edgeNumbers(
   parts: readonly TrafficEdge[],
 ): Omit<GraphEdge, "from" | "to" | "protocol" | "service" | "configuredWeight" | "measuredShare" | "route"> {
@@ -28,8 +27,8 @@ export function edgeNumbers(
 }
 
 /**
- * The rates by response, with read-only properties. V8 treats other properties with names like `200` as array elements,
- * and would allocate 2.5 kB for each edge every second.
+ * Defines the properties one by one. If they were assigned, V8 would treat names such as `200` as array elements, and
+ * allocate 2.5 kB for each edge every second.
  */
 function ratesByResponse(responses: ReadonlyMap<string, number>): Readonly<Record<string, number>> {
   const rates: Record<string, number> = {};
@@ -38,7 +37,9 @@ function ratesByResponse(responses: ReadonlyMap<string, number>): Readonly<Recor
   return rates;
 }
 
-/** `namespace/name`, or an external host. Empty if unknown, or if the reader may not see its namespace. */
+/**
+ * `namespace/name`, or the host of an external service. Empty if unknown, or if the reader may not see the namespace.
+ */
 export function serviceText({ service }: TrafficEdge, visible: VisibleNamespaces): string {
   if (service.namespace !== "unknown" && !isVisible(visible, service.namespace)) return "";
   if (service.name === "unknown") return service.host === "unknown" ? "" : service.host;

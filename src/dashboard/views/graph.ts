@@ -9,7 +9,7 @@ import { rolloutsByWorkload } from "./moved-workloads.ts";
 import { isNamed, shareOf, sumTraffic, type TrafficEdge, type WorkloadEnd } from "./traffic.ts";
 import { isVisible, wantedNamespaces, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
-/** The limits of a graph. Nodes and edges with the least traffic are left out first. */
+/** The maximum size of a graph. Nodes and edges with the least traffic are left out. */
 export const maxGraphNodes = 1500;
 export const maxGraphEdges = 6000;
 
@@ -27,13 +27,12 @@ interface DraftNode {
 
 const unknownNode = { key: "unknown", kind: "unknown", namespace: "", name: "unknown", app: "", version: "" } as const;
 
-/** The graph of calls, for a reader of the visible namespaces. */
 export function graphView(input: ViewInput, parameters: GraphParameters, visible: VisibleNamespaces): GraphView {
   const { inventory, traffic } = input;
   const isLive = parameters.atMs === 0;
   const wanted = wantedNamespaces(parameters.namespaces, visible);
   const nodes = new NodeTable(inventory, parameters, visible);
-  // The routes of an earlier time are unknown.
+  // Routes of an earlier time are not stored.
   const graph = meshGraph(traffic.edges, isLive ? routesOf(inventory) : { rules: [], labels: new Map() });
   const drafts = new Map<string, { readonly from: DraftNode; readonly to: DraftNode; readonly parts: RoutedEdge[] }>();
   for (const routed of graph.edges) {
@@ -109,7 +108,6 @@ class NodeTable {
     return workload === undefined ? this.#ofGone(end) : this.#ofWorkload(workload);
   }
 
-  /** Adds the workloads of the mesh without traffic. */
   addIdle(wanted: VisibleNamespaces): void {
     for (const workload of this.#inventory.workloads.values()) {
       if (workload.dataPlane === "none" || !isVisible(wanted, workload.namespace)) continue;
@@ -144,7 +142,7 @@ class NodeTable {
     return node;
   }
 
-  /** A node for a workload with counted traffic that no longer exists. */
+  /** The node of a workload that has counted traffic but no longer exists. */
   #ofGone({ namespace, workload, app, version }: WorkloadEnd): DraftNode {
     return this.#node(
       placeOf(
@@ -169,7 +167,7 @@ class NodeTable {
           ? unknownNode
           : { key: `external ${text}`, kind: "external", namespace: "", name: text, app: "", version: "" },
       );
-    // A service of the cluster without an answer is not an external host.
+    // A service of the cluster whose workload is unknown is not an external host.
     if (namespace !== "unknown" && this.#inventory.services.has(`${namespace}/${name}`))
       return isVisible(this.#visible, namespace) ? this.#ofService(namespace, name) : this.#node(unknownNode);
     return this.#node({ key: `external ${text}`, kind: "external", namespace: "", name: text, app: "", version: "" });
@@ -261,7 +259,6 @@ function graphNode(node: DraftNode, rollouts: ReadonlyMap<string, string>, visib
   };
 }
 
-/** The namespace in `Canary shop/shop`. */
 function rolloutNamespace(text: string): string {
   return text.slice(text.indexOf(" ") + 1, text.indexOf("/"));
 }
@@ -275,7 +272,7 @@ function graphEdge(
   const [first] = parts;
   const weighted = parts.find(({ configured }) => configured.some(({ rule }) => rule.destinations.length > 1));
   const found = weighted?.configured.find(({ rule: one }) => one.destinations.length > 1);
-  // For a route in a hidden namespace, neither the name nor the weights are shown.
+  // The name and weights of a route in a hidden namespace are not shown.
   const rule = found !== undefined && isVisible(visible, found.rule.namespace) ? found : undefined;
   const shares = parts.flatMap(({ share }) => share ?? []);
   return {

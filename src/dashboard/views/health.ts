@@ -1,12 +1,12 @@
 import type { Health } from "../../api/dashboard/index.ts";
 
-/** The shares of failed responses from which on an edge or a workload is degraded or failing. */
+/** From these shares of failed responses on, an edge or a workload is degraded or failing. */
 export const degradedErrorShare = 0.001;
 export const failingErrorShare = 0.1;
 
 export interface Judged {
   readonly health: Health;
-  /** Why it is not healthy. Empty if it is healthy. */
+  /** Empty if it is healthy. */
   readonly reason: string;
 }
 
@@ -39,10 +39,7 @@ export function podHealth(ready: number, wanted: number, present = wanted): Judg
   return { health: "healthy", reason: "" };
 }
 
-/**
- * The health of a workload: that of its pods, or that of its traffic if this is worse. Without traffic, it is the
- * health of the pods.
- */
+/** A workload's health is the worse one of its pods' and its traffic's. Without traffic, it is that of the pods. */
 export function workloadHealth(pods: Judged, traffic: Judged): Judged {
   return traffic.health === "idle" ? pods : worst([pods, traffic]);
 }

@@ -131,7 +131,7 @@ test("objects of several kinds with one name are one workload that wants the pod
   assert.deepEqual(rowsOf({ deployments: [deployment], statefulSets: [statefulSet], pods }), [
     ["shop/report", "Deployment", 3, 5, "web"],
   ]);
-  // A Rollout with a `workloadRef` scales the Deployment of the same name to 0. The dashboard does not read Rollouts.
+  // A Rollout with a `workloadRef` scales the Deployment of its name to 0. The dashboard does not read Rollouts.
   const rollout = owned("ReplicaSet", "report-7c", { "rollouts-pod-template-hash": "7c" });
   assert.deepEqual(rowsOf({ deployments: [{ ...deployment, spec: { replicas: 0 } } as Deployment], pods: [rollout] }), [
     ["shop/report", "Deployment", 1, 1, undefined],

@@ -16,19 +16,17 @@ import { soundCanary, soundFreeze, soundJournal, soundUpgrade } from "./sound-ro
 
 export type WorkloadRole = "workload" | "gateway" | "waypoint" | "ztunnel" | "control plane" | "cni";
 
-/** A workload with its pods. Its name is the one in proxies' metrics. */
+/** A workload with its pods. It has the name under which proxies' metrics list it. */
 export interface Workload {
-  /** `namespace/name`. */
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
   readonly kind: string;
   readonly role: WorkloadRole;
-  /** The labels of its pod template, or of one of its pods. */
+  /** The labels of its pod template, or if that is unknown of one of its pods. */
   readonly labels: Readonly<Record<string, string>>;
   readonly pods: readonly Pod[];
   readonly app: string;
-  /** Empty if there is none. */
   readonly version: string;
   readonly revision: string;
   readonly dataPlane: GraphNode["dataPlane"];
@@ -48,15 +46,15 @@ export interface ServiceRecord {
   readonly waypoint: string;
 }
 
-/** The joined objects. It is computed once after a change, and used by all views. */
+/** All objects, related to each other. Computed once after a change, for all views. */
 export interface Inventory {
   readonly objects: MeshObjects;
   readonly namespaces: ReadonlyMap<string, Namespace>;
   readonly workloads: ReadonlyMap<string, Workload>;
   readonly services: ReadonlyMap<string, ServiceRecord>;
-  /** The keys of the services that select each workload, by workload. */
+  /** For each workload, the keys of the services that select it. */
   readonly servicesOf: ReadonlyMap<string, readonly string[]>;
-  /** The workload of each pod, by the pod's `namespace/name`. */
+  /** By the pod's `namespace/name`. */
   readonly workloadOfPod: ReadonlyMap<string, Workload>;
 }
 
@@ -94,9 +92,8 @@ export function makeInventory(given: MeshObjects): Inventory {
 }
 
 interface Owner {
-  /** The kind of the object. */
   readonly kind: string;
-  /** The kinds of all objects with this name. `wantedPods` counts the pods of all of them. */
+  /** The kinds of all objects of this name. `wantedPods` counts the pods of all of them. */
   readonly kinds: ReadonlySet<string>;
   readonly object: KubernetesObject;
   readonly template: PodTemplate | undefined;
@@ -106,7 +103,7 @@ interface Owner {
 function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects): Map<string, Owner> {
   const owners = new Map<string, Owner>();
   const [deployment, statefulSet, daemonSet, job] = workloadKinds;
-  // In metrics, objects of several kinds may have the same name, and all Jobs of a CronJob have the CronJob's name.
+  // In metrics, objects of different kinds may have the same name, and all Jobs of a CronJob have the CronJob's name.
   const add = (
     { kind, name }: { readonly kind: string; readonly name: string },
     object: KubernetesObject & { readonly spec?: { readonly template?: PodTemplate } },
@@ -127,7 +124,7 @@ function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects):
   for (const object of daemonSets) add(named(daemonSet, object), object, object.status?.desiredNumberScheduled ?? 0);
   for (const object of jobs) {
     const active = object.status?.active ?? 0;
-    // An ended Job is not a workload.
+    // A Job that has ended is no workload.
     if (active > 0) add(workloadOfJob({ apiVersion: "batch/v1", ...named(job, object) }), object, active);
   }
   return owners;
@@ -135,7 +132,7 @@ function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects):
 
 function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[]): Workload {
   const [namespace = "", name = ""] = key.split("/");
-  // The newest pod has the labels of the current template.
+  // The newest pod has the labels of the present template.
   const pod = pods.findLast(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods.at(-1);
   const labels = owner?.template?.metadata?.labels ?? pod?.metadata.labels ?? {};
   const role = roleOf(labels, pod);
@@ -166,15 +163,15 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
 }
 
 /**
- * The number of wanted pods. For other kinds, such as an Argo Rollout, the object is unknown, so all existing pods
- * count as wanted.
+ * The number of pods that should exist. Kinds that the dashboard does not read, such as an Argo Rollout, do not say it,
+ * so all their pods count.
  */
 function wantedOf(owner: Owner | undefined, pods: readonly Pod[]): number {
   if (owner === undefined) return pods.length;
   return owner.wantedPods + pods.filter((pod) => !owner.kinds.has(workloadOfPod(pod).kind)).length;
 }
 
-/** `namespace/name` of a pod's workload, with the name in proxies' metrics. */
+/** `namespace/name` of a pod's workload, as in proxies' metrics. */
 export function podWorkload(pod: Pod): string {
   return `${pod.metadata.namespace ?? ""}/${workloadOfPod(pod).name}`;
 }
@@ -193,7 +190,7 @@ function roleOf(labels: Readonly<Record<string, string>>, pod: Pod | undefined):
     : "workload";
 }
 
-/** Whether the pod runs only a proxy, like a gateway. */
+/** Whether the pod runs nothing but a proxy, as that of a gateway does. */
 export function isProxyAlone({ spec }: Pod): boolean {
   return (
     spec?.containers.length === 1 &&
@@ -215,7 +212,7 @@ export function revisionOfPod(pod: Pod): string {
     return annotations[ztunnelOwnerAnnotation] ?? "default";
   const role = roleOf(labels, pod);
   if (role === "workload" && dataPlaneOf(pod) === "none") return "";
-  // Injection records the revision as an annotation, and gateways have it as a label.
+  // Injection writes the revision into an annotation. Gateways have it as a label.
   return annotations[istioLabels.revision] ?? labels[istioLabels.revision] ?? "default";
 }
 
@@ -226,7 +223,7 @@ export function isReadyPod({ metadata, status }: Pod): boolean {
   );
 }
 
-/** The init containers that run as long as the pod, by name. */
+/** The names of the init containers that run as long as the pod. */
 export function sidecarNames({ spec }: Pod): ReadonlySet<string> {
   return new Set(
     spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always").map(({ name }) => name),
@@ -234,8 +231,8 @@ export function sidecarNames({ spec }: Pod): ReadonlySet<string> {
 }
 
 /**
- * How often a pod's containers have restarted. As in kubectl's column RESTARTS of a pod that has started, restarts of
- * an init container that has done its work are left out, because they say nothing about the pod's present state.
+ * How often a pod's containers have restarted. Leaves out init containers that have done their work, as kubectl's
+ * column RESTARTS does, because their restarts say nothing about the pod's present state.
  */
 export function restartsOf(pod: Pod): number {
   const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};

@@ -110,7 +110,7 @@ test("a paused upgrade waits for a person, and blocks nothing that still moves",
   const rung = rungs["namespace shop/shop"];
   assert.deepEqual(rung?.waitsFor, [`waits until a person approves "${upgrade.status?.step?.title ?? ""}"`]);
   assert.ok(!rung.blockedBy.some((text) => text.includes("person")));
-  // For an order, or a status of an older engine, the page shows the message unchanged.
+  // Without a known reason of the pause, the page shows the message as it is.
   for (const more of [{ pauseReason: "order", message: "paused by a person" }, { message: "approve it" }]) {
     const shown = ladderView(input({ ...objects, upgrades: [pausedFor(more)] }, [], { pilots }), "*").tables.rungs;
     assert.deepEqual(shown["namespace shop/shop"]?.waitsFor, [more.message]);

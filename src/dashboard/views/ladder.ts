@@ -10,15 +10,14 @@ import { revisionByTag, revisionRows, wantedRevision } from "./revisions.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
 const ended = new Set(["Completed", "RolledBack"]);
-/** The tag of a pod's image. */
+/** The release of a pod, from the tag of its image. */
 function releaseOf({ spec }: Workload["pods"][number]): string {
   return imageTag(spec?.containers[0]?.image ?? "");
 }
 
-/** The maximum number of blockers that one rung shows. */
 const maxBlockers = 8;
 
-/** The revision of each component of the mesh, the revision to which it moves, and what blocks it. */
+/** Shows on which revision each component of the mesh is, to which it moves, and what blocks it. */
 export function ladderView(input: ViewInput, visible: VisibleNamespaces): LadderView {
   const { inventory, pilots } = input;
   const upgrade = latestUpgrade(inventory.objects.upgrades);
@@ -36,7 +35,7 @@ export function ladderView(input: ViewInput, visible: VisibleNamespaces): Ladder
   };
 }
 
-/** The running upgrade, or without one the upgrade that ended last. */
+/** The upgrade that is under way, or else the one that ended last. */
 export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | undefined {
   const timeOf = ({ status, metadata }: MeshUpgrade): number =>
     timeMs(status?.endedAt) ?? timeMs(status?.startedAt) ?? timeMs(metadata.creationTimestamp) ?? 0;
@@ -44,19 +43,18 @@ export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | u
   return upgrades.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || timeOf(b) - timeOf(a))[0];
 }
 
-/** The subject of a rung, with the workloads that belong to it. */
 interface RungSubject {
   readonly kind: LadderRung["kind"];
   readonly namespace: string;
   readonly name: string;
   readonly workloads: readonly Workload[];
-  /** The revision that labels and tags select. */
+  /** The revision that labels and tags select for it. */
   readonly wanted: string;
 }
 
 /**
- * Whether the upgrade's step moves a rung. The ids `gateway/ns/name/…` and `waypoint/ns/name/…` name one gateway, and
- * steps of waves name namespaces.
+ * Whether a step of the upgrade moves the rung. Ids such as `gateway/ns/name/…` and `waypoint/ns/name/…` name one
+ * gateway, and steps of waves name namespaces.
  */
 function isStepOf(
   { id, title }: { readonly id: string; readonly title: string },
@@ -65,7 +63,7 @@ function isStepOf(
   const [first, second, third] = id.split("/");
   if (kind !== "namespace") return first === kind && second === namespace && third === name;
   if (first === "gateway" || first === "waypoint") return false;
-  // Compare whole words, because a namespace's name is often the beginning of another's.
+  // Compare whole words, because a namespace's name may be the beginning of another's.
   return second === name || title.split(/[^\w-]+/).includes(name);
 }
 
@@ -105,7 +103,7 @@ class RungTable {
         (pod) => pod.metadata.labels?.[istioLabels.revision] ?? "default",
       );
     });
-    // All revisions share one agent. Show it at the revision whose control plane has the same release.
+    // All revisions share one agent. Show it at the revision whose control plane has the agent's release.
     const releases = new Map(
       this.#ofRole("control plane").flatMap(({ labels, pods }) =>
         pods.map((pod) => [releaseOf(pod), labels[istioLabels.revision] ?? "default"] as const),
@@ -120,7 +118,7 @@ class RungTable {
     return [...ztunnels, ...agents];
   }
 
-  /** The rungs of gateways. A Gateway's Deployments of both revisions share one rung. */
+  /** The rungs of gateways. The Deployments of a Gateway for both revisions share one rung. */
   #gateways(): LadderRung[] {
     const found = [...this.#ofRole("gateway"), ...this.#ofRole("waypoint")];
     return [
@@ -143,7 +141,7 @@ class RungTable {
       const wanted = resolveRevision(
         {
           own: gateway?.metadata.labels?.[istioLabels.revision],
-          // A gateway without a Gateway object keeps its own revision if its namespace names none.
+          // If the namespace names no revision, a gateway without a Gateway object keeps its own.
           namespace:
             namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : undefined),
         },
@@ -161,7 +159,7 @@ class RungTable {
       );
       const canary = gateway?.metadata.annotations?.[gatewayCanaryAnnotations.revision];
       const weight = Number(gateway?.metadata.annotations?.[gatewayCanaryAnnotations.weight] ?? Number.NaN) / 100;
-      // For a moving waypoint, show the share of traffic and not of pods.
+      // While a waypoint moves, show its share of the traffic instead of the pods.
       if (canary === undefined || !Number.isFinite(weight)) return [rung];
       const others = Object.entries(rung.at).filter(([revision]) => revision !== canary);
       const sum = others.reduce((total, [, share]) => total + share, 0);
@@ -218,7 +216,7 @@ class RungTable {
     };
   }
 
-  /** The target revision while the upgrade runs and some pods have not moved. Otherwise empty. */
+  /** The revision to which the upgrade moves the rung. Empty if no upgrade runs, or if all pods have moved. */
   #goingTo({ kind, wanted }: RungSubject, pods: Readonly<Record<string, number>>): string {
     const { spec, status } = this.#upgrade ?? {};
     if (spec === undefined || ended.has(status?.phase ?? "") || kind === "control plane") return "";
@@ -262,7 +260,7 @@ class RungTable {
       : [status.message];
   }
 
-  /** The reasons for which the upgrade waits here, and those that prevent the removal of pods. */
+  /** Why the upgrade waits at this rung, and what keeps its pods from being evicted. */
   #heldBy(subject: RungSubject, pods: readonly Workload["pods"][number][]): string[] {
     const { status } = this.#upgrade ?? {};
     const step = status?.step;

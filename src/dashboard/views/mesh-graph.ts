@@ -1,28 +1,30 @@
 import { reaches, takes, workloadKey, type RoutePlan, type RouteRule, type RuleDestination } from "./route-rules.ts";
 import type { TrafficEdge } from "./traffic.ts";
 
-/** The configured weight of an edge in a rule. */
 export interface ConfiguredWeight {
   readonly rule: RouteRule;
-  /** The weight as a share from 0 to 1. */
+  /** From 0 to 1. */
   readonly weight: number;
 }
 
 export interface RoutedEdge {
   readonly edge: TrafficEdge;
   /**
-   * The edge's share of the source's requests or connections to all destinations of the same rule, or to the same
-   * service if no rule applies. Undefined without traffic.
+   * Among the source's requests or connections to all destinations of the same rule, the edge's share. If no rule
+   * applies, its share among those to the same service. Undefined without traffic.
    */
   readonly share: number | undefined;
-  /** The weights of the rules that apply, in the order of the rules. */
+  /** The weights in the rules that apply to the edge, in the order of the rules. */
   readonly configured: readonly ConfiguredWeight[];
 }
 
 export interface MeasuredDestination extends RuleDestination {
-  /** The share of all requests or connections to the rule's destinations, from sources to which the rule applies. */
+  /**
+   * This destination's share of the requests or connections to all destinations of the rule, from all sources to which
+   * the rule applies.
+   */
   readonly share: number | undefined;
-  /** The rate of requests, or of opened connections. */
+  /** Of requests, or of connections if the rule divides connections. */
   readonly requestRate: number;
 }
 
@@ -33,18 +35,17 @@ export interface MeasuredRule {
 
 export interface MeshGraph {
   readonly edges: readonly RoutedEdge[];
-  /** Rules with several destinations. */
+  /** Only rules with several destinations. */
   readonly rules: readonly MeasuredRule[];
 }
 
-/** Combines the measured traffic with the configured routes. */
 export function meshGraph(traffic: readonly TrafficEdge[], plan: RoutePlan): MeshGraph {
   const { rules } = plan;
   const rulesOf = rulesByDestination(rules);
   const rates = new Map<RuleDestination, number>();
   const edges: RoutedEdge[] = [];
   for (const siblings of Map.groupBy(traffic, ({ source }) => `${workloadKey(source)}\n${source.version}`).values()) {
-    // The source's rates for each rule, and for each service to which no rule applies.
+    // The source's rate for each rule, and for each service to which no rule applies.
     const byRule = new Map<RouteRule, number>();
     const byService = new Map<string, number>();
     const placed = siblings.map((edge) => ({ edge, hits: hitsOf(edge, rulesOf, plan), rate: dividedRate(edge) }));
@@ -74,17 +75,17 @@ export function meshGraph(traffic: readonly TrafficEdge[], plan: RoutePlan): Mes
   };
 }
 
-/** Groups by service. Requests and connections are separate groups. */
+/** Requests to a service and plain connections to it are different groups. */
 function serviceKey({ service, responses }: TrafficEdge): string {
   return `${responses.size === 0 ? "connections" : "requests"} ${service.namespace}/${service.name}`;
 }
 
-/** The rate that a rule divides: that of requests, or that of opened connections. */
+/** The rate that a rule divides: of requests, or of opened connections. */
 function dividedRate({ responses, requestRate, openedRate }: TrafficEdge): number {
   return responses.size === 0 ? openedRate : requestRate;
 }
 
-/** The rules by the name of a destination's service, so that an edge is compared with few rules. */
+/** The rules by the service names of their destinations, so that each edge is compared with few of them. */
 function rulesByDestination(rules: readonly RouteRule[]): ReadonlyMap<string, readonly RouteRule[]> {
   const found = new Map<string, RouteRule[]>();
   for (const rule of rules) {

@@ -14,7 +14,6 @@ import type {
 } from "../../api/kubernetes/index.ts";
 import type { Canary, Check, Freeze, MeshUpgrade, RolloutJournal } from "../../api/serin/index.ts";
 
-/** The objects for the views, trimmed to the fields that they use. */
 export interface MeshObjects {
   readonly namespaces: readonly Namespace[];
   readonly pods: readonly Pod[];
@@ -26,14 +25,13 @@ export interface MeshObjects {
   readonly jobs: readonly Job[];
   readonly budgets: readonly PodDisruptionBudget[];
   readonly injectors: readonly WebhookConfiguration[];
-  /** Objects of Istio's, the Gateway API's and Serin's kinds, unparsed and complete except for managed fields. */
+  /** Objects of the kinds of Istio, the Gateway API and Serin, unparsed, and without managed fields. */
   readonly configs: readonly UntypedObject[];
   readonly canaries: readonly Canary[];
   readonly upgrades: readonly MeshUpgrade[];
   readonly checks: readonly Check[];
   readonly freezes: readonly Freeze[];
   readonly journals: readonly RolloutJournal[];
-  /** The newest Events. */
   readonly events: readonly Event[];
 }
 
@@ -57,14 +55,14 @@ export const noObjects: MeshObjects = {
   events: [],
 };
 
-/** An RFC 3339 time in milliseconds. Undefined if there is none. */
+/** Parses an RFC 3339 time to milliseconds. Undefined if it is absent or invalid. */
 export function timeMs(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const ms = Date.parse(text);
   return Number.isNaN(ms) ? undefined : ms;
 }
 
-/** Removes the objects of these kinds, and their events. */
+/** Removes the objects of these kinds, and the events about them. */
 export function withoutKinds(objects: MeshObjects, hidden: ReadonlySet<string>): MeshObjects {
   if (hidden.size === 0) return objects;
   return {

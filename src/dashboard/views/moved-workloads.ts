@@ -8,12 +8,12 @@ import {
 } from "../../api/serin/index.ts";
 import type { Inventory } from "./inventory.ts";
 
-/** One side of a rollout's comparison. Namespace, workload and service have the names in metrics' labels. */
+/** One side of a rollout's comparison. The names are those in metrics' labels. */
 export interface ComparedBackend {
   readonly namespace: string;
   readonly service?: string;
   readonly workload?: string;
-  /** The labels of the pods, if the side is a subset. */
+  /** The labels of the pods, if the side is a subset of a service. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -23,11 +23,11 @@ export interface ComparedSides {
 }
 
 const atRest: ReadonlySet<string> = new Set(["Watching", "Completed", "RolledBack"]);
-/** The phases of a rollout that has begun or waits to begin, and has not ended. */
+/** The phases of a rollout that has not ended, and has begun or waits to begin. */
 export const phasesUnderWay: ReadonlySet<string> = new Set(rolloutPhases.filter((phase) => !atRest.has(phase)));
 const found = new WeakMap<Inventory, ReadonlyMap<string, string>>();
 
-/** The Canary that currently moves each workload's traffic: `Canary shop/shop`. */
+/** By workload, the Canary that is moving its traffic: `Canary shop/shop`. */
 export function rolloutsByWorkload(inventory: Inventory): ReadonlyMap<string, string> {
   let rollouts = found.get(inventory);
   if (rollouts === undefined) {
@@ -43,7 +43,7 @@ export function rolloutsByWorkload(inventory: Inventory): ReadonlyMap<string, st
   return rollouts;
 }
 
-/** The two compared sides. Undefined for a target of whole namespaces, and for an invalid spec. */
+/** The two sides that a Canary compares. Undefined if its spec is invalid or its target has no such sides. */
 export function comparedSides(canary: Canary, inventory: Inventory): ComparedSides | undefined {
   const target = canaryKind.parse?.(canary).value?.spec.target;
   return target === undefined ? undefined : sidesOf(target, canary.metadata.namespace ?? "", inventory);
@@ -92,7 +92,6 @@ function destinationOf({ host, subset }: DestinationTarget, home: string, invent
   return { namespace, service, labels: { version: subset } };
 }
 
-/** The keys of a side's workloads. */
 export function workloadsOf(
   { namespace, service, workload, labels }: ComparedBackend,
   inventory: Inventory,
@@ -105,7 +104,7 @@ export function workloadsOf(
   return all.filter((workload) => labels === undefined || matchesLabels(labels, workload.labels)).map(({ key }) => key);
 }
 
-/** The text of a side in requests: `service shop/shop version=v2`. */
+/** The text for a side in a request: `service shop/shop version=v2`. */
 export function backendText({ namespace, service, workload, labels }: ComparedBackend): string {
   const subset = Object.entries(labels ?? {})
     .map(([name, value]) => ` ${name}=${value}`)
@@ -114,7 +113,7 @@ export function backendText({ namespace, service, workload, labels }: ComparedBa
   return service === undefined ? `namespace ${namespace}` : `service ${namespace}/${service}${subset}`;
 }
 
-/** Reads what {@link backendText} has made. Returns undefined for any other text. */
+/** Parses a text of {@link backendText}. Undefined for any other text. */
 export function parseBackend(text: string): ComparedBackend | undefined {
   const [kind, key = "", ...rest] = text.split(" ");
   const [namespace = "", name = ""] = key.split("/");

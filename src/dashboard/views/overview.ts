@@ -18,7 +18,6 @@ import {
 } from "./view-input.ts";
 import { workloadRow } from "./workload-row.ts";
 
-/** The maximum number of rows that need attention. */
 export const maxAttention = 50;
 
 export function overviewView(input: ViewInput, visible: VisibleNamespaces, cluster: string): OverviewView {
@@ -102,8 +101,8 @@ function rolloutsSeen({ inventory }: ViewInput, visible: VisibleNamespaces): Rol
 }
 
 /**
- * The names of pods whose proxy is not connected to a control plane. Empty if a control plane is silent, because these
- * proxies may be connected to it.
+ * The names of pods whose proxy is connected to no control plane. Empty if a control plane does not answer, because the
+ * proxies may be connected to that one.
  */
 function missingProxies(
   { inventory, pilots }: ViewInput,
@@ -127,9 +126,8 @@ function missingProxies(
 interface NamespaceContent {
   readonly name: string;
   readonly workloads: readonly Workload[];
-  /** The traffic to the namespace. */
   readonly inbound: readonly TrafficEdge[];
-  /** The messages about its configuration. Undefined if there are none. */
+  /** The number of messages about its configuration. Undefined if there are none. */
   readonly configs: { readonly errors: number; readonly warnings: number } | undefined;
 }
 
@@ -141,7 +139,7 @@ function namespaceRow(
   const namespace = input.inventory.namespaces.get(name);
   const { requestRate, errorShare, p99Ms, sum } = ratesOf(inbound);
   const rows = workloads.map((workload) => workloadRow(workload, input));
-  // Requests also fail if their workload was deleted or scaled to zero. So the traffic is judged even if there are no
+  // Requests also fail if their workload was deleted or scaled to zero, so judge the traffic even if there are no
   // workloads.
   const traffic = trafficHealth(requestRate, errorShare);
   const parts: readonly Judged[] =
@@ -181,7 +179,7 @@ function configCounts({ messages }: ViewInput): Map<string, { errors: number; wa
   return counts;
 }
 
-/** The namespace of an object's key. For a Namespace it is its own name. */
+/** The namespace in an object's key. For a Namespace, its own name. */
 function namespaceOfKey(key: string): string {
   const [kind = "", place = ""] = key.split(" ");
   const [namespace = "", name = ""] = place.split("/");
@@ -214,7 +212,7 @@ function rolloutAttention(rollouts: readonly Rollout[]): AttentionRow[] {
   });
 }
 
-/** The maximum number of proxies that are named one by one. */
+/** How many proxies are named. Others are only counted. */
 const namedProxies = 5;
 
 function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missing: readonly string[]): AttentionRow[] {
@@ -256,7 +254,7 @@ function isSilentControlPlane({ role, readyPods, wantedPods }: Workload): boolea
 
 function workloadAttention(workloads: readonly Workload[], input: ViewInput): AttentionRow[] {
   return workloads.flatMap((workload): AttentionRow[] => {
-    // A silent control plane has its own row, which says so.
+    // A control plane that does not answer has a row of its own.
     if (isSilentControlPlane(workload)) return [];
     const { health, reason, requestRate, errorShare } = workloadRow(workload, input);
     if (health !== "failing" && health !== "degraded") return [];

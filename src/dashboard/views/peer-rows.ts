@@ -5,7 +5,6 @@ import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 
 type End = "source" | "destination";
 
-/** One row for each peer, service and protocol. */
 export function peerRows(edges: readonly TrafficEdge[], end: End, visible: VisibleNamespaces): Record<string, PeerRow> {
   const groups = Map.groupBy(edges, (edge) => {
     const { namespace, workload } = edge[end];
@@ -44,7 +43,7 @@ function peerRow(first: TrafficEdge, edges: readonly TrafficEdge[], end: End, vi
   };
 }
 
-/** An unknown destination is named after the host that was called, if the reader may see that service. */
+/** Names an unknown destination after the host that was called, if the reader may see that service. */
 function nameOfUnknown(edge: TrafficEdge, end: End, visible: VisibleNamespaces): string {
   const { host } = edge.service;
   if (end === "source" || host === "unknown" || isNamed(edge[end])) return "unknown";

@@ -23,9 +23,7 @@ export function podRow(pod: Pod, all: readonly Pod[]): PodRow {
   };
 }
 
-/**
- * The number of ready containers, of all containers. As in kubectl, sidecars among the init containers are included.
- */
+/** How many of the pod's containers are ready: `1/2`. As in kubectl, sidecars among the init containers count. */
 function readyText(pod: Pod): string {
   const { spec, status } = pod;
   const sidecars = sidecarNames(pod);

@@ -4,10 +4,9 @@ import { timeMs } from "./mesh-objects.ts";
 
 type TypeState = ConnectedProxy["types"][string];
 
-/** The maximum length of a reason. It names every rejected resource, and the first ones are enough. */
+/** The maximum length of a reason. It names every rejected resource, and the first few are enough. */
 const maxReason = 400;
 
-/** The row of a connected proxy with its acknowledged types. */
 export function proxyRow({
   id,
   type,
@@ -32,7 +31,7 @@ export function proxyRow({
   };
 }
 
-/** `sidecar~10.0.0.1~pod.namespace~domain` of xDS, or `pod.namespace`. */
+/** The pod in a proxy's id: `sidecar~10.0.0.1~pod.namespace~domain` in xDS, or `pod.namespace`. */
 function podOf(id: string, namespace: string): { readonly pod: string; readonly home: string } {
   const name = id.includes("~") ? (id.split("~")[2] ?? "") : id;
   const dot = name.lastIndexOf(".");

@@ -6,7 +6,6 @@ import { ztunnelRevisionLabel } from "../../api/serin/index.ts";
 import type { Inventory, Workload } from "./inventory.ts";
 import type { PilotReports } from "./view-input.ts";
 
-/** The revision of each tag. */
 export function revisionByTag({ objects }: Inventory): ReadonlyMap<string, string> {
   return new Map(
     objects.injectors.flatMap(({ metadata }) => {
@@ -40,12 +39,12 @@ export function revisionRows(inventory: Inventory, pilots: PilotReports): Record
   return rows;
 }
 
-/** Whether all control planes of the revision have answered. */
+/** Whether all control plane pods of the revision have answered. */
 function isKnown({ answered, silent }: PilotReports, name: string): boolean {
   return answered > 0 && !silent.some(({ revision }) => revision === name);
 }
 
-/** The revision that a namespace's labels select, resolved through tags. Empty if it is not in the mesh. */
+/** The revision that a namespace's labels select, or that of the tag that they select. Empty outside the mesh. */
 export function wantedRevision({ metadata: { labels = {} } }: Namespace, tags: ReadonlyMap<string, string>): string {
   const resolved = (name: string): string => tags.get(name) ?? name;
   if (labels[istioLabels.dataplaneMode] === "ambient")

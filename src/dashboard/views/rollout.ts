@@ -20,9 +20,9 @@ import { isUpgrade, rolloutRow, type Rollout } from "./rollouts.ts";
 import { asWritten } from "./sound-rollouts.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
-/** How many of the newest decisions one page lists. The verb `history` prints all of them. */
+/** How many of the newest decisions a page lists. The verb `history` prints all. */
 export const maxListedDecisions = 200;
-/** How many workloads of one version a page links. A Service that selects more is rare. */
+/** How many workloads of each version a page links. Few Services select more. */
 const maxLinkedWorkloads = 8;
 
 export interface RolloutParameters {
@@ -36,14 +36,12 @@ export function findRollout({ objects }: Inventory, { kind, namespace, name }: R
   return all.find(({ metadata }) => metadata.name === name && (metadata.namespace ?? "") === namespace);
 }
 
-/** What depends on the reader of a rollout. */
+/** What a rollout's view shows only to this reader. */
 export interface RolloutReader {
-  /** The orders that the reader may give. */
   readonly actions: readonly RolloutActionOffer[];
   readonly visible: VisibleNamespaces;
 }
 
-/** One rollout with its steps, checks and evidence. */
 export function rolloutView(
   { atMs, sources, inventory }: ViewInput,
   rollout: Rollout,
@@ -73,7 +71,7 @@ export function rolloutView(
       row: rolloutRow(rollout),
       uid: metadata.uid ?? "",
       run: status?.run ?? 0,
-      // The field may be missing in an object that no webhook has completed.
+      // An object that no webhook has completed may lack the field.
       paused: (rollout.spec as { readonly paused?: boolean }).paused === true,
       ...(status?.step === undefined ? {} : { currentStep: status.step }),
       ...(status?.undo === undefined ? {} : { undo: status.undo }),
@@ -106,7 +104,7 @@ export function rolloutView(
   };
 }
 
-/** The percentage to the canary by step id. */
+/** The canary's percentage in each step, by the step's id. */
 function weightsOf(rollout: Rollout): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
   if (!isUpgrade(rollout))
@@ -140,7 +138,7 @@ function stepRows({ status, ...rollout }: Rollout, weights: ReadonlyMap<string, 
   return Object.fromEntries(rows);
 }
 
-/** The weight in the step id of a gateway or waypoint: `waypoint/shop/waypoint/50`. */
+/** The weight in the id of a step that moves a gateway or waypoint: `waypoint/shop/waypoint/50`. */
 function weightInId(id: string): number | undefined {
   const [, text] = /\/(\d+)(?:\/pods)?$/.exec(id) ?? [];
   return text === undefined ? undefined : Number(text);
@@ -171,7 +169,7 @@ function checkRows(
   );
 }
 
-/** The check specs by name, with references replaced by the Checks. */
+/** The specs of a step's checks by name. The Check replaces a reference to it. */
 function specsOf(rollout: Rollout, { objects }: Inventory, stepId: string): ReadonlyMap<string, CheckSpec> {
   const parsed = isUpgrade(rollout) ? meshUpgradeKind.parse?.(rollout).value : canaryKind.parse?.(rollout).value;
   if (parsed === undefined) return new Map();

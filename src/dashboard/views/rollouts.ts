@@ -16,7 +16,7 @@ import { timeMs } from "./mesh-objects.ts";
 import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
 /**
- * All rollouts that the reader may see. The inventory already lacks MeshUpgrades and freezes if the reader may not list
+ * All rollouts that the reader may see. If the reader may not list MeshUpgrades or freezes, the inventory does not have
  * them.
  */
 export function rolloutsView({ atMs, sources, inventory }: ViewInput, visible: VisibleNamespaces): RolloutsView {
@@ -84,7 +84,10 @@ function canaryTargetText(target: CanaryTarget, home: string): string {
   return `${target.namespaces.stable} -> ${target.namespaces.canary}`;
 }
 
-/** A cache of window states with their time of validity, because recurrence rules are slow to evaluate. */
+/**
+ * The state of each window, with the time from which it is valid. It is cached, because recurrence rules are slow to
+ * evaluate.
+ */
 const known = new WeakMap<FreezeWindow, WindowState & { readonly fromMs: number }>();
 
 function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowState {
@@ -95,10 +98,9 @@ function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowS
   return state;
 }
 
-/** Windows that begin more than a year from now are not shown. */
+/** Windows that begin later than in a year are not shown. */
 const farMs = 365 * 86_400_000;
 
-/** The parsed form of each stored freeze. */
 const reads = new WeakMap<Freeze, FreezeRead>();
 
 function readOf(stored: Freeze): FreezeRead {
@@ -107,7 +109,10 @@ function readOf(stored: Freeze): FreezeRead {
   return read;
 }
 
-/** Like the engine, treats an unreadable freeze as active, so that nothing changes at a possibly forbidden time. */
+/**
+ * The row of a freeze. As in the engine, one that cannot be read is active, so that nothing changes at a time at which
+ * it might be forbidden.
+ */
 function freezeRow(stored: Freeze, atMs: number): FreezeRow {
   const read = readOf(stored);
   const name = stored.metadata.name ?? "";

@@ -7,8 +7,8 @@ import { routePlan, type RoutePlan } from "./route-rules.ts";
 const plans = new WeakMap<Inventory, RoutePlan>();
 
 /**
- * The routes of the mesh, parsed once after a change. Objects that their parser refuses have no effect and are left
- * out.
+ * The routes of the mesh, parsed once after a change. Leaves out objects that their parser refuses, because they have
+ * no effect.
  */
 export function routesOf(inventory: Inventory): RoutePlan {
   let plan = plans.get(inventory);

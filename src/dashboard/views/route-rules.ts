@@ -22,7 +22,6 @@ import type {
 import { isProxyAlone, podWorkload } from "./inventory.ts";
 import type { TrafficEdge, WorkloadEnd } from "./traffic.ts";
 
-/** The objects that determine the routes. */
 export interface RouteObjects {
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
@@ -38,31 +37,29 @@ export interface RuleDestination {
   readonly text: string;
   readonly namespace: string;
   readonly service: string;
-  /** The labels of a subset. Undefined means every workload of the service. */
+  /** The labels of a subset. Undefined for every workload of the service. */
   readonly labels: Readonly<Record<string, string>> | undefined;
-  /** This destination's share of the sum of the rule's weights, from 0 to 1. */
+  /** The destination's share of the sum of all weights in the rule, from 0 to 1. */
   readonly weight: number;
 }
 
-/** A rule with destinations, of a VirtualService or a Gateway API route. */
 export interface RouteRule {
   readonly kind: "VirtualService" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute";
-  /** The unit that the rule divides: requests, gRPC calls, or connections. */
+  /** What the rule divides. Calls are those of gRPC. */
   readonly divides: "requests" | "calls" | "connections";
   readonly namespace: string;
   readonly name: string;
-  /** The rule's number, starting with 1. In a VirtualService, `http` comes first, then `tls` and `tcp`. */
+  /** From 1. In a VirtualService, the rules of `http` come first, then those of `tls` and `tcp`. */
   readonly number: number;
-  /** The match of the rule as a text. Without a match, `all requests` or `all connections`. */
+  /** The match as a text. Without a match, `all requests` or `all connections`. */
   readonly condition: string;
-  /** Whether the rule applies to requests from this workload. */
   readonly appliesTo: (source: WorkloadEnd) => boolean;
   readonly destinations: readonly RuleDestination[];
 }
 
 const domain = ".svc.cluster.local";
 
-/** Computes all rules in the order of their objects. */
+/** Computes all rules, in the order of their objects. */
 export function routePlan(objects: RouteObjects): RoutePlan {
   const gatewayPods = objects.pods.filter(isGatewayPod);
   const known: KnownGateways = { objects, gatewayPods, anyGateway: new Set(gatewayPods.map(podWorkload)) };
@@ -88,7 +85,7 @@ export function routePlan(objects: RouteObjects): RoutePlan {
   return { rules, labels: workloadLabels(objects.pods) };
 }
 
-/** All rules of the mesh. It is computed once after a change of objects. */
+/** All rules of the mesh. Computed once after a change of objects. */
 export interface RoutePlan {
   readonly rules: readonly RouteRule[];
   readonly labels: WorkloadLabels;
@@ -106,7 +103,7 @@ function rulesOfVirtualService(
 ): RouteRule[] {
   const { name = "", namespace = "" } = object.metadata;
   const gateways = object.spec.gateways.length === 0 ? ["mesh"] : object.spec.gateways;
-  // Rules for gateways apply at these gateways. Rules for the mesh apply everywhere else.
+  // A rule for gateways applies at these gateways. A rule for the mesh applies everywhere else.
   const appliesAt = (names: readonly string[]): RouteRule["appliesTo"] => {
     const selected = gatewayWorkloads(names, namespace, objects, gatewayPods);
     return (source) =>
@@ -348,22 +345,19 @@ function httpRouteCondition(matches: readonly HttpRouteMatch[]): string {
     : texts.map((text) => (text === "" ? everything : text)).join(", or ");
 }
 
-/** The labels of the workloads' pods, for subsets with other labels than the version. */
+/** The labels of each workload's pods, for subsets that select by other labels than the version. */
 type WorkloadLabels = ReadonlyMap<string, Readonly<Record<string, string>>>;
 
 function workloadLabels(pods: readonly Pod[]): WorkloadLabels {
   return new Map(pods.map((pod) => [podWorkload(pod), pod.metadata.labels ?? {}]));
 }
 
-/**
- * Whether the rule divides this edge's traffic: requests, gRPC calls (which are requests too), or plain connections.
- */
+/** Whether the rule divides the traffic of this edge. A rule for requests also divides gRPC calls. */
 export function takes({ divides }: RouteRule, { responses, protocol }: TrafficEdge): boolean {
   if (divides === "connections") return responses.size === 0;
   return responses.size > 0 && (divides === "requests" || protocol === "grpc");
 }
 
-/** Whether this traffic went to the destination. */
 export function reaches(
   { service, namespace, labels }: RuleDestination,
   edge: TrafficEdge,

@@ -144,7 +144,7 @@ const journal = {
 
 const garbage: readonly unknown[] = [undefined, null, "text", [null]];
 
-/** Variants of the object. In each, one part is missing or has another type. */
+/** Variants of the object, each with one part missing or of another type. */
 function* spoiled(object: unknown, depth = 0): Generator<unknown> {
   if (typeof object !== "object" || object === null) return;
   for (const [key, value] of Object.entries(object)) {
@@ -156,7 +156,7 @@ function* spoiled(object: unknown, depth = 0): Generator<unknown> {
   }
 }
 
-/** All views of rollouts with all orders, in the JSON that a page gets. */
+/** All views of the rollouts, with all orders, as the JSON that a page gets. */
 function seen(objects: Parameters<typeof input>[0]): string {
   const given = input({
     namespaces: [namespace("shop", { "istio.io/rev": "a" })],

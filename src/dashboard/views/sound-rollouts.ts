@@ -10,11 +10,11 @@ import {
 
 const { always, flag, list, mapOf, number, object, rows, text } = fieldTypes;
 
-/** A list of numbers, with 0 for any other value. */
+/** A list of numbers. Replaces any other element by 0. */
 const numbers: FieldType = (value) =>
   Array.isArray(value) ? (value as readonly unknown[]).map((element) => (Number.isFinite(element) ? element : 0)) : [];
 const counts = { canaryTotal: number, canaryErrors: number, stableTotal: number, stableErrors: number };
-/** The engine's internal state. Its form depends on the engine's version. */
+/** The engine's internal state, whose form depends on the engine's version. */
 const statistic = object({
   inner: object({
     gained: object(counts),
@@ -23,7 +23,7 @@ const statistic = object({
   }),
 });
 const status = object({ step: object({ checks: rows({ statistic }) }) });
-/** An invalid step is emptied and not removed, because the ids of steps contain their positions. */
+/** Empties an invalid step instead of removing it, because the ids of steps contain their positions. */
 const canaryFields: FieldTypes = { spec: object({ steps: list({ weight: number }) }), status };
 const upgradeFields: FieldTypes = {
   spec: object({ scope: object({ namespaces: flag, gateways: flag, waypoints: flag }) }),
@@ -36,7 +36,7 @@ const freezeFields: FieldTypes = {
 const written = new WeakMap<object, object>();
 const made = new WeakMap<object, object>();
 
-/** Makes the result only once for each object, because other caches use the result as their key. */
+/** Makes the result once for each object, because other caches use it as their key. */
 function once<Value extends object>(raw: Value, make: () => object): Value {
   let sound = made.get(raw) as Value | undefined;
   if (sound === undefined) {
@@ -47,19 +47,19 @@ function once<Value extends object>(raw: Value, make: () => object): Value {
 }
 
 /**
- * Returns a Canary whose spec and status match their type, so that views can rely on it. Fields that kubectl or another
- * version of the engine has written in another form are removed or emptied.
+ * A Canary whose spec and status match their types, so that views can rely on them. Fields in another form, which
+ * kubectl or another version of the engine may have written, are removed or emptied.
  */
 export function soundCanary(raw: Canary): Canary {
   return once(raw, () => withFieldTypes(storedRollout("Canary", raw), canaryFields).value);
 }
 
-/** The same as {@link soundCanary}, for a MeshUpgrade. */
+/** As {@link soundCanary}, for a MeshUpgrade. */
 export function soundUpgrade(raw: MeshUpgrade): MeshUpgrade {
   return once(raw, () => withFieldTypes(storedRollout("MeshUpgrade", raw), upgradeFields).value);
 }
 
-/** The same as {@link soundCanary}, for a Freeze. Unreadable windows stay, because they are treated as active. */
+/** As {@link soundCanary}, for a Freeze. Keeps windows that cannot be read, because they count as active. */
 export function soundFreeze(raw: Freeze): Freeze {
   return once(raw, () => withFieldTypes(raw, freezeFields).value);
 }
@@ -68,7 +68,7 @@ export function soundJournal(raw: RolloutJournal): RolloutJournal {
   return once(raw, () => storedJournal(raw));
 }
 
-/** The stored object from which the given one was made, to show it unchanged. */
+/** The stored object behind the result of one of these functions, to show it as it is. */
 export function asWritten<Value extends object>(sound: Value): Value {
   return (written.get(sound) as Value | undefined) ?? sound;
 }

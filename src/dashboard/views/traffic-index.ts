@@ -2,12 +2,12 @@ import type { MeasuredTraffic } from "./view-input.ts";
 import { shareOf, sumTraffic, type TrafficEdge, type TrafficSum } from "./traffic.ts";
 import { quantileMs } from "./duration-counts.ts";
 
-/** The edges by their ends. It is computed once for each measurement. */
+/** The edges by their ends. Computed once for each measurement. */
 export interface TrafficIndex {
-  /** The edges by workload, as `namespace/name`. */
+  /** By workload, as `namespace/name`. */
   readonly inbound: ReadonlyMap<string, readonly TrafficEdge[]>;
   readonly outbound: ReadonlyMap<string, readonly TrafficEdge[]>;
-  /** The edges by service, as `namespace/name`. */
+  /** By service, as `namespace/name`. */
   readonly ofService: ReadonlyMap<string, readonly TrafficEdge[]>;
 }
 
@@ -33,7 +33,7 @@ export interface Rates {
   readonly sum: TrafficSum;
 }
 
-/** The rates of requests and calls. TCP traffic has none. */
+/** The rates of requests. TCP traffic has none. */
 export function ratesOf(edges: readonly TrafficEdge[] = []): Rates {
   const sum = sumTraffic(edges);
   const p99Ms = quantileMs(sum.durations, 0.99);

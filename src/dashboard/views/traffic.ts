@@ -1,7 +1,7 @@
 import { withoutControls } from "../../base/index.ts";
 import { addDurations, noDurations, type DurationCounts } from "./duration-counts.ts";
 
-/** One end of traffic. Values are `unknown` if no proxy knows them. */
+/** One end of traffic. A value is `unknown` if no proxy knows it. */
 export interface WorkloadEnd {
   readonly namespace: string;
   readonly workload: string;
@@ -15,51 +15,54 @@ export interface ServiceEnd {
   readonly host: string;
 }
 
-/** One combination of labels in a proxy's counters. It is made once for each combination, and compared by its keys. */
+/**
+ * One combination of labels in proxies' counters. There is one object for each combination, and combinations are
+ * compared by their keys.
+ */
 export interface TrafficLabels {
-  /** The kind of proxy that counts: `source`, `destination` or `waypoint`. */
+  /** Which proxy counts: `source`, `destination` or `waypoint`. */
   readonly reporter: string;
   readonly source: WorkloadEnd;
   readonly destination: WorkloadEnd;
   readonly service: ServiceEnd;
   readonly protocol: string;
-  /** `200`, `503 UF`, or `200 grpc 14` for a failed gRPC call. `0` without an answer. Empty for TCP. */
+  /** `200`, `503 UF`, or `200 grpc 14` for a failed gRPC call. `0` if there was no response. Empty for TCP. */
   readonly response: string;
   readonly outcome: "success" | "clientError" | "failure";
   readonly security: "mutual_tls" | "none" | "unknown";
-  /** Whether a ztunnel has counted it. A ztunnel sees only connections, including those that carry requests. */
+  /** Whether a ztunnel has counted it. A ztunnel counts only connections, also those that carry requests. */
   readonly ofConnections: boolean;
-  /** The key of both ends and the protocol. */
+  /** Identifies both ends and the protocol. */
   readonly pairKey: string;
-  /** The key of both ends, the protocol and the service. */
+  /** Identifies both ends, the protocol and the service. */
   readonly edgeKey: string;
 }
 
-/** The traffic that was counted under one set of labels in the measured time. Rates are per second. */
+/** The traffic with one combination of labels in the measured time. Rates are per second. */
 export interface CountedTraffic {
   readonly labels: TrafficLabels;
   readonly requestRate: number;
-  /** The durations of requests. The counts may have any scale, because only their shares matter. */
+  /** The counts may have any scale, because only their ratios matter. */
   readonly durations: DurationCounts | undefined;
-  /** The rate of TCP bytes in both directions. */
+  /** TCP bytes per second, in both directions together. */
   readonly byteRate: number;
   readonly openedRate: number;
 }
 
-/** The traffic from one workload through a service to another workload. */
+/** The traffic from one workload to another, through one service. */
 export interface TrafficEdge {
   readonly source: WorkloadEnd;
   readonly service: ServiceEnd;
   readonly destination: WorkloadEnd;
   readonly protocol: string;
-  /** The requests by response. Empty for TCP. */
+  /** The rate of each response. Empty for TCP. */
   readonly responses: ReadonlyMap<string, number>;
   readonly requestRate: number;
   /** The rate of 5xx responses, of gRPC statuses that blame the server, and of requests without a response. */
   readonly failureRate: number;
   readonly clientErrorRate: number;
   readonly durations: DurationCounts;
-  /** The rates that the destination's proxy has counted. Both are 0 if it has counted nothing. */
+  /** How much the destination's proxy has counted with and without mutual TLS. Both are 0 if it has counted nothing. */
   readonly securedRate: number;
   readonly unsecuredRate: number;
   readonly byteRate: number;
@@ -88,10 +91,10 @@ export const connectionLabels = [
   "connection_security_policy",
 ] as const;
 
-/** The labels that series of requests have in addition. */
+/** The further labels that series of requests have. */
 export const responseLabels = ["response_code", "grpc_response_status", "response_flags"] as const;
 
-/** Reads the labels of an `istio_*` series. `app` is the label of the reporting pod. */
+/** Reads the labels of an `istio_*` series. `app` is that of the pod that reports it. */
 export function trafficLabels(raw: Readonly<Record<string, string>>): TrafficLabels {
   const of = (name: string): string => {
     const value = raw[name];
@@ -157,15 +160,15 @@ interface Sum {
 }
 
 /**
- * Combines the counts of both ends, which count the same requests. It uses the client proxy's counts, because they
- * include the service. The server proxy's counts show how requests were secured, and are used alone if the client has
- * no proxy.
+ * Combines what the proxies at both ends have counted. Both count the same requests. The client's counts are used,
+ * because they include the service. The server's counts add how the requests were secured, and are used alone if the
+ * client has no proxy.
  */
 export function combineTraffic(counted: readonly CountedTraffic[]): TrafficEdge[] {
   const clients = new Map<string, Sum>();
   const servers = new Map<string, Sum>();
   for (const traffic of counted) {
-    // A waypoint counts the requests that it forwards, like a client.
+    // As a client does, a waypoint counts the requests that it sends on.
     const side = traffic.labels.reporter === "destination" ? servers : clients;
     let sum = side.get(traffic.labels.edgeKey);
     if (sum === undefined) side.set(traffic.labels.edgeKey, (sum = emptySum(traffic.labels)));
@@ -187,8 +190,9 @@ interface CountedEdge {
 }
 
 /**
- * Removes the connections that carry requests. If proxies count the requests between two workloads, a ztunnel's
- * connections between them are the same traffic. Their bytes and security are added to the requests.
+ * Removes connections that carry requests. If proxies have counted requests between two workloads, the connections that
+ * a ztunnel has counted between them are the same traffic. The requests get the bytes and the security of these
+ * connections.
  */
 function withoutCarriers(all: readonly CountedEdge[]): TrafficEdge[] {
   const endsOf = ({ source, destination }: TrafficEdge): string =>
@@ -256,7 +260,7 @@ function edgeOf(sum: Sum, servers: readonly Sum[]): TrafficEdge {
   return {
     source: labels.source,
     service: labels.service,
-    // The server's own proxy knows the version of its workload best.
+    // The server's own proxy knows best which version its workload has.
     destination: servers[0]?.labels.destination ?? labels.destination,
     protocol: labels.protocol,
     responses: sum.responses,
@@ -275,7 +279,7 @@ function nameOf({ source, service, destination, protocol }: TrafficEdge): string
   return `${source.namespace}\n${source.workload}\n${service.namespace}\n${service.name}\n${destination.workload}\n${protocol}`;
 }
 
-/** The share of mTLS from 0 to 1. Undefined if no proxy at the destination has counted. */
+/** The share of mutual TLS from 0 to 1. Undefined if no proxy at the destination has counted anything. */
 export function mutualTlsShare({
   securedRate,
   unsecuredRate,
@@ -286,7 +290,6 @@ export function mutualTlsShare({
 
 export type TrafficSum = Omit<TrafficEdge, "source" | "service" | "destination" | "protocol">;
 
-/** Sums the edges. */
 export function sumTraffic(edges: readonly TrafficSum[]): TrafficSum {
   const [only] = edges;
   if (only !== undefined && edges.length === 1) return only;
@@ -315,15 +318,14 @@ export function sumTraffic(edges: readonly TrafficSum[]): TrafficSum {
   return { responses, ...sum };
 }
 
-/** A share of a sum, which may be 0. */
 export function shareOf(part: number, whole: number): number {
   return whole > 0 ? part / whole : 0;
 }
 
-/** The namespace of the rollout engine's probes. */
+/** The rollout engine's probes run in this namespace. */
 const probeNamespace = "serin-probes";
 
-/** Whether traffic belongs to the probes, which are not users of the mesh. */
+/** Whether the traffic is that of probes, which are no users of the mesh. */
 export function isOfProbes({ source, destination }: Pick<TrafficEdge, "source" | "destination">): boolean {
   return source.namespace === probeNamespace || destination.namespace === probeNamespace;
 }

@@ -4,26 +4,22 @@ import type { ConfigMessages } from "./config-messages.ts";
 import type { Inventory } from "./inventory.ts";
 import type { TrafficEdge } from "./traffic.ts";
 
-/** The namespaces that are shown. */
 export type VisibleNamespaces = ReadonlySet<string> | "*";
 
-/** The traffic measured over a window. */
 export interface MeasuredTraffic {
   readonly edges: readonly TrafficEdge[];
   readonly windowSeconds: number;
-  /** The end of the window, when its latest traffic was counted. */
+  /** The end of the window: when traffic was counted last. */
   readonly asOfMs: number;
   readonly oldestMs: number | undefined;
 }
 
-/** The reports of control planes. */
 export interface PilotReports {
   readonly proxies: readonly ConnectedProxy[];
-  /** The SHA-256 fingerprint of the signing root, by revision. */
+  /** By revision, the SHA-256 fingerprint of the root with which it signs. */
   readonly roots: ReadonlyMap<string, string>;
-  /** The number of control plane pods that have answered. */
   readonly answered: number;
-  /** The control plane pods that have not answered. The state of their proxies is old or unknown. */
+  /** The control plane pods that have not answered. What is known about their proxies is old. */
   readonly silent: readonly SilentPilot[];
 }
 
@@ -35,14 +31,14 @@ export interface SilentPilot {
 
 export const noPilots: PilotReports = { proxies: [], roots: new Map(), answered: 0, silent: [] };
 
-/** Why the numbers of proxies are unknown. Undefined if at least one control plane has reported its proxies. */
+/** Why it is unknown how many proxies there are. Undefined if at least one control plane has reported its proxies. */
 export function whyProxiesUnknown({ answered, silent }: PilotReports): string | undefined {
   if (answered > 0) return undefined;
   const [first] = silent;
   return first === undefined ? "no control plane has answered" : problemOf(first);
 }
 
-/** Why some proxies may be missing or old in the counts. Undefined if all control planes, or none, have answered. */
+/** Why the counts of proxies may be incomplete or old. Undefined if all control planes have answered, or none. */
 export function whyProxiesIncomplete({ answered, silent }: PilotReports): string | undefined {
   const [first] = silent;
   return answered === 0 || first === undefined ? undefined : problemOf(first);
@@ -52,7 +48,6 @@ function problemOf({ pod, problem }: SilentPilot): string {
   return `${pod}: ${problem}`;
 }
 
-/** The input of a view. */
 export interface ViewInput {
   readonly atMs: number;
   readonly sources: readonly SourceState[];
@@ -66,7 +61,7 @@ export function isVisible(visible: VisibleNamespaces, namespace: string): boolea
   return visible === "*" || visible.has(namespace);
 }
 
-/** Parses comma-separated names. Empty means all visible namespaces. */
+/** Parses names that are separated by commas. No name means all visible namespaces. */
 export function wantedNamespaces(text: string, visible: VisibleNamespaces): VisibleNamespaces {
   const names = text
     .split(",")

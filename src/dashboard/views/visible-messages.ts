@@ -5,17 +5,17 @@ import type { VisibleNamespaces } from "./view-input.ts";
 const known = new WeakMap<ConfigMessages, WeakMap<ReadonlySet<string>, ConfigMessages>>();
 
 /**
- * Matches a name, names joined as in `namespace/name`, a host or an identity, together with the word "namespace" before
- * it.
+ * Matches a name, several names joined as in `namespace/name`, a host or an identity. The match includes the word
+ * "namespace" before it.
  */
 const nameLike = /(?:\bnamespace )?([\w*](?:[\w.*/-]*[\w*])?)/g;
-/** Namespaces whose existence is no secret, and whose names are also words of sentences. */
+/** Namespaces that every cluster has, so that hiding them protects nothing. Their names are also words of sentences. */
 const inEveryCluster: ReadonlySet<string> = new Set(["default", "kube-node-lease", "kube-public", "kube-system"]);
 
 /**
- * Limits messages to what a reader of these namespaces may know. The analyzer knows the whole mesh, so its messages may
- * name objects in hidden namespaces, for example a conflicting one. Every name that contains a hidden namespace is
- * replaced, anywhere in the text. Names that the visible object itself contains may be shown.
+ * Limits messages to what a reader of these namespaces may know. The analyzer knows the whole mesh, so a message may
+ * name objects in hidden namespaces, for example one that conflicts with the visible object. Replaces every name that
+ * contains a hidden namespace, anywhere in the text, unless the visible object itself contains that name.
  */
 export function visibleMessages(
   messages: ConfigMessages,

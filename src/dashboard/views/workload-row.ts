@@ -4,7 +4,7 @@ import type { Workload } from "./inventory.ts";
 import { ratesOf, trafficIndex } from "./traffic-index.ts";
 import type { ViewInput } from "./view-input.ts";
 
-/** The row of a workload. It counts received requests, or for a gateway the requests that it forwards. */
+/** The row of a workload. It shows the requests that the workload receives, or for a gateway those that it sends on. */
 export function workloadRow(workload: Workload, { traffic }: Pick<ViewInput, "traffic">): WorkloadRow {
   const index = trafficIndex(traffic);
   const isGateway = workload.role === "gateway";

@@ -11,10 +11,9 @@ import { place } from "./router.ts";
 import { routeOf } from "./routes.ts";
 import { sessionEnded } from "./session.ts";
 
-/** The frame around every view. */
 export function App(): JSX.Element {
   useShortcuts();
-  // Load the view's code while the session is requested.
+  // Load the view's code while the session is being requested.
   useLayoutEffect(() => void routeOf(place.peek().path)?.route.load(), []);
   return (
     <>
@@ -53,7 +52,7 @@ function Content(): JSX.Element {
         )}
       </div>
     );
-  // Show the login in place of the view and keep the link, so that it applies after the login.
+  // Show the login in place of the view, and keep the link, so that the user gets to the view after the login.
   if (session.authentication === "none" || sessionEnded.value !== undefined) return <LoginPage />;
   return (
     <>

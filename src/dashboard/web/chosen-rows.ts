@@ -1,4 +1,4 @@
-/** The rows of the chosen namespaces, given as comma-separated names. Empty means all. */
+/** The rows of the chosen namespaces, which are separated by commas. No name means all. */
 export function chosenRows<Row>(
   rows: Readonly<Record<string, Row>>,
   chosen: string,

@@ -1,21 +1,21 @@
-/** The text for a value that was not measured. All other values are formatted with their unit. */
+/** Stands for a value that was not measured. */
 const absent = "–";
 
-/** Formats a number with about three significant digits, and never with an exponent. */
+/** Formats a number with about three significant digits, without an exponent. */
 function digits(value: number): string {
   const size = Math.abs(value);
   if (size >= 100 || size === 0) return Math.round(value).toLocaleString("en-US");
   return value.toFixed(size >= 10 ? 1 : 2);
 }
 
-/** `12.5/s`, `1,204/s`. Very small rates are `<0.01/s`. */
+/** For example `12.5/s` or `1,204/s`. A very small rate is `<0.01/s`. */
 export function formatRate(perSecond: number | undefined): string {
   if (perSecond === undefined) return absent;
   if (perSecond > 0 && perSecond < 0.01) return "<0.01/s";
   return perSecond >= 10_000 ? `${digits(perSecond / 1_000)}k/s` : `${digits(perSecond)}/s`;
 }
 
-/** Formats a share from 0 to 1: `0 %`, `0.12 %`, `99.9 %`. Only exact values become 0 % or 100 %. */
+/** Formats a share from 0 to 1, for example as `0.12 %`. Only exact values become 0 % or 100 %. */
 export function formatShare(share: number | undefined): string {
   if (share === undefined) return absent;
   const percent = share * 100;
@@ -25,7 +25,7 @@ export function formatShare(share: number | undefined): string {
   return `${percent >= 99.95 && percent < 100 ? percent.toFixed(2) : digits(percent)} %`;
 }
 
-/** `850 µs`, `4.2 ms`, `1.35 s`. */
+/** For example `850 µs`, `4.2 ms` or `1.35 s`. */
 export function formatMs(ms: number | undefined): string {
   if (ms === undefined) return absent;
   if (ms > 0 && ms < 1) return `${Math.round(ms * 1_000)} µs`;
@@ -34,7 +34,7 @@ export function formatMs(ms: number | undefined): string {
 
 const byteUnits = ["B", "kB", "MB", "GB", "TB"] as const;
 
-/** Powers of 1,000: `1.5 MB`. */
+/** With powers of 1,000: `1.5 MB`. */
 export function formatBytes(bytes: number | undefined): string {
   if (bytes === undefined) return absent;
   let value = bytes;
@@ -47,10 +47,10 @@ export function formatBytes(bytes: number | undefined): string {
 }
 
 const daysOfYear = 365;
-/** Below this number of years, days are shown too, as in kubectl's ages. */
+/** Ages with fewer years also show days, as kubectl does. */
 const yearsWithDays = 8;
 
-/** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`, `2 y 31 d`. The second part is shown only if the first is small. */
+/** For example `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d` or `2 y 31 d`. A large first part stands alone. */
 export function formatDuration(ms: number | undefined): string {
   if (ms === undefined) return absent;
   const seconds = Math.max(0, Math.round(ms / 1_000));
@@ -84,29 +84,29 @@ const zoned = new Intl.DateTimeFormat("en-GB", {
   timeZoneName: "short",
 });
 
-/** `14:02:09` in the browser's time zone. */
+/** For example `14:02:09`, in the browser's time zone. */
 export function formatClock(atMs: number): string {
   return clock.format(atMs);
 }
 
-/** Formats a moment, such as `20 Nov, 14:02:09`. */
+/** For example `20 Nov, 14:02:09`. */
 export function formatDate(atMs: number): string {
   return date.format(atMs);
 }
 
-/** `20 Nov 2026, 14:02:09 GMT+1`, to compare it with clocks elsewhere. */
+/** For example `20 Nov 2026, 14:02:09 GMT+1`, which can be compared with clocks elsewhere. */
 export function formatZonedDate(atMs: number): string {
   return zoned.format(atMs);
 }
 
-/** The time zone of all times of the page: `Europe/Berlin (GMT+1)`. */
+/** The time zone in which the page shows times: `Europe/Berlin (GMT+1)`. */
 export function timeZoneText(): string {
   const offset = zoned.formatToParts(Date.now()).find(({ type }) => type === "timeZoneName")?.value ?? "";
   const { timeZone } = zoned.resolvedOptions();
   return offset === "" || offset === timeZone ? timeZone : `${timeZone} (${offset})`;
 }
 
-/** Formats a count, such as `1 pod` or `3 pods`. */
+/** For example `1 pod` or `3 pods`. */
 export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
 }

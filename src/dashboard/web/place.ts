@@ -1,5 +1,5 @@
 /**
- * The place in the page: `#/rollouts/Canary/shop/shop?ns=shop&q=pod` has the path `["rollouts","Canary","shop","shop"]`
+ * A place in the page. `#/rollouts/Canary/shop/shop?ns=shop&q=pod` has the path `["rollouts","Canary","shop","shop"]`,
  * and a query.
  */
 export interface Place {
@@ -7,10 +7,10 @@ export interface Place {
   readonly query: Readonly<Record<string, string>>;
 }
 
-/** Parameters that links to other views keep: the namespaces, the measured window, and the moment of time travel. */
+/** The parameters that links to other views keep: namespaces, window and moment. */
 const carriedParameters = ["ns", "window", "at"] as const;
 
-/** Parses a fragment with or without its `#`. Parts that cannot be decoded stay unchanged. */
+/** Parses a fragment, with or without its `#`. Leaves parts unchanged that cannot be decoded. */
 export function parsePlace(fragment: string): Place {
   const text = fragment.replace(/^#?\/?/, "");
   const queryAt = text.indexOf("?");
@@ -29,8 +29,8 @@ function decode(segment: string): string {
 }
 
 /**
- * The link of a place. It is relative, so that it works below any prefix. Parameters are sorted, and empty ones are
- * left out.
+ * The link to a place. It is relative, so that it works below any prefix. Sorts the parameters, and leaves out empty
+ * ones.
  */
 export function formatPlace({ path, query }: Place): string {
   const parameters = new URLSearchParams(
@@ -41,7 +41,7 @@ export function formatPlace({ path, query }: Place): string {
   return `#/${path.map(encodeURIComponent).join("/")}${parameters === "" ? "" : `?${parameters}`}`;
 }
 
-/** The place of another view. It keeps the parameters that all views share. */
+/** A place in another view. It keeps the parameters that all views have. */
 export function placeFrom(here: Place, path: readonly string[], query: Readonly<Record<string, string>> = {}): Place {
   const carried: Record<string, string> = {};
   for (const name of carriedParameters) {
@@ -51,7 +51,7 @@ export function placeFrom(here: Place, path: readonly string[], query: Readonly<
   return { path, query: { ...carried, ...query } };
 }
 
-/** The same view with changed parameters. A value that is undefined or empty removes its parameter. */
+/** The same view with changed parameters. Undefined or empty removes a parameter. */
 export function withQuery(here: Place, changes: Readonly<Record<string, string | undefined>>): Place {
   const query: Record<string, string> = { ...here.query };
   for (const [key, value] of Object.entries(changes)) {

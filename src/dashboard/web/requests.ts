@@ -1,7 +1,7 @@
 import type { DashboardRequests, Problem, RequestName } from "../../api/dashboard/index.ts";
 import { endSession, session, setSession } from "./session.ts";
 
-/** A failed request, with the server's problem, or with the fact that the server did not answer. */
+/** A request that failed: with the server's problem, or because the server did not answer. */
 export class RequestFailure extends Error {
   readonly problem: Problem;
 
@@ -14,8 +14,8 @@ export class RequestFailure extends Error {
 const loginNames: ReadonlySet<RequestName> = new Set(["GET /api/session", "POST /api/login", "POST /api/logout"]);
 
 /**
- * Sends a request to the server. Throws a {@link RequestFailure} if it fails or the server cannot be reached. If the
- * signal is aborted, throws the signal's reason. If the session has ended, the page shows the login.
+ * Sends a request to the server. Throws a {@link RequestFailure} if it fails, or the reason of the signal if that is
+ * aborted. If the session has ended, the page shows the login.
  */
 export async function request<Name extends RequestName>(
   name: Name,
@@ -46,7 +46,7 @@ export async function request<Name extends RequestName>(
   return answer as DashboardRequests[Name]["answer"];
 }
 
-/** Sends a request. If the session has ended and anonymous users may read, the page continues without a login. */
+/** Sends a request. If the session has ended and anonymous users may read, sends it again without a login. */
 async function exchangeInSession(url: URL, options: RequestInit, signal: AbortSignal | undefined): Promise<unknown> {
   try {
     return await exchange(url, options, signal);
@@ -86,7 +86,6 @@ async function exchange(url: URL, options: RequestInit, signal: AbortSignal | un
   );
 }
 
-/** Converts any thrown value into a problem. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof RequestFailure) return error.problem;
   return { code: "internal", message: error instanceof Error ? error.message : String(error) };

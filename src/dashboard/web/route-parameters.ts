@@ -1,4 +1,3 @@
-/** The decoded parameters in a route's path. */
 export interface RouteParameters {
   readonly apiVersion?: string;
   readonly kind?: string;

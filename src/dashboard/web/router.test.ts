@@ -23,7 +23,7 @@ test("a view that a person has already left changes nothing in the browser's his
     const { place, setQuery } = await import("./router.ts");
     setQuery({ q: "frontend" });
     assert.deepEqual(replaced, ["#/workloads?q=frontend"]);
-    // The browser reports a new link only after it has run timers that are due.
+    // The browser reports a new link only after timers that are due have run.
     location.hash = "#/services";
     setQuery({ q: "" });
     assert.equal(location.hash, "#/services");

@@ -1,7 +1,7 @@
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { formatPlace, parsePlace, placeFrom, withQuery, type Place } from "./place.ts";
 
-/** The link from which the current place was read. */
+/** The link from which `current` was read. */
 let link = location.hash;
 const current = signal<Place>(parsePlace(link));
 addEventListener("hashchange", () => {
@@ -10,24 +10,24 @@ addEventListener("hashchange", () => {
 });
 
 /**
- * The current place. It contains the view and its state (namespaces, filters, time), so that its link restores the same
- * view.
+ * Where the page is. The link contains the view and its state (namespaces, filters, time), so that it leads to the same
+ * view again.
  */
 export const place: ReadonlySignal<Place> = current;
 
-/** The link to another view, which keeps namespaces and time. */
+/** A link to another view. It keeps the namespaces and the time. */
 export function linkTo(path: readonly string[], query: Readonly<Record<string, string>> = {}): string {
   return formatPlace(placeFrom(current.value, path, query));
 }
 
-/** Goes to a link of {@link linkTo}, or of a view's `page` field. */
+/** Follows a link of {@link linkTo}, or one that a view has in its field `page`. */
 export function go(link: string): void {
   location.hash = link.startsWith("#") ? link : `#${link}`;
 }
 
 /**
  * Changes parameters of this view. Replaces the entry in the browser's history, unless the back button should undo the
- * change. Changes nothing if the person has already left the view, and the browser is about to report that.
+ * change (`push`). Does nothing if the user has already left the view, and the browser has not reported that yet.
  */
 export function setQuery(
   changes: Readonly<Record<string, string | undefined>>,
@@ -43,10 +43,10 @@ export function setQuery(
   current.value = next;
 }
 
-/** A parameter of the current view. Empty if it is not set. */
+/** A parameter of the present view. Empty if it is not set. */
 export function queryParameter(name: string): ReadonlySignal<string> {
   return computed(() => current.value.query[name] ?? "");
 }
 
-/** The chosen namespaces, separated by commas. Empty means all. */
+/** Separated by commas. Empty means all. */
 export const chosenNamespaces: ReadonlySignal<string> = queryParameter("ns");

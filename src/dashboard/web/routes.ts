@@ -4,9 +4,9 @@ import type { RouteParameters } from "./route-parameters.ts";
 export interface Route {
   /** The pattern of the path. A part such as `:namespace` matches one segment, which may be empty. */
   readonly pattern: string;
-  /** The navigation entry to which it belongs. */
+  /** The entry of the navigation that the view belongs to. */
   readonly entry: string;
-  /** Loads the view's code. Each view has its own file. */
+  /** Loads the view's code. Each view is a file of its own. */
   readonly load: () => Promise<ComponentType<Required<RouteParameters>>>;
 }
 
@@ -29,7 +29,7 @@ export const routes: readonly Route[] = [
     entry: "rollouts",
     load: async () => (await import("./rollouts/rollout-page.tsx")).RolloutPage,
   },
-  // A MeshUpgrade has no namespace.
+  // The path of a MeshUpgrade, which has no namespace.
   {
     pattern: "rollouts/:kind/:name",
     entry: "rollouts",
@@ -81,7 +81,7 @@ export const entries = [
   { entry: "audit", title: "Audit", key: "a" },
 ] as const;
 
-/** Finds the route of a path with its parameters. Undefined if there is none. */
+/** Finds the route for a path, and its parameters. Undefined if no route matches. */
 export function routeOf(
   path: readonly string[],
 ): { readonly route: Route; readonly parameters: Required<RouteParameters> } | undefined {

@@ -5,15 +5,15 @@ const current = signal<Session | undefined>(undefined);
 const ended = signal<Problem | undefined>(undefined);
 const lapsed = signal<string | undefined>(undefined);
 
-/** The session. Undefined until the server has answered. */
+/** The user's session. Undefined until the server has answered. */
 export const session: ReadonlySignal<Session | undefined> = current;
-/** Why the user must log in again. If undefined, no login is needed. */
+/** Why the user must log in again. Undefined if the user need not. */
 export const sessionEnded: ReadonlySignal<Problem | undefined> = ended;
 
-/** The user whose session ended, if the page continues without a login. Otherwise undefined. */
+/** The user whose session has ended, if the page goes on without a login. */
 export const lapsedUser: ReadonlySignal<string | undefined> = lapsed;
 
-/** Takes over the session that the server reports. `leaves` says whether the user has logged out. */
+/** Takes over the session that the server reports. `leaves` means that the user has logged out. */
 export function setSession(next: Session, leaves = false): void {
   const before = current.peek();
   if (next.authentication === "token" || leaves) lapsed.value = undefined;

@@ -1,4 +1,4 @@
-/** Reads a choice that the browser remembers. Undefined if the user has made none, or if there is no storage. */
+/** A choice that the browser remembers. Undefined if there is none, or no storage. */
 export function storedChoice(key: string): string | undefined {
   try {
     return localStorage.getItem(key) ?? undefined;
@@ -7,11 +7,11 @@ export function storedChoice(key: string): string | undefined {
   }
 }
 
-/** Lets the browser remember a choice. Without storage, the choice lasts only while the page is open. */
+/** Lets the browser remember a choice. Without storage, the choice lasts until the page is closed. */
 export function storeChoice(key: string, choice: string): void {
   try {
     localStorage.setItem(key, choice);
   } catch {
-    // The browser refuses storage, or its storage is full.
+    // There is no storage, or it is full.
   }
 }

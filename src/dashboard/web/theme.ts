@@ -6,7 +6,7 @@ export type Theme = (typeof themes)[number];
 
 const storageKey = "serin.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
-/** Whether a contrast theme of the system is active, which sets the background colours. */
+/** Whether a contrast theme of the system is active. It sets the background. */
 const forced = matchMedia("(forced-colors: active)");
 
 const chosen = signal<Theme>(storedTheme());
@@ -14,7 +14,7 @@ const shown = signal<"light" | "dark">("light");
 
 /** The user's choice. `auto` follows the system. */
 export const theme: ReadonlySignal<Theme> = chosen;
-/** The shown theme. Canvases read their colours again when it changes. */
+/** The theme that is shown. Canvases read their colours again when it changes. */
 export const shownTheme: ReadonlySignal<"light" | "dark"> = shown;
 
 function storedTheme(): Theme {
@@ -35,18 +35,18 @@ export function chooseTheme(next: Theme): void {
   apply();
 }
 
-/** Applies the chosen theme from now on. Must be called before the first paint, so that nothing flashes. */
+/** Applies the theme from now on. Must be called before the first paint, so that no wrong theme flashes. */
 export function startTheme(): void {
   apply();
   dark.addEventListener("change", apply);
   forced.addEventListener("change", apply);
 }
 
-/** The current colour of a custom property as `rgb(…)`, for canvases. */
+/** The present colour of a custom property as `rgb(…)`, for canvases. */
 export function resolvedColor(property: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${property})`;
-  // With forced colours, the browser would return the colour of text for every colour.
+  // With forced colours, the browser would return the colour of text for every property.
   probe.style.setProperty("forced-color-adjust", "none");
   document.body.append(probe);
   const color = getComputedStyle(probe).color;

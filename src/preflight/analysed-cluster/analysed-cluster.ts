@@ -17,14 +17,13 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
-/** The objects of a cluster that analysis reads. */
 export interface AnalysedCluster {
   readonly objects: readonly UntypedObject[];
-  /** Each `group/Kind` that the server did not list, with the error. */
+  /** The error for each `group/Kind` that the server did not list. */
   readonly unread: ReadonlyMap<string, SerinError>;
   /** Each `group/Kind` that the cluster does not serve, because it has no CRD for it. */
   readonly notServed: ReadonlySet<string>;
-  /** The selected revision, or the one to which the selected tag points. */
+  /** The selected revision. For a tag, the revision that it points to. */
   readonly revision: string;
 }
 
@@ -39,7 +38,7 @@ const kubernetesKinds: readonly KindDefinition[] = [
   validatingWebhookConfigurationKind,
   customResourceDefinitionKind,
 ];
-/** Errors that concern all kinds, because with them no list can succeed. */
+/** Errors that do not depend on the kind, so that no list can succeed. */
 const generalErrors: ReadonlySet<ErrorCode> = new Set([
   "cancelled",
   "file-unreadable",
@@ -47,18 +46,17 @@ const generalErrors: ReadonlySet<ErrorCode> = new Set([
   "unauthorized",
   "unreachable",
 ]);
-/** The number of parallel list requests. */
 const maxLists = 8;
 
 interface ClusterSelection {
   readonly istioNamespace: string;
-  /** A revision or a tag. Istio's objects that name another revision are left out. */
+  /** A revision or a tag. Leaves out Istio's objects that name another revision. */
   readonly revision: string;
-  /** The kinds to read. If absent, all kinds that an analysis uses. */
+  /** The kinds to read. By default, all that an analysis uses. */
   readonly kinds?: readonly KindDefinition[];
 }
 
-/** How long reading may take, and what the user can do if this is too short. */
+/** The time limit for all lists together, and what the user can do if it is too short. */
 interface ReadLimit {
   readonly timeoutMs: number;
   readonly hint?: string;
@@ -67,8 +65,8 @@ interface ReadLimit {
 const analysedKinds = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
 
 /**
- * Reads objects. If the server does not list a kind, because the user lacks the right or because a conversion webhook
- * is down, the result names the kind in `unread`. Throws if the cluster does not answer.
+ * Reads objects. `unread` names the kinds that the server does not list, because the user lacks the right or because a
+ * conversion webhook is down. Throws if the cluster does not answer.
  */
 export async function readAnalysedCluster(
   client: KubeClient,
@@ -104,7 +102,7 @@ export async function readAnalysedCluster(
   return { objects: objects.filter((object) => isOfRevision(object, names)), unread, notServed, revision: resolved };
 }
 
-/** The revision to which a tag points. Undefined if no injector has the tag, or if injectors were not read. */
+/** The revision that a tag points to. Undefined if no injector has the tag, or if the injectors could not be read. */
 function revisionOfTag(objects: readonly UntypedObject[], tag: string): string | undefined {
   const injector = objects.find(
     ({ kind, metadata }) =>
@@ -114,8 +112,8 @@ function revisionOfTag(objects: readonly UntypedObject[], tag: string): string |
 }
 
 /**
- * Lists a kind in a version that the cluster serves. Older CRDs do not serve a kind's newest version: Istio has had
- * `v1` of most kinds since 1.22.
+ * Lists a kind in a version that the cluster serves, because older CRDs lack the newest version: most kinds of Istio
+ * have `v1` only since 1.22.
  */
 async function readKind(
   client: KubeClient,
@@ -160,8 +158,8 @@ export function checkRevision({ objects, unread }: AnalysedCluster, revision: st
 }
 
 /**
- * The mesh config of a revision, with defaults filled in. Undefined if the cluster has none, or an invalid one, which
- * an analyzer reports.
+ * The mesh config of a revision, with its defaults. Undefined if the cluster has none, or an invalid one, which an
+ * analyzer reports.
  */
 export function meshConfigOf(
   { objects, revision }: AnalysedCluster,

@@ -3,15 +3,12 @@ import type { UntypedObject } from "../../api/index.ts";
 import { named, type DefinitionChange, type DefinitionChangeType } from "../report.ts";
 import { isList, type Json } from "../tree-diff.ts";
 
-/** A stored object of a custom kind. */
 export type StoredObject = UntypedObject;
 
 export interface DefinitionsInput {
-  /** The CRDs of the cluster. */
   readonly before: readonly UntypedObject[];
-  /** The CRDs after the upgrade. */
   readonly after: readonly UntypedObject[];
-  /** All objects of a CRD, by the CRD's name (`virtualservices.networking.istio.io`). */
+  /** The stored objects of each CRD, by its name, such as `virtualservices.networking.istio.io`. */
   readonly stored: ReadonlyMap<string, readonly StoredObject[]>;
 }
 
@@ -24,12 +21,12 @@ interface Version {
 
 type Schema = Readonly<Record<string, Json>>;
 type PathWord = string | typeof anyElement;
-/** Stands for every element of a list or map in a path. */
+/** In a path, stands for every element of a list or map. */
 const anyElement = Symbol("element");
 
-/** API groups of the kinds that a mesh reads. */
+/** The API groups that a control plane of the mesh reads. */
 const meshGroups = /(^|\.)istio\.io$|^gateway\.networking\.k8s\.io$/;
-/** API groups of the kinds that every installation of Istio has. The kind of its operator is in another group. */
+/** The API groups that every installation of Istio has. Leaves out `install.istio.io`, the group of its operator. */
 const installedGroups = /^(?!install\.)[a-z]+\.istio\.io$/;
 
 export function isMeshGroup(group: string): boolean {
@@ -37,9 +34,9 @@ export function isMeshGroup(group: string): boolean {
 }
 
 /**
- * The CRDs of a release that matter in an upgrade that writes no CRDs: those of the mesh's kinds in the cluster, and
- * those of new kinds that a control plane reads. A release also has CRDs for its operators, the Gateway API and the
- * lab, which do not matter.
+ * The CRDs of a release that matter if the upgrade writes no CRDs: those of the mesh's kinds that the cluster has, and
+ * those of new kinds that a control plane reads. The other CRDs of a release are for its operators, the Gateway API and
+ * the lab.
  */
 export function concernedDefinitions(
   release: readonly UntypedObject[],
@@ -52,13 +49,12 @@ export function concernedDefinitions(
   });
 }
 
-/** The greatest depth of a schema that is compared. */
 const maxDepth = 40;
 
 /**
  * Compares the CRDs, and finds the stored objects that each change concerns. Also reports kinds that only one side has.
- * A release has the CRDs of the Gateway API once for each channel. Only the variant that is closest to the cluster's
- * CRD counts, because an upgrade does not change the channel.
+ * A release has the CRDs of the Gateway API once for each channel. An upgrade does not change the channel, so only the
+ * variant that is closest to the cluster's CRD counts.
  */
 export function compareDefinitions({ before, after, stored }: DefinitionsInput): DefinitionChange[] {
   const old = new Map(before.map((definition) => [definition.metadata.name ?? "", definition]));
@@ -181,7 +177,7 @@ function walk(before: Schema, after: Schema, path: readonly PathWord[], report: 
   if (isTree(map) && isTree(nextMap)) walk(map, nextMap, [...path, anyElement], report);
 }
 
-/** Whether the schema accepts any field. */
+/** Whether the schema accepts fields that it does not name. */
 function isOpen(schema: Schema): boolean {
   return schema["additionalProperties"] !== undefined && schema["additionalProperties"] !== false;
 }
@@ -223,7 +219,7 @@ function hasField(object: StoredObject, path: readonly PathWord[]): boolean {
   return valuesAt(object, path).length > 0;
 }
 
-/** All values at a path, in every element of the lists and maps along it. */
+/** All values at a path. The path may lead through every element of a list or map. */
 function valuesAt(object: StoredObject, path: readonly PathWord[]): Json[] {
   let found: Json[] = [object as unknown as Json];
   for (const word of path) {

@@ -3,7 +3,7 @@ import { maxNamed, type EnvoyFilterReport } from "../report.ts";
 import { resourceChanges, signatureOf, type ProxyResources, type ResourceChange } from "./resources.ts";
 
 /**
- * A proxy with four configurations: those that each release would send to it with the cluster's EnvoyFilters and
+ * A proxy with the four configurations that it would get: from each release, with the cluster's EnvoyFilters and
  * without them.
  */
 export interface FilteredProxy {
@@ -15,8 +15,8 @@ export interface FilteredProxy {
 }
 
 /**
- * The effect of every EnvoyFilter in both releases: the difference between a proxy's configuration with and without the
- * filters. The comparison does not interpret the filters. Filters that select the same proxy are reported together.
+ * The effect of each EnvoyFilter in both releases, which is the difference between configurations with and without the
+ * filters. Nothing interprets the filters themselves, so those that select the same proxy share their report.
  */
 export function envoyFilterEffects(
   filters: readonly UntypedObject[],
@@ -46,8 +46,8 @@ export function envoyFilterEffects(
 }
 
 /**
- * The effect of the filters, by the type and name of the resource. Differences of the unfiltered configuration between
- * the releases are not an effect.
+ * The effect of the filters in one release, by the type and name of the resource. It is the difference from the same
+ * release without the filters, so it contains no other difference between the releases.
  */
 function effectOf(
   proxy: string,

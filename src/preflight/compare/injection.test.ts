@@ -19,7 +19,7 @@ test("the name of the new revision's control plane is no change of an injected p
   const proxyMetadata = { A: "b" };
   const groups = (before: object, after: object): unknown[] =>
     compareInjection([injected("1.0", before)], [injected("1.1", after)], from, to).map(({ changes }) => changes);
-  // The default revision has the default address, so the variable `PROXY_CONFIG` omits it.
+  // The variable `PROXY_CONFIG` omits the default address, which the default revision has.
   assert.deepEqual(groups({ proxyMetadata }, { discoveryAddress, proxyMetadata }), []);
   assert.deepEqual(groups({ proxyMetadata }, { proxyMetadata, discoveryAddress }), []);
   assert.deepEqual(groups({}, { discoveryAddress }), []);

@@ -6,16 +6,16 @@ import { neutral, type Side } from "./neutral.ts";
 import { fieldChanges, mapStrings, type FieldChange, type Json } from "../tree-diff.ts";
 
 /**
- * The address of an istiod without a revision. `PROXY_CONFIG` omits it as a default, but contains the address of a
- * named revision. After neutral texts replace revision names, the two are equal.
+ * The address of an istiod without a revision. `PROXY_CONFIG` omits it, because it is the default, but contains the
+ * address of a named revision. In neutral texts both addresses are this one, so it is removed before the comparison.
  */
 const defaultAddress =
   /,"discoveryAddress":"istiod\.istio-system\.svc:15012"(?=\})|"discoveryAddress":"istiod\.istio-system\.svc:15012",?/;
 
 /**
  * Compares what two releases inject into the same workloads, given in the same order. Reports equal changes once, the
- * most frequent first. The live templates contain names of the old revision, so on both sides neutral words replace
- * both revisions' names.
+ * most frequent first. Neutral words replace the revisions' names on both sides, because the live templates contain
+ * names of the old revision.
  */
 export function compareInjection(
   before: readonly UntypedObject[],

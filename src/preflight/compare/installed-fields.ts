@@ -5,16 +5,15 @@ import { isList, type Json } from "../tree-diff.ts";
 type FieldSet = Readonly<Record<string, unknown>>;
 
 /**
- * Field managers that are controllers. No user has requested the values of their fields, such as an autoscaler's
- * replicas, a webhook's CA bundle, or a rollout's counter.
+ * Field managers that are controllers. No user asked for the values that they write, such as an autoscaler's replicas,
+ * a webhook's CA bundle or a rollout's counter.
  */
 const controllers =
   /^(kube-controller-manager|kube-scheduler|kubelet|istiod|pilot-discovery|serin-rollout|cluster-autoscaler|ztunnel)/;
 
 /**
- * The fields that a person or an installer wrote into a live object, by its `managedFields`: without status, without
- * defaults of the API server, and without the fields of controllers. Returns the whole object if it has no
- * `managedFields`.
+ * The fields of a live object that a person or an installer wrote, according to its `managedFields`. Leaves out the
+ * status, defaults of the API server, and fields of controllers. Without `managedFields`, returns all fields.
  */
 export function writtenFields(object: UntypedObject): Json {
   const entries = (object.metadata.managedFields ?? []).filter(isWriter);
@@ -36,7 +35,6 @@ function isWriter({ manager = "", subresource, fieldsV1 }: ManagedFieldsEntry): 
   return (subresource === undefined || subresource === "") && fieldsV1 !== undefined && !controllers.test(manager);
 }
 
-/** The object without its status and without the metadata that the API server maintains. */
 export function withoutServerFields(object: UntypedObject): Json {
   const { status: _status, metadata, ...rest } = object;
   const {
@@ -60,8 +58,8 @@ function union(left: FieldSet, right: FieldSet): FieldSet {
 }
 
 /**
- * The part of a value that a field set selects. The keys `f:field`, `k:{"name":"x"}` and `v:"x"` have the API's own
- * encoding.
+ * The part of a value that a field set selects. Its keys have the encoding of `managedFields`: `f:field`,
+ * `k:{"name":"x"}` or `v:"x"`.
  */
 function project(value: Json, fields: FieldSet): Json {
   const keys = Object.keys(fields).filter((key) => key !== ".");

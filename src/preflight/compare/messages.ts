@@ -1,7 +1,7 @@
 import { stringOf } from "../../base/index.ts";
 import type { ConfigurationReport, ReleaseMessage } from "../report.ts";
 
-/** Reads the JSON output of a release's analysis. Undefined if the text is not JSON of this form. */
+/** Parses the JSON output of a release's analysis. Undefined if the text has another form. */
 export function readMessages(text: string): ReleaseMessage[] | undefined {
   let raw: unknown;
   try {
@@ -18,7 +18,10 @@ export function readMessages(text: string): ReleaseMessage[] | undefined {
   }));
 }
 
-/** The messages that only one of the two releases reports for the same objects. */
+/**
+ * The messages that only one of the two releases reports for the same objects, and the number of those that both
+ * report.
+ */
 export function compareMessages(
   before: readonly ReleaseMessage[],
   after: readonly ReleaseMessage[],
@@ -33,8 +36,8 @@ export function compareMessages(
 }
 
 function unique(messages: readonly ReleaseMessage[]): ReleaseMessage[] {
-  // Analysis and validation may report the same fault. Keep the message of the analysis, which comes first and has a
-  // code of its own.
+  // Analysis and validation may report the same fault. Keep the first message, which is the analysis': it has a more
+  // specific code.
   const found = new Map<string, ReleaseMessage>();
   for (const message of messages) {
     const key = `${message.origin}\n${message.message}`;

@@ -1,10 +1,10 @@
 import { mapStrings, type Json } from "../tree-diff.ts";
 
-/** One side of a comparison: the revision and the version that its names and texts contain. */
+/** One side of a comparison: the revision and the version that occur in its names and texts. */
 export interface Side {
-  /** The revision. `default` if the side has no revision. */
+  /** `default` if the side has no revision. */
   readonly revision: string;
-  /** All spellings of the version. A text that contains one of them refers to this side. */
+  /** All spellings of this side's version. */
   readonly versions: readonly string[];
 }
 
@@ -12,9 +12,9 @@ export interface Side {
 export const versionWord = "<version>";
 
 /**
- * Rewrites texts of one side as if it had no revision and no version, so that both sides can be compared:
- * `istiod-canary` becomes `istiod`, the label value `canary` becomes `default`, `pilot:1.18.1` becomes
- * `pilot:<version>`.
+ * Returns a function that rewrites a text of one side as if the side had no revision and no version, so that both sides
+ * can be compared: `istiod-canary` becomes `istiod`, the label value `canary` becomes `default`, and `pilot:1.18.1`
+ * becomes `pilot:<version>`.
  */
 export function neutralText({ revision, versions }: Side): (text: string) => string {
   const rules: [RegExp, string][] = [];

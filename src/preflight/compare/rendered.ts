@@ -10,25 +10,22 @@ import { fieldChanges, type Json } from "../tree-diff.ts";
 
 export interface RenderedInput {
   /**
-   * Live objects of the installation that the upgrade replaces, as the API server returns them. Objects of other
-   * revisions are ignored.
+   * The live objects of the old installation, as the API server returns them. Objects of other revisions are ignored.
    */
   readonly installed: readonly UntypedObject[];
-  /** The objects that the new release renders from the install specs. */
   readonly rendered: readonly UntypedObject[];
-  /** The namespaces that exist. */
   readonly namespaces: ReadonlySet<string>;
   readonly from: Side;
   readonly to: Side;
 }
 
-/** CRDs are left out here, because definitions.ts compares them. */
+/** CRDs are left out here: `definitions.ts` compares them. */
 const definitionKind = "CustomResourceDefinition";
-/** A field that the control plane writes into installed objects, so it is not compared. */
+/** A control plane writes this field into installed objects, so it is not compared. */
 const authorityField = "caBundle";
 
 /**
- * The objects that the installation would add, change or remove, by component. Ignores differences that come from the
+ * The objects that the installation would add, change or remove, by component. Ignores differences that are only the
  * new revision's name and version.
  */
 export function compareRendered({ installed, rendered, namespaces, from, to }: RenderedInput): RenderedReport {
@@ -73,7 +70,6 @@ interface MutableComponent extends RenderedComponentReport {
   readonly changed: ObjectChange[];
 }
 
-/** Compares the objects that two releases render from one install spec, object by object. */
 export function compareObjects(
   before: readonly UntypedObject[],
   after: readonly UntypedObject[],
@@ -94,7 +90,7 @@ export function compareObjects(
 
 /** Whether the object belongs to an installation. Objects that control planes create for Gateways do not. */
 function isOfInstallation({ metadata: { name = "", labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
-  // The upgrade moves tags and the validator of the default tag. It does not install them again.
+  // The upgrade moves tags and the validator of the default tag, and does not install them.
   if (labels[istioLabels.tag] !== undefined || name === defaultValidatorName) return false;
   return (
     ownerReferences.length === 0 &&
@@ -118,7 +114,7 @@ function comparable(object: Json, side: Side): Json {
   );
 }
 
-/** Parses the files in a ConfigMap, so that a comparison ignores their formatting. */
+/** Parses the files in a ConfigMap, so that their formatting does not count as a difference. */
 function withParsedData(object: Readonly<Record<string, Json>>): Json {
   const data = object["data"];
   if (!isTree(data)) return object;

@@ -2,7 +2,7 @@ import { canonicalJson } from "../../base/index.ts";
 import { maxNamed, type ResourceChangeType, type ResourceGroup } from "../report.ts";
 import { fieldChanges, type FieldChange, type Json } from "../tree-diff.ts";
 
-/** The configuration that one proxy would receive: type (`cluster`) -> resource name -> resource. */
+/** The configuration that one proxy would receive: resources by their type (`cluster`), then by their name. */
 export type ProxyResources = ReadonlyMap<string, ReadonlyMap<string, Json>>;
 
 export interface ResourceChange {
@@ -13,7 +13,6 @@ export interface ResourceChange {
   readonly changes: readonly FieldChange[];
 }
 
-/** The differences between two answers to one proxy, resource by resource. */
 export function resourceChanges(proxy: string, before: ProxyResources, after: ProxyResources): ResourceChange[] {
   const found: ResourceChange[] = [];
   for (const type of new Set([...before.keys(), ...after.keys()])) {
@@ -39,10 +38,7 @@ interface Grouping {
   readonly proxies: Set<string>;
 }
 
-/**
- * Groups equal changes with all their resources and proxies, the most frequent first. `nameOf` gives the name of a
- * proxy to show.
- */
+/** Joins equal changes into one group with all its resources and proxies. The most frequent come first. */
 export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[] {
   const groups = new Map<string, Grouping>();
   for (const change of changes) {
@@ -66,7 +62,7 @@ export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[
     }));
 }
 
-/** A key that is equal for equal changes, even if these belong to different resources. */
+/** A key that is the same for equal changes of different resources. */
 export function signatureOf({ type, change, changes }: ResourceChange): string {
   return canonicalJson([
     type,

@@ -3,11 +3,11 @@ import type { FieldChange, Json } from "../tree-diff.ts";
 
 interface ServerDefault {
   readonly path: RegExp;
-  /** The default values of the field. If absent, every value counts as a default. */
+  /** The values that count as a default. If absent, every value does. */
   readonly values?: readonly Json[];
 }
 
-/** Defaults of the API server. Live objects contain them, and rendered objects do not. */
+/** Fields to which the API server gives default values. Live objects contain them, and rendered objects do not. */
 const defaults: readonly ServerDefault[] = [
   { path: /\.rules\[[^\]]*\]\.scope$|^rules\[[^\]]*\]\.scope$/, values: ["*"] },
   { path: /(fieldRef|resourceFieldRef)\.apiVersion$/, values: ["v1"] },
@@ -38,8 +38,8 @@ const defaults: readonly ServerDefault[] = [
 ];
 
 /**
- * Whether to show the change of a field. A field that only the live object has, with a default value, is not shown,
- * because the API server added it.
+ * Whether to show the change of a field. Hides a default that only the live object has, because the API server added
+ * it.
  */
 export function isWanted({ path, before, after }: FieldChange): boolean {
   if (after !== undefined) return true;

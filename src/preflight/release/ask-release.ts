@@ -13,8 +13,8 @@ import { definitionFiles, type Release } from "./release.ts";
 import type { ReleaseRunner } from "./release-runner.ts";
 
 /**
- * The objects that a release would install for these IstioOperator specs, in order. Throws a user error with the
- * release's own message if it refuses.
+ * The objects that a release would install for these IstioOperator specs, in order. If the release refuses the specs,
+ * throws a user error with its message.
  */
 export async function askManifest(
   runner: ReleaseRunner,
@@ -42,7 +42,6 @@ export async function askManifest(
   return objects;
 }
 
-/** Reads a built-in profile of a release. */
 export async function askProfile(runner: ReleaseRunner, release: Release, profile: string): Promise<Json> {
   const result = await runner.run(release, ["profile", "dump", profile]);
   const [document] = result.code === 0 ? parseAllDocuments(result.stdout) : [];
@@ -51,7 +50,7 @@ export async function askProfile(runner: ReleaseRunner, release: Release, profil
   return document.toJS() as Json;
 }
 
-/** The messages of a release's analysis of the cluster in the kubeconfig. */
+/** The messages of a release's `analyze` about the cluster in the kubeconfig. */
 export async function askAnalysis(
   runner: ReleaseRunner,
   release: Release,
@@ -88,7 +87,7 @@ export async function askAnalysis(
 }
 
 /**
- * The errors of a release's validation of objects, such as `Error: VirtualService shop/web: spec.http[0].x is no
+ * The errors of a release's `validate` about objects, such as `Error: VirtualService shop/web: spec.http[0].x is no
  * field`.
  */
 export async function askValidation(
@@ -114,7 +113,7 @@ export interface InjectionInput {
   readonly meshConfig: string;
 }
 
-/** The workloads with the changes of a release's injection, in their given order. */
+/** The workloads as a release injects them, in their given order. */
 export async function askInjection(
   runner: ReleaseRunner,
   release: Release,
@@ -151,7 +150,7 @@ export async function askInjection(
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
-/** The CRDs in a release that matter for a cluster with these CRDs. */
+/** The CRDs in a release that matter for a cluster with the given CRDs. */
 export async function readDefinitions(
   release: Release,
   cluster: readonly UntypedObject[],

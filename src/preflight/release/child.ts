@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { transientError, userError, onAbort, type Environment } from "../../base/index.ts";
 
-/** How to start one program of a release. */
+/** How to start one program of a release: further arguments come after `args`. */
 export interface Program {
   readonly command: string;
   readonly args: readonly string[];
@@ -10,7 +10,7 @@ export interface Program {
 
 export interface ChildOptions {
   readonly env: Environment;
-  /** The limit of JavaScript's heap. Programs other than Node.js ignore it. */
+  /** The limit of Node.js' heap. Other programs ignore it. */
   readonly maxHeapMegabytes: number;
   readonly signal: AbortSignal;
 }
@@ -21,12 +21,12 @@ export interface ChildResult {
   readonly stderr: string;
 }
 
-/** The maximum size of a release's output. All CRDs together have about a megabyte. */
+/** The maximum size of a program's output. All CRDs together have about a megabyte. */
 const maxOutputBytes = 64 << 20;
-/** The time between SIGTERM and SIGKILL in milliseconds. */
+/** Milliseconds between SIGTERM and SIGKILL. */
 const endMs = 2000;
 
-/** Starts a program and returns its process. Ends it by its process id when the signal aborts. */
+/** Starts a program. Ends it when the signal aborts. */
 export function startChild(
   { command, args }: Program,
   more: readonly string[],
@@ -40,12 +40,12 @@ export function startChild(
   });
   const abort = onAbort(signal, () => endChild(child));
   child.once("close", () => abort[Symbol.dispose]());
-  // The caller notices failures by the event `close`, or by `error` if the program cannot be started.
+  // Without a listener, an `error` would end this process. Callers wait for `close`, or listen for `error` themselves.
   child.on("error", () => undefined);
   return child;
 }
 
-/** Asks the process to end, and kills it after two seconds. */
+/** Sends SIGTERM to the process, and SIGKILL if it is still there after {@link endMs}. */
 export function endChild(child: ChildProcess): void {
   if (isOver(child)) return;
   child.kill("SIGTERM");
@@ -66,8 +66,8 @@ export function isOver({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Runs a program to its end. A failure of the program is a result. A program that does not start, prints too much or
- * takes too long is an error.
+ * Runs a program to its end. Returns its output even if its exit code reports a failure. Throws if the program does not
+ * start, prints too much or takes too long.
  */
 export async function runChild(
   program: Program,

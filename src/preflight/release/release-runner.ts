@@ -10,16 +10,15 @@ export interface ReleaseRunnerOptions {
   readonly signal: AbortSignal;
 }
 
-/** The number of parallel processes of releases. */
 export const maxProcesses = 2;
 const maxHeapMegabytes = 1024;
 const timeoutMs = 180_000;
-/** The mode of the files that only their owner may read, because one of them is a kubeconfig. */
+/** Only the owner may read the files, because one of them is a kubeconfig. */
 const privateMode = 0o600;
 
 /**
- * Runs subcommands of releases, at most {@link maxProcesses} at once. Their files are in one directory, which `close`
- * removes.
+ * Runs commands of releases, at most {@link maxProcesses} at a time. Their input files are in one directory, which
+ * `close` removes.
  */
 export class ReleaseRunner {
   readonly #options: ReleaseRunnerOptions;
@@ -41,7 +40,7 @@ export class ReleaseRunner {
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** Writes the text to a new private file and returns its path. */
+  /** Writes the text to a new file that only its owner may read, and returns the path. */
   async file(name: string, text: string): Promise<string> {
     this.#files += 1;
     const path = join(this.#directory, `${this.#files}-${name}`);
@@ -49,7 +48,6 @@ export class ReleaseRunner {
     return path;
   }
 
-  /** `env` is added to the runner's own environment. */
   async run({ cli }: Release, args: readonly string[], env: Environment = {}): Promise<ChildResult> {
     await this.#enter();
     try {
@@ -65,7 +63,7 @@ export class ReleaseRunner {
     }
   }
 
-  /** The environment of a release's process. It contains no variable of the caller that names a cluster. */
+  /** The environment of a release's process. Leaves out the caller's variables that name a cluster. */
   environment(more: Environment): Environment {
     const {
       KUBECONFIG: _kubeconfig,

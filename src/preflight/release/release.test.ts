@@ -11,7 +11,6 @@ import { ReleaseRunner } from "./release-runner.ts";
 const directory = mkdtempSync(join(tmpdir(), "serin-releases-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 
-/** A release whose command line is this program. */
 function newRelease(name: string, program: string): string {
   const tree = join(directory, name);
   mkdirSync(join(tree, "src/cmd"), { recursive: true });

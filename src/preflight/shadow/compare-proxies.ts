@@ -11,13 +11,12 @@ import type { LiveProxy } from "./live-proxies.ts";
 import { ResourceCache } from "./resource-cache.ts";
 import { startShadowPilot, type ShadowPilot } from "./shadow-pilot.ts";
 
-/** One side of the comparison: a release, and the configuration that it runs with. */
 export interface ShadowSide {
   readonly release: Release;
   readonly version: string;
   readonly meshConfig: string;
   readonly env: Environment;
-  /** Objects that the control plane sees in place of the live ones. */
+  /** Objects that this control plane sees in place of the live ones. */
   readonly overlaid?: readonly OverlaidObject[];
 }
 
@@ -43,25 +42,24 @@ export type StartBothOptions = Pick<
 
 export interface ProxiesComparison {
   readonly report: ProxiesReport;
-  /** Proxies that could not be compared, each with the reason. */
+  /** The proxies that could not be compared, with the reasons. */
   readonly failures: readonly string[];
   readonly refusedWrites: readonly string[];
 }
 
-/** The number of parallel proxies, for each release. */
+/** How many proxies each release is asked about at the same time. */
 const parallelProxies = 6;
-/**
- * The maximum number of workloads that are compared. With more workloads, a plan would take longer than people wait.
- */
+/** The maximum number of workloads whose proxies are compared. With more, a plan would take longer than people wait. */
 export const maxProxies = 400;
 /**
- * Types whose resources change every second with the cluster. They are fetched again before a difference is reported.
+ * Types whose resources change every second with the cluster. If they differ, they are fetched again, and only a second
+ * difference is reported.
  */
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);
 
 /**
- * A side of the comparison while it runs. Both sides read live objects that contain either version, so each side's
- * texts are made neutral for both versions.
+ * What all requests of a comparison share. The live objects contain either version, so `cache` makes the texts of both
+ * sides neutral for both versions.
  */
 interface Asking {
   readonly from: Pick<ShadowSide, "version">;
@@ -83,7 +81,7 @@ interface Answers {
 type ByProxy = ReadonlyMap<LiveProxy, Answers>;
 
 /**
- * Compares what two releases would send to the same proxies. Runs a process of each release, which reads the live
+ * Compares what two releases would send to the same proxies. Runs a control plane of each release, which reads the live
  * objects.
  */
 export async function compareProxies(given: CompareProxiesOptions): Promise<ProxiesComparison> {
@@ -121,7 +119,7 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
 }
 
 export interface CompareEachOptions {
-  /** The version that the proxies of both sides claim to have. */
+  /** The version that the proxies claim to have, on both sides. */
   readonly version: string;
   readonly proxies: readonly LiveProxy[];
   readonly pilots: ShadowPilots;
@@ -129,7 +127,8 @@ export interface CompareEachOptions {
 }
 
 /**
- * Compares what two control planes of one release send to each proxy. Lists proxies without an answer in `failures`.
+ * Compares what two control planes of one release send to each proxy. Adds a text to `failures` for each proxy without
+ * an answer.
  */
 export async function compareEachProxy(
   { version, proxies, pilots, signal }: CompareEachOptions,
@@ -142,7 +141,7 @@ export async function compareEachProxy(
     cache: new ResourceCache({ revision: "default", versions: [version, version] }),
   };
   const answers = await askAll(asking, proxies, pilots, failures);
-  // Keep the order of the input, because answers arrive in any order.
+  // Answers arrive in any order. Keep that of the input.
   return new Map(
     proxies.flatMap((proxy) => {
       const found = answers.get(proxy);
@@ -203,7 +202,7 @@ async function askBoth(
   }
 }
 
-/** Starts both control planes of a comparison. If one does not start, ends the other. */
+/** Starts both control planes of a comparison. If one does not start, ends the other too. */
 export async function startBoth(
   { from, to, runner, kubeConfig, clock, log, revision, namespace }: StartBothOptions,
   hidden: readonly string[] = [],

@@ -14,9 +14,8 @@ import type { LiveProxy } from "./live-proxies.ts";
 import { extensionType, wordOf, type CachedResource, type ResourceCache } from "./resource-cache.ts";
 
 export interface RecordOptions {
-  /** The address of a control plane that answers without TLS, as `127.0.0.1:<port>`. */
+  /** The address of a control plane, which answers without TLS: `127.0.0.1:<port>`. */
   readonly target: string;
-  /** The version that the proxy claims to have. */
   readonly version: string;
   readonly cache: ResourceCache;
   readonly signal: AbortSignal;
@@ -25,7 +24,7 @@ export interface RecordOptions {
 const deadlineMs = 30_000;
 const maxMessageBytes = 256 << 20;
 
-/** Sends a proxy's requests to a control plane, and records all answers. Disconnects when it has all answers. */
+/** Sends a proxy's requests to a control plane, and records the answers. Disconnects when all have arrived. */
 export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Promise<ProxyResources> {
   const client = new grpc.Client(options.target, grpc.credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,
@@ -43,7 +42,7 @@ export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Pro
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
-/** One stream. It lasts until every requested resource has arrived. */
+/** One xDS stream, which lasts until every requested resource has arrived. */
 abstract class Exchange {
   readonly resources = new Map<string, Map<string, Json>>();
   protected readonly options: RecordOptions;
@@ -100,7 +99,6 @@ abstract class Exchange {
     );
   }
 
-  /** The node of the stream's first request. */
   protected node(): {
     readonly node?: {
       readonly id: string;
@@ -132,8 +130,8 @@ abstract class Exchange {
 }
 
 /**
- * State-of-the-world xDS, which every control plane supports: first clusters and listeners, then the resources that
- * these name.
+ * State-of-the-world xDS, which every control plane supports. It requests clusters and listeners first, then the
+ * resources that these name.
  */
 class WholeExchange extends Exchange {
   readonly #names = new Map<string, readonly string[]>();
@@ -194,7 +192,7 @@ class WholeExchange extends Exchange {
   }
 }
 
-/** Incremental xDS, which ztunnels use: all addresses and policies. */
+/** Incremental xDS, which ztunnels use. It requests all addresses and policies. */
 class DeltaExchange extends Exchange {
   constructor(client: grpc.Client, proxy: LiveProxy, options: RecordOptions) {
     super(client, discoveryMethods.deltaAds, proxy, options);

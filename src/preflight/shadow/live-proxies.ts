@@ -5,21 +5,21 @@ import { workloadOfPod, type Container, type Pod } from "../../api/kubernetes/in
 export type ProxyType = "sidecar" | "router" | "waypoint" | "ztunnel";
 
 /**
- * A proxy of the cluster, with the node data that it sends to a control plane. One proxy represents all replicas of its
+ * A proxy of the cluster, with the node metadata that it sends to a control plane. It stands for all replicas of its
  * workload.
  */
 export interface LiveProxy {
   readonly type: ProxyType;
   /** The proxy's id: `<pod>.<namespace>`. */
   readonly id: string;
-  /** The name that people use: the workload and its namespace. */
+  /** The name for people: the workload and its namespace. */
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
   /** The id of its xDS node: `<type>~<address>~<pod>.<namespace>~<domain>`. */
   readonly nodeId: string;
   readonly metadata: Readonly<Record<string, Json>>;
-  /** The number of pods that this proxy represents. */
+  /** How many pods this proxy stands for. */
   readonly replicas: number;
   /** The revision that injected or deployed the proxy. Undefined if unknown. */
   readonly revision: string | undefined;
@@ -30,7 +30,7 @@ const types: readonly ProxyType[] = ["sidecar", "router", "waypoint", "ztunnel"]
 const metaPrefix = "ISTIO_META_";
 const metaJsonPrefix = "ISTIO_METAJSON_";
 
-/** The proxies among the pods, read from their containers. The first running pod represents all pods of its owner. */
+/** The proxies in the pods, read from their containers. The first running pod of each owner stands for the others. */
 export function liveProxies(pods: readonly Pod[]): LiveProxy[] {
   const found = new Map<string, LiveProxy>();
   for (const pod of pods) {
@@ -100,7 +100,7 @@ function metadataOf(pod: Pod, container: Container, type: ProxyType, address: st
   };
 }
 
-/** The container's variables whose value is plain, or comes from a known field of the pod. */
+/** The variables of the container that have a plain value, or the value of a known field of the pod. */
 function environmentOf({ metadata, spec, status }: Pod, { env = [] }: Container): Readonly<Record<string, string>> {
   const fields: Readonly<Record<string, string | undefined>> = {
     "metadata.name": metadata.name,

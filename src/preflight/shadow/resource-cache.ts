@@ -28,12 +28,12 @@ const schemas: Readonly<Record<string, { readonly word: string; readonly schema?
   [extensionType]: { word: "extension" },
 };
 
-/** The name that people use for resources of a type. */
+/** The word for resources of a type, such as `cluster`. */
 export function wordOf(typeUrl: string): string {
   return schemas[typeUrl]?.word ?? typeUrl;
 }
 
-/** A resource in a form that can be compared, with the names of the resources that a proxy requests because of it. */
+/** A resource in a form that can be compared, and the names of the resources that a proxy requests because of it. */
 export interface CachedResource {
   readonly name: string;
   readonly resource: Json;
@@ -43,14 +43,14 @@ export interface CachedResource {
 }
 
 /**
- * Resources by their bytes. Most proxies of a mesh receive the same resources from both releases, so each resource is
- * decoded and held once. Equal resources are one object.
+ * Resources by their bytes. Most proxies of a mesh get the same resources from both releases, so each is decoded and
+ * held once: equal resources are one object.
  */
 export class ResourceCache {
   readonly #side: Side;
   readonly #known = new Map<string, CachedResource>();
 
-  /** Makes the texts of this side neutral: a word replaces its versions. */
+  /** In texts, a word replaces the versions of this side. */
   constructor(side: Side) {
     this.#side = side;
   }
@@ -75,8 +75,8 @@ export class ResourceCache {
 }
 
 /**
- * Converts a message to JSON with Envoy's field names. A message that contains an unknown type also carries a digest of
- * its bytes.
+ * Converts a message to JSON with Envoy's field names. If the message contains a type that is unknown here, the JSON
+ * also has a digest of its bytes.
  */
 export function decode(schema: DescMessage, bytes: Uint8Array): Json {
   const known = envoyRegistry();
@@ -112,7 +112,7 @@ function endpointNames(cluster: Json): string[] {
   return typeof name === "string" ? [name] : [];
 }
 
-/** The value of `field` in every object called `parent`, at any depth. */
+/** The values of `field` in every object that is in a field `parent`, at any depth. */
 function namesBelow(value: Json, parent: string, field: string): string[] {
   if (isList(value)) return value.flatMap((element) => namesBelow(element, parent, field));
   if (!isTree(value)) return [];
@@ -130,8 +130,8 @@ function extensionNames(value: Json): string[] {
 }
 
 /**
- * Sorts the endpoints, and removes keys that were fetched from other servers. Their order and the keys depend on the
- * moment and not on the release.
+ * Sorts the endpoints, and removes keys that a control plane fetches from other servers. The order and the keys depend
+ * on the moment, not on the release.
  */
 function withoutChance(value: Json): Json {
   if (isList(value)) return value.map(withoutChance);

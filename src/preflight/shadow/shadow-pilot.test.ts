@@ -12,7 +12,7 @@ test("an interrupted start of a shadow ends when the shadow's process has ended"
   const directory = await mkdtemp(join(tmpdir(), "serin-shadow-"));
   context.after(() => rm(directory, { recursive: true }));
   const started = join(directory, "started");
-  // The program never answers, and takes a while to end.
+  // A program that never answers, and that takes a while to end.
   const program = `
     process.on("SIGTERM", () => setTimeout(() => process.exit(0), 300));
     require("node:fs").writeFileSync(${JSON.stringify(started)}, String(process.pid));
@@ -43,9 +43,8 @@ async function startedPid(file: string): Promise<number> {
     try {
       const pid = Number(readFileSync(file, "utf8"));
       if (pid > 0) return pid;
-    } catch {
-      // The process has not begun yet.
-    }
+    } catch {}
+    // The process has not written the file yet.
     await systemClock.sleep(20);
   }
 }

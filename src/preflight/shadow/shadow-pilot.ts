@@ -12,35 +12,31 @@ export interface ShadowPilotOptions {
   readonly release: Release;
   readonly runner: ReleaseRunner;
   readonly kubeConfig: KubeConfig;
-  /** The mesh config to run with, as YAML. */
+  /** YAML. */
   readonly meshConfig: string;
-  /** The environment of the installed control plane's Deployment: the variables with plain values. */
+  /** The plain variables of the installed control plane's Deployment. */
   readonly env: Environment;
   /**
-   * The revision whose objects it reads. Both control planes of a comparison have the same revision, so that only their
-   * releases differ.
+   * The revision whose objects it reads. Both control planes of a comparison read those of one revision, so that only
+   * their releases differ.
    */
   readonly revision: string;
   readonly namespace: string;
-  /** Resources to hide from the control plane. */
   readonly hidden?: readonly string[];
-  /** Objects that the control plane sees in place of the live ones. */
   readonly overlaid?: readonly OverlaidObject[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** A control plane of a release that runs beside the mesh. It reads the live objects and writes nothing. */
+/** A control plane that runs beside the mesh. It reads the live objects and writes nothing. */
 export interface ShadowPilot {
-  /** The address at which it answers proxies without TLS. */
+  /** The address for proxies, without TLS. */
   readonly target: string;
-  /** The writes that the control plane attempted. */
   readonly refusedWrites: readonly string[];
-  /** Whether its process has ended. */
   readonly hasEnded: boolean;
   /**
-   * Replaces the overlaid objects. Resolves when proxies would receive all resources that result from the objects. Only
-   * Serin's control plane supports this.
+   * Replaces the overlaid objects. Resolves when a proxy would get all resources that follow from them. Only Serin's
+   * control plane supports this.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<void>;
   stop(): Promise<void>;
@@ -53,9 +49,7 @@ const processedLimitMs = 5000;
 const processedPollMs = 10;
 const keptErrorBytes = 16 << 10;
 
-/**
- * Variables with the identity and addresses of an installed control plane. A shadow has its own identity and addresses.
- */
+/** Variables with the identity and addresses of an installed control plane. A shadow has its own. */
 const identityVariables: ReadonlySet<string> = new Set([
   "KUBECONFIG",
   "REVISION",
@@ -64,7 +58,7 @@ const identityVariables: ReadonlySet<string> = new Set([
   "SERVICE_ACCOUNT",
 ]);
 
-/** The environment of an installed control plane for a shadow: variables with plain values, without its identity. */
+/** The environment for a shadow: the plain variables of the installed control plane, without its identity. */
 export function shadowEnvironment(template: PodTemplate | undefined): Environment {
   const variables = template?.spec?.containers.find(({ name }) => name === "discovery")?.env ?? [];
   return Object.fromEntries(
@@ -72,7 +66,7 @@ export function shadowEnvironment(template: PodTemplate | undefined): Environmen
   );
 }
 
-/** Starts a shadow. Its kubeconfig points to a relay that passes on reads and refuses everything else. */
+/** Starts a shadow. Its kubeconfig points to a relay that passes on reads and refuses all else. */
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
   const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
   if (release.pilot === undefined)
@@ -94,7 +88,7 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
     try {
       await waitReady({ child, port: http, release, errors }, clock, runner.signal);
     } catch (error) {
-      // Wait for the end of the process. Otherwise it might outlive the caller, which ends now.
+      // Otherwise the process could outlive this one, which may end now.
       await endChildAndWait(child);
       throw error;
     }
@@ -118,7 +112,10 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
   }
 }
 
-/** Waits until the control plane has processed the overlaid objects. See "acknowledged" in docs/contracts/pilot.md. */
+/**
+ * Waits until the control plane has processed the overlaid object, as "acknowledged" in docs/contracts/pilot.md defines
+ * it.
+ */
 async function waitProcessed(
   port: number,
   { group, kind, namespace, name, resourceVersion }: ShownVersion,
@@ -171,7 +168,7 @@ function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports:
   return [...common, ...own].filter((word) => word !== undefined);
 }
 
-/** The settings that switch off the writes of Istio's control plane. The relay refuses any other writes. */
+/** Settings that keep Istio's control plane from writing. The relay refuses what it writes nevertheless. */
 const readOnlyIstio: Environment = {
   ENABLE_CA_SERVER: "false",
   PILOT_CERT_PROVIDER: "none",
@@ -208,10 +205,9 @@ function keepErrors(child: ChildProcess): () => string {
 
 interface StartingPilot {
   readonly child: ChildProcess;
-  /** The port of the control plane's readiness probe. */
   readonly port: number;
   readonly release: Release;
-  /** Returns the last part of the process's standard error. */
+  /** The end of what the process wrote to standard error. */
   readonly errors: () => string;
 }
 
@@ -250,7 +246,7 @@ function lastLine(errors: string): string {
   return line === "" ? "" : `: ${line.replaceAll("\t", " ")}`;
 }
 
-/** Finds free ports. Keeps each port open until all are found, so that no port is found twice. */
+/** Finds free ports. Holds all of them until the last is found, so that none is found twice. */
 async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

@@ -2,19 +2,17 @@ import { X509Certificate } from "node:crypto";
 import { certificateBlocks, certificateFingerprint } from "../../base/index.ts";
 import { named, type Finding, type TrustReport } from "../report.ts";
 
-/** The facts from which the check of trust follows. A PEM text may hold several certificates. */
+/** What the check of trust needs. A PEM text may contain several certificates. */
 export interface TrustInput {
-  /** The namespace of the old revision's control plane. */
   readonly fromNamespace: string;
   readonly toNamespace: string;
   readonly fromMesh: MeshTrust;
   readonly toMesh: MeshTrust;
   /**
-   * Root certificates of the Secrets `cacerts` and `istio-ca-secret`, by namespace. Undefined if the user may not read
-   * them.
+   * The roots in the Secrets `cacerts` and `istio-ca-secret`, by namespace. Undefined if the user may not read them.
    */
   readonly authorities: ReadonlyMap<string, AuthoritySecrets> | undefined;
-  /** The ConfigMap `istio-ca-root-cert`, which every pod trusts, by namespace. */
+  /** The roots in the ConfigMap `istio-ca-root-cert`, by namespace. All pods of the namespace trust them. */
   readonly distributed: ReadonlyMap<string, string>;
 }
 
@@ -24,14 +22,14 @@ export interface MeshTrust {
 }
 
 export interface AuthoritySecrets {
-  /** The root of the Secret `cacerts`, which takes precedence if it exists. */
+  /** The root in the Secret `cacerts`, which wins if the Secret exists. */
   readonly pluggedIn?: string;
   readonly selfSigned?: string;
 }
 
 /**
- * Compares the roots that proxies of the old revision trust with the root that the new control plane signs with. Also
- * compares the trust domains.
+ * Compares the roots that proxies of the old revision trust with the root with which the new control plane signs.
+ * Compares the trust domains too.
  */
 export function checkTrust(input: TrustInput): { readonly report: TrustReport; readonly findings: readonly Finding[] } {
   const { fromMesh, toMesh, distributed, fromNamespace } = input;
@@ -167,7 +165,7 @@ function sameSet(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && left.every((digest) => right.includes(digest));
 }
 
-/** The SHA-256 of each certificate in a PEM text. Skips other content. */
+/** The SHA-256 of each certificate in a PEM text. Skips blocks that are no certificate. */
 export function fingerprints(pem: string): string[] {
   return certificateBlocks(pem).flatMap((block) => {
     try {

@@ -5,7 +5,7 @@ import type { InjectedWorkload } from "./workloads.ts";
 
 export interface WaveOrder {
   readonly waves: readonly { readonly wave: PlannedWave; readonly workloads: readonly InjectedWorkload[] }[];
-  /** Workloads that no wave selects, so that they stay with the old revision. */
+  /** Workloads that no wave selects. They stay with the old revision. */
   readonly left: readonly InjectedWorkload[];
 }
 
@@ -18,7 +18,7 @@ const everything: PlannedWave = {
   soakSeconds: 0,
 };
 
-/** Assigns each workload to the first wave that selects its namespace and its pods. */
+/** Assigns each workload to the first wave that selects both its namespace and its pods. */
 export function waveOrder(
   planned: readonly PlannedWave[],
   workloads: readonly InjectedWorkload[],

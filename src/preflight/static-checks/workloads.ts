@@ -25,7 +25,6 @@ import {
   type ZtunnelReport,
 } from "../report.ts";
 
-/** The objects of the live cluster that show which workloads depend on a revision. */
 export interface WorkloadFacts {
   readonly pods: readonly Pod[];
   readonly namespaces: readonly Namespace[];
@@ -34,28 +33,26 @@ export interface WorkloadFacts {
   readonly statefulSets: readonly StatefulSet[];
   readonly daemonSets: readonly DaemonSet[];
   readonly budgets: readonly PodDisruptionBudget[];
-  /** Gateways of the Gateway API. */
+  /** The objects of kind Gateway of the Gateway API. */
   readonly gateways: readonly (KubernetesObject & { readonly spec?: { readonly gatewayClassName?: string } })[];
-  /** The revision of each tag. */
   readonly tags: ReadonlyMap<string, string>;
-  /** The number of live connections of each ztunnel pod, by `namespace/name`. */
+  /** The number of open connections of each ztunnel pod, by `namespace/name`. */
   readonly connections: ReadonlyMap<string, number>;
 }
 
-/** A workload whose pods the old revision injected. */
 export interface InjectedWorkload {
   readonly namespace: string;
   readonly kind: string;
   readonly name: string;
   readonly pods: readonly Pod[];
-  /** A gateway of Istio's own API: deployed by an installation, or injected as a gateway. */
+  /** Whether it is a gateway of Istio's own API: an installation deployed it, or it is injected as a gateway. */
   readonly isGateway: boolean;
   readonly object: Deployment | StatefulSet | DaemonSet | undefined;
 }
 
 const restartable = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
 
-/** Reports which workloads move with the upgrade, which ones a restart does not move, and what prevents the upgrade. */
+/** Reports which workloads move with the upgrade, which do not move when they restart, and what blocks the upgrade. */
 export function surveyWorkloads(
   facts: WorkloadFacts,
   from: string,
@@ -173,7 +170,7 @@ function sidecarNamespaces(
   });
 }
 
-/** The revision or tag in a namespace's labels that decides who injects its pods. */
+/** The label of a namespace that decides which control plane injects its pods. */
 function namingOf(labels: Readonly<Record<string, string>>, tags: ReadonlyMap<string, string>): string {
   if (labels[istioLabels.injection] === "enabled")
     return `${istioLabels.injection}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
@@ -272,8 +269,8 @@ function stuckFindings(stuck: readonly StuckWorkload[]): Finding[] {
 }
 
 /**
- * Why the wave waits for a budget. Workloads whose update removes no pod before its successor is ready do not wait: the
- * engine restarts them even if the budget allows no eviction.
+ * Why a wave waits for a disruption budget. Workloads whose update removes no pod before its successor is ready do not
+ * wait for it: the engine restarts them even if the budget allows no eviction.
  */
 function whyBlocking(budget: PodDisruptionBudget, workloads: readonly InjectedWorkload[]): BlockingBudget[] {
   const { metadata, spec, status } = budget;
@@ -313,7 +310,6 @@ function budgetFindings(budgets: readonly BlockingBudget[]): Finding[] {
   }));
 }
 
-/** Reports workloads that have no ready pod while they restart. */
 function interruptions(workloads: readonly InjectedWorkload[]): Finding[] {
   const away = workloads.filter(({ kind, object }) => kind === "Deployment" && strategyOf(object) === "Recreate");
   if (away.length === 0) return [];

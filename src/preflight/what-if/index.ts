@@ -1,2 +1,2 @@
-// Compares the configurations that control planes would send to proxies with and without given objects.
+// Compares the configurations that a control plane would send to proxies with given objects and without them.
 export { WhatIf, type WhatIfReport } from "./what-if.ts";

@@ -3,7 +3,7 @@ import type { KubeConfig } from "../../kube/index.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
 import type { ShadowPilots } from "../shadow/compare-proxies.ts";
 
-/** The time in milliseconds after which idle control planes end, because they take about 200 MB. */
+/** Control planes end if nobody has asked them anything for this long, because they take about 200 MB. */
 export const warmIdleMs = 120_000;
 
 export interface WarmShadowsOptions {
@@ -12,7 +12,7 @@ export interface WarmShadowsOptions {
 }
 
 /**
- * Identifies the settings with which a pair of control planes was started. A pair serves only questions with the same
+ * Identifies the settings with which a pair of control planes was started. A pair answers only questions with the same
  * key.
  */
 export interface WarmKey {
@@ -27,7 +27,7 @@ interface WarmPair {
   readonly runner: ReleaseRunner;
 }
 
-/** Keeps at most one pair of control planes for the next question. One question at a time uses it. */
+/** Keeps at most one pair of control planes for the next question. Only one question at a time may use it. */
 export class WarmShadows {
   readonly #options: WarmShadowsOptions;
   #kept: WarmPair | undefined;
@@ -38,8 +38,8 @@ export class WarmShadows {
   }
 
   /**
-   * Takes the kept pair if it has this key and is alive. Ends any other pair. The caller must later pass the pair to
-   * `keep`, or end it.
+   * Takes the kept pair if it has this key and still runs. Ends any other pair. The caller must pass the pair to `keep`
+   * later, or end it.
    */
   async take({ kubeConfig, text }: WarmKey): Promise<WarmPair | undefined> {
     const kept = this.#kept;
@@ -69,7 +69,6 @@ export class WarmShadows {
       );
   }
 
-  /** Ends the kept pair. */
   async close(): Promise<void> {
     this.#idle?.[Symbol.dispose]();
     const kept = this.#kept;

@@ -21,7 +21,6 @@ import { shadowEnvironment } from "../shadow/shadow-pilot.ts";
 import { WarmShadows, type WarmKey } from "./warm-shadows.ts";
 
 export interface WhatIfOptions {
-  /** The release tree whose control plane is run. */
   readonly releaseDirectory: string;
   readonly istioNamespace: string;
   readonly env: Environment;
@@ -31,15 +30,15 @@ export interface WhatIfOptions {
 
 export interface WhatIfQuestion {
   readonly client: KubeClient;
-  /** The credentials with which the control planes read. */
+  /** The credentials with which the control planes read the cluster. */
   readonly kubeConfig: KubeConfig;
-  /** The objects in the form in which the API server would store them. */
+  /** In the form in which the API server would store them. */
   readonly objects: readonly OverlaidObject[];
   readonly signal: AbortSignal;
 }
 
 export interface WhatIfChange {
-  /** The type and name of the resource, such as `route 80`. */
+  /** For example `route 80`. */
   readonly resource: string;
   readonly change: "added" | "changed" | "removed";
   readonly difference: string;
@@ -52,14 +51,14 @@ export interface WhatIfReport {
     readonly type: string;
     readonly changes: readonly WhatIfChange[];
   }[];
-  /** The number of proxies that were compared. All replicas of a workload count as one. */
+  /** How many proxies were compared. All replicas of a workload count as one. */
   readonly compared: number;
-  /** Sentences that say why the answer is incomplete. */
+  /** Sentences that say in what the answer is incomplete. */
   readonly incomplete: readonly string[];
 }
 
 /**
- * The maximum number of compared proxies. With more proxies, an answer would take longer than people wait. Proxies in
+ * The maximum number of proxies that are compared. With more, an answer would take longer than people wait. Those in
  * the objects' own namespaces come first.
  */
 const maxProxies = 120;
@@ -69,10 +68,10 @@ const maxFields = 20;
 const proxyTypes: Readonly<Record<string, string>> = { router: "gateway" };
 
 /**
- * Compares the configurations that a control plane would send to proxies with and without the given objects. Two
- * control planes run beside the mesh. They read the live objects and write nothing. One of them sees the new objects.
- * The first question takes some seconds. The processes (about 200 MB) stay for {@link warmIdleMs} and follow the
- * cluster, so later questions take less than one second.
+ * Compares what a control plane would send to proxies with given objects and without them. Two control planes run
+ * beside the mesh. They read the live objects and write nothing, and one of them sees the given objects too. The first
+ * question takes some seconds. The processes (about 200 MB) stay for {@link warmIdleMs} and follow the cluster, so a
+ * later question takes less than one second.
  */
 export class WhatIf {
   readonly #options: WhatIfOptions;
@@ -83,7 +82,7 @@ export class WhatIf {
     this.#warm = new WarmShadows(options);
   }
 
-  /** Compares the configurations for one question. Questions run one after another. */
+  /** Answers one question. The questions run one after another. */
   async ask({ client, kubeConfig, objects, signal }: WhatIfQuestion): Promise<WhatIfReport> {
     const { releaseDirectory, istioNamespace } = this.#options;
     const release = await openRelease("what-if", releaseDirectory);
@@ -128,7 +127,6 @@ export class WhatIf {
     };
   }
 
-  /** Ends the kept processes. */
   async close(): Promise<void> {
     await this.#warm.close();
   }
@@ -172,7 +170,7 @@ export class WhatIf {
     failures: string[],
   ): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
     const { istioNamespace: namespace, env, clock, log } = this.#options;
-    // After an answered question the processes continue. If the question is aborted, they end.
+    // The processes continue after an answer. They end if the question is aborted.
     const ended = new AbortController();
     using _giveUp = onAbort(signal, () => ended.abort(signal.reason));
     const runner = await ReleaseRunner.open({ env, signal: ended.signal });
@@ -190,7 +188,7 @@ export class WhatIf {
         namespace,
       });
       const changes = await compareEachProxy({ version: side.version, proxies, pilots, signal }, failures);
-      // A control plane that cannot drop the objects of this question is not kept for the next one.
+      // Keep the control planes only if they have dropped the objects of this question.
       const isClean = await pilots.to.overlay([]).then(
         () => true,
         () => false,
@@ -206,16 +204,14 @@ export class WhatIf {
   }
 }
 
-/** A revision whose proxies are compared. */
 interface ComparedRevision {
   readonly side: ShadowSide;
   readonly revision: string;
   readonly proxies: readonly LiveProxy[];
-  /** The key under which its control planes are kept for the next question. */
   readonly key: WarmKey;
 }
 
-/** The revision that most proxies have. A control plane reads objects for one revision only. */
+/** The revision that most proxies have. The control planes read the objects of one revision only. */
 function revisionOf(proxies: readonly LiveProxy[], deployments: readonly Deployment[], incomplete: string[]): string {
   const known = deployments.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default");
   if (known.length === 0)

@@ -1,4 +1,4 @@
-// Answers that a proxy must not forward unchanged when an upstream sends them.
+// Responses of an upstream that a proxy must not forward unchanged.
 import { headers } from "./http2-client.ts";
 import { raw, type JudgedCase, type Suite } from "./judged-case.ts";
 

@@ -1,5 +1,5 @@
-// What an external authorizer is asked about odd requests, and what follows from its answers. The lane's upstream is
-// also the authorizer, so the comparison includes both the question and the request that follows.
+// What a proxy asks an external authorizer about odd requests, and what it does with the answers. The lane's upstream
+// is also the authorizer, so both the question and the request that follows are compared.
 import type { JsonObject } from "@bufbuild/protobuf";
 import { policy, type LaneConfig } from "./configuration.ts";
 import { raw, type JudgedCase, type Suite } from "./judged-case.ts";

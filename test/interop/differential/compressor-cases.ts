@@ -1,4 +1,4 @@
-// Which responses are compressed, for which requests, and with which header fields.
+// For which requests which responses are compressed, and with which header fields.
 import type { JsonObject } from "@bufbuild/protobuf";
 import { data, headers } from "./http2-client.ts";
 import type { LaneConfig } from "./configuration.ts";

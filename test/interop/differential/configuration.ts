@@ -1,5 +1,5 @@
-// The listeners that both proxies get: the pilot's own translation of policies and mesh settings, as JSON of Envoy's
-// API.
+// The listeners that both proxies get: our control plane's own translation of policies and mesh settings, as JSON of
+// Envoy's API.
 import { create, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../src/api/index.ts";
 import { config, createModelFixture, pod, testMesh } from "../../../src/controlplane/testing/model-fixture.ts";
@@ -12,7 +12,10 @@ import {
 import { SecurityPolicies } from "../../../src/controlplane/translate/security/security-filters.ts";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../../src/wire/envoy/index.ts";
 
-/** One listener of each proxy, with its own upstream. The upstream thus receives only the lane's current case. */
+/**
+ * One listener of each proxy with an upstream of its own, so that the upstream receives only the case that the lane is
+ * running.
+ */
 export interface LaneConfig {
   readonly name: string;
   readonly direction: HttpDirection;
@@ -23,9 +26,9 @@ export interface LaneConfig {
   readonly routes?: readonly JsonObject[];
   /** Replaces the virtual host for all hosts. */
   readonly virtualHosts?: readonly JsonObject[];
-  /** Filters that come before the policies. A cluster `LANE` is that of the lane. */
+  /** Filters before the policies. The cluster `LANE` in them is the lane's own. */
   readonly firstFilters?: readonly JsonObject[];
-  /** Filters that come before the router. */
+  /** Filters before the router. */
   readonly filters?: readonly JsonObject[];
 }
 
@@ -42,7 +45,9 @@ export function policy(
   return config(kind, `shop/${name}`, spec);
 }
 
-/** Filters of Istio's own build, which the stock Envoy lacks. They decide nothing about requests. */
+/**
+ * The filters that a stock Envoy has too. Those of Istio's own build decide nothing about requests, and are left out.
+ */
 const ofStockEnvoy = /^envoy\.filters\.http\.(rbac|jwt_authn|fault|cors|router)$/;
 
 function securityOf(objects: readonly KubernetesObject[], mesh: MeshSettings): readonly FilterInit[] {
@@ -68,7 +73,6 @@ function routesOf(lane: LaneConfig): JsonValue {
   };
 }
 
-/** Puts the lane's own cluster in the place of the word `LANE`. */
 function named(parts: readonly JsonObject[] = [], lane: LaneConfig): readonly JsonObject[] {
   return JSON.parse(JSON.stringify(parts).replaceAll('"LANE"', JSON.stringify(lane.name))) as JsonObject[];
 }

@@ -1,4 +1,4 @@
-// Which bodies are decompressed, and with which header fields they are forwarded.
+// Which bodies are decompressed, and with which header fields they are sent on.
 import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { LaneConfig } from "./configuration.ts";
@@ -51,7 +51,7 @@ const accepted = [undefined, "", "gzip", "br", "br, gzip", "gzip;q=0, br;q=0.5",
 const codings = ["gzip", "GZIP", "br", "zstd", "identity", "gzip, identity", "gzip,br", "br, gzip", "x-gzip"];
 const controls = ["", "no-transform", "public, No-Transform", "no-transformer", "max-age=0"];
 
-/** Bodies that a decoder refuses, each with the coding that its head names. */
+/** Bodies that a decoder refuses, with the coding that the header names. */
 const broken: readonly (readonly [coding: string, body: Buffer])[] = [
   ["gzip", raw("no gzip")],
   ["gzip", bodies["gzip"]?.subarray(0, -12) ?? raw("")],
@@ -60,7 +60,7 @@ const broken: readonly (readonly [coding: string, body: Buffer])[] = [
   ["zstd", raw("no zstd")],
 ];
 
-/** A body that is encoded with the first coding of the list. */
+/** A body in the first coding of the list. */
 function bodyOf(coding: string): Buffer {
   const [first = ""] = coding
     .trim()

@@ -33,20 +33,17 @@ import { tokenSuite } from "./token-cases.ts";
 const root = join(import.meta.dirname, "../../..");
 const envoyProgram = process.env["ENVOY_BINARY"] ?? join(root, ".cache/interop/envoy");
 const readyMs = 30_000;
-/** The number of lanes that run side by side. */
 const lanesAtOnce = 12;
-/** The time to wait for an answer in the second run of cases that differed. */
+/** How long to wait for an answer when cases that differed run again. */
 const patientQuietMs = 1500;
 const patientLanes = 6;
-/** The time to wait after a case without a visible end, because the upstream's last bytes may still be on their way. */
-const settleMs = 5;
 /**
- * The first port of each proxy's listeners. They are below the ports of `freePort`, from which the proxy's own ports
- * come.
+ * How long to wait after a case that has no visible end, because the upstream's last bytes may still be on their way.
  */
+const settleMs = 5;
+/** The first port of each proxy's listeners. It is below those of `freePort`, from which the proxy's own ports come. */
 const firstPort = { serin: 10_000, envoy: 15_000 } as const;
 const adminPort = 19_999;
-/** A program of iproute2, as in in-namespace.sh. */
 const routingTool = "ip";
 
 type Side = "serin" | "envoy";
@@ -110,7 +107,7 @@ async function startEnvoy(lanes: readonly Lane[], directory: string): Promise<Ch
       listeners: lanes.map(({ config, ports }) => listenerOf(config, ports.envoy)),
       clusters: lanes.map(({ config, ports }) => clusterOf(config, ports.envoy)),
     },
-    // These are the settings of Istio's own bootstrap.
+    // As in Istio's own bootstrap.
     layeredRuntime: {
       layers: [{ name: "istio", staticLayer: { "envoy.reloadable_features.http_reject_path_with_fragment": false } }],
     },
@@ -172,7 +169,7 @@ function copyName(lane: string, copy: number): string {
   return `${lane}.${copy}`;
 }
 
-/** Runs each lane's cases in order, on both proxies at the same time, and a few lanes side by side. */
+/** Runs each lane's cases in their order, on both proxies at the same time. Several lanes run side by side. */
 async function judgeSuite(suite: Suite, lanes: ReadonlyMap<string, Lane>): Promise<Report> {
   const { copies = 1 } = suite;
   const byLane = [...Map.groupBy(suite.cases, ({ lane }) => lane)].flatMap(([name, cases]) =>
@@ -200,7 +197,7 @@ async function judgeSuite(suite: Suite, lanes: ReadonlyMap<string, Lane>): Promi
     await Promise.all(Array.from({ length: atOnce }, worker));
     return differences;
   };
-  // A difference may be due to a late answer. It counts only if it repeats with more time and fewer lanes.
+  // A late answer may have caused the difference. It counts only if it comes again with more time and fewer lanes.
   const suspected = await judgeAll(byLane, usualQuietMs, lanesAtOnce);
   const again = [...Map.groupBy(suspected, ([lane]) => lane)].map(
     ([lane, results]) => [lane, results.map(([, { judged }]) => judged)] as const,

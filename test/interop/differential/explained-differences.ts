@@ -1,7 +1,7 @@
-// Cases in which Serin's proxy deliberately differs from Envoy, with the reason why that is at least as safe.
+// Cases in which Serin's proxy differs from Envoy on purpose, with the reason why this is at least as safe.
 import type { JudgedCase } from "./judged-case.ts";
 
-/** The outcomes of a case at both proxies, in normal form. */
+/** What a case has led to at both proxies, in normal form. */
 export interface JudgedDifference {
   readonly suite: string;
   readonly judged: JudgedCase;
@@ -17,12 +17,11 @@ export interface Explanation {
 const isRefusal = (answers: string | undefined): boolean =>
   /^(100 )?([45]\d\d|reset \w+|none|)( none)*$/.test(answers ?? "");
 
-/** The requests that reached the upstream, in order. */
 const requestsOf = (outcome: JudgedDifference["serin"]): readonly string[] =>
   (outcome["upstream"] ?? "").split("\n--\n").filter((text) => text !== "");
 const isCut = (request: string): boolean => request.endsWith("\ncut");
 
-/** The request lines that only one proxy's upstream received. */
+/** The request lines that only one proxy has sent to its upstream. */
 function linesOfOne(difference: JudgedDifference): {
   readonly serin: readonly string[];
   readonly envoy: readonly string[];
@@ -33,7 +32,7 @@ function linesOfOne(difference: JudgedDifference): {
   return { serin: without(serin, envoy), envoy: without(envoy, serin) };
 }
 
-/** Whether only the upstreams' requests differ, and the differing lines match these patterns of Serin and Envoy. */
+/** Whether nothing but the requests at the upstreams differs, in lines that match these patterns. */
 const differsBy =
   (serinHas: RegExp | undefined, envoyHas: RegExp | undefined) =>
   (difference: JudgedDifference): boolean => {
@@ -46,13 +45,13 @@ const differsBy =
     return match(lines.serin, serinHas) && match(lines.envoy, envoyHas);
   };
 
-/** The requests at the upstream, without what only describes an authorizer's call itself. */
+/** The requests at the upstream, without what only belongs to a call of the authorizer. */
 const asked = (upstream: string): string =>
   upstream
     .replaceAll(/^(content-length: 0|x-envoy-internal: true)\n/gm, "")
     .replaceAll(/^host: .*$/gm, (host) => host.toLowerCase());
 
-/** Requests and responses without the details in which redirects and rewrites differ. */
+/** Requests and responses, without the details in which redirects and rewrites differ. */
 const plain = (text: string): string =>
   text
     .replaceAll(/^x-envoy-original-(host|path): .*\n/gm, "")
@@ -82,7 +81,7 @@ export const explanations: readonly Explanation[] = [
     covers: ({ suite, serin, envoy }) =>
       suite === "http2" &&
       /^reset [A-Z_]+ 200$/.test(serin["answers"] ?? "") &&
-      // The head of the wrong stream may have reached either upstream, and the connection to it then ended.
+      // Either upstream may have got the head of the wrong stream before the connection to it ended.
       requestsOf(envoy).every(isCut) &&
       requestsOf(serin).slice(0, -1).every(isCut),
   },

@@ -4,7 +4,7 @@ import { raw, type JudgedCase, type Suite } from "./judged-case.ts";
 const lanes = ["gateway", "inbound"] as const;
 const host = "Host: a.test\r\n";
 
-/** A request with one line and its fields. `extra` is empty or ends with CRLF. */
+/** A request without a body. `extra` is empty or ends with CRLF. */
 const get = (extra: string, target = "/a"): string => `GET ${target} HTTP/1.1\r\n${host}${extra}\r\n`;
 const post = (extra: string, body = ""): string => `POST /a HTTP/1.1\r\n${host}${extra}\r\n${body}`;
 const chunked = (body: string, extra = ""): string => post(`Transfer-Encoding: chunked\r\n${extra}`, body);
@@ -552,7 +552,7 @@ const framings = [
   `OPTIONS /a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
 ];
 
-/** A second request, sent together with the first. It shows where the proxy saw the end of the first request. */
+/** A second request, sent together with the first. It shows where the proxy has seen the first one's end. */
 const smuggled = "GET /second HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const pipelined = [
   get("") + smuggled,
@@ -619,7 +619,7 @@ const forgedFields = [
   "x-b3-sampled: 1",
   "x-ot-span-context: a",
 ];
-/** The addresses of clients: on the loopback, in a private network, and on the Internet, as a gateway sees it. */
+/** Addresses of clients as a gateway may see them: on the loopback, in a private network, and on the Internet. */
 const peers = [undefined, "10.7.0.1", "203.0.113.1"];
 
 export function http1Suite(): Suite {

@@ -1,4 +1,4 @@
-// Sends bytes unchanged and returns the answer.
+// Sends bytes as they are, and returns the answer.
 import { connect, type Socket } from "node:net";
 import { answerText } from "./outcome.ts";
 
@@ -10,15 +10,14 @@ export interface Http1Result {
 
 export interface Http1Case {
   readonly bytes: Buffer;
-  /** The number of answers to wait for. The default is 1. */
+  /** How many answers to wait for. By default, one. */
   readonly requests?: number;
-  /** Whether the answers have no body, because the request is HEAD. */
+  /** Whether the answers have no body, because the request is a HEAD. */
   readonly bodiless?: boolean;
-  /** The address that the client connects from. */
   readonly from?: string;
-  /** Whether to send another request on the connection afterwards. The default is true. */
+  /** Whether to send another request on the connection afterwards. By default, yes. */
   readonly probes?: boolean;
-  /** The time without bytes after which no further answer is expected. It is long enough for a busy machine. */
+  /** After this time without a byte, no more answers are expected. Long enough for a busy machine. */
   readonly quietMs?: number;
 }
 
@@ -72,12 +71,12 @@ export async function runHttp1(
   };
 }
 
-/** Envoy waits for a second before it closes, and answers nothing in that time. */
+/** Envoy closes a connection that it has given up only after a second, in which it answers nothing. */
 function announcesClose(answer: ParsedAnswer | undefined): boolean {
   return answer?.fields.some((field) => /^connection:\s*close$/i.test(field)) === true;
 }
 
-/** The listener's address in the client's network, so that the proxy sees the client's own address. */
+/** An address of the listener in the client's network, so that the proxy sees the client's own address. */
 function serverAddressFor(from: string): string {
   return from.replace(/\d+$/, "254");
 }
@@ -118,7 +117,7 @@ class Incoming {
     socket.on("end", end).on("close", end).on("error", end);
   }
 
-  /** Waits for further bytes or the end. Returns false if neither came within the limit. */
+  /** Waits for further bytes or the end. False if neither has come within the limit. */
   async more(limitMs: number): Promise<boolean> {
     return await new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), limitMs);

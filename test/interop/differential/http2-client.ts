@@ -1,4 +1,4 @@
-// Sends frames unchanged, well-formed or not, and returns the answer.
+// Sends frames as they are, valid or not, and returns the answer.
 import { connect } from "node:net";
 import { errorCodeName, FrameReader } from "../../../src/wire/http2/index.ts";
 import { usualQuietMs } from "./http1-client.ts";
@@ -29,7 +29,7 @@ export function frame(type: number, flag: number, stream: number, payload: Buffe
   return Buffer.concat([head, payload]);
 }
 
-/** Encodes fields as literals without indexing. Their content may be anything. */
+/** Encodes fields as literals without indexing. They may contain anything. */
 export function fieldBlock(fields: readonly (readonly [string, string])[]): Buffer {
   return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]));
 }
@@ -52,9 +52,9 @@ export function data(stream: number, body: string, endStream = true): Buffer {
 }
 
 export interface Http2Case {
-  /** The frames to send after the preface and SETTINGS. */
+  /** What to send after the preface and SETTINGS. */
   readonly frames: Buffer;
-  /** The streams to wait for. The default is stream 1. */
+  /** By default, stream 1. */
   readonly streams?: readonly number[];
   readonly from?: string;
   readonly quietMs?: number;
@@ -93,7 +93,6 @@ export async function runHttp2(
     noDelay: true,
   });
   const seen = new Map<number, StreamState>();
-  /** Whether the connection has ended, and the error code of the proxy's GOAWAY. */
   const link = { ended: false, goAwayCode: "" };
   let wake: () => void = () => undefined;
   const stateOf = (stream: number): StreamState => {
@@ -156,7 +155,7 @@ export async function runHttp2(
   socket.write(Buffer.concat([preface, frame(frameTypes.settings, 0, 0), frames]));
   while (!link.ended && link.goAwayCode === "" && !streams.every((stream) => seen.get(stream)?.ended === true))
     if (!(await more())) break;
-  // Envoy closes a failed connection only after a second. A connection that gives no more answers counts as ended.
+  // Envoy closes a failed connection only after a second. One that answers no more counts as ended.
   let connection: Http2Result["connection"] = "ends";
   if (!link.ended && link.goAwayCode === "") {
     socket.write(probe);

@@ -3,27 +3,26 @@ import type { Http1Case } from "./http1-client.ts";
 import type { Http2Case } from "./http2-client.ts";
 
 export interface JudgedCase {
-  /** Describes the request, for reports of differences. */
+  /** Names the case in reports of differences. */
   readonly title: string;
   readonly lane: string;
   readonly send: ({ readonly protocol: "http1" } & Http1Case) | ({ readonly protocol: "http2" } & Http2Case);
-  /** Replaces the upstream's usual answer. */
+  /** Replaces what the upstream usually answers. */
   readonly upstreamAnswer?: { readonly bytes: Buffer; readonly closes: boolean };
-  /** Whether the answer's fields, body and trailers are also compared. */
   readonly comparesAnswer?: boolean;
 }
 
 export interface Suite {
   readonly name: string;
-  /** The number of cases that the suite must have at least. */
+  /** The suite must have at least so many cases. */
   readonly least: number;
   readonly lanes: readonly LaneConfig[];
-  /** The number of lanes of each kind, to shorten the run. The default is 1. */
+  /** How many lanes of each kind share the cases, to shorten the run. By default, one. */
   readonly copies?: number;
   readonly cases: readonly JudgedCase[];
 }
 
-/** One request over HTTP/1.1, after which no other is sent on its connection. `from`: the address of the client. */
+/** One request over HTTP/1.1, and no other on its connection. `from` is the client's address. */
 export function http1Request(lane: string, text: string, from?: string): JudgedCase {
   return {
     title: `${from ?? ""} ${JSON.stringify(text)}`,
@@ -32,7 +31,7 @@ export function http1Request(lane: string, text: string, from?: string): JudgedC
   };
 }
 
-/** The bytes of a text whose characters are one byte each. */
+/** The bytes of a text in which each character is one byte. */
 export function raw(text: string): Buffer {
   return Buffer.from(text, "latin1");
 }

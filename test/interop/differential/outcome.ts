@@ -1,18 +1,16 @@
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import type { UpstreamRequest } from "./recording-upstream.ts";
 
-/** The outcome of one case at one proxy. */
 export interface Outcome {
-  /** The statuses in order. If a stream or the connection ended without an answer, how it ended. */
+  /** The statuses, in their order. For a stream or connection that has ended without an answer, how it has ended. */
   readonly answers: readonly string[];
   readonly upstream: readonly UpstreamRequest[];
   /** Whether the connection still answers a plain request. */
   readonly connection: "goes on" | "ends" | "waits";
-  /** The fields, body and trailers of the answer, for cases that compare them. */
   readonly answer?: string;
 }
 
-/** Joins fields of the same name, because they mean the same as one field with a list. */
+/** Joins fields of the same name. They mean the same as one field with a list. */
 function joined(fields: readonly string[]): string[] {
   const byName = Map.groupBy(fields, (field) => field.slice(0, field.indexOf(":")));
   return [...byName].map(
@@ -24,7 +22,7 @@ function joined(fields: readonly string[]): string[] {
   );
 }
 
-/** Fields that depend on the hop, the time or the proxy's build. */
+/** Fields that depend on the hop, on the time or on the proxy's build. */
 const ofTheHop = /^(x-request-id|x-envoy-expected-rq-timeout-ms|x-envoy-peer-metadata(-id)?|connection):/i;
 const ofTheAnswersHop = /^(date|server|x-envoy-upstream-service-time|connection|x-envoy-peer-metadata(-id)?):/i;
 
@@ -44,7 +42,7 @@ const decompressors: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   zstd: zstdDecompressSync,
 };
 
-/** The body without its compression, because the two proxies' libraries compress the same text to different bytes. */
+/** The body, decompressed: the proxies' libraries compress the same text to different bytes. */
 function readable(fields: readonly string[], body: string): string {
   const [, coding = ""] = fields.map((field) => /^content-encoding:\s*(\w+)$/i.exec(field)).find(Boolean) ?? [];
   const decompress = decompressors[coding];
@@ -56,7 +54,7 @@ function readable(fields: readonly string[], body: string): string {
   }
 }
 
-/** The outcome as texts that are equal if both proxies behaved in the same way. */
+/** The outcome as texts, which are equal if the proxies have behaved in the same way. */
 export function normalForm(outcome: Outcome): Record<string, string> {
   return {
     answers: outcome.answers.join(" "),

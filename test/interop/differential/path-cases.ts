@@ -1,4 +1,5 @@
-// Every spelling of a path, with every kind of path policy, under every normalization of the mesh config.
+// Every spelling of a path, with every kind of policy about paths, under every normalization that the mesh config
+// allows.
 import type { MeshSettings } from "../../../src/controlplane/model/facts.ts";
 import { policy } from "./configuration.ts";
 import { raw, type Suite } from "./judged-case.ts";

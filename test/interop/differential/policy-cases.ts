@@ -1,5 +1,5 @@
-// Hosts, methods and client addresses in every spelling, with policies about them, and policies about requests that an
-// earlier filter has changed.
+// Hosts, methods and clients' addresses in every spelling, with policies about them, and policies about requests that
+// an earlier filter has changed.
 import type { JsonObject } from "@bufbuild/protobuf";
 import { policy, type LaneConfig } from "./configuration.ts";
 import { headers } from "./http2-client.ts";
@@ -76,7 +76,7 @@ const hostRequests = [
   "CONNECT a.test:80 HTTP/1.1\r\nHost: b.test\r\n\r\n",
   "CONNECT b.test:80 HTTP/1.1\r\nHost: a.test\r\n\r\n",
 ];
-/** The authority and the field `host` of requests of HTTP/2. */
+/** The authority and the field `host` of HTTP/2 requests. */
 const authorities: readonly (readonly [authority: string | undefined, host: string | undefined])[] = [
   ...hosts.map((host) => [host, undefined] as const),
   ...hosts.slice(0, 12).map((host) => [undefined, host] as const),
@@ -178,7 +178,7 @@ const forwardedFor = [
 ];
 const peers = [undefined, "10.7.0.1", "203.0.113.1"];
 
-/** A script that changes the request as its header `x-edit` says, and does not choose the route anew. */
+/** A script that changes the request as the header `x-edit` says. It does not choose the route anew. */
 const editor: JsonObject = {
   name: "editor",
   typedConfig: {
@@ -243,7 +243,6 @@ const letterLanes: readonly LaneConfig[] = [
     ],
   })),
 ];
-/** Each character is one byte. */
 const users = [
   "",
   "juergen",

@@ -1,10 +1,8 @@
-// An upstream that parses HTTP/1.1 as tolerantly as possible, and records every byte that a proxy forwards.
+// An upstream that parses HTTP/1.1 as tolerantly as possible, and records every byte that a proxy sends.
 import { createServer, type Server, type Socket } from "node:net";
 
 export interface UpstreamRequest {
-  /** The request line, unchanged. */
   readonly line: string;
-  /** The header fields, unchanged, as `name: value`. */
   readonly fields: readonly string[];
   body: string;
   trailers: string;
@@ -15,9 +13,7 @@ const usualAnswer = Buffer.from("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 export class RecordingUpstream {
   requests: UpstreamRequest[] = [];
-  /** The answer to each request. */
   answer: Buffer = usualAnswer;
-  /** Whether the connection ends after the answer. */
   closes = false;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -32,7 +28,7 @@ export class RecordingUpstream {
     return upstream;
   }
 
-  /** Forgets the recorded requests, and closes connections with an unfinished request. */
+  /** Forgets the requests, and closes connections whose request is unfinished. */
   reset(answer?: Buffer, closes = false): void {
     this.requests = [];
     this.answer = answer ?? usualAnswer;
@@ -77,7 +73,7 @@ export class RecordingUpstream {
   }
 }
 
-/** The length of the request's body within the text. Undefined while the body is incomplete. */
+/** The length of the request's body in the text. Undefined if the body is incomplete. */
 function takeBody(request: UpstreamRequest, text: string): number | undefined {
   const valueOf = (name: string): string | undefined =>
     request.fields
@@ -90,7 +86,7 @@ function takeBody(request: UpstreamRequest, text: string): number | undefined {
   return text.length >= length ? length : undefined;
 }
 
-/** Reads a chunked body. The body's text keeps the chunk extensions, so that the comparison includes them. */
+/** Reads a chunked body. Its text keeps chunk extensions, so that they are compared too. */
 function takeChunks(request: UpstreamRequest, text: string): number | undefined {
   let at = 0;
   let body = "";

@@ -1,4 +1,5 @@
-// Repeated, empty and odd headers with policies and routes by header, and all kinds of tokens with policies by claim.
+// Headers that are repeated, empty or odd, with policies and routes about headers. All kinds of tokens, with policies
+// about claims.
 import { createHmac, createPublicKey, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../src/api/index.ts";
@@ -119,7 +120,7 @@ interface TokenParts {
   readonly key?: string;
 }
 
-/** Makes a token. Its header and payload are texts, so that any JSON can be signed. */
+/** Makes a token. Header and payload are texts, so that any JSON can be signed. */
 function token({
   header = '{"alg":"RS256","kid":"one","typ":"JWT"}',
   payload = JSON.stringify(claims),
@@ -140,7 +141,7 @@ const claiming = (more: object): string => token({ payload: JSON.stringify({ ...
 const good = token();
 const [goodHeader = "", goodPayload = "", goodSignature = ""] = good.split(".");
 
-/** A token that is signed with the public key's text, as if that were a shared secret. */
+/** A token that is signed with the text of the public key, as if that were a shared secret. */
 function confused(): string {
   const signed = `${base64('{"alg":"HS256","kid":"one"}')}.${goodPayload}`;
   const pem = createPublicKey(keys.get("rsa")?.publicKey.export({ type: "spki", format: "pem" }) as string).export({

@@ -22,7 +22,7 @@ import { serveSecrets } from "./secret-service.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const sidecarId = 1337;
-/** The commands of other programs in the image that the same pod uses. */
+/** Commands of other programs in the image that pods call. */
 const otherCommands = ["istio-iptables", "wait", "request"];
 
 function readOptional(path: string): string | undefined {
@@ -81,8 +81,8 @@ async function run(args: readonly string[]): Promise<number> {
     serviceAccount: settings.serviceAccount,
   });
   const stopSecrets = await serveSecrets(secretSocket, { certificates, identity });
-  // Connections of user or group 1337 are not redirected. Other processes must mark their connections. In mode TPROXY
-  // Envoy runs as root in that group, and a mark here would replace the mark of the filter original_src.
+  // Connections of the user or the group 1337 are not redirected. Any other process must mark its connections. In mode
+  // TPROXY, Envoy runs as root in that group, and a mark would replace that of the filter original_src.
   const marks = settings.role === "sidecar" && process.getuid?.() !== sidecarId && process.getgid?.() !== sidecarId;
   const bootstrap = join(scratch, "bootstrap.json");
   writeFileSync(

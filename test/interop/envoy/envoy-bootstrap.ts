@@ -3,7 +3,6 @@
 import { createLogger } from "../../../src/base/index.ts";
 import { podHistogramBuckets, type ProxySettings } from "../../../src/proxy/index.ts";
 
-/** The part of a proxy's settings that its Envoy needs. */
 export type BootstrapSettings = Pick<
   ProxySettings,
   | "role"
@@ -20,11 +19,9 @@ export type BootstrapSettings = Pick<
 
 export interface BootstrapOptions {
   readonly settings: BootstrapSettings;
-  /** The Unix socket of the agent's secret service. */
   readonly secretSocket: string;
-  /** The service account's token, for the control plane. */
   readonly token: string;
-  /** The socket mark of connections that clusters do not bind themselves. If absent, they have no mark. */
+  /** The socket mark for connections of clusters that do not bind them. Absent means no mark. */
   readonly mark: number | undefined;
 }
 
@@ -58,7 +55,7 @@ export function envoyBootstrap({ settings, secretSocket, token, mark }: Bootstra
             histogramBucketSettings: buckets.map(({ prefix, bounds }) => ({ match: { prefix }, buckets: [...bounds] })),
           },
         }),
-    // This is the same in Istio's bootstrap: a missing host is no reason to leave out a cluster.
+    // As in Istio's bootstrap.
     layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32_768 } }] },
     ...(mark === undefined
       ? {}

@@ -1,4 +1,4 @@
-// Serves the workload's certificate and its roots to the Envoy beside this agent, by SDS on a Unix socket.
+// Serves the workload's certificate and its roots by SDS on a Unix socket, to the Envoy beside this agent.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
@@ -12,7 +12,6 @@ import { SecretSchema, type Secret } from "../../../src/wire/envoy/index.ts";
 
 export interface SecretServiceOptions {
   readonly certificates: CertificateSource;
-  /** The SPIFFE ID of the workload. */
   readonly identity: string;
 }
 
@@ -21,7 +20,7 @@ const rootName = "ROOTCA";
 const systemRoots = "/etc/ssl/certs/ca-certificates.crt";
 const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
-/** A rotated certificate is sent no later than this after it exists. */
+/** How often to look for a rotated certificate, which is sent at most this much later. */
 const lookMs = 10_000;
 
 type Call = grpc.ServerDuplexStream<DiscoveryRequest, Buffer>;
@@ -95,7 +94,7 @@ function secretOf(name: string, { chainPem, privateKeyPem, rootsPem }: WorkloadC
     });
   if (name === rootName)
     return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
-  // A DestinationRule or a gateway may read certificates from the proxy's files: `file-root:<path>` and
+  // A DestinationRule or a gateway may name certificates in the proxy's files: `file-root:<path>` or
   // `file-cert:<certificate>~<key>`.
   const [kind, files = ""] = name.split(":", 2);
   const [first = "", key = ""] = files.split("~");

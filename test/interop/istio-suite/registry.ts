@@ -1,5 +1,5 @@
-// The registry of Istio's tests, for a lab without access to the Internet: Istio's redirector, and behind it a registry
-// with two versions of test/wasm/header-injector.wasm under the names that the tests pull.
+// The registry for Istio's tests, in a lab without access to the Internet. Istio's redirector leads to it, and it has
+// two versions of test/wasm/header-injector.wasm under the names that the tests pull.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 const root = join(import.meta.dirname, "../../..");
-/** The tests of TrafficExtensions still use the image's former name, because Istio does not compile them. */
+/**
+ * The tests of TrafficExtensions use the image's former name: Istio does not compile them, so nobody has changed it.
+ */
 const repositories = ["/v2/testing/wasm/header-injector", "/v2/istio-testing/wasm/header-injector"];
 const port = 1339;
 const blockBytes = 512;
@@ -24,7 +26,6 @@ function digestOf(bytes: Buffer): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-/** A tar archive with one file. */
 function archive(name: string, content: Buffer): Buffer {
   const head = Buffer.alloc(blockBytes);
   head.write(name, 0);

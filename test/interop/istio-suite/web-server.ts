@@ -1,4 +1,4 @@
-// The part of busybox's web server that Istio's tests use: `httpd -f -p PORT -h FOLDER`.
+// What Istio's tests need of busybox's web server: `httpd -f -p PORT -h FOLDER`.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join, normalize } from "node:path";

@@ -3,7 +3,7 @@ export interface ExplainedAnalysis {
   readonly why: string;
 }
 
-/** The intended differences from the messages that the tests of Istio's analyzers expect. */
+/** Where the analysis differs on purpose from what the tests of Istio's analyzers expect. */
 export const explainedAnalyses: readonly ExplainedAnalysis[] = [
   {
     covers: /^alpha: not IST0136 /,

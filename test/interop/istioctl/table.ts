@@ -1,6 +1,6 @@
 // Reads the tables that a command prints.
 
-/** The texts of a row's cells, by the titles of their columns. The text of an empty cell is empty. */
+/** The texts of a row's cells, by the titles of their columns. An empty cell has an empty text. */
 export type Row = Readonly<Record<string, string>>;
 
 interface Column {
@@ -12,8 +12,8 @@ interface Column {
 const colours = /\u001b\[[0-9;]*m/g;
 
 /**
- * The rows below the line that begins with the first title, up to an empty line. There are none if that line does not
- * exist. If only one title is given, the others are read from that line, where two spaces separate them.
+ * The rows below the line that begins with the first title, up to an empty line. Empty if there is no such line. If
+ * only one title is given, the others are read from that line, where two spaces separate them.
  */
 export function tableIn(output: string, first: string, ...more: readonly string[]): readonly Row[] {
   const lines = output.replaceAll(colours, "").split("\n");

@@ -1,4 +1,4 @@
-// Two API servers on the loopback with certificates of the same authority, and without nodes and controllers:
+// Two API servers on the loopback, with certificates of the same authority, and without nodes and controllers:
 // Kubernetes' own with its etcd, and the lab's.
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,10 +13,7 @@ import { root, serin } from "../../support/lab-cluster.ts";
 export interface ApiAccess {
   readonly host: string;
   readonly port: number;
-  /**
-   * The certificate of the authority that issued the server's certificate. This, the client's certificate and its key
-   * are in PEM.
-   */
+  /** The certificate of the authority behind the server's certificate. All three are in PEM. */
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
@@ -24,7 +21,6 @@ export interface ApiAccess {
 
 export interface ComparedServer {
   readonly access: ApiAccess;
-  /** A file with the administrator's credentials. */
   readonly kubeconfig: string;
 }
 
@@ -37,10 +33,10 @@ export interface ComparedServers {
 const host = "127.0.0.1";
 const serviceCidr = "10.96.0.0/16";
 const lookMs = 100;
-/** A high limit, because a busy machine may take a minute to start the original. */
+/** A busy machine may take a minute to start Kubernetes' own server. */
 const readyTimeoutMs = 240_000;
 
-/** If a program is missing, the error names the program and the script that provides it. */
+/** Throws if a program is missing. The error names the script that provides it. */
 export async function startComparedServers(): Promise<ComparedServers> {
   const programs = join(root, ".cache/interop");
   for (const program of ["etcd", "kube-apiserver"])

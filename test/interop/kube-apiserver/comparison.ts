@@ -1,4 +1,4 @@
-// Sends the same requests to Kubernetes' own API server and to the lab's, and compares status, type, warnings and whole
+// Sends the same requests to Kubernetes' own API server and to the lab's. Compares status, type, warnings and whole
 // bodies.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -19,7 +19,7 @@ interface Finding {
   readonly difference: Difference;
 }
 
-/** A server's earlier answers, for requests that build on them. */
+/** A server's answers so far, for requests that build on them. */
 type Memory = Map<string, Json>;
 
 const shownCharacters = 300;
@@ -89,7 +89,7 @@ async function compared(
 async function kubectl({ kubeconfig }: ComparedServer, { arguments: words, input = "" }: Command): Promise<Json> {
   const [program] = kubectls().slice(-1);
   assert.ok(program?.file !== undefined, "there is no kubectl: scripts/fetch/kubectls.sh brings it");
-  // An underscore in an argument stands for a space.
+  // In an argument, an underscore stands for a space.
   const args = words.split(" ").map((word) => (word.includes("--schedule") ? word.replaceAll("_", " ") : word));
   const child = spawn(program.file, ["--kubeconfig", kubeconfig, "--cache-dir", `${kubeconfig}.cache`, ...args], {
     env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent" },
@@ -104,8 +104,8 @@ async function kubectl({ kubeconfig }: ComparedServer, { arguments: words, input
 }
 
 /**
- * The printed lines, without the values that differ from server to server: ages, versions, file names and column
- * widths.
+ * The lines that a command has printed, without what differs between any two servers: ages, versions, file names and
+ * column widths.
  */
 function printed(text: string): string[] {
   return normalText(text)
@@ -139,7 +139,6 @@ function refuse(findings: readonly Finding[]): void {
   assert.equal(lines.join("\n"), "", `${findings.length} differences that nothing explains`);
 }
 
-/** The number of characters at the beginning that both texts have in common. */
 function commonLength(left: string, right: string): number {
   let length = 0;
   while (length < left.length && left[length] === right[length]) length += 1;

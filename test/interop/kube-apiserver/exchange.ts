@@ -11,23 +11,19 @@ export type Earlier = (title: string) => Json;
 type Now<Value> = Value | ((earlier: Earlier) => Value);
 
 export interface Exchange {
-  /** A title that is unique in the corpus. */
+  /** Unique in the corpus. */
   readonly title: string;
   readonly method: string;
   readonly path: Now<string>;
-  /** The body. Text is sent unchanged, and everything else as JSON. */
+  /** Text is sent as it is, and everything else as JSON. */
   readonly body?: Now<object | string>;
   readonly contentType?: string;
   readonly accept?: string;
   readonly headers?: Now<Readonly<Record<string, string>>>;
-  /** The request is made without a client certificate. */
   readonly anonymous?: true;
-  /** A stream is read until one of its lines contains this. */
+  /** A stream is read until a line contains this. */
   readonly until?: string;
-  /**
-   * The request is repeated until the answer's body satisfies this. It is for work that a server does some time after a
-   * write.
-   */
+  /** The request is sent again until the answer's body satisfies this: a server does some work after a write. */
   readonly waitFor?: (body: Json) => boolean;
 }
 
@@ -35,19 +31,16 @@ export interface ExchangeAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly warnings: readonly string[];
-  /** The body: a list of events for a stream, and text if it is not JSON. */
+  /** A list of events for a stream, and text if it is not JSON. */
   readonly body: Json;
 }
 
 const waitTimeoutMs = 60_000;
-/** The time limit of one answer. A stream that does not end as expected is cut off, which the comparison shows. */
+/** The time limit of an answer. A stream that does not end as expected is cut off, which the comparison shows. */
 const answerTimeoutMs = 20_000;
 const lookMs = 100;
 
-/**
- * Sends the request, and repeats it until its condition holds. If the condition never holds, the last answer shows
- * that.
- */
+/** Sends the request, and sends it again until its condition holds. If it never does, returns the last answer. */
 export async function perform(access: ApiAccess, exchange: Exchange, earlier: Earlier): Promise<ExchangeAnswer> {
   const deadline = Date.now() + waitTimeoutMs;
   for (;;) {
@@ -57,7 +50,7 @@ export async function perform(access: ApiAccess, exchange: Exchange, earlier: Ea
   }
 }
 
-/** The answer of a stream consists of the events up to its expected end. */
+/** A stream's answer is its events up to the expected end. */
 async function send(access: ApiAccess, exchange: Exchange, earlier: Earlier): Promise<ExchangeAnswer> {
   const now = <Value>(value: Now<Value>): Value =>
     typeof value === "function" ? (value as (earlier: Earlier) => Value)(earlier) : value;
@@ -165,7 +158,6 @@ export function patch(
   return { title, method: "PATCH", path, body, contentType: patchTypes[kind], ...more };
 }
 
-/** A watch, read until one of its lines contains `until`. */
 export function watch(title: string, path: Now<string>, until = '"name":"end"', more: More = {}): Exchange {
   return { title, method: "GET", path, until, ...more };
 }

@@ -1,9 +1,9 @@
-// Cases in which the lab's API server deliberately answers differently from Kubernetes' own, with the reasons.
+// Where the lab's API server answers differently from Kubernetes' own on purpose, with the reasons.
 import type { Difference } from "./normal-form.ts";
 
 export interface Explanation {
   readonly why: string;
-  /** Matches the titles of requests. If absent, all of them. */
+  /** Matches titles of requests. Absent means all. */
   readonly title?: RegExp;
   readonly path?: RegExp;
   readonly when?: (difference: Difference) => boolean;
@@ -166,7 +166,7 @@ export const explanations: readonly Explanation[] = [
   },
 ];
 
-/** The first explanation that matches. Undefined if the difference is a fault. */
+/** The first explanation that fits. Undefined if the difference is a fault. */
 export function explain(title: string, difference: Difference): Explanation | undefined {
   return explanations.find(
     (each) =>

@@ -1,5 +1,5 @@
-// Replaces values that two servers can never have in common (IDs, times, versions, addresses) by words, and finds the
-// remaining differences of two answers.
+// Replaces values that no two servers have in common (IDs, times, versions, addresses) with words, and finds the other
+// differences of two answers.
 import type { ExchangeAnswer, Json } from "./exchange.ts";
 
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
@@ -10,7 +10,7 @@ const tokenText = /\beyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 const versionsInText =
   /(resource version: |ResourceVersion in precondition: |ResourceVersion in object meta: |ResourceVersion in the precondition \(|ResourceVersion in record \(|current: )\d+( \(\d+\))?/g;
 
-/** Replaces all values of the answer that only this server can have. */
+/** Replaces all values in the answer that only this server can have. */
 export function normalAnswer(answer: ExchangeAnswer): Json {
   return {
     status: answer.status,
@@ -62,15 +62,14 @@ function compare(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** One difference between the answers. */
 export interface Difference {
-  /** The path of the field, for example `body.spec.ports[0].nodePort`. */
+  /** For example `body.spec.ports[0].nodePort`. */
   readonly path: string;
   readonly kubernetes: Json;
   readonly serin: Json;
 }
 
-/** Finds the differences of two values. Undefined stands for an absent value. */
+/** The differences between two values. Undefined is an absent value. */
 export function differencesOf(kubernetes: Json, serin: Json, path = ""): Difference[] {
   if (Object.is(kubernetes, serin)) return [];
   if (Array.isArray(kubernetes) && Array.isArray(serin) && kubernetes.length === serin.length)

@@ -1,5 +1,5 @@
-// A release of Serin whose lab has Kubernetes' own API server and etcd. The nodes, the scheduler, the controllers and
-// the DNS are Serin's.
+// A release of Serin whose lab has Kubernetes' own API server and etcd. Nodes, scheduler, controllers and DNS are
+// Serin's.
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ export interface BuiltRelease {
   remove(): void;
 }
 
-/** If a program is missing, the error names the program and the script that provides it. */
+/** Throws if a program is missing. The error names the script that provides it. */
 export function buildRelease(): BuiltRelease {
   const cache = join(root, ".cache/interop");
   for (const program of programs)

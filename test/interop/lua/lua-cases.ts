@@ -1,4 +1,3 @@
-/** A script, and the request that goes through it. */
 export interface LuaCase {
   readonly name: string;
   readonly script: string;
@@ -12,7 +11,10 @@ const onRequest = (code: string): string => `function envoy_on_request(h)\n${cod
 const onResponse = (code: string): string => `function envoy_on_response(h)\n${code}\nend`;
 const call = (path: string): string => `{[":method"] = "POST", [":path"] = "${path}", [":authority"] = "side"}`;
 
-/** The upstream echoes method, path, `x-a` and body. Its answers have `x-up` twice, and status 404 for `/missing`. */
+/**
+ * The upstream answers with the request's method, path, `x-a` and body. Its answers have `x-up` twice, and the status
+ * 404 for `/missing`.
+ */
 export const luaCases: readonly LuaCase[] = [
   {
     name: "headers of a request",

@@ -1,4 +1,4 @@
-// Serin's control plane and Istio's as plain processes beside a plain API server.
+// Serin's control plane and Istio's, as plain processes beside a plain API server.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,9 +24,9 @@ export interface RunningControlPlane {
 export interface ControlPlaneOptions {
   readonly directory: string;
   readonly kubeconfig: string;
-  /** The file with MeshConfig, which both control planes watch. */
+  /** The file with the MeshConfig, which both control planes watch. */
   readonly meshConfig: string;
-  /** The port where a stock Envoy expects the control plane. */
+  /** The port at which a stock Envoy expects the control plane. */
   readonly securePort?: number;
 }
 
@@ -38,13 +38,13 @@ export async function startSerinPilot(options: ControlPlaneOptions): Promise<Run
   return await start(serin, ["pilot", "discovery"], options, { POD_NAME: "istiod-serin-1" });
 }
 
-/** `program` is Istio's pilot-discovery. */
+/** `program` is the path of Istio's pilot-discovery. */
 export async function startIstiod(program: string, options: ControlPlaneOptions): Promise<RunningControlPlane> {
   const env = {
     POD_NAME: "istiod-upstream-1",
     PILOT_ENABLE_AMBIENT: "true",
     PILOT_DEBOUNCE_AFTER: "10ms",
-    // Another control plane has the same revision, so this one writes neither status nor Deployments.
+    // The other control plane has the same revision, so this one must write neither statuses nor Deployments.
     PILOT_ENABLE_GATEWAY_API_STATUS: "false",
     PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER: "false",
   };
@@ -124,18 +124,16 @@ async function start(
   };
 }
 
-/** Writes the MeshConfig that both control planes have until a configuration changes it. */
 export function writeMeshConfig(file: string, text = defaultMeshConfig, networks = "networks: {}\n"): void {
   writeFileSync(networksFileOf(file), networks);
   writeFileSync(file, text);
 }
 
-/** The file with MeshNetworks, which is beside that with MeshConfig. */
+/** The file with the MeshNetworks, beside that of the MeshConfig. */
 function networksFileOf(meshConfig: string): string {
   return `${meshConfig}Networks`;
 }
 
-/** The default MeshConfig of both installations. */
 export const defaultMeshConfig = `defaultConfig:
   discoveryAddress: istiod.istio-system.svc:15012
 defaultProviders:

@@ -1,4 +1,4 @@
-// The configurations of the corpus. Each is a self-contained file, which is applied on top of base.yaml and then
+// The configurations of the corpus. Each is a file of its own, whose objects are added to those of base.yaml and then
 // removed.
 import { globSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -6,21 +6,21 @@ import { parseAllDocuments } from "yaml";
 import type { UntypedObject } from "../../../src/api/index.ts";
 
 export interface CorpusCase {
-  /** The path of the file below the corpus, without `.yaml`. */
+  /** The file's path in the corpus, without `.yaml`. */
   readonly name: string;
-  /** The objects in the order of the file, without a ConfigMap `istio` of istio-system. */
+  /** In the file's order, without its ConfigMap `istio` of istio-system. */
   readonly objects: readonly UntypedObject[];
-  /** MeshConfig from the file's ConfigMap `istio`, if it has one. */
+  /** The MeshConfig in the file's ConfigMap `istio`, if it has one. */
   readonly meshConfig: string | undefined;
-  /** MeshNetworks from that ConfigMap, if it has them. */
+  /** The MeshNetworks in that ConfigMap, if it has them. */
   readonly meshNetworks?: string | undefined;
 }
 
 export const corpusDirectory = join(import.meta.dirname, "../envoy/corpus");
 
 /**
- * Reads the configurations, sorted by name. The error about an invalid file names the file. `only` selects names that
- * contain this text.
+ * Reads the configurations, sorted by name. `only` selects names that contain this text. An error names the invalid
+ * file.
  */
 export function readCorpus(only = ""): CorpusCase[] {
   const chosen = globSync("**/*.yaml", { cwd: corpusDirectory })

@@ -1,4 +1,5 @@
-// Reads everything that a control plane sends to one node, by delta ADS like the node's proxy, as protobuf JSON.
+// Reads everything that a control plane sends to a node. It uses delta ADS, as the node's proxy does, and returns
+// protobuf JSON.
 import {
   create,
   fromBinary,
@@ -23,7 +24,6 @@ import { typeUrls } from "../../../src/wire/xds/index.ts";
 import { nodeId, nodeMetadata, type MeshNode } from "./nodes.ts";
 
 export type Json = JsonValue;
-/** The resources of a type, by name. */
 export type Dump = Readonly<Record<string, ReadonlyMap<string, Json>>>;
 
 /** The version that the proxies report. */
@@ -71,8 +71,8 @@ async function dumpProxy(client: Client): Promise<Dump> {
   );
   const listeners = await subscribe(client, "listeners", []);
   const routes = await subscribe(client, "routes", [...new Set(textsAt([...listeners.values()], "routeConfigName"))]);
-  // Secrets are left out, because they need a proven identity. Clusters and listeners show the names of those that
-  // proxies request.
+  // Secrets are left out, because a control plane sends them only to a proven identity. Clusters and listeners have the
+  // names of those that proxies request.
   return { clusters, endpoints, listeners, routes };
 }
 
@@ -80,7 +80,6 @@ function isOfEndpoints(cluster: Json): boolean {
   return (cluster as { type?: string }).type === "EDS";
 }
 
-/** All texts at this key, at any depth. */
 function textsAt(value: Json, wanted: string): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => textsAt(item, wanted));
   if (typeof value !== "object" || value === null) return [];
@@ -90,8 +89,7 @@ function textsAt(value: Json, wanted: string): string[] {
 }
 
 /**
- * Without names it requests all resources of the type. With names it waits until each has arrived or is known to be
- * absent.
+ * Without names, requests all resources of the type. With names, waits until each has arrived or is known to be absent.
  */
 async function subscribe(client: Client, kind: string, names: readonly string[]): Promise<ReadonlyMap<string, Json>> {
   const { url, schema } = schemas[kind] ?? { url: "", schema: ClusterSchema };
@@ -127,7 +125,7 @@ async function within(client: Client, deadline: number): Promise<Awaited<ReturnT
   }
 }
 
-/** Decoded resources by their bytes, because consecutive dumps are nearly equal. */
+/** Decoded resources by their bytes, because one dump is nearly equal to the last. */
 const decoded = new Map<string, Json>();
 
 function jsonOf(schema: DescMessage, any: Any): Json {
@@ -145,7 +143,7 @@ function decode(schema: DescMessage, any: Any): Json {
   return unknown.length === 0 ? json : { ...(json as Record<string, Json>), $unknown: unknown.toSorted() };
 }
 
-/** Replaces configuration of an unknown type, which JSON cannot show, by its type's name and its bytes. */
+/** Replaces configuration of an unknown type, which JSON cannot show, with the type's name and the bytes. */
 function readable(value: unknown, unknown: string[]): void {
   if (Array.isArray(value)) for (const item of value) readable(item, unknown);
   else if (typeof value === "object" && value !== null && !(value instanceof Uint8Array)) {

@@ -2,11 +2,13 @@
 import type { Dump, Json } from "./discovery-dump.ts";
 
 export interface Difference {
-  /** The resource, for example `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
+  /** For example `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
   readonly resource: string;
-  /** The path below the resource. An item that has a name is named in it. Empty for the resource itself. */
+  /**
+   * The path in the resource. An item of a list appears in it by its name if it has one. Empty for the resource itself.
+   */
   readonly path: string;
-  /** The path without names, for grouping. */
+  /** The path without names, by which differences are grouped. */
   readonly field: string;
   readonly serin: string;
   readonly istiod: string;
@@ -42,7 +44,7 @@ export function differences(role: string, serin: Dump, istiod: Dump): Difference
   });
 }
 
-/** Earlier results, because consecutive dumps are nearly equal. */
+/** Earlier results, because one dump is nearly equal to the last. */
 const known = new WeakMap<object, WeakMap<object, Unequal[]>>();
 
 function compared(left: Json, right: Json): Unequal[] {
@@ -76,7 +78,7 @@ function unequal(left: Json | undefined, right: Json | undefined, path = "", fie
   return JSON.stringify(left) === JSON.stringify(right) ? [] : [{ path, field, left: shownLeft, right: shownRight }];
 }
 
-/** Compares two lists. Pairs items by name if all have one, and otherwise by position. */
+/** Compares two lists. Pairs items by name if all have one, and by position otherwise. */
 function unequalLists(left: Json[], right: Json[], path: string, field: string): Unequal[] {
   const names = [left, right].map((items) => items.map(nameOf));
   const [leftNames = [], rightNames = []] = names;
@@ -113,7 +115,7 @@ function unequalLists(left: Json[], right: Json[], path: string, field: string):
       ];
 }
 
-/** A filter's name matters, unlike the names of routes, chains and hosts. */
+/** The name of a filter matters. Those of routes, chains and hosts do not. */
 function filterName(name: string): string {
   return /^(envoy|istio)\.|^(connect_|waypoint_|set_dst|kubernetes)/.test(name) ? name : "";
 }
@@ -131,8 +133,7 @@ function nameOf(item: Json): string | undefined {
   if (typeof name === "string" && name !== "") return name;
   if (typeof key === "string") return key;
   if (isObject(header) && typeof header["key"] === "string") return header["key"];
-  // Chains are identified by their matches, and groups of endpoints by their locality, because their order means
-  // nothing.
+  // A chain is identified by its match, and a group of endpoints by its locality. Their order means nothing.
   if (Array.isArray(item["filters"]) && item["filterChainMatch"] !== null)
     return `chain ${JSON.stringify(item["filterChainMatch"] ?? {})}`;
   if (Array.isArray(item["lbEndpoints"]))
@@ -159,7 +160,7 @@ function isObject(value: Json | undefined): value is { [name: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Sorts lists that are sets, and replaces values that vary between runs. */
+/** Sorts lists whose order means nothing, and replaces values that differ between runs. */
 function normal(value: Json, key = ""): Json {
   if (Array.isArray(value)) {
     const items = value.map((item) => normal(item));
@@ -174,10 +175,11 @@ function normal(value: Json, key = ""): Json {
 
 const transportSockets = "envoy.transport_sockets.";
 
-/** Replaces one spelling by another one with the same meaning. docs/interop.md lists them. */
+/** Replaces one spelling with another that means the same. docs/interop.md lists them. */
 function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name: string]: Json } {
   const { matchSubjectAltNames, ...rest } = value;
-  // Istio writes the older field, which matches names of any type. Certificates of the mesh have only URIs.
+  // Istio writes the older field, which matches names of any type. The mesh's certificates have only URIs, so this
+  // means the same as a match of URIs.
   if (Array.isArray(matchSubjectAltNames) && matchSubjectAltNames.every(isOfMesh))
     return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
   const { name, numerator, denominator = "HUNDRED" } = value;

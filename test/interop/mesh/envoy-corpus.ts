@@ -12,9 +12,8 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 
 interface Outcome {
   readonly name: string;
-  /** The rejections, as `<proxy> <type>: <reason>`. */
+  /** As `<proxy> <type>: <reason>`. */
   readonly nacks: readonly string[];
-  /** Other faults. */
   readonly faults: readonly string[];
 }
 
@@ -34,19 +33,17 @@ interface Acknowledged {
   }[];
 }
 
-/** The limit for three Envoys to acknowledge one configuration. */
 const answerMs = 20_000;
 const lookMs = 15;
-/** The limit for Envoys to finish warming. */
 const warmMs = 8000;
-/** The time after which a pilot has read a changed MeshConfig file. */
+/** After this time, a pilot has read a changed file with the MeshConfig. */
 const meshConfigMs = 1300;
 const unread = /does not read/;
 
 class Corpus {
   readonly #mesh: TestMesh;
   readonly #envoys: readonly EnvoyProcess[];
-  /** The sum of each Envoy's counters of refused resources, when its last dump was read. */
+  /** By Envoy, the sum of its counters of refused resources when its last dump was read. */
   readonly #refused = new Map<string, number>();
 
   constructor(mesh: TestMesh, envoys: readonly EnvoyProcess[]) {
@@ -71,7 +68,7 @@ class Corpus {
     return { name: one.name, nacks, faults };
   }
 
-  /** Waits until every Envoy has acknowledged the results of all these objects. */
+  /** Waits until every Envoy has acknowledged what follows from these objects. */
   async #settled(stored: readonly StoredObject[]): Promise<string[]> {
     const deadline = Date.now() + answerMs;
     for (const { group, kind, namespace, name, resourceVersion } of stored) {
@@ -107,7 +104,7 @@ class Corpus {
   }
 
   /**
-   * The resources that an Envoy received and does not use: those in error, and those that still warm up. A dump of all
+   * The resources that an Envoy has received and does not use: those in error, and those that warm up. A dump of all
    * configuration costs Envoy 0.03 s, and reading it takes as long. So it is read only if a counter shows that there
    * are such resources.
    */
@@ -132,7 +129,7 @@ class Corpus {
   }
 }
 
-/** The path of the gauges of warming resources and of the counters of refused ones. */
+/** The path of the gauges of resources that warm up, and of the counters of refused ones. */
 const countsPath = `/stats?filter=${encodeURIComponent(
   "(total_listeners_warming|warming_clusters|[lcr]ds.*update_rejected|config_fail|config_conflict)$",
 )}`;
@@ -144,7 +141,7 @@ interface Counts {
   readonly refused: number;
 }
 
-/** Adds up the lines `<name>: <number>` of Envoy's statistics. */
+/** Adds up the lines `<name>: <number>` in Envoy's statistics. */
 function countsIn(text: string): Counts {
   const counts = { warming: 0, refused: 0 };
   for (const gauge of warmingGauges) if (!text.includes(`${gauge}: `)) throw new Error(`Envoy has no gauge ${gauge}`);
@@ -156,12 +153,11 @@ function countsIn(text: string): Counts {
   return counts;
 }
 
-/** Most dumps have none of these keys, and then need not be parsed. */
+/** A dump without these keys need not be parsed. */
 const inactiveKeys = /error_state|warming_state|dynamic_warming_clusters/;
 
 type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
-/** Every `error_state` and `warming_state` of a config dump, with the resource's name. */
 function inactiveIn(id: string, dump: unknown): string[] {
   const found: string[] = [];
   const walk = (value: Json, name: string): void => {

@@ -1,4 +1,4 @@
-// A stock Envoy as a plain process that acts as one node, with a certificate from the control plane.
+// A stock Envoy, as a plain process. It acts as one node, and has a certificate from the control plane.
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,11 +19,8 @@ export interface EnvoyProcess {
   readonly node: MeshNode;
   /** The node's name in the control plane's tables: `pod.namespace`. */
   readonly id: string;
-  /** Reads a path of its admin server. */
   read(path: string): Promise<string>;
-  /** Reads JSON from a path of its admin server. */
   ask(path: string): Promise<unknown>;
-  /** Whether the process still runs. */
   alive(): boolean;
   stop(): void;
 }
@@ -35,11 +32,10 @@ const readyTimeoutMs = 120_000;
 const lookMs = 50;
 
 export interface EnvoyOptions {
-  /** Metadata to add to that of the node. */
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-/** A client of the mesh's CA with a pod's credentials. */
+/** A client of the mesh's CA that has a pod's credentials. */
 export async function certificateAuthorityOf(mesh: TestMesh, node: MeshNode): Promise<IstioCertificateClient> {
   const directory = join(mesh.directory, `pod-${node.pod}`);
   mkdirSync(directory, { recursive: true });
@@ -57,7 +53,7 @@ export async function certificateAuthorityOf(mesh: TestMesh, node: MeshNode): Pr
   });
 }
 
-/** Resolves after it has accepted its first configuration. */
+/** Resolves when Envoy has accepted its first configuration. */
 export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyOptions = {}): Promise<EnvoyProcess> {
   const directory = join(mesh.directory, `envoy-${node.role}`);
   mkdirSync(directory, { recursive: true });
@@ -146,7 +142,7 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
   return envoy;
 }
 
-/** The mesh's root, read from where it is distributed to namespaces. */
+/** The mesh's root, as the control plane distributes it to namespaces. */
 async function rootOf(mesh: TestMesh): Promise<string> {
   const deadline = Date.now() + readyTimeoutMs;
   for (;;) {

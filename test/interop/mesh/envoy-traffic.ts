@@ -27,7 +27,7 @@ interface ReceivedRequest {
   readonly path: string;
   readonly host: string;
   readonly headers: IncomingMessage["headers"];
-  /** The SPIFFE ID that the connection proves. Empty without TLS. */
+  /** The SPIFFE ID that the client has proved. Empty without TLS. */
   readonly peer: string;
 }
 
@@ -43,7 +43,7 @@ const secureGatewayPort = 8443;
 const hbonePort = 15_008;
 const keySecret = "an interop test's own secret key";
 
-/** The applications of the mesh's pods, on their addresses. */
+/** The applications in the mesh's pods, at the pods' addresses. */
 class Apps {
   readonly receivedRequests: ReceivedRequest[] = [];
   readonly #servers: (Server | Http2SecureServer)[] = [];
@@ -59,7 +59,7 @@ class Apps {
     this.#servers.push(await listening(server, host, port));
   }
 
-  /** Accepts only connections with a certificate of the mesh. */
+  /** Starts an application that accepts only connections with a certificate of the mesh. */
   async mutual(app: string, host: string, port: number, certificate: WorkloadCertificate): Promise<void> {
     const server = createSecureWebServer(
       {
@@ -74,7 +74,7 @@ class Apps {
     this.#servers.push(await listening(server, host, port));
   }
 
-  /** Ends HBONE tunnels for the pod: each CONNECT leads to the application at the address in its authority. */
+  /** Ends HBONE tunnels for the pod. Each CONNECT leads to the application at the address in its authority. */
   async tunnels(app: string, host: string, certificate: WorkloadCertificate): Promise<void> {
     const server = createSecureServer({ ...tlsOf(certificate), ALPNProtocols: ["h2"] });
     server.on("stream", (stream, headers) => {
@@ -94,7 +94,7 @@ class Apps {
       upstream.on("error", () => stream.close());
       stream.on("error", () => upstream.destroy());
     });
-    // The waypoint's own HBONE listener uses all addresses, so this one shares the port.
+    // The waypoint's own HBONE listener is on all addresses, so this one shares its port.
     await new Promise<void>((resolve) => server.listen({ host, port: hbonePort, reusePort: true }, resolve));
     this.#servers.push(server);
   }
@@ -160,7 +160,7 @@ function within(canary: number): void {
   assert.ok(canary >= bounds.least && canary <= bounds.most, `${canary} of ${counted} at 10 %`);
 }
 
-/** A token that is signed by the key in {@link trafficObjects}. */
+/** A token signed with the key in {@link trafficObjects}. */
 function token(issuer: string, secret: string): string {
   const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const text = `${part({ alg: "HS256", typ: "JWT", kid: "1" })}.${part({ iss: issuer, sub: "me", exp: 4_000_000_000 })}`;

@@ -1,5 +1,5 @@
-// Cases in which Serin's control plane deliberately sends something else than istiod, or writes the same thing
-// differently. docs/interop.md contains the same list for readers.
+// Where Serin's control plane sends something else than istiod on purpose, or writes the same in another way.
+// docs/interop.md has the same list for readers.
 import type { Difference } from "./dump-difference.ts";
 
 export interface Explanation {
@@ -248,7 +248,6 @@ export const explanations: readonly Explanation[] = [
   },
 ];
 
-/** Explains a difference. `configuration` is the name of the configuration that shows it. */
 export function explanationOf(difference: Difference, configuration: string): string | undefined {
   return explanations.find((explanation) => explanation.covers(difference, configuration))?.why;
 }

@@ -20,7 +20,7 @@ const callMs = 20_000;
 const readyMs = 40_000;
 const plain = (bytes: Buffer): Buffer => bytes;
 
-/** Starts a server that answers every call with its own name. */
+/** Starts a server that answers each call with its own name. */
 async function serve(
   name: string,
   address: string,
@@ -59,7 +59,6 @@ async function callServer(client: grpc.Client): Promise<string> {
   });
 }
 
-/** The number of calls that each server answered. */
 async function shares(client: grpc.Client): Promise<Readonly<Record<string, number>>> {
   const counts: Record<string, number> = {};
   for (let call = 0; call < calls; call += 1) {
@@ -96,7 +95,7 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
     metadata: { name: "reviews", namespace: "shop" },
     spec: {
       host: "reviews",
-      // The library does not know this policy, and must take the next one of the list.
+      // The library does not know this policy, and must use the next in the list.
       trafficPolicy: { loadBalancer: { simple: "LEAST_REQUEST" } },
       subsets: [{ name: "v2", labels: { version: "v2" } }],
     },
@@ -123,7 +122,7 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
   );
 }
 
-/** Tests that the application's own server gets its TLS settings and policies by xDS. */
+/** Shows that the application's own server gets its TLS settings and policies by xDS. */
 async function proveServer(mesh: TestMesh): Promise<void> {
   const { XdsServer, XdsServerCredentials, XdsChannelCredentials } = await import("@grpc/grpc-js-xds");
   const plainText = grpc.ServerCredentials.createInsecure();

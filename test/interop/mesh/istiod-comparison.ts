@@ -17,17 +17,17 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 interface CaseReport {
   readonly name: string;
   readonly fault?: string;
-  /** The differences, except those that the test mesh shows before any configuration of the corpus is applied. */
+  /** Without those that the test mesh shows before any configuration is applied. */
   readonly differences: readonly Difference[];
 }
 
 const nodes = [sidecarNode, routerNode, waypointNode, ztunnelNode];
-/** The time to wait after the marker, because control planes debounce, and read some kinds later than others. */
+/** How long to wait after the marker: control planes debounce changes, and read some kinds later than others. */
 const settleMs = Number(process.env["INTEROP_SETTLE_MS"] ?? 300);
-/** The time within which both read a changed MeshConfig file, even on a busy machine. */
+/** After this time, both have read a changed file with the MeshConfig, even on a busy machine. */
 const meshConfigMs = 3000;
 /**
- * The number of times that a configuration is compared, each later than the last, before an unexplained difference
+ * How often a configuration is compared, each time later than the last, before a difference without an explanation
  * counts.
  */
 const looks = 4;
@@ -45,7 +45,7 @@ interface Comparison {
   readonly mesh: TestMesh;
   readonly istiod: RunningControlPlane;
   readonly marker: SettledMarker;
-  /** The differences that the test mesh shows before any configuration of the corpus is applied. */
+  /** The differences that the test mesh shows before any configuration is applied. */
   readonly known: ReadonlySet<string>;
 }
 
@@ -69,7 +69,7 @@ async function compareCase({ mesh, istiod, marker, known }: Comparison, one: Cor
   }
 }
 
-/** Throws if a control plane has ended, because every further configuration would wait for it in vain. */
+/** Throws if a control plane has ended, because all further configurations would wait for it in vain. */
 function refuseEnded({ child: { exitCode, signalCode } }: RunningControlPlane, configuration: string): void {
   if (exitCode !== null || signalCode !== null)
     throw new Error(
@@ -93,7 +93,7 @@ function byField(reports: readonly CaseReport[]): [string, number, Difference][]
   return [...fields.values()].toSorted((left, right) => right[1] - left[1]);
 }
 
-/** Writes the report after each configuration, so that an interrupted run keeps its findings. */
+/** Called after each configuration, so that an interrupted run keeps what it has found. */
 function writeReport(file: string | undefined, reports: readonly CaseReport[]): void {
   if (file !== undefined)
     writeFileSync(

@@ -56,8 +56,7 @@ export function nodeId({ role, address, pod, namespace }: MeshNode): string {
 }
 
 /**
- * The metadata that the agent of such a proxy sends. It has no PROXY_CONFIG, so that a control plane uses the one of
- * the mesh.
+ * The metadata that the agent of such a proxy sends. It has no PROXY_CONFIG, so that a control plane uses the mesh's.
  */
 export function nodeMetadata(
   { namespace, pod, account, address, labels }: MeshNode,
@@ -76,7 +75,7 @@ export function nodeMetadata(
     LABELS: labels,
     ISTIO_VERSION: version,
     INTERCEPTION_MODE: "REDIRECT",
-    // Injection sets this in ambient meshes. Istio then sends HBONE configuration to sidecars.
+    // Injection sets this in ambient meshes. Istio's control plane then sends HBONE configuration to sidecars.
     ENABLE_HBONE: "true",
   };
 }

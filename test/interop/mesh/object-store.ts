@@ -1,8 +1,7 @@
-// Writes objects of any kind to an API server, with their status, and reads and deletes them.
+// Writes objects of any kind and their status to an API server. Reads and deletes them too.
 import { Agent, request } from "node:https";
 import type { UntypedObject } from "../../../src/api/index.ts";
 
-/** The API server's address and an administrator's credentials, in PEM. */
 export interface AdminAccess {
   readonly host: string;
   readonly port: number;
@@ -22,7 +21,6 @@ interface KindPlace {
   readonly hasStatus: boolean;
 }
 
-/** Identifies a stored object's version. */
 export interface StoredObject {
   readonly group: string;
   readonly kind: string;
@@ -47,7 +45,7 @@ export class ObjectStore {
     this.#agent.destroy();
   }
 
-  /** Creates the object, or replaces an existing one. Throws the server's message if the server refuses it. */
+  /** Creates the object, or replaces one that exists. Throws the server's message if it refuses. */
   async create(object: UntypedObject): Promise<StoredObject> {
     const place = await this.#placeOf(object);
     const path = pathOf(object, place);
@@ -76,7 +74,7 @@ export class ObjectStore {
     };
   }
 
-  /** Deletes the object. A missing object is no error. */
+  /** Deletes the object. It is no error if it does not exist. */
   async delete(object: UntypedObject): Promise<void> {
     const place = await this.#placeOf(object);
     const answer = await this.#send("DELETE", `${pathOf(object, place)}/${object.metadata.name}?gracePeriodSeconds=0`);
@@ -84,7 +82,6 @@ export class ObjectStore {
       throw new Error(`${describe(object)}: ${messageIn(answer.text)}`);
   }
 
-  /** Reads an object. Returns undefined if it does not exist. */
   async get(object: UntypedObject): Promise<UntypedObject | undefined> {
     const answer = await this.#send("GET", `${pathOf(object, await this.#placeOf(object))}/${object.metadata.name}`);
     return answer.status === 200 ? (JSON.parse(answer.text) as UntypedObject) : undefined;
@@ -100,7 +97,7 @@ export class ObjectStore {
     }
   }
 
-  /** A token of the account, bound to the pod, for the audience of the mesh's authority. */
+  /** A token of the account that is bound to the pod. Its audience is the mesh's CA. */
   async token(namespace: string, account: string, pod: string): Promise<string> {
     const uid = JSON.parse(
       (await this.#send("GET", `/api/v1/namespaces/${namespace}/pods/${pod}`)).text,
@@ -123,7 +120,7 @@ export class ObjectStore {
     try {
       return await this.#askOnce(method, path, body);
     } catch (error) {
-      // The server closes connections that were idle for a while, and may do so just when we begin to use one.
+      // A server closes connections that were idle for a while, and may do so just when this one is used again.
       if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
       return await this.#askOnce(method, path, body);
     }

@@ -1,5 +1,5 @@
-// The lab's API server as a plain process on the loopback, with the kinds of Istio and Gateway API. It has no nodes and
-// no controllers.
+// The lab's API server, as a plain process on the loopback, with the kinds of Istio and the Gateway API. It has no
+// nodes and no controllers.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ const stableGroups = new Set([
   "extensions.istio.io",
 ]);
 
-/** Starts an API server, with its files in the directory. Resolves when it serves the kinds of the CRDs. */
+/** Starts an API server, with its files in the directory. Resolves when it serves the CRDs' kinds. */
 export async function startApiServer(directory: string): Promise<PlainApiServer> {
   mkdirSync(directory, { recursive: true });
   const pki = createClusterPki(join(directory, "pki"), { nodes: [{ name: "node-a", addresses: [address] }] });

@@ -1,4 +1,4 @@
-// Tells a comparison that both control planes have read the objects that were applied before the marker.
+// Tells a comparison when both control planes have read the objects that were applied before the marker.
 import { fromBinary } from "@bufbuild/protobuf";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { DiscoveryTestClient } from "../../../src/controlplane/serve/testing/discovery-client.ts";
@@ -18,17 +18,17 @@ const asker: MeshNode = {
   address: "10.244.1.250",
   labels: { app: "asker" },
 };
-/** The limit of the wait. It is needed, because some configurations exclude the marker's namespace. */
+/** How long to wait for the marker. Some configurations exclude its namespace, so it never comes. */
 const patienceMs = 10_000;
 
-/** Whether a resource exists because of the marker. The comparison ignores the differences of such resources. */
+/** Whether a resource exists because of the marker, so that its differences do not count. */
 export function isOfMarker(resource: string): boolean {
   return resource.includes(markerHost) || resource.includes(`/${namespace}/`);
 }
 
 /**
- * A ServiceEntry that is changed last. A control plane that sends its latest address has very likely read the earlier
- * objects too. That is not certain, because each kind has its own watch.
+ * A ServiceEntry that is changed last. A control plane that sends its newest address has very likely read the earlier
+ * objects too. This is not certain, because each kind has a watch of its own.
  */
 export class SettledMarker {
   readonly #objects: ObjectStore;
@@ -40,7 +40,7 @@ export class SettledMarker {
     this.#watches = watches;
   }
 
-  /** `ports` are the ports at which the control planes serve discovery without TLS. */
+  /** `ports` are those at which the control planes serve discovery without TLS. */
   static async create(objects: ObjectStore, ports: readonly number[], version: string): Promise<SettledMarker> {
     await objects.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
     return new SettledMarker(
@@ -49,7 +49,7 @@ export class SettledMarker {
     );
   }
 
-  /** Changes the marker. Resolves when all control planes serve the change, or at the limit of the wait. */
+  /** Changes the marker. Resolves when all control planes serve the change, or after {@link patienceMs}. */
   async passed(): Promise<void> {
     this.#count += 1;
     const address = `198.18.${this.#count >> 8}.${this.#count & 255}`;

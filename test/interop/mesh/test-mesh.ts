@@ -56,7 +56,7 @@ export async function startTestMesh(): Promise<TestMesh> {
   };
 }
 
-/** Applies a configuration. If an object is refused, removes the objects before it again, and throws. */
+/** Applies a configuration. If the server refuses an object, removes those before it, and throws. */
 export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<StoredObject[]> {
   if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, one.meshConfig, one.meshNetworks);
   const stored: StoredObject[] = [];
@@ -75,14 +75,14 @@ function hostsOfEntry({ kind, ...object }: UntypedObject): readonly string[] {
 }
 
 /**
- * Kubernetes records creation times in whole seconds. Istio may treat either of two objects from the same second as the
- * older one.
+ * Waits for the next second. Creation times are in whole seconds, and Istio may treat either of two objects of the same
+ * second as the older one.
  */
 async function nextSecond(): Promise<void> {
   await systemClock.sleep(1000);
 }
 
-/** Removes a configuration, and restores objects of the base that it had changed. */
+/** Removes a configuration, and restores objects of the base that it has changed. */
 export async function removeCase(mesh: TestMesh, one: CorpusCase): Promise<void> {
   if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, defaultMeshConfig);
   for (const object of one.objects.toReversed()) {

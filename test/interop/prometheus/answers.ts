@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 
-/** The fields to compare in an answer of Prometheus' HTTP API. */
+/** What is compared of an answer of Prometheus' HTTP API. */
 interface ApiAnswer {
   readonly status: string;
   readonly error?: string;
@@ -16,8 +16,8 @@ interface Series {
 const tolerance = 1e-9;
 
 /**
- * Describes the difference of two answers. Undefined if they agree. The order of series and digits after the ninth do
- * not matter.
+ * Describes how two answers differ. Undefined if they agree. The order of series and digits after the ninth do not
+ * count.
  */
 export function difference(own: ApiAnswer, real: ApiAnswer): string | undefined {
   if (own.status !== real.status)

@@ -1,10 +1,9 @@
 import { seededRandom } from "../../../src/base/index.ts";
 
-/** A sample of a mesh's history. */
 export interface HistorySample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** The Unix time in milliseconds. */
+  /** Unix time. */
   readonly timeMs: number;
   readonly value: number;
 }
@@ -29,8 +28,8 @@ const edges: readonly Edge[] = [
 ];
 
 /**
- * Samples of Istio's proxies over some minutes, up to `endMs`. Rates change, failures begin, a proxy restarts, and a
- * workload disappears.
+ * Samples of Istio's proxies over some minutes until `endMs`. In this time, rates change, failures begin, a proxy
+ * restarts, and a workload disappears.
  */
 export function meshHistory(endMs: number, minutes: number): HistorySample[] {
   const random = seededRandom(11);
@@ -59,7 +58,6 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
         1,
       );
     for (const edge of edges) {
-      // Ratings disappears.
       if (edge.destination === "ratings" && share > 0.9) continue;
       for (const reporter of ["source", "destination"]) {
         const labels = {
@@ -85,8 +83,8 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
         const requests = Math.round(edge.rate * (stepMs / 1000) * (0.8 + random() * 0.4));
         const failed = share > 0.5 && edge.destination === "reviews-v2" ? Math.round(requests * 0.08) : 0;
         grow("istio_requests_total", { ...labels, response_code: "200" }, timeMs, requests - failed);
-        // Each counter begins at 1. If a series began with a higher value within a range, Prometheus 2 and 3 would
-        // answer differently, and this store answers like 3.
+        // Each counter begins at 1. If a series began with a higher value within a range, Prometheus 2 and 3 would give
+        // different answers, and this store answers as 3 does.
         const failures = { ...labels, response_code: "503", response_flags: "UF" };
         if (failed > 0)
           grow(
@@ -135,7 +133,7 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
 const escaped = (value: string): string =>
   value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 
-/** A sample as a line of Prometheus' text format. The time is in ms, or in seconds for OpenMetrics. */
+/** A sample as a line of Prometheus' text format, with the time in ms. OpenMetrics has it in seconds. */
 export function lineOf({ name, labels, timeMs, value }: HistorySample, unit: "ms" | "s"): string {
   const pairs = Object.entries(labels)
     .map(([key, text]) => `${key}="${escaped(text)}"`)

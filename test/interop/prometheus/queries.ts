@@ -1,4 +1,4 @@
-/** The exact queries of tools and guides for meshes, by tool. */
+/** The exact queries of tools and guides for meshes. */
 export const queries: Readonly<Record<string, readonly string[]>> = {
   "Kiali's graph": [
     ...["source", "destination", "waypoint"].map(

@@ -1,4 +1,4 @@
-// A mesh of two sidecars with counters. A Prometheus can scrape it, and the dashboard and checks can read it.
+// A mesh of two sidecars with counters, for a Prometheus to scrape, and for the dashboard and checks to read.
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -12,11 +12,11 @@ import { quantileMs, type TrafficEdge } from "../../../src/dashboard/views/index
 import { observeQuery, type QueryTools } from "../../../src/rollout/observe/checks/query.ts";
 
 const path = "/stats/prometheus";
-/** Requests per second, by response code. */
+/** By response code, per second. */
 const rates: Readonly<Record<string, number>> = { 200: 40, 503: 2 };
 const boundsMs = [1, 5, 10, 25, 50, 100];
 
-/** The metrics of a sidecar at this time after its start. */
+/** A sidecar's metrics when it has run for so many seconds. */
 function metricsOf(reporter: "source" | "destination", seconds: number): string {
   const common = `reporter="${reporter}",source_workload="client",source_workload_namespace="shop",source_app="client",source_version="v1",destination_workload="web",destination_workload_namespace="shop",destination_app="web",destination_version="v1",destination_service="web.shop.svc.cluster.local",destination_service_name="web",destination_service_namespace="shop",request_protocol="http",response_flags="-",connection_security_policy="${reporter === "source" ? "unknown" : "mutual_tls"}"`;
   return Object.entries(rates)
@@ -73,13 +73,13 @@ export class ScrapedMesh implements AsyncDisposable {
     return new ScrapedMesh(servers);
   }
 
-  /** The dashboard's reader. It reads the proxies, or the Prometheus at the URL if there is one. */
+  /** A reader of the dashboard. It reads the proxies, or the Prometheus at the URL if one is given. */
   reader(prometheusUrl?: string): DashboardReader {
     const reader = createDashboardReader({
       client: this.#cluster.client,
       clock: systemClock,
       log: silentLogger,
-      // The servers of this mesh have the machine's own address, at which the reader by itself asks no pod.
+      // The servers of this mesh are on the loopback, where the reader would ask no pod.
       askPod: async (pod, ...request) => await this.#pods.ask({ ...pod, ip: "127.0.0.1" }, ...request),
       cluster: "interop",
       ...(prometheusUrl === undefined ? {} : { prometheusUrl }),
@@ -88,7 +88,7 @@ export class ScrapedMesh implements AsyncDisposable {
     return reader;
   }
 
-  /** The result that the check's query should have, by the proxies' own counts. */
+  /** What the check's query should return, by the proxies' own counts. */
   async counted(): Promise<number> {
     const text = await (await fetch(`http://${this.targets[0]?.targets[0] ?? ""}${path}`)).text();
     return [...text.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce(
@@ -109,10 +109,7 @@ export class ScrapedMesh implements AsyncDisposable {
 
 const nobody = { service: "", namespace: "", workload: "", revision: "" };
 
-/**
- * The result of a query, in the same way as a rollout's check gets it. Loopback addresses, which the engine refuses,
- * are allowed here.
- */
+/** What a query returns, asked for as a rollout's check does. Unlike in the engine, loopback addresses are allowed. */
 export async function queryOfCheck(address: string, expression: string): Promise<number> {
   const spec: QuerySpec = { provider: "prometheus", address, expression, timeoutSeconds: 10 };
   const exchange: QueryTools["exchange"] = async ({ url, method, headers }) => {
@@ -129,7 +126,7 @@ export async function queryOfCheck(address: string, expression: string): Promise
   return observation.result;
 }
 
-/** The figures of each edge, by the edge's source and destination. */
+/** The figures of each edge, by its source and destination. */
 export function edgeFigures(edges: readonly TrafficEdge[]): Readonly<Record<string, Readonly<Record<string, number>>>> {
   return Object.fromEntries(
     edges.map(({ source, destination, protocol, requestRate, failureRate, durations, securedRate }) => [

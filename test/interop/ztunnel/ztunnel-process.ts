@@ -1,4 +1,4 @@
-// A ztunnel (Istio's or Serin's) as a plain process of node-a, with the CNI agent's end of its socket.
+// A ztunnel (Istio's or Serin's) as a plain process of node-a, and the CNI agent's end of its socket.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,19 +8,17 @@ import { PlayedAgent } from "../../../src/ztunnel/testing/played-agent.ts";
 import { serin } from "../../support/lab-cluster.ts";
 
 export interface ZtunnelProcessOptions {
-  /** The path of Istio's program. Undefined means Serin's own. */
+  /** The path of Istio's program. Undefined for Serin's own. */
   readonly program: string | undefined;
   readonly directory: string;
-  /** A token of the account `ztunnel`, bound to a pod of node-a. */
+  /** A token of the account `ztunnel` that is bound to a pod of node-a. */
   readonly token: string;
-  /** The authority's certificate, in PEM. */
   readonly root: string;
-  /** Whether the ztunnel requests addresses on demand. */
   readonly onDemand?: boolean;
 }
 
 const controlPlane = "https://istiod.istio-system.svc:15012";
-/** The ports of Istio's ztunnel are fixed, so Serin's uses these instead. */
+/** The ports of Istio's ztunnel cannot be changed, so Serin's has these. */
 const ownPorts = { ADMIN_PORT: "25000", STATS_PORT: "25020", READINESS_PORT: "25021" };
 const readyTimeoutMs = 30_000;
 const lookMs = 50;
@@ -78,7 +76,7 @@ export class ZtunnelProcess {
     return this.#output.join("");
   }
 
-  /** Resolves when the ztunnel is ready: it has its configuration and the agent's list of pods. */
+  /** Resolves when the ztunnel is ready: it then has its configuration and the agent's list of pods. */
   async ready(): Promise<void> {
     await this.#agent.send({ type: "snapshot-sent" });
     const deadline = Date.now() + readyTimeoutMs;
@@ -113,7 +111,7 @@ export class ZtunnelProcess {
   }
 }
 
-/** The fields to compare in the config dump of the admin port. */
+/** What is compared of the config dump at the admin port. */
 export interface ZtunnelDump {
   readonly workloads: readonly {
     readonly uid: string;

@@ -102,7 +102,7 @@ class Traffic {
     this.#root = root;
   }
 
-  /** Tests connections for which one ztunnel serves the client and the other one the server. */
+  /** Tests connections between two pods: one ztunnel serves the client's, and the other the server's. */
   async between(client: "upstream" | "serin", onDemand: boolean, body: (world: World) => Promise<void>): Promise<void> {
     const pods = podPair();
     const capture = sniff(pods.client);
@@ -142,11 +142,10 @@ interface World {
   readonly near: ZtunnelProcess;
   readonly far: ZtunnelProcess;
   readonly client: NetworkNamespace;
-  /** All bytes that crossed the wire. */
+  /** All bytes on the wire so far. */
   readonly capture: () => Buffer;
 }
 
-/** Whether the server's echo arrived. */
 async function echoed(namespace: NetworkNamespace, address: string, port: number): Promise<boolean> {
   const stream = await connectTcp({ address, port, namespaceFd: namespace.fd, timeoutMs: answerMs }).catch(
     () => undefined,
@@ -185,7 +184,7 @@ async function eventually(condition: string, holds: () => Promise<boolean>): Pro
 async function talksAndObeys({ mesh, near, far, client, capture }: World): Promise<void> {
   await eventually("the client reaches the service", async () => await echoed(client, serviceAddress, 80));
   assert.ok(!capture().includes(words), "what was said can be read on the wire");
-  // Istio's ztunnel fetches the certificates of all accounts on its node before they are needed.
+  // Istio's ztunnel gets the certificates of all accounts on its node before they are needed.
   for (const [ztunnel, name] of [
     [near, "client"],
     [far, "server"],
@@ -203,7 +202,8 @@ async function talksAndObeys({ mesh, near, far, client, capture }: World): Promi
     "the client reaches the ServiceEntry by its automatic address",
     async () => await echoed(client, given, automaticPort),
   );
-  // The policies are created and deleted, not changed, because the control plane writes their status at the same time.
+  // Policies are created and deleted, and never changed, because the control plane writes their status at the same
+  // time.
   for (const [principal, reaches] of [
     ["somebody", false],
     ["client", true],
@@ -289,5 +289,5 @@ async function main(): Promise<number> {
   return Object.values(outcome).every((answer) => answer === "ok") ? 0 : 1;
 }
 
-// Sockets in namespaces may still be open and would keep the process alive.
+// Sockets in namespaces may be open, and would keep the process alive.
 process.exit(await main());

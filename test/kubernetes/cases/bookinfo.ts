@@ -35,7 +35,6 @@ export const bookinfoCase: Case = {
   },
 };
 
-/** The address of a LoadBalancer Service. Waits until it has one. */
 export async function addressOf({ cluster }: Bench, service: string, namespace: string): Promise<string> {
   return await eventually(`${service} of ${namespace} has an address`, async () => {
     const { status } = (await cluster.api.client.get(serviceKind, service, namespace)) ?? {};

@@ -1,4 +1,4 @@
-// Rollouts that go on while nodes are drained and their runtimes restart.
+// Rollouts that go on while nodes are drained and container runtimes restart.
 import { canaryObjects } from "../../../scripts/proofs/upgrade-proof/objects.ts";
 import { appCanary } from "../../../scripts/proofs/upgrade-proof/app-canary.ts";
 import { canaryKind, meshUpgradeKind } from "../../../src/api/serin/index.ts";
@@ -15,7 +15,6 @@ import { ended, ofOldRelease, upgradeEngine, upgradeObject } from "./mesh-upgrad
 const canaryTimeoutMs = 600_000;
 const runtimePauseMs = 3_000;
 
-/** Drains a node, and then makes it schedulable again. */
 async function drainAndReturn(bench: Bench, number: NodeNumber): Promise<void> {
   const { cluster } = bench;
   await drain(bench, nodeName(number));
@@ -39,7 +38,7 @@ interface Finding {
   readonly detail: string;
 }
 
-/** The faults that the doctor finds. Throws if it does not finish its examination. */
+/** What the doctor finds. Throws if it does not finish. */
 async function reportOfDoctor({ cluster, note }: Bench): Promise<readonly Finding[]> {
   const { output } = await cluster.run([`${root}/bin/serin`, "doctor", "--kubernetes", "--json"], {
     timeoutMs: 120_000,
@@ -51,15 +50,15 @@ async function reportOfDoctor({ cluster, note }: Bench): Promise<readonly Findin
 }
 
 /**
- * Disturbs the nodes until `end` resolves. Returns the disturbances that began while the rollout was under way. Throws
- * if there was no drain or no kill among them, because the rollout has then proved nothing.
+ * Disturbs the nodes until `end` resolves. Returns the disturbances that have begun while the rollout was under way.
+ * Throws if none of them was a drain or none a kill, because the rollout has then proved nothing.
  */
 async function disturbUntil<Result>(bench: Bench, end: Promise<Result>): Promise<string[]> {
   const state = { isOver: false };
   const over = end.finally(() => {
     state.isOver = true;
   });
-  // The error is thrown where `over` is awaited.
+  // Whoever awaits `over` gets the error.
   over.catch(() => undefined);
   const begun: string[] = [];
   for (const number of nodeNumbers.toReversed())
@@ -78,7 +77,7 @@ async function disturbUntil<Result>(bench: Bench, end: Promise<Result>): Promise
   return begun;
 }
 
-/** A drain may cut off the requests of the pods that it evicts, but nothing may be wrong once all of them are back. */
+/** A drain may cut off requests of the pods that it evicts, but nothing may be wrong when all are back. */
 async function nothingIsWrong(bench: Bench): Promise<void> {
   await eventually(
     "the doctor finds no error",

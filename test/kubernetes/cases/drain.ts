@@ -6,13 +6,13 @@ import { nodeName, nodeNumbers } from "../cluster-layout.ts";
 import { shop } from "./bookinfo.ts";
 import { applyText } from "./policies.ts";
 
-/** The time within which Kubernetes deletes the pods of a removed node. */
+/** Within this time, Kubernetes deletes the pods of a node that was removed. */
 const collectedMs = 180_000;
 
 /** The load generator's Deployment. It needs no second pod, because it may pause. */
 const loadPod = "load";
 
-/** The Deployments that need a second pod before a node is drained, as they would on any cluster. */
+/** The Deployments that need a second pod before a node is drained, as they would in any cluster. */
 async function doubled({ cluster }: Bench): Promise<readonly Deployment[]> {
   const lists = await Promise.all([
     cluster.api.client.list(deploymentKind, { namespace: shop }),
@@ -37,8 +37,8 @@ export async function everythingIsAvailable(cluster: Bench["cluster"]): Promise<
 }
 
 /**
- * A disruption budget that keeps one pod. Without it, a drain could evict both pods at once if they are on the same
- * node. An installation with one istiod has no budget of its own.
+ * A disruption budget that keeps one pod. Without it, a drain could evict both at once if they are on the same node. An
+ * installation with one istiod has no budget of its own.
  */
 function budget({ metadata, spec }: Deployment): UntypedObject {
   const { name = "", namespace = "" } = metadata;
@@ -50,7 +50,7 @@ function budget({ metadata, spec }: Deployment): UntypedObject {
   };
 }
 
-/** Runs `act` while every Deployment has two pods, of which only one may be evicted at a time. */
+/** Runs `act` while every Deployment has two pods, of which only one at a time may be evicted. */
 export async function withTwoOfEverything(bench: Bench, act: () => Promise<void>): Promise<void> {
   const deployments = await doubled(bench);
   await scale(bench, deployments, 2);
@@ -60,14 +60,14 @@ export async function withTwoOfEverything(bench: Bench, act: () => Promise<void>
   await scale(bench, deployments, 1);
 }
 
-/** Drains a node. Returns the number of evicted pods. */
+/** Drains a node. Returns how many pods were evicted. */
 export async function drain(bench: Bench, node: string): Promise<number> {
   const before = await podsOn(bench, node);
   const command = ["kubectl", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force"];
   try {
     await bench.cluster.ok([...command, "--timeout=240s"], { timeoutMs: 270_000 });
   } catch (error) {
-    // A node that stays cordoned would also make the following cases fail.
+    // If the node stayed cordoned, later cases would fail too.
     await bench.cluster.kubectl("uncordon", node);
     throw error;
   }
@@ -127,7 +127,7 @@ export const removeNodeCase: Case = {
   },
 };
 
-/** The pods of bookinfo on a node, except those that are ending. */
+/** The pods of bookinfo on a node, without those that are ending. */
 async function podsOn({ cluster }: Bench, node: string): Promise<string[]> {
   const { items } = await cluster.api.client.list(podKind, { namespace: shop });
   return items

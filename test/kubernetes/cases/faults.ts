@@ -8,32 +8,32 @@ import { scale, withTwoOfEverything } from "./drain.ts";
 
 const apiServerAwayMs = 30_000;
 const powerAwayMs = 5_000;
-/** How long after a killed container is ready again a request may still fail, if it began before that moment. */
+/** A request may still fail for this time after a killed container is ready, if it began before. */
 const lateMs = 2_000;
-/** The controller manager waits up to 30 s between attempts to open a watch. */
+/** The controller manager waits up to 30 s before it tries again to open a watch. */
 const controllersReadyMs = 180_000;
 
-/** The IDs of Serin's processes with a role on a node. The role is looked for in their command lines. */
+/** The IDs of Serin's processes with a role on a node, found by their command lines. */
 async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promise<string[]> {
   const { output } = await cluster.nodes[node].run(["pgrep", "-f", `/main\\.[jt]s ${role}( |$)`]);
   return output.trim().split("\n").filter(Boolean);
 }
 
 interface Kill extends Pick<Case, "name" | "title"> {
-  /** The first words after the program's path in the command line. */
+  /** What follows the program's path in the command line. */
   readonly role: string;
-  /** The error texts of the requests that fail with a killed process. None may fail if absent. */
+  /** Matches the errors of requests that may fail with a killed process. If absent, none may. */
   readonly excused?: RegExp;
   readonly after?: string;
   /**
-   * A Deployment of bookinfo that gets a second pod for the case. When a Service loses its only endpoint and regains
+   * A Deployment of bookinfo that gets a second pod for this case. When a Service loses its only endpoint and regains
    * it, kube-proxy writes two tables of iptables. A connection that is opened between the two writes is tracked without
-   * an endpoint, and is never answered.
+   * an endpoint, and never gets an answer.
    */
   readonly doubled?: string;
 }
 
-/** Kills each process of the role on both nodes, one after another. Each is replaced before the next one is killed. */
+/** Kills the role's processes on both nodes, one after another. Waits until each is replaced. */
 function killCase({ name, role, title, excused, after = "bookinfo", doubled }: Kill): Case {
   return {
     name,
@@ -51,7 +51,7 @@ function killCase({ name, role, title, excused, after = "bookinfo", doubled }: K
   };
 }
 
-/** Returns how many processes were killed. Requests may fail by these texts until the container is ready again. */
+/** Returns how many processes were killed. Requests may fail with these errors until the container is ready again. */
 async function killAll(bench: Bench, role: string, excused: RegExp | undefined): Promise<number> {
   const { cluster, load } = bench;
   let killed = 0;
@@ -77,7 +77,7 @@ async function killAll(bench: Bench, role: string, excused: RegExp | undefined):
 
 /** Waits until a container that the node has started since then is ready. */
 async function readyAgain({ cluster }: Bench, node: string, sinceMs: number): Promise<void> {
-  // The time of a container's start has whole seconds.
+  // A container's start time is in whole seconds.
   const sinceSecondMs = Math.floor(sinceMs / 1_000) * 1_000;
   await eventually(`the killed container of ${node} is ready again`, async () => {
     const { items } = await cluster.api.client.list(podKind);
@@ -88,7 +88,7 @@ async function readyAgain({ cluster }: Bench, node: string, sinceMs: number): Pr
   });
 }
 
-/** The errors that clients see when a proxy is killed: its connections end, and nothing listens until it runs again. */
+/** What clients see when a proxy is killed: its connections end, and nothing listens until it runs again. */
 const withTheProxy = /ECONNRESET|EPIPE|ECONNREFUSED|closed|status 503/;
 
 export const killCases: readonly Case[] = [
@@ -119,7 +119,7 @@ export const killCases: readonly Case[] = [
 
 /**
  * Waits until the controller manager sees its own writes of EndpointSlices again. Its watches break when the API server
- * ends. Until they are open again, Services keep pods that have ended. This happens with or without a mesh.
+ * ends. Until they are open again, Services keep pods that have ended. This happens without a mesh too.
  */
 async function endpointsFollowPods({ cluster }: Bench): Promise<void> {
   const name = "endpoints-follow";
@@ -170,7 +170,8 @@ export const runtimesCase: Case = {
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;
-    // After a restart, a kubelet of 1.32 reports its pods as not ready until their next probes.
+    // After a restart, a kubelet of 1.32 reports its pods as not ready until their next probes. A Service with one pod
+    // would then have no endpoint.
     await withTwoOfEverything(bench, async () => {
       for (const number of nodeNumbers) {
         for (const program of ["kubelet", "containerd"] as const) {
@@ -189,8 +190,8 @@ export const runtimesCase: Case = {
 };
 
 /**
- * Waits until the kubelet has started each container of the node's pods again. Before that, the API server still shows
- * the states from before the power failure, and everything seems to be ready.
+ * Waits until the kubelet has started each container of the node's pods again. Before that, the API server shows the
+ * states from before the power failure, so everything seems to be ready.
  */
 async function startedAgain({ cluster }: Bench, node: string, sinceMs: number): Promise<void> {
   await eventually(`every container of ${node} was started again, and is ready`, async () => {
@@ -216,7 +217,7 @@ async function everythingAnswers(bench: Bench): Promise<void> {
   await eventually(`${url} answers`, async () => (await cluster.run(["curl", "-sf", "-m", "3", url])).code === 0);
 }
 
-/** Requests to pods of the lost node fail, as in any cluster. So the load pauses while the node is down. */
+/** Requests to pods of the lost node fail in any cluster, so the load pauses while the node is down. */
 export const rebootCase: Case = {
   name: "reboot",
   title: "a node loses its power and comes back",
@@ -235,7 +236,7 @@ export const rebootCase: Case = {
       await everythingAnswers(bench);
       seconds = Math.round((performance.now() - begun) / 1000);
     } finally {
-      // The following cases need the load.
+      // Later cases need the load.
       await load.resume();
     }
     await load.more(100);

@@ -54,8 +54,8 @@ export const foldersCase: Case = {
     await podsStart(bench, "configuration");
     await uninstallLeavesNothing(bench);
     await onNodes(bench, "mkdir -p /opt/earlier/net.d && cp /etc/cni/net.d/10-ptp.conflist /opt/earlier/net.d/");
-    // This folder contains a network configuration, so the installation is not refused. The agent notices that the
-    // container runtime reads another folder only when the runtime starts a pod without calling the plugin.
+    // This folder has a network configuration, so the installation is not refused. The agent notices that the container
+    // runtime reads another folder only when the runtime starts a pod without calling the plugin.
     await cluster.serin(
       "install",
       "--set",

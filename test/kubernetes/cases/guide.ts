@@ -1,4 +1,4 @@
-// Runs the commands of docs/kubernetes.md on this cluster, in the order of the page.
+// Runs the commands of docs/kubernetes.md on this cluster, in their order.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { blockOf, commandsOf } from "../../support/typed-blocks.ts";
@@ -12,28 +12,27 @@ import { deleteGateways, leftOnNodes } from "./uninstall.ts";
 
 const limitMs = 900_000;
 
-/** Commands of the page that are left out. */
 const leftOut: readonly RegExp[] = [
-  // The run has built the images, and loads them into containerd as the page shows.
+  // The run has built the images, and loads them into containerd as the page says.
   /^npm run image$/,
   // The cases helm-3 and helm-4 run these.
   /^helm |^serin charts package/,
-  // The page needs it only on clusters without LoadBalancers.
+  // The page needs this only in clusters without LoadBalancers.
   /^kubectl port-forward/,
-  // A restore needs a backup, and a program that this cluster does not have.
+  // A restore needs a backup, and a program that this cluster lacks.
   /^velero |^kubectl (scale deployment\/serin-rollout|delete secret -n serin-system serin-rollout-author) |-l app=serin-rollout /,
 ];
 
 const webhooks = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
 
-/** The commands of the page that this case types, in the order of the page. */
+/** The commands of the page that this case types, in their order. */
 export function typedCommands(guide: string): string[] {
   return commandsOf(guide).filter((line) => !leftOut.some((pattern) => pattern.test(line)));
 }
 
 /**
- * Replaces the next release's `serin` by this tree's, with the version as a flag, because that release is built from
- * this tree.
+ * Replaces the next release's `serin` with this tree's, and adds the version as a flag, because the next release is
+ * built from this tree.
  */
 function asNextRelease(line: string, version: string): string {
   if (line.startsWith("serin install --set profile=empty")) return line.replace(" -y", ` --set tag=${version} -y`);
@@ -80,8 +79,8 @@ export const guideCase: Case = {
 };
 
 /**
- * Sends requests through bookinfo's gateway, as the page says, because the step of the gateway waits for some. The
- * other gateway has no listener. Returns a function that ends the load.
+ * Sends requests through bookinfo's gateway, as the page says: the gateway's step waits for some. The other gateway has
+ * no listener. The result ends the load.
  */
 async function beginLoad(bench: Bench): Promise<() => Promise<void>> {
   const url = `http://${await addressOf(bench, "bookinfo-gateway-istio", shop)}/productpage`;

@@ -11,9 +11,7 @@ import { loadLayout } from "./install.ts";
 import { leftOnNodes } from "./uninstall.ts";
 
 const namespace = "istio-system";
-/**
- * The charts, in the order of their installation. On removal, the CNI agent goes first, because it releases the pods.
- */
+/** The charts in the order of their installation. The CNI agent is removed first, because it releases the pods. */
 const releases = [
   { name: "istio-base", chart: "base", values: [] },
   { name: "istiod", chart: "istiod", values: ["--set", "profile=ambient"] },
@@ -24,14 +22,14 @@ const removal = ["istio-cni", "ztunnel", "istiod", "istio-base"] as const;
 const captured = "ambient.istio.io/redirection";
 
 /**
- * Removes what another installer has left. Helm does not adopt CRDs that it has not written. An agent that lost its
+ * Removes what another installer has left. Helm does not adopt CRDs that it has not written. An agent that has lost its
  * rights during the removal could not remove its annotations.
  */
 export async function tidyUp({ cluster }: Bench): Promise<void> {
   const names = (await cluster.kubectl("get", "customresourcedefinitions", "-o", "name"))
     .split("\n")
     .filter((name) => /\.(istio\.io|serin\.dev)$/.test(name));
-  // The rollout engine is gone, so nobody removes its finalizers.
+  // The rollout engine is gone, and nothing else removes its finalizers.
   for (const kind of [canaryKind, meshUpgradeKind]) {
     if (!names.some((name) => name.endsWith(`/${kind.plural}.${kind.group}`))) continue;
     const { items } = await cluster.api.client.list<KubernetesObject>(kind);
@@ -41,7 +39,7 @@ export async function tidyUp({ cluster }: Bench): Promise<void> {
       });
   }
   if (names.length > 0) await cluster.kubectl("delete", ...names);
-  // The namespace controller looks again only after half of the pods' grace period, so the pods are deleted first.
+  // Delete the pods first: the namespace controller looks again only after half of their grace period.
   for (const one of [namespace, "serin-system"]) {
     await cluster.run(["kubectl", "delete", "deployments,daemonsets", "--all", "-n", one, "--timeout=60s"]);
     await cluster.run(["kubectl", "wait", "--for=delete", "pod", "--all", "-n", one, "--timeout=120s"]);
@@ -50,7 +48,7 @@ export async function tidyUp({ cluster }: Bench): Promise<void> {
   await cluster.kubectl("annotate", "pods", "--all", "-n", shop, `${captured}-`);
 }
 
-/** Whether the pod belongs to an application. Gateways and waypoints do not, because they are proxies. */
+/** Whether the pod belongs to an application. Gateways and waypoints are proxies, and do not. */
 function isApplication({ metadata: { labels = {} }, status }: Pod): boolean {
   return labels["gateway.networking.k8s.io/gateway-name"] === undefined && status?.phase === "Running";
 }
@@ -64,7 +62,7 @@ async function untilCaptured({ cluster }: Bench): Promise<number> {
   });
 }
 
-/** Waits until every pod of the mesh runs images of a version. Pods that are ending do not count. */
+/** Waits until every pod of the mesh runs images of the version. Pods that are ending do not count. */
 async function untilRunning({ cluster }: Bench, version: string): Promise<void> {
   await eventually(`every pod of ${namespace} runs ${version}`, async () => {
     const { items } = await cluster.api.client.list(podKind, { namespace });

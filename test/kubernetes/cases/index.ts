@@ -19,7 +19,7 @@ import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
 import { churnCase, hostNetworkCase, jobsCase, statefulSetCase } from "./workloads.ts";
 
-/** All cases, in the order in which they run. */
+/** In the order in which they run. */
 export const allCases: readonly Case[] = [
   installCase,
   portsCase,
@@ -55,6 +55,6 @@ export const allCases: readonly Case[] = [
   ...refusalCases,
   ...strictClusterCases,
   guideCase,
-  // These run last, because they remove bookinfo, which the cases above use.
+  // These come last, because they remove bookinfo, which the cases above use.
   ...seedCases,
 ];

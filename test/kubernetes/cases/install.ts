@@ -5,7 +5,6 @@ import { root, type RealCluster } from "../real-cluster.ts";
 import { ownSerin } from "../releases.ts";
 import { runCommand } from "../run-command.ts";
 
-/** Loads the images of a layout into every node. */
 export async function loadLayout(cluster: RealCluster, layout: string): Promise<void> {
   const archive = join(cluster.files.scratch, "images/serin.tar");
   runCommand(["tar", "--create", "--file", archive, "--directory", layout, "."]);

@@ -15,8 +15,8 @@ import { loadLayout } from "./install.ts";
 const endTimeoutMs = 900_000;
 const streamSeconds = 60;
 /**
- * The least number of requests during the upgrade and the way back together. The load continues afterwards until this
- * number is reached.
+ * The least number of requests during the upgrade and the way back together. If there were fewer, the load goes on
+ * until there are as many.
  */
 const leastRequests = 50_000;
 const loadTimeoutMs = 400_000;
@@ -50,7 +50,7 @@ export function upgradeObject(name: string, revision: string, tag: string, value
         ],
         cni: { tag },
       },
-      // The ztunnels take one step for each namespace, and not one for each pod.
+      // The ztunnels take one step for each namespace instead of one for each pod.
       ztunnel: { by: "Namespace" },
       gateways: { weights: [50, 100] },
       waypoints: { weights: [100] },
@@ -64,8 +64,8 @@ export function upgradeObject(name: string, revision: string, tag: string, value
 }
 
 /**
- * Upgrades the rollout engine first, as a user does. The engine belongs to no revision, and installs the objects of its
- * own release.
+ * Upgrades the rollout engine first, as a user does. It belongs to no revision, and installs objects of its own
+ * release.
  */
 export async function upgradeEngine({ cluster, next }: Bench): Promise<void> {
   const settings = ["profile=empty", "components.base.enabled=true", `hub=${next.hub}`, `tag=${next.version}`];
@@ -93,7 +93,7 @@ export async function ended(
   return status;
 }
 
-/** Routes the long connections from the shop's gateway to the application `streams`. */
+/** Routes long connections from the shop's gateway to the application `streams`. */
 const streamsRoute: UntypedObject = {
   apiVersion: "gateway.networking.k8s.io/v1",
   kind: "HTTPRoute",
@@ -109,7 +109,6 @@ const streamsRoute: UntypedObject = {
   },
 };
 
-/** Connections that stay open for longer than most steps take. */
 function streams(from: string, host: string): ConnectionTarget[] {
   const long = { count: 3, seconds: streamSeconds };
   return [
@@ -119,8 +118,8 @@ function streams(from: string, host: string): ConnectionTarget[] {
 }
 
 /**
- * Starts more load than in other cases, with long connections. It goes through every gateway, because the upgrade waits
- * for samples of each. Returns a function that ends the load.
+ * Begins more load than other cases have, with long connections. It passes through every gateway, because the upgrade
+ * waits for samples of each. The result ends the load.
  */
 async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
   const { cluster, load } = bench;
@@ -172,8 +171,8 @@ export async function ofOldRelease({ cluster, next }: Bench): Promise<string[]> 
 }
 
 /**
- * Upgrades the mesh, checks that no process of the old release is left, and rolls back. Returns the number of steps
- * forward.
+ * Upgrades the mesh, checks that no process of the old release is left, and rolls back. Returns the number of steps of
+ * the upgrade.
  */
 async function thereAndBack(bench: Bench): Promise<number> {
   const { cluster, load, next, note } = bench;
@@ -206,7 +205,7 @@ export const meshUpgradeCase: Case = {
       steps = await thereAndBack(bench);
       status = difference(load.totals, before);
     } finally {
-      // This load ends even if the upgrade failed, because the following cases count their own requests.
+      // This load must end even if the upgrade has failed, because later cases count their own requests.
       await endLoad();
     }
     const cut = status.closedConnections + Object.values(status.endedWithPod).reduce((sum, count) => sum + count, 0);

@@ -65,7 +65,7 @@ const probed = [
     image: samplesImage,
     command: ["/usr/local/bin/node", "-e", healthServer],
     action: { grpc: { port: 8080 } },
-    // Node takes longer to start than a shell.
+    // Node.js takes longer to start than a shell.
     initialDelaySeconds: 15,
   },
 ] as const;
@@ -91,7 +91,7 @@ function probedDeployment(
   });
 }
 
-/** A single failed probe makes the case fail. */
+/** One failed probe makes the case fail. */
 export const probesCase: Case = {
   name: "probes",
   title:
@@ -134,7 +134,6 @@ async function probeFaults({ cluster }: Bench, namespace: string): Promise<strin
 
 export const restricted = { "pod-security.kubernetes.io/enforce": "restricted" } as const;
 
-/** What the level `restricted` requires of a container. */
 export const restrictedContainer = {
   securityContext: {
     allowPrivilegeEscalation: false,
@@ -145,7 +144,6 @@ export const restrictedContainer = {
   },
 } as const;
 
-/** An application that the level `restricted` admits. */
 export function restrictedWeb(namespace: string): object[] {
   const command = ["httpd", "-f", "-p", "8080", "-h", "/etc"];
   return [

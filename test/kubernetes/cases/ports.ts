@@ -47,8 +47,8 @@ export const portsCase: Case = {
       });
       return `${rows} rows as they stand, asked from a pod outside, a pod inside, another namespace, a node and the own pod`;
     } finally {
-      // A later upgrade would wait for requests to their sidecars. Deleting a namespace with a waypoint takes
-      // half of the waypoint's time to drain.
+      // A later upgrade would wait for requests to these namespaces' sidecars. To delete a namespace with a waypoint
+      // takes half of the waypoint's time to drain, so do not wait for it.
       await cluster.kubectl("delete", "namespace", inside, another, "--wait=false", "--ignore-not-found");
     }
   },

@@ -1,4 +1,4 @@
-// Installations that must fail. The message of each names the object and the remedy, and an uninstall removes
+// Installations that must fail. Each message must name the object and the remedy, and an uninstall must remove
 // everything that was written.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -55,7 +55,7 @@ const rightsCase: Case = {
   },
 };
 
-/** Runs a relay to the API server that reports another version. The relay listens at the client's address. */
+/** Runs a relay to the API server, which reports another version, at the client's address. */
 async function withOldServer(bench: Bench, version: string, act: (kubeconfig: string) => Promise<void>): Promise<void> {
   const { pki, kubeconfigs } = bench.cluster.files;
   const read = (name: string): Buffer => readFileSync(join(pki, name));
@@ -167,7 +167,7 @@ const quotaCase: Case = {
 };
 
 /**
- * GKE's API server admits pods of these priority classes outside `kube-system` only in namespaces with a quota for
+ * Outside `kube-system`, GKE's API server admits pods of these priority classes only in namespaces with a quota for
  * their class.
  */
 const limitedPriorities = {
@@ -256,7 +256,7 @@ const registryCase: Case = {
   },
 };
 
-/** A seccomp profile that refuses the family of sockets that nf_tables needs, as a kernel without nf_tables does. */
+/** A seccomp profile that refuses the sockets that nf_tables needs, as a kernel without nf_tables does. */
 const withoutNetfilter = {
   defaultAction: "SCMP_ACT_ALLOW",
   syscalls: [

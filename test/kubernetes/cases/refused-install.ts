@@ -1,4 +1,4 @@
-// What installations that must fail have in common: what they say, and what they leave.
+// What the cases of refused installations share: what installations say, and what they leave.
 import { join } from "node:path";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench } from "../bench.ts";
@@ -7,7 +7,6 @@ import type { Ran } from "../run-command.ts";
 import { shop } from "./bookinfo.ts";
 import { deleteGateways, leaveMesh, leftOnNodes } from "./uninstall.ts";
 
-/** The namespace of the installation. */
 export const namespace = "istio-system";
 
 export async function serin(
@@ -21,7 +20,7 @@ export async function serin(
   });
 }
 
-/** Runs an installation that must fail, with an output that matches all of these patterns. */
+/** Runs an installation that must fail. Its output must match all of these patterns. */
 export async function refused(
   bench: Bench,
   flags: readonly string[],
@@ -40,14 +39,17 @@ export function expectWords(output: string, words: readonly RegExp[]): void {
   if (missing.length > 0) throw new Error(`it did not say ${missing.join(", ")}:\n${output}`);
 }
 
-/** The name of the quotas, limits and policies of the cluster's administrators. An uninstall must leave them. */
+/**
+ * The name of what the cluster's administrators have written: quotas, limits and policies. An uninstall must leave
+ * these.
+ */
 export const ofAdministrators = "of-administrators";
 const quotaOfAdministrators = `resourcequota/${ofAdministrators}`;
 
-/** Objects that controllers write into every namespace. Those of istiod stay, as in Istio. */
+/** Objects that controllers write into every namespace. As in Istio, those of istiod stay. */
 const ofAnyNamespace = /^(configmap\/(kube-root-ca\.crt|istio-ca-root-cert)|serviceaccount\/default)$/;
 
-/** The objects that an installation writes, except CRDs and namespaces. */
+/** What an installation writes, apart from CRDs and namespaces. */
 export async function written({ cluster }: Bench): Promise<string[]> {
   const kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
   const inNamespaces =
@@ -65,10 +67,10 @@ export async function written({ cluster }: Bench): Promise<string[]> {
 
 /**
  * Removes a mesh that earlier cases have left, because these cases begin without one. They also install and upgrade
- * meshes of their own, so bookinfo's Gateways go, too:
+ * meshes of their own, so bookinfo's Gateways go too:
  *
- * - A waypoint that stays trusts the authority of the removed mesh. It refuses the connections of the next mesh, until
- *   the kubelet brings it the root of the new authority.
+ * - A waypoint that stays trusts the CA of the removed mesh. It refuses connections of the next mesh until the kubelet
+ *   brings it the root of the new CA.
  * - An upgrade waits for requests through each gateway, and nobody sends any to bookinfo's.
  */
 export async function withoutMesh(bench: Bench): Promise<void> {

@@ -1,4 +1,4 @@
-// What a user restarts by hand: every part of the mesh, one after the other, under load.
+// Restarts every part of the mesh under load, one after the other, as users do by hand.
 import { nodeKind, podKind } from "../../../src/api/kubernetes/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -11,11 +11,11 @@ import { everythingIsAvailable } from "./drain.ts";
 import { applyText, strict } from "./policies.ts";
 import { job } from "./workloads.ts";
 
-/** Longer than a kubelet takes to report a node without a network, and Kubernetes to take its pods out of Services. */
+/** Longer than a kubelet takes to report a node without a network, and Kubernetes to remove its pods from Services. */
 const agentsAwayMs = 40_000;
 const waiting = "waiting";
 
-/** The parts of the mesh, in the order in which the case restarts them, one after another. */
+/** The parts of the mesh, in the order in which they are restarted. */
 const parts = [
   { workload: "deployment/istiod", namespace: "istio-system" },
   { workload: "daemonset/istio-cni-node", namespace: "istio-system" },
@@ -42,7 +42,6 @@ export const restartsCase: Case = {
   },
 };
 
-/** Resolves when every application's pod of the namespace is in the mesh. */
 async function isCaptured({ cluster }: Bench, namespace: string): Promise<void> {
   await eventually(`every pod of ${namespace} without a proxy is captured`, async () => {
     const { items } = await cluster.api.client.list(podKind, { namespace });
@@ -65,7 +64,6 @@ async function placeAgents({ cluster }: Bench, away: string | null): Promise<voi
   await cluster.kubectl("patch", "daemonset/istio-cni-node", "-n", "istio-system", "-p", JSON.stringify(patch));
 }
 
-/** Fails if a node reports at any time until the end that it is not ready. */
 async function nodesStayReady({ cluster }: Bench, durationMs: number): Promise<void> {
   const endsAt = performance.now() + durationMs;
   while (performance.now() < endsAt) {
@@ -111,7 +109,7 @@ const rolledSidecars = "rolled-sidecars";
 const rollouts = 3;
 
 /**
- * Each pod asks once, and its server admits only callers of the mesh. So a pod that started without its redirect would
+ * Each pod asks once, and its server admits only callers of the mesh. So a pod that starts without its redirect would
  * fail.
  */
 export const agentsRolloutCase: Case = {
@@ -140,7 +138,7 @@ export const agentsRolloutCase: Case = {
     ]).finally(() => {
       state.isOver = true;
     });
-    // The error is thrown where `jobs` is awaited.
+    // Whoever awaits `jobs` gets the error.
     jobs.catch(() => undefined);
     const agents = ["daemonset/istio-cni-node", "-n", "istio-system"];
     let replaced = 0;

@@ -1,12 +1,11 @@
 import type { Bench, Case } from "../bench.ts";
 import { nodeNumbers, type NodeNumber } from "../cluster-layout.ts";
 
-/** The numbers of the kernel's capabilities that the CNI agent has. */
+/** The capabilities that the CNI agent has, by the kernel's numbers. */
 const agentCapabilities = { dacOverride: 1, netAdmin: 12, sysPtrace: 19, sysAdmin: 21 } as const;
-/** The kernel's number for a filter of system calls. */
+/** The kernel's number for a seccomp filter. */
 const filtered = 2;
 
-/** The status of the agent's process: its lines by their names. */
 async function agentStatus({ cluster }: Bench, node: NodeNumber): Promise<ReadonlyMap<string, string>> {
   const script = "cat /proc/$(pgrep -f '/main\\.[jt]s cni( |$)' | head -1)/status";
   const text = await cluster.nodes[node].ok(["sh", "-c", script]);

@@ -1,5 +1,5 @@
-// Runs the lab's tests of the five walkthroughs on this cluster. Nodes pull every image from a registry of this run, by
-// the names that the guides use.
+// Runs the lab's tests of the five walkthroughs on this cluster. Nodes pull every image from a registry of this run,
+// under the names in the guides.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageRegistry } from "../../support/image-registry.ts";
@@ -58,7 +58,7 @@ async function names({ cluster }: Bench, ...args: readonly string[]): Promise<st
   return (await cluster.kubectl("get", ...args, "-o", "name")).split("\n").filter((name) => name.includes("/"));
 }
 
-/** Removes everything from the cluster except its own pods, because a guide begins with an empty cluster. */
+/** Removes everything but the cluster's own pods, because a guide begins with an empty cluster. */
 async function clear(bench: Bench): Promise<void> {
   const { cluster, load } = bench;
   await load.stop();
@@ -86,7 +86,7 @@ async function onNodes(cluster: RealCluster, script: string, input = ""): Promis
   await Promise.all(nodeNumbers.map(async (number) => await cluster.nodes[number].ok(["sh", "-c", script], { input })));
 }
 
-/** While `act` runs, the nodes pull every image from the run's registry. */
+/** While `act` runs, nodes pull every image from the run's registry. */
 async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<string>): Promise<string> {
   const { cluster, release, next } = bench;
   const own = release.serin === ownSerin ? release : next;
@@ -96,7 +96,7 @@ async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<
   try {
     const server = `server = "http://${clientAddress}:${registryPort}"\n`;
     await onNodes(cluster, `mkdir -p ${anyRegistry} && cat > ${anyRegistry}/hosts.toml`, server);
-    // Earlier cases may have loaded other images with these names, and a node does not pull them again.
+    // A node does not pull images that it has, and earlier cases may have loaded others under these names.
     const { withCurl = [] } = wanted;
     if (withCurl.length > 0)
       await Promise.all(nodeNumbers.map(async (number) => await cluster.nodes[number].forgetImages(withCurl)));
@@ -107,7 +107,7 @@ async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<
   }
 }
 
-/** The part of the output about failed steps. The first failed step is usually the cause of the others. */
+/** What the output says about failed steps. The first is usually the cause of the others. */
 function failuresIn(output: string): string {
   const begin = output.lastIndexOf("failing tests:");
   return (begin === -1 ? output : output.slice(begin)).slice(0, 6_000);
@@ -125,14 +125,14 @@ function seedCase({ number, title, images = {} }: Seed): Case {
         const test = join(root, `test/e2e/seed-${number}.test.ts`);
         const log = join(cluster.files.logs, `seed-${number}.log`);
         const words = [process.execPath, "--test", "--test-reporter=spec", test];
-        // The output goes to a file, in which a person can see the progress.
+        // The output goes to a file, so that a person can watch it.
         const { code } = await cluster.run(["sh", "-c", `exec "$0" "$@" > ${log} 2>&1`, ...words], {
           env: {
             SERIN_TEST_KUBECONFIG: cluster.kubeconfig,
             SERIN_TEST_NODES: nodeNumbers.map(nodeName).join(","),
             SERIN_TEST_ADDRESSES: loadBalancerAddress(0).replace(/\.0$/, ""),
             SERIN_TEST_REPORTS: cluster.files.reports,
-            // This directory is removed at the end of the run, however the test ends.
+            // The run removes this directory at its end, however the test ends.
             TMPDIR: cluster.files.scratch,
           },
           timeoutMs: limitMs,

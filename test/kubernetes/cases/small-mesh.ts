@@ -1,5 +1,5 @@
-// A small application in each mode of the mesh, for cases that install the mesh their own way. It moves to the next
-// release and back while requests go through its gateway.
+// A small application in each mode of the mesh, for cases that install the mesh in their own way. It moves to the next
+// release and back while requests pass through its gateway.
 import { podKind } from "../../../src/api/kubernetes/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench } from "../bench.ts";
@@ -17,7 +17,7 @@ const namespaces = [inAmbient, withSidecars] as const;
 const file = "/passwd";
 const expected = "root:";
 
-/** The namespaces of the application, which enforce the level `restricted`. */
+/** The application's namespaces, which enforce the level `restricted`. */
 export function smallNamespaces(): object[] {
   return [
     namespaceObject(inAmbient, { ...ambient, ...restricted }),
@@ -25,7 +25,7 @@ export function smallNamespaces(): object[] {
   ];
 }
 
-/** Applies the application with a gateway and a waypoint to its namespaces. Resolves when requests are answered. */
+/** Applies the application with a gateway and a waypoint. Resolves when it answers requests. */
 export async function applySmallApplication(bench: Bench): Promise<void> {
   const { cluster } = bench;
   const parentRefs = [{ name: "door" }];
@@ -73,8 +73,8 @@ const asker = "asker";
 const failed = "got no answer";
 
 /**
- * A pod that asks both applications all the time. The checks of an upgrade count requests at waypoints and at the
- * sidecars of clients.
+ * A pod that calls both applications all the time: the checks of an upgrade count requests at waypoints and at clients'
+ * sidecars.
  */
 function askerObject(namespace: string): object {
   const asks = namespaces.map((name) => {
@@ -91,13 +91,11 @@ function askerObject(namespace: string): object {
 }
 
 interface SmallUpgrade {
-  /** Values of the new revision. */
   readonly values?: object;
-  /** The registry of the new revision's images. */
   readonly hub?: string;
 }
 
-/** Moves the mesh to the next release and back. Requests go through the gateway meanwhile. */
+/** Moves the mesh to the next release and back, while requests pass through the gateway. */
 export async function thereAndBack(bench: Bench, { values = {}, hub }: SmallUpgrade = {}): Promise<number> {
   const { cluster, load, next } = bench;
   const url = await doorUrl(bench);
@@ -110,7 +108,7 @@ export async function thereAndBack(bench: Bench, { values = {}, hub }: SmallUpgr
       const { to } = upgrade["spec"] as { to: { install: { hub?: string }[] } };
       for (const part of to.install) part.hub = hub;
     }
-    // If an earlier case has left a MeshUpgrade of this name, it would not run again.
+    // A MeshUpgrade of this name that an earlier case has left would not run again.
     await cluster.kubectl("delete", "meshupgrade", name, "--ignore-not-found", "--timeout=120s");
     await applyText(bench, namespaces.map(askerObject));
     for (const namespace of namespaces) await cluster.available(namespace);
@@ -134,13 +132,13 @@ async function nothingFailed({ cluster }: Bench, namespace: string): Promise<voi
   if (faults.length > 0) throw new Error(`${faults.length} requests failed:\n${faults.slice(0, 5).join("\n")}`);
 }
 
-/** Removes the application. Its Gateways are deleted first, as the guide says. */
+/** Removes the application. Deletes its Gateways first, as the guide says. */
 export async function removeSmallApplication(bench: Bench): Promise<void> {
   await deleteGateways(bench, inAmbient);
   await bench.cluster.deleteNamespaces(...namespaces, "serin-probes");
 }
 
-/** The images of every container of the mesh and of the application, with the pods that run them. */
+/** The images of all containers in the mesh and the application, with the pods that run them. */
 export async function imagesInUse({ cluster }: Bench): Promise<string[]> {
   const lists = await Promise.all(
     ["istio-system", "serin-system", ...namespaces].map(

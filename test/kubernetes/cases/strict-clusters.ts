@@ -1,4 +1,4 @@
-// Installations, upgrades and removals in clusters whose administrators restrict what may run: by admission webhooks,
+// Installs, upgrades and removes meshes in clusters whose administrators restrict what may run: by admission webhooks,
 // by default levels and quotas, and by a registry with accounts.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ async function prepare(bench: Bench): Promise<void> {
   await withoutMesh(bench);
   for (const { images } of [release, next]) await loadLayout(cluster, images);
   await cluster.kubectl("apply", "--server-side", "-f", definitions);
-  // The next cases kill the API server. After its restart, it would not serve CRDs that it had not established before.
+  // Later cases kill the API server. After a restart, it does not serve CRDs that were not established before.
   await cluster.kubectl("wait", "--for=condition=Established", "-f", definitions, "--timeout=60s");
 }
 
@@ -82,7 +82,7 @@ const foreignWebhooksCase: Case = {
   },
 };
 
-/** Pods of a namespace without a label of PodSecurity must fulfil its level `restricted`. */
+/** Pods in a namespace without a label of PodSecurity must fulfil the level `restricted`. */
 const restrictedByDefault = {
   apiVersion: "apiserver.config.k8s.io/v1",
   kind: "AdmissionConfiguration",
@@ -122,7 +122,7 @@ function quotas(namespace: string): object[] {
   ];
 }
 
-/** A policy that admits only the images of one registry path in the mesh's namespaces. */
+/** A policy that admits only images below one registry path in the mesh's namespaces. */
 function onlyImagesOf(hub: string): object[] {
   const group = { apiVersion: "admissionregistration.k8s.io/v1" };
   const metadata = { name: ofAdministrators };
@@ -185,10 +185,10 @@ const restrictedCase: Case = {
   },
 };
 
-/** Where the admission plugin PodTolerationRestriction finds the tolerations of a namespace's pods. */
+/** In this annotation, the admission plugin PodTolerationRestriction finds the tolerations of a namespace's pods. */
 const tolerationsAnnotation = "scheduler.alpha.kubernetes.io/defaultTolerations";
 
-/** Earlier cases may have left a Gateway in the namespace of bookinfo, which the upgrade moves too. */
+/** Annotates bookinfo's namespace too: earlier cases may have left a Gateway there, which the upgrade also moves. */
 async function annotateApplications({ cluster }: Bench, annotation: string): Promise<void> {
   for (const name of [inAmbient, withSidecars, shop])
     await cluster.run(["kubectl", "annotate", "namespace", name, annotation, "--overwrite"]);

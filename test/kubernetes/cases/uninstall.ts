@@ -4,7 +4,7 @@ import { nodeNumbers } from "../cluster-layout.ts";
 import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
 
-/** Lists what Serin has left on each node: nf_tables tables, routing rules, and files of the CNI plugin. */
+/** Lists what Serin has left on each node: tables of nf_tables, routing rules, and files of the CNI plugin. */
 export async function leftOnNodes(cluster: RealCluster): Promise<string[]> {
   const left: string[] = [];
   for (const number of nodeNumbers) {
@@ -20,10 +20,9 @@ export async function leftOnNodes(cluster: RealCluster): Promise<string[]> {
 }
 
 /**
- * Makes bookinfo ready for the removal of the mesh: nothing that its load asks for may need the mesh. Its gateway loses
- * its control plane, so the load from outside ends. Under STRICT, a pod that is in the mesh refuses one that is not,
- * and the agents release one pod after the other. The waypoint loses its control plane, too. The load from a pod
- * continues.
+ * Prepares bookinfo for the removal of the mesh: its load must need nothing of the mesh. The gateway loses its control
+ * plane, so the load from outside ends. Under STRICT, a pod in the mesh refuses one that is not, and the agents release
+ * one pod after the other, so the policies go. The waypoint loses its control plane too. The load from a pod goes on.
  */
 export async function leaveMesh({ cluster, load }: Bench): Promise<void> {
   await load.stop();
@@ -33,8 +32,8 @@ export async function leaveMesh({ cluster, load }: Bench): Promise<void> {
 }
 
 /**
- * Deletes the Gateways of a namespace, and waits until their proxies have ended. If the control plane is already gone,
- * nobody tells the proxies to end, so their Deployments are deleted, too.
+ * Deletes the Gateways of a namespace, and waits until their proxies have ended. If the control plane is gone, nothing
+ * ends the proxies, so their Deployments are deleted too.
  */
 export async function deleteGateways({ cluster }: Bench, namespace: string): Promise<void> {
   const proxies = "gateway.networking.k8s.io/gateway-name";

@@ -6,7 +6,7 @@ import { shop } from "./bookinfo.ts";
 
 export const outside = "outside";
 const details = `http://details.${shop}:9080/details/0`;
-/** Matches the first four bytes after a TCP header with time stamps: `GET ` or `HTTP`. */
+/** The first four bytes after a TCP header with time stamps: `GET ` or `HTTP`. */
 const plainText = "@th,256,32 { 0x47455420, 0x48545450 }";
 const betweenPods = `ip saddr ${podRange} ip daddr ${podRange}`;
 
@@ -54,9 +54,7 @@ export const wireCase: Case = {
   },
 };
 
-/**
- * Sends a request to bookinfo's details from a pod outside the mesh. Returns the answer, and throws if there is none.
- */
+/** Sends a request to bookinfo's details from a pod outside the mesh. Returns the answer, or throws. */
 export async function askFromOutside({ cluster }: Bench): Promise<string> {
   return await cluster.answer({ namespace: outside, pod: "deploy/client" }, details);
 }

@@ -20,7 +20,7 @@ export interface JobWords {
   readonly namespace: string;
   readonly completions: number;
   readonly parallelism: number;
-  /** The shell command of each pod. The Job fails if it fails in a pod. */
+  /** The shell command of each pod. If it fails in one, the Job fails. */
   readonly command: string;
 }
 

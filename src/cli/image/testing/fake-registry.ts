@@ -9,9 +9,7 @@ import { buffer } from "node:stream/consumers";
 import type { RegistryCertificate } from "./registry-certificate.ts";
 
 export interface FakeRegistryOptions {
-  /** The authentication that the registry requires. Absent means none. */
   readonly authentication?: "basic" | "bearer";
-  /** If set, every upload is answered with this status. */
   readonly uploadStatus?: number;
   /** Whether uploads are refused with 403, whatever the credentials are. */
   readonly readOnly?: boolean;
@@ -28,9 +26,7 @@ interface Stored {
 
 export class FakeRegistry implements AsyncDisposable {
   static readonly account = account;
-  /** The blobs by `repository@digest`. */
   readonly blobs = new Map<string, Buffer>();
-  /** The manifests by `repository:tag` and `repository@digest`. */
   readonly manifests = new Map<string, Stored>();
   /** All requests as `METHOD path status`. */
   readonly log: string[] = [];
@@ -153,7 +149,6 @@ export class FakeRegistry implements AsyncDisposable {
     };
   }
 
-  /** Issues a token, whose text contains its scope. */
   #token({ method, headers }: IncomingMessage, url: URL, body: Buffer): Answer {
     const form = new URLSearchParams(method === "POST" ? body.toString() : url.search);
     const mayPush = headers.authorization === basicOf(account) || form.get("refresh_token") === account.identityToken;

@@ -9,7 +9,7 @@ export interface RegistryCertificate {
 
 export interface CertificateOptions {
   readonly address?: string;
-  /** The time from which it is valid. If absent, it is valid from a day before now to a day after now. */
+  /** The certificate's validity. By default, from a day before now to a day after now. */
   readonly from?: Date;
   readonly to?: Date;
 }
@@ -17,7 +17,6 @@ export interface CertificateOptions {
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const dayMs = 86_400_000;
 
-/** A self-signed certificate for a registry on the loopback address. */
 export async function registryCertificate(options: CertificateOptions = {}): Promise<RegistryCertificate> {
   const { address = "127.0.0.1", from = new Date(Date.now() - dayMs), to = new Date(Date.now() + dayMs) } = options;
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);

@@ -7,7 +7,7 @@ import type { Descriptor } from "../image-layout.ts";
 
 const oci = "application/vnd.oci.image";
 
-/** Writes an OCI layout of these images for amd64 and arm64. Each has one shared layer and one of its own. */
+/** Writes an OCI layout of these images for amd64 and arm64. All share one layer, and each has a layer of its own. */
 export function writeSmallLayout(directory: string, references: readonly string[]): void {
   mkdirSync(join(directory, "blobs/sha256"), { recursive: true });
   const digestOf = (bytes: Buffer): string => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;

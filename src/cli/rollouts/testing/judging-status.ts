@@ -1,6 +1,5 @@
 import type { RolloutStatus } from "../../../api/serin/index.ts";
 
-/** The status of a Canary of three steps whose second one is judged. */
 export const judgingStatus: RolloutStatus = {
   observedGeneration: 1,
   phase: "Judging",

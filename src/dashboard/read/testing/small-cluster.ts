@@ -4,11 +4,11 @@ import type { KubeClient, WatchEvent, WatchOptions } from "../../../kube/index.t
 
 type Watcher = (event: WatchEvent<KubernetesObject>) => void;
 
-/** An API server in memory with lists and watches. It can be made unreachable. */
+/** An API server in memory with lists and watches, which can become unreachable. */
 export class SmallCluster {
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Watcher>>();
-  /** The plurals of forbidden kinds. */
+  /** The plurals of kinds that it refuses to list. */
   readonly forbidden = new Set<string>();
   isAway = false;
   #version = 1;

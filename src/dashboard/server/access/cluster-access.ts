@@ -8,23 +8,22 @@ import { reviewSelf, reviewToken, type KnownUser } from "./reviews.ts";
 import { configWithToken, credentialsOf } from "./user-credentials.ts";
 
 export interface ClusterAccessOptions {
-  /** The configuration of the server's own account. */
   readonly config: KubeConfig;
   readonly client: KubeConnection;
   /** Whether users without a login read with the server's own account. */
   readonly anonymousReads: boolean;
-  /** The server's own namespace. */
   readonly namespace: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Makes the credentials for a token. Tests replace this. */
+  /** Makes credentials from a token. Only tests set it. */
   readonly credentialsOfToken?: (token: string) => OwnCredentials & { readonly client: KubeConnection };
 }
 
 const loginHint = "log in with a bearer token: kubectl create token <service account> -n <namespace>";
 
 /**
- * Access in a cluster. Users log in with bearer tokens, which the API server checks and which all their requests use.
+ * Access to the page in a cluster. Users log in with bearer tokens. The API server checks a token, and all requests of
+ * its user use it.
  */
 export class ClusterAccess implements Access {
   readonly cluster: string;
@@ -65,7 +64,7 @@ export class ClusterAccess implements Access {
       try {
         return await reviewToken(server, token);
       } catch (error) {
-        // If the account may not review tokens, the token itself identifies its user.
+        // The account may not review tokens, so ask with the token itself who its user is.
         if (isKubeCode(error, "forbidden")) return await reviewSelf(own.client);
         throw error;
       }
@@ -109,7 +108,6 @@ export class ClusterAccess implements Access {
   }
 }
 
-/** The texts about what a user cannot see or do. */
 export async function limitsOfRights(identity: Identity): Promise<readonly string[]> {
   const namespaces = await identity.namespaces();
   const limits: string[] = [];
@@ -130,7 +128,7 @@ export async function limitsOfRights(identity: Identity): Promise<readonly strin
   return limits;
 }
 
-/** The `exp` of a JSON web token. Undefined for other tokens, for which the API server decides when they end. */
+/** The time in the `exp` of a JSON web token. Undefined for other tokens: the API server decides when they expire. */
 function expiryOf(token: string): number | undefined {
   try {
     const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as {

@@ -5,24 +5,23 @@ import { refusal } from "../../problem.ts";
 const minuteMs = 60_000;
 
 /**
- * Failed logins of the last minute by the network of their source address, so that somebody who guesses tokens locks
- * out only their own network. All clients behind one port-forward or gateway share an address.
+ * Failed logins of the last minute, by the network of their source address. So somebody who guesses tokens locks out
+ * only their own network. All clients behind one port-forward or gateway share an address.
  */
 export class FailedLogins {
   readonly #clock: Clock;
-  /** The times of failures by network. The network with the latest failure is last. */
+  /** The times of failures by network. The network with the latest failure is the last key. */
   readonly #failures = new Map<string, number[]>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** The number of remembered addresses. */
   get size(): number {
     return this.#failures.size;
   }
 
-  /** Throws `unavailable` after too many failures. */
+  /** Throws `unavailable` after too many failures from this address' network. */
   check(address: string): void {
     if (this.#recent(clientNetwork(address)).length >= limits.failedLoginsPerMinute)
       throw refusal("unavailable", "too many logins from your address have failed within a minute", "wait a minute");

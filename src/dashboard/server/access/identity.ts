@@ -4,11 +4,9 @@ import type { TopicName } from "../../../api/dashboard/index.ts";
 import type { KubeClient, KubeConfig } from "../../../kube/index.ts";
 import type { AccessRight, ViewReader } from "../view-source.ts";
 
-/** Access with a user's own credentials. */
 export interface OwnCredentials {
   readonly client: KubeClient;
   readonly config: KubeConfig;
-  /** Opens a stream to a port of a pod. */
   connectToPod(target: {
     readonly namespace: string;
     readonly pod: string;
@@ -17,33 +15,32 @@ export interface OwnCredentials {
   }): Promise<Duplex>;
 }
 
-/** A user with the rights that the API server grants. */
 export interface Identity {
   readonly user: string;
   readonly groups: readonly string[];
   readonly authentication: "kubeconfig" | "token" | "anonymous";
   /**
-   * The user's credentials. Undefined without a login. The server never uses its own account to write or to read logs.
+   * Undefined without a login. Writing and reading logs need it, because the server never uses its own account for
+   * these.
    */
   readonly own: OwnCredentials | undefined;
-  /** The credentials for reading: the user's own, or the server's for anonymous visitors. */
+  /** The client for reading. It has the user's own credentials, or those of the server for anonymous visitors. */
   readonly reading: KubeClient;
-  /** Namespaces whose pods the user may list, cached for some seconds. */
+  /** The namespaces whose pods the user may list. The answer may be some seconds old. */
   namespaces(): Promise<ReadonlySet<string> | "*">;
-  /** The cluster-scoped kinds that views use and the user may not list. */
+  /** The cluster-scoped kinds of views that the user may not list. */
   hiddenKinds(): Promise<ReadonlySet<string>>;
   may(right: AccessRight): Promise<boolean>;
-  /** Like `may`, but returns undefined while the API server does not answer. */
+  /** As `may`, but undefined while the API server does not answer. */
   knows(right: AccessRight): Promise<boolean | undefined>;
-  /** False if the token has expired or is no longer accepted. */
+  /** False if the token has expired, or if the API server no longer accepts it. */
   isValid(): Promise<boolean>;
-  /** Releases its resources. */
   close(): void;
 }
 
 /**
- * The number of each identity, which is part of its readers' keys. A user with two logins has two identities, and views
- * must not be shared between them, because each uses the credentials of its own login.
+ * The number of each identity, as a part of the keys of its readers. A user with two logins has two identities. They
+ * share no view, because each reads with the credentials of its own login.
  */
 const numbers = new WeakMap<Identity, number>();
 let identities = 0;
@@ -54,7 +51,7 @@ function numberOf(identity: Identity): number {
   return number;
 }
 
-/** The topics whose views depend on what the user may do. */
+/** The topics whose views show what the user may do. */
 const personalTopics: ReadonlySet<TopicName> = new Set(["rollout", "config"]);
 
 export async function readerOf(identity: Identity, topic: TopicName): Promise<ViewReader> {

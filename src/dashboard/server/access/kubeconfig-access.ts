@@ -10,20 +10,21 @@ import { strangerFault, userOfPeer, type Ends } from "./user-of-peer.ts";
 
 export interface KubeconfigAccessOptions {
   readonly own: OwnCredentials;
-  /** The API server's address, or the name of the lab. */
   readonly cluster: string;
-  /** The namespace of the kubeconfig's context. */
   readonly namespace: string;
   readonly clock: Clock;
-  /** The ids of the user of this process, and of the user who called `sudo`, if that started it. */
+  /** The user id of this process, and that of the user who called `sudo`, if `sudo` started this process. */
   readonly users: { readonly own: number; readonly sudo: number | undefined };
-  /** Called when the secret has been used. A new secret admits another browser. */
+  /** Called when a browser has used the secret. There is then a new secret for another browser. */
   readonly secretUsed: () => void;
 }
 
 const secretBytes = 32;
 
-/** Access on a user's own machine with their kubeconfig. Only the browser that opens the printed address gets in. */
+/**
+ * Access to the page on a user's own machine, with the user's kubeconfig. A printed address admits the browser that
+ * opens it.
+ */
 export class KubeconfigAccess implements Access {
   readonly cluster: string;
   readonly mayLogIn = false;
@@ -49,7 +50,7 @@ export class KubeconfigAccess implements Access {
     });
   }
 
-  /** Reads the user's name from the API server. Throws if it does not answer, or refuses the credentials. */
+  /** Asks the API server for the user's name. Throws if it does not answer, or if it refuses the credentials. */
   static async open(options: KubeconfigAccessOptions): Promise<KubeconfigAccess> {
     const known = await reviewSelf(options.own.client);
     if (known === undefined)
@@ -57,12 +58,11 @@ export class KubeconfigAccess implements Access {
     return new KubeconfigAccess(options, known);
   }
 
-  /** The identity of the user who started the server. */
   get identity(): Identity {
     return this.#identity;
   }
 
-  /** The secret of the address to print. Valid for one use. */
+  /** The secret in the address to print. It admits one browser. */
   get secret(): string {
     return this.#secret;
   }
@@ -95,10 +95,7 @@ export class KubeconfigAccess implements Access {
     }
   }
 
-  /**
-   * The identity of one session. All browsers share the cached rights of the user, and the end of one session ends
-   * nothing else.
-   */
+  /** The identity of one session. Sessions share the cached rights of the user, and end independently. */
   #session(): Identity {
     const identity = this.#identity;
     let isOver = false;

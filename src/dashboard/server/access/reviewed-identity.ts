@@ -12,16 +12,15 @@ export interface ReviewedIdentityOptions {
   readonly known: KnownUser;
   readonly authentication: Identity["authentication"];
   readonly own: OwnCredentials | undefined;
-  /** The client for access reviews, with the user's own credentials. */
+  /** The client with the user's own credentials, which creates access reviews. */
   readonly asking: KubeClient;
-  /** The client that lists the namespaces to review. */
+  /** The client that lists the namespaces about which it asks. */
   readonly listing: KubeClient;
-  /** The only namespace to review if namespaces cannot be listed: the one that the user has named. */
+  /** The only namespace to ask about if namespaces cannot be listed. */
   readonly ownNamespace: string;
   readonly clock: Clock;
-  /** When the token expires. The identity ends at this time, even if the API server still accepts the token. */
+  /** When the token expires. The identity is invalid from then on, even if the API server still accepts the token. */
   readonly expiresAtMs?: number | undefined;
-  /** Whether the API server still accepts the credentials. */
   readonly isTaken: () => Promise<boolean>;
   readonly close?: () => void;
 }
@@ -31,18 +30,18 @@ interface Answer {
   readonly atMs: number;
 }
 
-/** How long an answer of the API server is used. A granted or revoked right takes effect within this time. */
+/** How long an answer of the API server is used. Later changes of rights take effect after this time. */
 const rightsHoldMs = 10_000;
 const namespacesHoldMs = 30_000;
 const takenHoldsMs = 60_000;
-/** How long the last answer is used while the API server is unavailable. */
+/** How long old answers are used while the API server does not answer. */
 const awayHoldsMs = 600_000;
 const maxNamespaces = 1_000;
 const reviewsAtOnce = 16;
-/** Cluster-scoped kinds. A user who may list pods somewhere may be unable to see them. */
+/** Cluster-scoped kinds. A user who may list pods in some namespace may lack the right to list them. */
 const clusterKinds = [meshUpgradeKind, freezeKind] as const;
 
-/** A user whose rights the API server decides one by one, cached for some seconds. */
+/** A user about whose rights the server asks the API server, one by one. Answers are cached for some seconds. */
 export class ReviewedIdentity implements Identity {
   readonly #options: ReviewedIdentityOptions;
   readonly #answers = new Map<string, Answer>();
@@ -195,7 +194,7 @@ export class ReviewedIdentity implements Identity {
     if (this.#answers.size > limits.answersOfRights)
       for (const oldest of this.#answers.keys())
         if (this.#answers.size > limits.answersOfRights) this.#answers.delete(oldest);
-    // After a failure, the next caller tries again.
+    // A failed request is not cached, so the next caller asks again.
     allowed.catch(() => this.#answers.delete(key));
     return await allowed;
   }

@@ -3,7 +3,6 @@ import { askSelfAccess } from "../../../kube/access/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { AccessRight } from "../view-source.ts";
 
-/** A user's identity at the API server. */
 export interface KnownUser {
   readonly user: string;
   readonly groups: readonly string[];
@@ -17,8 +16,8 @@ interface UserInfo {
 const authentication = "authentication.k8s.io/v1";
 
 /**
- * A TokenReview with the server's own account. Undefined for a refused token. Throws `forbidden` if the account may not
- * create TokenReviews.
+ * Reviews a token with the server's own account. Undefined if the API server refuses the token. Throws `forbidden` if
+ * the account may not create TokenReviews.
  */
 export async function reviewToken(server: KubeClient, token: string): Promise<KnownUser | undefined> {
   const status = await review<{ authenticated?: boolean; user?: UserInfo }>(
@@ -29,7 +28,7 @@ export async function reviewToken(server: KubeClient, token: string): Promise<Kn
   return status.authenticated === true ? knownUser(status.user) : undefined;
 }
 
-/** A SelfSubjectReview with the user's own credentials. Undefined if they are refused. */
+/** Asks who the client's user is (SelfSubjectReview). Undefined if the API server refuses the credentials. */
 export async function reviewSelf(client: KubeClient): Promise<KnownUser | undefined> {
   try {
     const status = await review<{ userInfo?: UserInfo }>(client, `/apis/${authentication}/selfsubjectreviews`, {
@@ -43,7 +42,7 @@ export async function reviewSelf(client: KubeClient): Promise<KnownUser | undefi
   }
 }
 
-/** A SelfSubjectAccessReview with the user's own credentials. Every user may create one. */
+/** Asks whether the client's user has the right (SelfSubjectAccessReview). Every user may ask this. */
 export async function reviewAccess(
   client: KubeClient,
   { namespace, name, subresource, ...right }: AccessRight,

@@ -5,9 +5,9 @@ import type { Identity } from "./identity.ts";
 
 export interface SessionsOptions {
   readonly clock: Clock;
-  /** The time without a request after which a session ends. An open page sends requests. */
+  /** A session ends after this time without a request. An open page keeps sending requests. */
   readonly idleMs: number;
-  /** The maximum duration of a session. */
+  /** A session ends after this time in any case. */
   readonly absoluteMs: number;
 }
 
@@ -20,7 +20,7 @@ interface Entry {
 const idBytes = 32;
 const idText = /^[\w-]{43}$/;
 
-/** Sessions by the random text of a cookie. They are only in memory, so a restart ends them. */
+/** Sessions by the random text in a cookie. They exist only in memory, so a restart of the server ends them. */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #entries = new Map<string, Entry>();
@@ -35,7 +35,10 @@ export class Sessions {
     return this.#entries.size;
   }
 
-  /** The text of a cookie that has no user yet. A login must contain it, which shows that it comes from the page. */
+  /**
+   * A text for a cookie. Before the login, it belongs to no user. The login's CSRF token is derived from it, which
+   * shows that the login comes from the page.
+   */
   newId(): string {
     return randomBytes(idBytes).toString("base64url");
   }
@@ -44,7 +47,7 @@ export class Sessions {
     return idText.test(text);
   }
 
-  /** The token that a page sends with its writes. It is derived from the cookie, even if there is no login. */
+  /** The token that a page sends with its writes. It depends only on the cookie, so it also exists without a login. */
   csrfToken(id: string): string {
     return createHmac("sha256", this.#csrfKey).update(id).digest("base64url");
   }
@@ -56,8 +59,8 @@ export class Sessions {
   }
 
   /**
-   * Begins a session with a new id. If the user has too many sessions, the oldest of these ends. If there are too many
-   * in total, the oldest of all ends.
+   * Begins a session with a new id. If the user has too many sessions, the user's oldest one ends. If there are too
+   * many in total, the oldest of all ends.
    */
   begin(identity: Identity): string {
     const id = this.newId();
@@ -68,7 +71,7 @@ export class Sessions {
     return id;
   }
 
-  /** Finds a session and records that it was used now. Undefined if there is none, or if it has ended. */
+  /** Finds a session, which counts as a use of it. Undefined if the session is unknown or has ended. */
   find(id: string): Identity | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
@@ -87,7 +90,6 @@ export class Sessions {
     entry?.identity.close();
   }
 
-  /** Ends sessions that were unused for too long or are too old. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     for (const [id, { usedMs, beganMs }] of this.#entries) {

@@ -2,7 +2,6 @@ import type { Clock, Logger } from "../../../base/index.ts";
 import { createKubeClient, portForward, type KubeConfig, type KubeConnection } from "../../../kube/index.ts";
 import type { OwnCredentials } from "./identity.ts";
 
-/** Access with the credentials of a kubeconfig. */
 export function credentialsOf(
   config: KubeConfig,
   { log, clock }: { readonly log: Logger; readonly clock: Clock },
@@ -11,7 +10,7 @@ export function credentialsOf(
   return { client, config, connectToPod: async (target) => await portForward(config, { ...target, clock }) };
 }
 
-/** The same API server with only the token as credentials. */
+/** A configuration for the same API server, with the token in place of all other credentials. */
 export function configWithToken(
   { server, context, namespace, ca, insecure, tlsServerName, proxy }: KubeConfig,
   token: string,

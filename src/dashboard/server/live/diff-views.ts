@@ -9,7 +9,7 @@ export interface ViewChange {
 
 type Rows = Readonly<Record<string, object>>;
 
-/** The change from one view to the next. Undefined if only `head.atMs` differs. */
+/** The change from one view to the next. Undefined if they differ in nothing but `head.atMs`. */
 export function diffViews(before: View, after: View): ViewChange | undefined {
   const set: Record<string, Rows> = {};
   const gone: Record<string, readonly string[]> = {};
@@ -21,7 +21,7 @@ export function diffViews(before: View, after: View): ViewChange | undefined {
     if (changed !== undefined) set[name] = changed;
     const left = Object.keys(old).filter((key) => !Object.hasOwn(next, key));
     if (left.length > 0) gone[name] = left;
-    // A new empty table is a change too.
+    // A table that is new and empty is a change too.
     if (before.tables[name] === undefined && changed === undefined) set[name] = {};
   }
   const isSameHead = structurallyEqual({ ...before.head, atMs: 0 }, { ...after.head, atMs: 0 });
@@ -31,10 +31,7 @@ export function diffViews(before: View, after: View): ViewChange | undefined {
 
 type Row = Readonly<Record<string, unknown>>;
 
-/**
- * Compares like `structurallyEqual`, but allocates no lists of keys, because thousands of rows are compared each
- * second.
- */
+/** Compares as `structurallyEqual` does, but allocates no lists of keys: thousands of rows are compared each second. */
 function sameRow(was: Row, row: Row): boolean {
   let left = 0;
   for (const key in was) {
@@ -53,7 +50,7 @@ function changedRows(old: Rows, next: Rows): Rows | undefined {
     const row = next[key] ?? {};
     const was = Object.hasOwn(old, key) ? old[key] : undefined;
     if (was !== undefined && sameRow(was as Row, row as Row)) continue;
-    // Without a prototype, because a key may be any text, even `__proto__`.
+    // The object has no prototype, because a key may be any text, even `__proto__`.
     changed ??= Object.create(null) as Record<string, object>;
     changed[key] = row;
   }

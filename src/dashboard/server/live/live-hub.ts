@@ -11,10 +11,10 @@ export interface LiveHubOptions {
   readonly log: Logger;
 }
 
-/** A view stays this long after its last page, so that a reloaded page finds it. */
+/** A topic without pages is still followed for this time, so that a page finds its view when it is reloaded. */
 const lingerMs = 3_000;
 
-/** All topics that pages follow, each once for all readers with the same rights. */
+/** The topics that pages follow. Each is followed once for all readers with the same rights. */
 export class LiveHub {
   readonly #options: LiveHubOptions;
   readonly #topics = new Map<string, LiveTopic>();
@@ -28,8 +28,8 @@ export class LiveHub {
   }
 
   /**
-   * The topic, to which the caller adds a listener at once. Throws `invalid` for an unknown topic, and `unavailable` if
-   * there are too many topics.
+   * Finds or begins a topic. The caller must add a listener at once. Throws `invalid` for an unknown topic, and
+   * `unavailable` if there are too many.
    */
   topic(text: string, reader: ViewReader): LiveTopic {
     const key = `${text}\n${reader.key}`;

@@ -7,23 +7,22 @@ import type { ViewReader } from "../view-source.ts";
 import type { LiveHub } from "./live-hub.ts";
 import { encodeMessage, type LiveTopic, type TopicListener } from "./live-topic.ts";
 
-/** The members of an HTTP response that a page uses. */
 export type PageStream = Pick<
   ServerResponse,
   "write" | "end" | "destroy" | "on" | "writableLength" | "writableNeedDrain"
 >;
 
-/** The time without a message after which the page gets the message `alive`. */
+/** A page that has got no message for this time gets an `alive`. */
 const aliveAfterMs = 5_000;
 
 interface Followed {
   readonly topic: LiveTopic;
   readonly readerKey: string;
-  /** Whether the page has missed changes, so that it needs the whole view. */
+  /** Whether the page has missed changes. It then needs the whole view next. */
   isBehind: boolean;
 }
 
-/** One open page: the topics that it follows, and the data that it has not read yet. */
+/** An open page: the topics that it follows, and the data that it has not read yet. */
 export class LivePage implements TopicListener {
   readonly #stream: PageStream;
   readonly #hub: LiveHub;
@@ -31,7 +30,7 @@ export class LivePage implements TopicListener {
   readonly #followed = new Map<string, Followed>();
   #sentMs: number;
   #fullSinceMs: number | undefined;
-  /** Bytes of whole views among the unread data. The limit for unread data does not apply to them. */
+  /** How many of the unread bytes are whole views, which do not count for the limit. */
   #wholeBytes = 0;
 
   constructor(stream: PageStream, hub: LiveHub, clock: Clock) {
@@ -43,8 +42,8 @@ export class LivePage implements TopicListener {
   }
 
   /**
-   * Follows the topic as this reader, and starts again if the reader's rights have changed. Failures are sent as
-   * problems.
+   * Follows the topic with the rights of this reader. Begins anew if the rights have changed. Sends failures to the
+   * page as problems.
    */
   follow(text: string, reader: ViewReader): void {
     if (this.#followed.get(text)?.readerKey === reader.key) return;
@@ -65,13 +64,13 @@ export class LivePage implements TopicListener {
     this.#hub.leave(followed.topic, this);
   }
 
-  /** Ends a topic of the page with a problem. The page then knows that its data of the topic is outdated. */
+  /** Ends a topic, and sends the problem. The page then knows that its data of this topic does not change any more. */
   refuse(text: string, problem: Problem): void {
     this.unfollow(text);
     this.#report(text, problem);
   }
 
-  /** Reports why a topic is not followed yet. */
+  /** Sends the reason why a topic is not followed yet. */
   tellOnce(text: string, problem: Problem): void {
     if (!this.#followed.has(text)) this.#report(text, problem);
   }
@@ -100,7 +99,7 @@ export class LivePage implements TopicListener {
     else this.#write(message);
   }
 
-  /** Called once a second. Sends a sign of life, and closes a page that reads nothing. */
+  /** Called once a second. Sends a sign of life, and closes a page that does not read. */
   tick(alive: Uint8Array): void {
     const nowMs = this.#clock.steadyMs();
     if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > limits.stalledMs) this.#stream.destroy();
@@ -108,8 +107,8 @@ export class LivePage implements TopicListener {
   }
 
   /**
-   * Sends the last message and ends the stream. Destroys it after a while, because it would wait for ever for a client
-   * that does not read the rest.
+   * Sends a last message and ends the stream. Destroys the stream after a while, because a client that does not read
+   * could keep it open for ever.
    */
   end(message?: Uint8Array): void {
     if (message !== undefined) this.#write(message);
@@ -119,7 +118,6 @@ export class LivePage implements TopicListener {
     this.#stream.on("close", () => cut[Symbol.dispose]());
   }
 
-  /** Unfollows all topics, because the stream has ended or ends now. */
   close(): void {
     for (const text of this.#followed.keys()) this.unfollow(text);
   }

@@ -10,11 +10,10 @@ import { encodeMessage } from "./live-topic.ts";
 import { parseTopic, type ParsedTopic } from "./parse-topic.ts";
 import { roomForPage, type PageHolder } from "./room-for-page.ts";
 
-/** The owner of a page. The identity is checked repeatedly, because sessions end and rights change. */
+/** Whom a page belongs to. The identity is checked repeatedly, because sessions end and rights change. */
 export interface PageOwner extends PageHolder {
-  /** The id of the session. */
   readonly id: string;
-  /** The identity of the page's user. Undefined if the session has ended. The page then asks for a login. */
+  /** If undefined, the session has ended, and the page asks the user to log in. */
   identity(): Promise<Identity | undefined>;
 }
 
@@ -31,7 +30,7 @@ interface OpenPage {
   readonly owner: PageOwner;
   readonly topics: readonly string[];
   isAttended: boolean;
-  /** Set if the running check began before the session ended, so that it must be repeated. */
+  /** Whether to check the rights again, because the running check began before the session ended. */
   isAskedAgain: boolean;
 }
 
@@ -45,7 +44,6 @@ const crowdedOut = {
 } as const;
 const loggedOut = { code: "logged-out", message: "the session has ended", hint: "log in again" } as const;
 
-/** Manages all open pages. */
 export class LivePages {
   readonly #options: LivePagesOptions;
   readonly #pages = new Set<OpenPage>();
@@ -59,15 +57,15 @@ export class LivePages {
   }
 
   /**
-   * Answers a request with the stream of its topics. Throws if there are too many pages or topics. An EventSource gets
-   * the reason in a stream that ends at once.
+   * Answers a request with the stream of its topics. If there are too many pages or topics, throws, or sends the reason
+   * to an EventSource in a stream that ends at once.
    */
   open(request: IncomingMessage, response: ServerResponse, topics: readonly string[], owner: PageOwner): void {
     try {
       this.#open(request, response, topics, owner);
     } catch (error) {
       const problem = problemOf(error);
-      // An EventSource passes data to its page only from a stream with the status 200.
+      // An EventSource shows data to its page only if the status is 200.
       if (problem.code !== "unavailable" || request.headers.accept !== eventStream) throw error;
       response.writeHead(200, { "content-type": eventStream, "cache-control": "no-store" });
       response.end(
@@ -104,7 +102,7 @@ export class LivePages {
     void this.#attend(open);
   }
 
-  /** Ends a page, so that a client with fewer pages can open one. The browser of the ended page tries again later. */
+  /** Ends a page, so that a client with fewer pages can open one. The ended page tries again later. */
   #giveWay(open: OpenPage): void {
     const { page, topics } = open;
     this.#pages.delete(open);
@@ -112,7 +110,9 @@ export class LivePages {
     page.end();
   }
 
-  /** Sends signs of life, closes stalled pages, and checks rights until the signal is aborted. Then ends all pages. */
+  /**
+   * Sends signs of life, closes pages that do not read, and checks rights. When the signal is aborted, ends all pages.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     for (let tick = 1; !signal.aborted; tick += 1) {
@@ -126,7 +126,7 @@ export class LivePages {
     this.#pages.clear();
   }
 
-  /** Ends the pages of an owner whose session was ended. */
+  /** Checks the pages of a session at once, because it was ended. */
   async attendAll(id: string): Promise<void> {
     await Promise.all(
       [...this.#pages]
@@ -139,7 +139,7 @@ export class LivePages {
   }
 
   async #attend(open: OpenPage): Promise<void> {
-    // Skip a page whose check still waits for the API server.
+    // The last check still waits for the API server.
     if (open.isAttended) return;
     open.isAttended = true;
     try {

@@ -6,11 +6,14 @@ import type { ViewReader, ViewSource } from "../view-source.ts";
 import { diffViews } from "./diff-views.ts";
 import type { ParsedTopic } from "./parse-topic.ts";
 
-/** The side of a topic that a page implements. */
+/** A page, as a topic sees it. */
 export interface TopicListener {
-  /** Receives complete messages that do not depend on earlier ones. They are encoded once for all pages. */
+  /**
+   * Receives messages that together are complete, and so do not depend on earlier ones. Their bytes are shared by all
+   * pages.
+   */
   whole(topic: LiveTopic, messages: readonly Uint8Array[]): void;
-  /** Receives a message with the changes since the last one. */
+  /** Receives the changes since the last message. */
   change(topic: LiveTopic, message: Uint8Array): void;
 }
 
@@ -23,10 +26,12 @@ export interface LiveTopicOptions {
   readonly log: Logger;
 }
 
-/** The time after which a source that ended unexpectedly is followed again. */
+/** A source that has ended unexpectedly is followed again after this time. */
 const retryMs = 5_000;
 
-/** One topic for all readers with the same rights. It is followed, compared and encoded once for all pages. */
+/**
+ * One topic for all readers with the same rights. For all pages together, it is followed, compared and encoded once.
+ */
 export class LiveTopic {
   readonly text: string;
   readonly #options: LiveTopicOptions;
@@ -34,7 +39,7 @@ export class LiveTopic {
   readonly #ended = new AbortController();
   #view: View | undefined;
   #problem: Uint8Array | undefined;
-  /** An encoded earlier view and the changes since then, which together give the current view. */
+  /** An earlier view and the changes since then, encoded. Together, they give the current view. */
   #whole: Uint8Array | undefined;
   #changes: Uint8Array[] = [];
   #changedBytes = 0;
@@ -72,7 +77,7 @@ export class LiveTopic {
     this.#listeners.clear();
   }
 
-  /** Adds a listener, and sends it the current state at once if there is one. */
+  /** Adds a listener. Sends it the current state at once, if there is one. */
   add(listener: TopicListener): void {
     this.#listeners.add(listener);
     this.catchUp(listener);
@@ -82,7 +87,6 @@ export class LiveTopic {
     this.#listeners.delete(listener);
   }
 
-  /** Sends the whole topic to a new reader. */
   catchUp(listener: TopicListener): void {
     if (this.#view !== undefined) this.#whole ??= encodeMessage({ type: "view", topic: this.text, view: this.#view });
     const messages = [this.#whole, ...this.#changes, this.#problem].filter((message) => message !== undefined);
@@ -114,8 +118,8 @@ export class LiveTopic {
   }
 
   /**
-   * Keeps the changes for new readers, who get the whole view and these changes. If the changes grow large, a new whole
-   * view is made.
+   * Keeps the changes for new readers. When they have become large, forgets them and the whole view, which is then
+   * encoded anew for the next reader.
    */
   #keep(bytes: Uint8Array): void {
     if (this.#whole === undefined) return;
@@ -132,9 +136,9 @@ export class LiveTopic {
 }
 
 /**
- * One message as a server-sent event. Invisible characters and changes of the writing direction are replaced by their
- * names, because with them a text could look like another one. Only an object's own page gets its text unchanged, for
- * the editor.
+ * Encodes a message as a server-sent event. Replaces invisible characters and changes of the writing direction with
+ * their names, because they can make a text look like another one. Only the text of an object on its own page stays as
+ * it is, for the editor.
  */
 export function encodeMessage(message: LiveMessage): Uint8Array {
   const json = JSON.stringify(message);

@@ -22,7 +22,7 @@ const reader = (key: string): ViewReader => ({
 });
 const settled = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
-/** A source whose views the test sends. */
+/** A source that sends the views that the test gives it. */
 class HandSource implements ViewSource {
   readonly followed: string[] = [];
   readonly sinks: ViewSink[] = [];
@@ -44,7 +44,7 @@ class HandSource implements ViewSource {
   }
 }
 
-/** A socket that accepts everything, or nothing until the test lets it. */
+/** A stream that accepts everything, or while `isReading` is false nothing. */
 class HandStream {
   readonly written: Uint8Array[] = [];
   isReading = true;
@@ -73,7 +73,6 @@ class HandStream {
     this.close();
   }
 
-  /** The client has read everything, or has left. */
   close(): void {
     this.#listeners.get("close")?.();
   }
@@ -88,7 +87,6 @@ class HandStream {
     return this.written.map((bytes) => JSON.parse(Buffer.from(bytes).toString().slice("data: ".length)) as LiveMessage);
   }
 
-  /** The view that the page shows after all its messages. */
   get shown(): View | undefined {
     return this.messages.reduce<View | undefined>((before, message) => applyLiveMessage(before, message), undefined);
   }

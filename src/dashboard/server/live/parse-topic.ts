@@ -2,7 +2,6 @@ import { graphGroupings, topicNames, type TopicName, type Topics } from "../../.
 import { limits } from "../limits.ts";
 import { refusal } from "../../problem.ts";
 
-/** The parsed text of a topic. */
 export interface ParsedTopic<Name extends TopicName = TopicName> {
   readonly name: Name;
   readonly parameters: Topics[Name]["parameters"];
@@ -59,7 +58,9 @@ const parameters: Readonly<Record<TopicName, Readonly<Record<string, Read>>>> = 
   config: { apiVersion: name, kind: name, ...named },
 };
 
-/** Parses `graph?by=workload&…`. Missing parameters get their defaults. Throws `invalid` with the parameter's name. */
+/**
+ * Parses a topic such as `graph?by=workload&…`. Fills in defaults. Throws `invalid` with the name of a wrong parameter.
+ */
 export function parseTopic(topic: string): ParsedTopic {
   if (topic.length > limits.topicTextLength)
     throw refusal("invalid", `a topic has at most ${limits.topicTextLength} characters`);

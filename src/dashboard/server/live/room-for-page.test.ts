@@ -5,7 +5,7 @@ import { limits } from "../limits.ts";
 import { roomForPage, type HeldPage } from "./room-for-page.ts";
 
 let pages = 0;
-/** A page without a login, with its own cookie. */
+/** A page of a visitor without a login, with a cookie of its own. */
 const anonymous = (place: string, topics: readonly string[] = ["overview"]): HeldPage => ({
   owner: { user: `cookie ${(pages += 1)}`, place, viewer: "anonymous" },
   topics,

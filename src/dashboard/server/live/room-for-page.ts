@@ -1,13 +1,12 @@
 import { limits } from "../limits.ts";
 import { refusal } from "../../problem.ts";
 
-/** The facts about a page's user to which limits apply. */
 export interface PageHolder {
-  /** The user whose number of pages is limited. */
+  /** The user, for the limit of pages per user. */
   readonly user: string;
-  /** The address of an anonymous user, because such a user can drop the cookie. */
+  /** For an anonymous user, the address: such a user can drop the cookie. */
   readonly place?: string;
-  /** The key for the limit of different views: the user, or one key for all anonymous users together. */
+  /** The key for the limit of different topics: the user, or one key for all anonymous users. */
   readonly viewer: string;
 }
 
@@ -17,9 +16,9 @@ export interface HeldPage {
 }
 
 /**
- * The pages that must end so that a new one can open. `open` has all pages, the oldest first. If the server is full,
- * the user or address with the most pages loses its oldest one to a user or address with fewer. Otherwise a few
- * addresses could lock out everybody else. Throws `unavailable` with the limit that is reached.
+ * Returns the pages that must end so that a new one can open. `open` has all open pages, the oldest first. If the
+ * server is full, the user or address with the most pages loses its oldest to one with fewer. Otherwise a few addresses
+ * could lock out all others. Throws `unavailable` with the limit that is reached.
  */
 export function roomForPage<Page extends HeldPage>(open: Iterable<Page>, { owner, topics }: HeldPage): readonly Page[] {
   const pages = new Set(open);
@@ -61,8 +60,7 @@ function checkOwnPages(pages: ReadonlySet<HeldPage>, { user, place }: PageHolder
 }
 
 /**
- * The pages of the holder with the most pages, the oldest first. Empty if it does not have more than the newcomer would
- * have.
+ * The pages of the holder that has the most, the oldest first. Empty if this is not more than the newcomer would have.
  */
 function largestHolder<Page extends HeldPage>(
   pages: readonly Page[],

@@ -119,7 +119,6 @@ interface WriteObjectOptions {
   readonly signal: AbortSignal;
 }
 
-/** Writes one object, and returns the server's result. */
 export async function writeObject(
   client: KubeClient,
   { object, kind }: WrittenObject,

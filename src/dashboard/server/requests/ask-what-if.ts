@@ -21,7 +21,6 @@ export interface AskWhatIfOptions {
   readonly log: Logger;
   readonly validate: ValidateYaml;
   readonly yaml: { readonly users: YamlThreads };
-  /** Aborted when the server ends. */
   readonly ended: AbortSignal;
 }
 

@@ -14,7 +14,6 @@ export interface HandlersOptions {
   readonly istioNamespace: string;
   /** The directory of the release whose control plane computes the changes. */
   readonly releaseDirectory: string;
-  /** The server's environment, for processes of that release. */
   readonly env: Environment;
   /** Aborted when the server ends, to end all processes that requests have started. */
   readonly ended: AbortSignal;

@@ -32,7 +32,6 @@ export interface GiveOrderOptions {
 }
 
 interface Order {
-  /** The rollout as the cluster has it. */
   readonly stored: Rollout;
   readonly client: KubeClient;
   readonly kind: KindDefinition<Rollout>;

@@ -5,7 +5,6 @@ import { ownOf, sendToKube } from "./kube-requests.ts";
 
 const maxLines = 5_000;
 const defaultLines = 500;
-/** The maximum size of one read of a log. */
 export const maxLogBytes = 2 << 20;
 
 /**

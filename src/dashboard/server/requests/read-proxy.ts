@@ -38,7 +38,7 @@ const timeoutMs = 20_000;
 const maxDumpBytes = 64 << 20;
 /** The maximum number of rows. A proxy of a large mesh has tens of thousands of endpoints, which nobody reads. */
 const maxRows = 5_000;
-/** Total length of all details. Later rows have none. */
+/** The maximum total length of all details, in characters. Rows beyond it have none. */
 const maxDetailsLength = 4 << 20;
 
 interface Row {
@@ -196,7 +196,6 @@ function clusterTable(dump: ConfigDump): Table {
   };
 }
 
-/** A row for each filter chain. */
 function listenerTable(dump: ConfigDump): Table {
   return {
     columns: ["ADDRESS", "PORT", "TYPE", "MATCH", "DESTINATION"],

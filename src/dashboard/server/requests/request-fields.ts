@@ -1,6 +1,6 @@
 import { refusal } from "../../problem.ts";
 
-/** The fields of a request from its query or its JSON body. Each is checked when it is read. */
+/** The fields of a request, from its query or from its JSON body. A field is checked when it is read. */
 export class RequestFields {
   readonly #fields: ReadonlyMap<string, unknown>;
 
@@ -25,7 +25,6 @@ export class RequestFields {
     return new RequestFields(new Map(Object.entries(body)));
   }
 
-  /** A text field. Empty if it is absent. */
   text(name: string, maxLength = 253): string {
     const value = this.#fields.get(name) ?? "";
     if (typeof value !== "string") throw refusal("invalid", `${name}: expected a string`);
@@ -48,12 +47,10 @@ export class RequestFields {
     return number;
   }
 
-  /** A boolean field. Undefined if it is absent. */
   optionalFlag(name: string): boolean | undefined {
     return this.#fields.get(name) === undefined ? undefined : this.flag(name);
   }
 
-  /** A boolean field. False if it is absent. */
   flag(name: string): boolean {
     const value = this.#fields.get(name) ?? false;
     if (value === true || value === "true") return true;

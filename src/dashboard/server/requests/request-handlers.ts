@@ -2,10 +2,10 @@ import type { DashboardRequests, RequestName } from "../../../api/dashboard/inde
 import type { Identity } from "../access/identity.ts";
 import type { RequestFields } from "./request-fields.ts";
 
-/** The requests that the server itself answers. */
+/** The requests that the server answers itself, without a handler. */
 type SessionRequest = "GET /api/session" | "POST /api/login" | "POST /api/logout";
 
-/** Answers one request of an identified user. Throws errors of {@link refusal} or of the API server. */
+/** Answers one request. Throws errors of {@link refusal} or of the API server. */
 export type RequestHandler<Name extends RequestName> = (
   fields: RequestFields,
   identity: Identity,

@@ -135,7 +135,7 @@ test("a log is limited in bytes: the request is repeated for fewer lines until t
   api.raw = async (_method, path) => {
     const query = new URL(path, "http://localhost").searchParams;
     asked.push(Number(query.get("tailLines")));
-    // Like a kubelet, cut a long answer at its end.
+    // A kubelet cuts a long answer at its end too.
     return await Promise.resolve({
       status: 200,
       headers: {},

@@ -14,7 +14,7 @@ export interface ValidateYamlOptions {
   readonly yaml: YamlReaders;
 }
 
-/** The threads that read YAML. Anonymous users have separate ones, so that they delay only each other. */
+/** The threads that read YAML. Anonymous users have threads of their own, so that they delay only each other. */
 export interface YamlReaders {
   readonly users: YamlThreads;
   readonly anonymous: YamlThreads;
@@ -22,19 +22,19 @@ export interface YamlReaders {
 
 const revision = "default";
 const readTimeoutMs = 20_000;
-/** How long the contents of the cluster are cached, because an editor sends a request at every pause in typing. */
+/** How long the cluster's objects are cached. An editor sends a request at every pause in typing. */
 const contentsHoldMs = 10_000;
 const maxMessages = 200;
-/** The maximum number of objects in one text, because the analyzers compare each object with all others. */
+/** The maximum number of objects in a text. The analyzers compare each object with all others. */
 const maxObjects = 500;
-/** The maximum length of a text for visitors without a login, who read with the server's own account. */
+/** The maximum length of a text of a user without a login. */
 const maxAnonymousLength = 131_072;
 
 export type ValidateYaml = (yaml: string, identity: Identity) => Promise<readonly ConfigMessage[]>;
 
 /**
- * The messages of the parsers and the analyzer about a YAML text. The analyzer also sees the objects of the cluster
- * that the user may read.
+ * Returns what the parsers and the analyzer say about a YAML text. The analyzer also sees the cluster's objects that
+ * the user may read.
  */
 export function createValidateYaml(options: ValidateYamlOptions): ValidateYaml {
   const contents = new ContentsByIdentity(options);
@@ -62,8 +62,7 @@ export function validateRequest(validate: ValidateYaml): RequestHandler<"POST /a
 }
 
 /**
- * The messages of the YAML's own objects, each with its line. `contents` is a text with the reason if the cluster was
- * not read.
+ * The messages about the text's own objects, each with its line. If the cluster was not read, `contents` is the reason.
  */
 export async function messagesOf(
   manifest: Manifest,
@@ -84,7 +83,7 @@ export async function messagesOf(
   const options: AnalysisOptions = {
     defaultNamespace: "default",
     istioNamespace,
-    // If the cluster was not read, other objects may exist.
+    // If the cluster was not read, it may have further objects.
     scope: isRead ? "cluster" : "files",
     ...(isRead
       ? {
@@ -119,7 +118,6 @@ function note(message: string): ConfigMessage {
   return { code: "", level: "Info", message, path: "", line: 1, column: 1 };
 }
 
-/** Caches a cluster's contents for each reader while they type. */
 class ContentsByIdentity {
   readonly #options: ValidateYamlOptions;
   readonly #held = new WeakMap<

@@ -13,7 +13,7 @@ test("parsing a slow YAML stops at its deadline without blocking the event loop,
     after: (ms: number, run: () => void) => (deadlines.push(run), systemClock.after(Math.min(ms, 1), () => undefined)),
   };
   const threads = new YamlThreads({ threads: 1, clock });
-  // The parser compares each key with all earlier ones.
+  // The parser compares each key with all keys before it, so this text takes very long.
   const hostile = Array.from({ length: 60_000 }, (_, index) => `k${index}: &a${index} 1`).join("\n");
   const [refused, waits] = [threads.read(hostile), threads.read(plain)];
   await until(() => deadlines.length !== 0);

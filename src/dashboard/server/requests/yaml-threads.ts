@@ -3,29 +3,26 @@ import { programFile, systemClock, type Clock } from "../../../base/index.ts";
 import { LimitedThread } from "../../../base/threads/index.ts";
 import { refusal } from "../../problem.ts";
 
-/** The answer of a thread. */
 export type ReadYamlReply = { readonly documents: ManifestDocuments } | { readonly fault: string };
 
 export interface YamlThreadsOptions {
-  /** The maximum number of texts that are read at once. */
   readonly threads: number;
   readonly clock?: Clock;
 }
 
-/** The CPU time after which a text is refused. Manifests of a megabyte take less. */
+/** A text that takes more CPU time is refused. Manifests of a megabyte take less. */
 const readLimitMs = 5_000;
-/** On a busy machine, reading may take this many times its CPU time. */
+/** On a busy machine, reading may take so many times its CPU time. */
 const busyFactor = 3;
-/** The maximum number of texts that wait for a thread. */
 const maxWaiting = 16;
-/** How long an idle thread stays, because an editor sends its text at every pause in typing. */
+/** How long an idle thread stays. An editor sends its text at every pause in typing. */
 const idleMs = 30_000;
 
 type YamlThread = LimitedThread<string, ReadYamlReply>;
 
 /**
- * Reads users' YAML in threads that are ended if they take too much time or memory. A few kilobytes can take minutes to
- * read, and the server must go on serving others.
+ * Reads users' YAML in threads, which it ends if they take too much time or memory. Reading a few kilobytes can take
+ * minutes, and the server must go on serving others.
  */
 export class YamlThreads {
   readonly #options: YamlThreadsOptions;
@@ -40,7 +37,8 @@ export class YamlThreads {
   }
 
   /**
-   * Reads the objects of a text. Throws `unavailable` if too many texts wait, and `too-long` if reading was aborted.
+   * Reads the objects in a text. Throws `unavailable` if too many texts wait, and `too-long` if reading took too much
+   * time or memory.
    */
   async read(text: string): Promise<Manifest> {
     if (this.#running >= this.#options.threads) {
@@ -53,7 +51,7 @@ export class YamlThreads {
       if ("documents" in reply) return manifestOf("yaml", reply.documents);
       return { resources: [], faults: [{ file: "yaml", message: `this cannot be read as YAML: ${reply.fault}` }] };
     } finally {
-      // The text that has waited longest is next.
+      // Let the text continue that has waited longest.
       const next = this.#waiting.shift();
       if (next === undefined) this.#running -= 1;
       else next();

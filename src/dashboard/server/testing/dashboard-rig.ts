@@ -108,7 +108,6 @@ export class DashboardRig implements AsyncDisposable {
     return response;
   }
 
-  /** Requests the session, like the page at its start. */
   async session(): Promise<Session> {
     const { text: answer } = await this.ask("GET", "/api/session");
     const session = JSON.parse(answer) as Session;
@@ -123,7 +122,7 @@ export class DashboardRig implements AsyncDisposable {
     return answer;
   }
 
-  /** Iterates over the messages of the stream. Ending the iteration closes the stream. */
+  /** Yields the messages of the stream. To end the iteration closes the stream. */
   async *live(...topics: readonly string[]): AsyncGenerator<LiveMessage & { readonly view?: View }> {
     const response = await this.open(
       "GET",

@@ -12,12 +12,12 @@ import type { AccessRight } from "../view-source.ts";
 
 export interface FakeKubeApiOptions {
   readonly objects?: readonly UntypedObject[];
-  /** Decides what the caller may do. If absent, the caller may do everything. */
+  /** Decides whether the caller has a right. By default, the caller has all. */
   readonly allows?: (right: AccessRight) => boolean;
-  /** The users by their valid tokens. */
+  /** Users by their valid tokens. */
   readonly tokens?: Readonly<Record<string, string>>;
   readonly user?: string;
-  /** The answers of other paths, by `METHOD path` without the query. */
+  /** Answers for other paths, by `METHOD path` without the query. */
   readonly answers?: Readonly<
     Record<
       string,
@@ -26,10 +26,10 @@ export interface FakeKubeApiOptions {
   >;
 }
 
-/** An API server in memory with the functions that the dashboard needs: objects, reviews, and canned answers. */
+/** An API server in memory, with what the dashboard needs: objects, reviews, and fixed answers. */
 export class FakeKubeApi implements KubeConnection {
   readonly objects: UntypedObject[];
-  /** Every raw request, `METHOD path?query`, with its body. */
+  /** Every raw request as `METHOD path?query`, with its body. */
   readonly requests: { readonly line: string; readonly body: unknown }[] = [];
   readonly patches: unknown[] = [];
   tokens: Readonly<Record<string, string>>;

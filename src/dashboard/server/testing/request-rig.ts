@@ -10,10 +10,9 @@ import { FakeKubeApi, type FakeKubeApiOptions } from "./fake-kube-api.ts";
 import { syntheticIdentity } from "./synthetic-access.ts";
 
 const config = { server: "https://10.0.0.1:6443", context: "c", namespace: "dev" };
-/** The clock of {@link requestRig}, which stands still. */
 export const stoppedClock = { ...systemClock, nowMs: () => Date.parse("2026-01-01T12:00:00Z") };
 
-/** The stream to an HTTP server that answers every request with the same response. */
+/** A stream to an HTTP server that answers every request with this response. */
 function answering(status: number, body: string): Duplex {
   const stream = new Duplex({
     read: () => undefined,
@@ -29,12 +28,10 @@ function answering(status: number, body: string): Duplex {
 }
 
 export interface RigOptions {
-  /** The answer of each proxy. */
   readonly dump?: string;
   readonly series?: Measurements["series"];
 }
 
-/** The handlers of requests, with an API server in memory. */
 export function requestRig(
   options: FakeKubeApiOptions = {},
   { dump = "{}", series = async () => await Promise.resolve({ timesMs: [], values: [] }) }: RigOptions = {},

@@ -23,7 +23,8 @@ export function syntheticIdentity(given: Partial<Identity> = {}): Identity {
 }
 
 /**
- * Lets one user in with {@link syntheticToken} or the secret `synthetic-secret`, or anonymously if `anonymous` is set.
+ * Admits one user with {@link syntheticToken} or the secret `synthetic-secret`. Admits everybody if `anonymous` is
+ * given.
  */
 export function syntheticAccess({ anonymous }: { readonly anonymous?: Identity | undefined }): Access {
   return {

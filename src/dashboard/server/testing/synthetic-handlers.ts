@@ -12,8 +12,8 @@ interface Given {
 }
 
 /**
- * Answers for a synthetic mesh. A YAML with the word `wrong` gets a message at its line, and one with `conflict` is
- * refused.
+ * Handlers for a synthetic mesh. A YAML that contains `wrong` gets a message at that line, and one that contains
+ * `conflict` is refused.
  */
 export function syntheticHandlers({ clock, audit }: Given): RequestHandlers {
   return {

@@ -1,7 +1,7 @@
 import type { GraphEdge, GraphNode, Health } from "../../../api/dashboard/index.ts";
 import { seededRandom } from "../../../base/index.ts";
 
-/** A synthetic mesh for development of the page, tests and benches. The same numbers give the same mesh. */
+/** A synthetic mesh for developing the page, and for tests and benches. The same options give the same mesh. */
 export interface SyntheticMesh {
   readonly namespaces: readonly string[];
   readonly nodes: ReadonlyMap<string, GraphNode>;
@@ -87,7 +87,7 @@ export function syntheticMesh(workloads: number): SyntheticMesh {
   return { namespaces: [...namespaces, "istio-system", "istio-ingress"], nodes, edges };
 }
 
-/** The mesh at a moment: rates change, and one workload fails for some seconds of each minute. */
+/** The mesh at a time. Rates change, and one workload fails for some seconds of each minute. */
 export function syntheticMeshAt(mesh: SyntheticMesh, atMs: number): SyntheticMesh {
   const edges = new Map([...mesh.edges].map(([key, before], index) => [key, moved(before, index, atMs)] as const));
   const rates = new Map<string, { rate: number; errors: number }>();
@@ -118,7 +118,7 @@ export function syntheticMeshAt(mesh: SyntheticMesh, atMs: number): SyntheticMes
 
 const period = 60_000;
 const failingMs = 15_000;
-/** The number of seconds between two changes of an edge. Most edges of a real mesh rarely change. */
+/** Seconds between two changes of an edge. Most edges of a real mesh change rarely too. */
 const quiet = 4;
 
 function moved(before: GraphEdge, index: number, atMs: number): GraphEdge {

@@ -21,7 +21,6 @@ export function syntheticRolloutRow(nowMs: number): RolloutRow {
   };
 }
 
-/** A rollout that was rolled back in its third step, like the one of {@link syntheticRolloutRow}. */
 export function syntheticRollbackRow(nowMs: number): RolloutRow {
   const { pauseReason: _paused, ...row } = syntheticRolloutRow(nowMs);
   return {
@@ -120,7 +119,7 @@ export function syntheticRollout(given: Readonly<Record<string, string | number>
   };
 }
 
-/** Returns the times that are this many minutes after the rollout's start. */
+/** Returns a function for the time that is so many minutes after the rollout's start. */
 function momentsOf({ startedAtMs = 0 }: RolloutRow): (minutes: number) => string {
   return (minutes) => new Date(startedAtMs + minutes * minuteMs).toISOString();
 }

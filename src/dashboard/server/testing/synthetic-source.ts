@@ -13,7 +13,7 @@ const tickMs = 1_000;
 const windowOfStoreMs = 7_200_000;
 
 /**
- * Views of a changing synthetic mesh. Its sources fail for some seconds in every third minute, so that pages show
+ * Views of a synthetic mesh that changes. Its sources fail for some seconds in every third minute, so that pages show
  * failures.
  */
 export class SyntheticSource implements ViewSource {
@@ -42,7 +42,7 @@ export class SyntheticSource implements ViewSource {
     }
   }
 
-  /** The current view. Throws `not-found` for an object that the mesh does not have. */
+  /** Returns the present view. Throws `not-found` for an object that the mesh lacks. */
   view<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"], { namespaces }: ViewReader): View {
     const nowMs = this.#clock.nowMs();
     const mesh = syntheticMeshAt(this.#mesh, nowMs);

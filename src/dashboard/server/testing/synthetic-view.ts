@@ -1,13 +1,11 @@
 import type { GraphEdge, GraphNode, SourceState } from "../../../api/dashboard/index.ts";
 
-/** The fields that the heads of all views share. */
 export type Head = { readonly atMs: number; readonly sources: readonly SourceState[] };
-/** The parameters of a topic. */
 export type Given = Readonly<Record<string, string | number>>;
 export type Nodes = ReadonlyMap<string, GraphNode>;
 export type Edges = ReadonlyMap<string, GraphEdge>;
 
-/** The sources. The API server is unavailable for ten seconds in every third minute, so that pages show failures. */
+/** The API server is away for ten seconds in every third minute, so that pages show failures. */
 export function sourcesAt(nowMs: number): readonly SourceState[] {
   const isAway = nowMs % 180_000 > 170_000;
   return [

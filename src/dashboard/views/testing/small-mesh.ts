@@ -22,7 +22,6 @@ export interface PodOptions {
   readonly node?: string;
 }
 
-/** A pod of a Deployment. */
 export function pod(
   namespaceName: string,
   workload: string,
@@ -78,18 +77,17 @@ export function config(
 }
 
 export interface Sent {
-  /** `namespace/workload`, or `unknown`. */
   readonly from: string;
   readonly to: string;
   readonly rate: number;
   readonly code?: string;
   readonly flags?: string;
   readonly reporter?: string;
-  /** `namespace/name`. If absent, `web` in the destination's namespace. */
+  /** `namespace/name`. By default, `web` in the destination's namespace. */
   readonly service?: string;
   readonly version?: string;
   readonly secured?: boolean;
-  /** The upper bound of the bucket that contains all its requests. */
+  /** The upper bound of the bucket in which all its requests are. */
   readonly upToMs?: number;
 }
 

@@ -18,7 +18,6 @@ import { problemOf, request } from "../requests.ts";
 const refreshMs = 5_000;
 const tones: Readonly<Record<AuditRecord["result"], Tone>> = { done: "good", refused: "warn", failed: "bad" };
 
-/** Shows who did what on this page, and with which result. */
 export function AuditPage(): JSX.Element {
   const [records, setRecords] = useState<readonly AuditRecord[] | undefined>(undefined);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);

@@ -6,7 +6,7 @@ import { problemOf, request } from "../requests.ts";
 import { go, linkTo, place } from "../router.ts";
 import { session, sessionEnded } from "../session.ts";
 
-/** Asks for a bearer token. The server stores it in a session, whose cookie scripts cannot read. */
+/** Asks for a bearer token. The server keeps it in a session. The page's scripts cannot read the session's cookie. */
 export function LoginPage(): JSX.Element {
   const [token, setToken] = useState("");
   const [busy, setBusy] = useState(false);

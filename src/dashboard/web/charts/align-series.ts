@@ -1,7 +1,7 @@
 import type { SeriesAnswer } from "../../../api/dashboard/index.ts";
 
 /**
- * Several series with common times. `null` is a gap: there was no traffic to measure. `undefined` means that this
+ * Several series with the same times. `null` is a gap, because there was nothing to measure. `undefined` means that the
  * series has no point at this time, and its line continues.
  */
 export interface AlignedSeries {
@@ -9,7 +9,6 @@ export interface AlignedSeries {
   readonly values: readonly (readonly (number | null | undefined)[])[];
 }
 
-/** Aligns series with different times. */
 export function alignSeries(answers: readonly SeriesAnswer[]): AlignedSeries {
   const times = [...new Set(answers.flatMap(({ timesMs }) => timesMs))].sort((a, b) => a - b);
   const index = new Map(times.map((time, at) => [time, at]));
@@ -24,7 +23,10 @@ export function alignSeries(answers: readonly SeriesAnswer[]): AlignedSeries {
   return { timesMs: times, values };
 }
 
-/** The range of a request. Its points keep their times between refreshes, so that the line does not jitter. */
+/**
+ * The time range of a request. It moves by whole steps between points, so that points keep their times and the line
+ * does not jitter.
+ */
 export function steadyRange(
   nowMs: number,
   windowMs: number,
@@ -35,7 +37,6 @@ export function steadyRange(
   return { fromMs: toMs - Math.ceil(windowMs / stepMs) * stepMs, toMs };
 }
 
-/** The last value of a series, its minimum and its maximum. Undefined without values. */
 export function summaryOf(
   values: readonly (number | null | undefined)[],
 ):

@@ -1,7 +1,7 @@
 import type { SeriesMeasure } from "../../../api/dashboard/index.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
 
-/** The unit of a chart's values. It decides their format and the axis. */
+/** The unit of a chart's values, which decides their format and the axis. */
 export type ChartUnit = "rate" | "share" | "ms" | "bytes" | "bytesPerSecond" | "cores" | "count";
 
 export const unitOfMeasure: Readonly<Record<SeriesMeasure, ChartUnit>> = {
@@ -26,7 +26,7 @@ export const titleOfMeasure: Readonly<Record<SeriesMeasure, string>> = {
   memoryBytes: "Memory",
 };
 
-/** Formats a value with its unit. `–` if nothing was measured. */
+/** Formats a value with its unit. `–` if there is none. */
 export function formatValue(unit: ChartUnit, value: number | null | undefined): string {
   if (value === null || value === undefined) return "–";
   switch (unit) {
@@ -47,7 +47,7 @@ export function formatValue(unit: ChartUnit, value: number | null | undefined): 
   }
 }
 
-/** Formats a tick of the axis. It is short, because all ticks have the same unit. */
+/** Formats a number at the axis. It may be short, because all have the same unit. */
 export function formatTick(unit: ChartUnit, value: number): string {
   const plain = String(Number(value.toPrecision(3)));
   switch (unit) {
@@ -66,7 +66,7 @@ export function formatTick(unit: ChartUnit, value: number): string {
   }
 }
 
-/** The minimum top of the axis, so that noise looks small, and a chart of zeros has a scale. */
+/** The top of the axis is at least this, so that noise looks small, and a chart of zeros has a scale. */
 const leastTop: Readonly<Record<ChartUnit, number>> = {
   rate: 1,
   share: 0.01,
@@ -78,7 +78,8 @@ const leastTop: Readonly<Record<ChartUnit, number>> = {
 };
 
 /**
- * The top of the axis: a little above the greatest value, and above the bound if that is near. A share ends at 100 %.
+ * The top of the axis. It is a little above the greatest value, and above the bound if that is near. The axis of a
+ * share ends at 100 %.
  */
 export function axisTop(unit: ChartUnit, greatest: number, bound: number | undefined): number {
   const withBound =

@@ -3,17 +3,16 @@ import { summaryOf } from "./align-series.ts";
 import type { ChartLine } from "./chart-line.ts";
 import { formatValue, type ChartUnit } from "./chart-unit.ts";
 
-/** A line with the summary of its values. Undefined if nothing was measured. */
+/** `summary` is undefined if nothing was measured. */
 export interface SummarizedLine extends ChartLine {
   readonly summary: ReturnType<typeof summaryOf>;
 }
 
-/** The data of a chart that its texts describe. */
 export interface ChartData {
   readonly unit: ChartUnit;
   readonly timesMs: readonly number[];
   readonly lines: readonly SummarizedLine[];
-  /** Whether the values are still loading, so that it is unknown whether there are any. */
+  /** Whether the values are still loading. If so, a chart without values does not mean that there are none. */
   readonly loading: boolean;
 }
 
@@ -25,19 +24,19 @@ export function isMeasured(lines: readonly SummarizedLine[]): boolean {
   return lines.some(({ summary }) => summary !== undefined);
 }
 
-/** The value of a line at a time, or its last value. */
+/** The value of a line at an index, or its last value if the index is undefined. */
 export function valueAt({ values, summary }: SummarizedLine, at: number | undefined): number | null | undefined {
   return at === undefined ? summary?.last : values[at];
 }
 
-/** The chosen time and its values, for screen readers: `10:01:30: canary 3 ms, stable 4 ms`. */
+/** The values at a time, for screen readers: `10:01:30: canary 3 ms, stable 4 ms`. */
 export function wordsAt({ unit, timesMs, lines, loading }: ChartData, at: number | undefined): string {
   if (!isMeasured(lines)) return loading ? "loading" : "no data";
   const values = lines.map((line) => `${line.label} ${formatValue(unit, valueAt(line, at))}`);
   return `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${values.join(", ")}`;
 }
 
-/** A sentence for each line, with its range and its last value. */
+/** For each line, a sentence with its range and its last value. */
 export function chartSummary({ unit, lines, loading }: Omit<ChartData, "timesMs">): string {
   return lines
     .map(({ label, summary }) =>
@@ -48,7 +47,7 @@ export function chartSummary({ unit, lines, loading }: Omit<ChartData, "timesMs"
     .join(" ");
 }
 
-/** The time to which a key moves, among `count` times. Undefined for a key that does not move. */
+/** The index to which a key moves, among `count` times. Undefined for a key that moves nowhere. */
 export function timeOfKey(key: string, at: number | undefined, count: number): number | undefined {
   const last = count - 1;
   const from = at ?? last;

@@ -3,7 +3,7 @@ import { axisTop, formatTick, type ChartUnit } from "./chart-unit.ts";
 
 export interface PlotLine {
   readonly label: string;
-  /** A colour, resolved for drawing on a canvas. */
+  /** As a canvas needs it: `rgb(…)`. */
   readonly color: string;
   readonly dashed: boolean;
 }
@@ -23,9 +23,9 @@ export interface PlotOptions {
   readonly lines: readonly PlotLine[];
   readonly colors: PlotColors;
   readonly height: number;
-  /** The bound, above which values are too high. It is drawn as a line with a tinted band above it. */
+  /** Values above it fail. It is drawn as a line, with a tinted band above it. */
   readonly bound: number | undefined;
-  /** Called with the index of the time under the pointer. Undefined if there is none. */
+  /** Called with the index of the time under the pointer, or with undefined if the pointer has left. */
   readonly onPoint: (index: number | undefined) => void;
 }
 
@@ -36,7 +36,7 @@ export interface PlotData {
   readonly toMs: number;
 }
 
-/** One chart on the page. It adapts to the width of its host. */
+/** A chart that adapts to the width of its host element. */
 export class Plot {
   readonly #plot: UPlot;
   readonly #resizes: ResizeObserver;
@@ -105,7 +105,7 @@ export class Plot {
     this.#plot.setData([[...data.timesMs], ...data.values.map((values) => [...values])]);
   }
 
-  /** Moves the cursor to a time, like the pointer. */
+  /** Moves the cursor to a time, as the pointer does. */
   point(index: number | undefined): void {
     const time = index === undefined ? undefined : this.#data.timesMs[index];
     this.#plot.setCursor({

@@ -9,7 +9,7 @@ import type { ChartTone } from "./chart-line.ts";
 import { titleOfMeasure, unitOfMeasure } from "./chart-unit.ts";
 import { TimeChart } from "./time-chart.tsx";
 
-/** The subject of a series, as in `SeriesRequest`. If all fields are empty, it is the whole mesh. */
+/** What a series is about, as in `SeriesRequest`. Without any field, it is the whole mesh. */
 export interface ChartSubject {
   readonly label: string;
   readonly tone: ChartTone;
@@ -22,11 +22,11 @@ export interface ChartSubject {
 export interface SeriesChartProps {
   readonly measure: SeriesMeasure;
   readonly subjects: readonly ChartSubject[];
-  /** The title. By default, it is that of the measure. */
+  /** By default, the title of the measure. */
   readonly title?: string;
-  /** The length of the time range. The default is 15 minutes. */
+  /** By default, 15 minutes. */
   readonly windowMs?: number;
-  /** The end of the time range. 0 means now, so that the range moves with the time. */
+  /** The end of the time range. 0 is now, so the range moves. */
   readonly toMs?: number;
   readonly bound?: number | undefined;
   readonly boundLabel?: string | undefined;
@@ -45,7 +45,8 @@ interface Loaded {
 }
 
 /**
- * A {@link TimeChart} that requests its series from the server, every 5 s while it shows now and the page is visible.
+ * A {@link TimeChart} that requests its series from the server. It requests them again every 5 s if it shows the
+ * present and the page is visible.
  */
 export function SeriesChart({
   measure,

@@ -22,24 +22,24 @@ export interface TimeChartProps {
   readonly lines: readonly ChartLine[];
   readonly fromMs: number;
   readonly toMs: number;
-  /** The bound, above which values fail. It is drawn as a line with a tinted band above it. */
+  /** Values above it fail. It is drawn as a line, with a tinted band above it. */
   readonly bound?: number | undefined;
-  /** The label of the bound, such as `fails above`. */
+  /** For example `fails above`. */
   readonly boundLabel?: string | undefined;
   readonly height?: number;
-  /** Whether the values are still loading, so that it is unknown whether there are any. */
+  /** Whether the values are still loading. If so, a chart without values does not mean that there are none. */
   readonly loading?: boolean;
-  /** Whether the range ends now, so that values may follow. */
+  /** Whether the time range ends now, so that more values follow. */
   readonly isLive?: boolean;
-  /** A note beside the title, such as an age or a problem. */
+  /** Shown beside the title, such as an age or a problem. */
   readonly note?: ComponentChildren;
 }
 
 const defaultHeight = 150;
 
 /**
- * A chart of lines over time. The legend shows the values under the pointer, or without a pointer the last values.
- * Arrow keys move between times. The plot library is loaded with the first chart.
+ * A chart of lines over time. Its legend shows the values under the pointer, or the last ones. Arrow keys move from
+ * time to time. The plot library is loaded with the first chart.
  */
 export function TimeChart(props: TimeChartProps): JSX.Element {
   const { title, unit, timesMs, fromMs, toMs, height = defaultHeight, loading = false, isLive = false, note } = props;
@@ -90,7 +90,7 @@ export function TimeChart(props: TimeChartProps): JSX.Element {
   );
 }
 
-/** Draws the lines into the element `host`, and reports the index of the time under the pointer. */
+/** Draws the lines into the element `host`. `pointed` is the index of the time under the pointer. */
 function usePlot({ unit, timesMs, lines, fromMs, toMs, bound, height = defaultHeight }: TimeChartProps): {
   readonly host: { readonly current: HTMLDivElement | null };
   readonly plot: { readonly current: Plot | undefined };

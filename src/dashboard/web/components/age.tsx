@@ -4,7 +4,7 @@ import { serverNowMs } from "../live/index.ts";
 
 const dayMs = 86_400_000;
 
-/** `4 min 10 s ago`, updated by itself. Its tooltip shows the exact time. */
+/** An age that keeps itself up to date: `4 min 10 s ago`. Its tooltip shows the exact time. */
 export function Age({ atMs, ago = true }: { readonly atMs: number | undefined; readonly ago?: boolean }): JSX.Element {
   if (atMs === undefined) return <span class="muted">–</span>;
   return (
@@ -15,7 +15,7 @@ export function Age({ atMs, ago = true }: { readonly atMs: number | undefined; r
   );
 }
 
-/** A time to come, with what is left until it: `14:02:09 (in 4 min 10 s)`. */
+/** A time to come, and how long it is until then: `14:02:09 (in 4 min 10 s)`. */
 export function Until({ atMs }: { readonly atMs: number }): JSX.Element {
   const leftMs = atMs - serverNowMs.value;
   return (
@@ -26,7 +26,7 @@ export function Until({ atMs }: { readonly atMs: number }): JSX.Element {
   );
 }
 
-/** An exact time: `14:02:09`, with the date if that is not today. */
+/** An exact time: `14:02:09`, with the date unless it is less than half a day away. */
 export function Moment({ atMs }: { readonly atMs: number | undefined }): JSX.Element {
   if (atMs === undefined) return <span class="muted">–</span>;
   const near = Math.abs(serverNowMs.peek() - atMs) < dayMs / 2;

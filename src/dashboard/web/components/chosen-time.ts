@@ -2,7 +2,7 @@ import { place } from "../router.ts";
 
 const defaultWindowSeconds = 60;
 
-/** The measured window and the moment in the link. An `atMs` of 0 means now. */
+/** The window and the moment that the link names. An `atMs` of 0 means now. */
 export function chosenTime(): { readonly windowSeconds: number; readonly atMs: number } {
   const { window = "", at = "" } = place.value.query;
   const windowSeconds = Number(window);

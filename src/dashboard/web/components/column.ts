@@ -5,12 +5,12 @@ export interface Column<Row> {
   readonly key: string;
   readonly title: string;
   readonly cell: (row: Row, key: string) => ComponentChildren;
-  /** The value for sorting. If absent, the table cannot be sorted by this column. */
+  /** The value to sort by. Without it, users cannot sort by this column. */
   readonly sort?: (row: Row, key: string) => SortValue;
-  /** Whether the column has numbers, which are right-aligned. */
+  /** Numbers are aligned to the right. */
   readonly number?: boolean;
-  /** The CSS width. Columns without one share the remaining width. */
+  /** In CSS. Columns without a width share what is left. */
   readonly width?: string;
-  /** 2: hidden on a phone. 3: also hidden in a small window. */
+  /** A column of priority 2 is hidden on a phone, and one of 3 also in a small window. */
   readonly priority?: 1 | 2 | 3;
 }

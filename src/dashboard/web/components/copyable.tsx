@@ -30,7 +30,7 @@ function CopyButton({
   );
 }
 
-/** The equivalent command, which can be copied. */
+/** The command that does the same, with a button to copy it. */
 export function CommandLine({ command }: { readonly command: string }): JSX.Element {
   return (
     <div class="command">

@@ -8,34 +8,33 @@ import { SearchField } from "./search-field.tsx";
 import { TableFrame } from "./table-frame.tsx";
 
 export interface DataTableProps<Row> {
-  /** The name of the table for screen readers and above the filter: `Workloads`. */
+  /** The table's name for screen readers and for its filter: `Workloads`. */
   readonly label: string;
-  /** The word for one row and its plural: `["workload", "workloads"]`. */
+  /** What a row is: `["workload", "workloads"]`. */
   readonly noun: readonly [one: string, many: string];
   readonly rows: Readonly<Record<string, Row>>;
   readonly columns: readonly Column<Row>[];
-  /** The default order. `-rate`: by the column `rate`, the greatest first. */
+  /** The order by default. `-rate` means by the column `rate`, the greatest first. */
   readonly order: string;
-  /** The text of a row that the filter searches. If absent, there is no filter. */
+  /** The text in which the filter searches a row. Without it, there is no filter. */
   readonly text?: (row: Row, key: string) => string;
   /**
-   * Distinguishes the tables of one page in the link: the parameter for the filter is `<id>q`, and that for the order
-   * is `<id>sort`.
+   * Distinguishes the tables of a page in the link. The parameter of the filter is `<id>q`, and that of the order is
+   * `<id>sort`.
    */
   readonly id?: string;
-  /** Shown if there are no rows at all. */
   readonly empty: ComponentChildren;
   readonly title?: ComponentChildren;
   readonly tools?: ComponentChildren;
   /**
-   * Whether cells may have several lines. If so, all rows are rendered, so this is only for tables with at most some
-   * hundred rows.
+   * Whether a cell may take several lines. All rows are then rendered, so the table should have at most some hundred.
    */
   readonly wrap?: boolean;
 }
 
 /**
- * A table in a card. A row that is the same object as before is not rendered again. The link contains order and filter.
+ * A table in a card. The link contains its order and filter. A row is rendered again only if it is another object than
+ * before.
  */
 export function DataTable<Row>(props: DataTableProps<Row>): JSX.Element {
   const { label, noun, rows, columns, order, text, id = "", empty, title, tools, wrap = false } = props;
@@ -99,7 +98,7 @@ export function DataTable<Row>(props: DataTableProps<Row>): JSX.Element {
 }
 
 /**
- * The keys of the rows that match the filter, in order. While the pointer or the focus is in the rows, they keep their
+ * The keys of the rows that match the filter, in order. While the pointer or the focus is in the table, rows keep their
  * places.
  */
 function useShownKeys<Row>(

@@ -4,8 +4,8 @@ import { place } from "../router.ts";
 import { Icon } from "./icon.tsx";
 
 /**
- * Whether the dialog that calls this hook is still open, for code that waits for an answer. The user may close the
- * dialog meanwhile, and open another one.
+ * Whether the dialog that calls this hook is still open. Code that has waited for an answer needs it, because the user
+ * may have closed the dialog and opened another.
  */
 export function useIsOpen(): { readonly current: boolean } {
   const isOpen = useRef(true);
@@ -14,8 +14,8 @@ export function useIsOpen(): { readonly current: boolean } {
 }
 
 /**
- * A modal dialog. The browser keeps the focus in the dialog, and restores it later. Escape, a click outside, or a
- * change to another page closes the dialog.
+ * A modal dialog. The browser keeps the focus in it, and puts it back afterwards. Escape, a click outside, and a change
+ * of the view close the dialog.
  */
 export function Dialog({
   title,
@@ -42,7 +42,7 @@ export function Dialog({
     const element = dialog.current;
     const before = document.activeElement;
     if (element !== null && !element.open) element.showModal();
-    // A field with autofocus already has the focus. Otherwise focus the heading, so that screen readers read it first.
+    // A field with `autofocus` has the focus. Otherwise focus the heading, so that screen readers read it first.
     if (element?.querySelector("[autofocus]") === null) element.querySelector("h2")?.focus();
     return () => {
       element?.close();
@@ -63,7 +63,7 @@ export function Dialog({
         pressedOutside.current = !within(event.currentTarget, event);
       }}
       onClick={(event) => {
-        // A click that only ends outside may be the end of a text selection.
+        // A click that began inside may be a selection of text that ends outside.
         if (pressedOutside.current && event.target === event.currentTarget && !within(event.currentTarget, event))
           onClose();
       }}

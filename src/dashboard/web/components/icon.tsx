@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 
-/** The icons in a box of 16 by 16, in the colour of the surrounding text. */
+/** Icons of 16 by 16, which take the colour of the text around them. */
 const shapes = {
   good: <path d="M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13ZM4.9 8.2l2.2 2.2 4-4.5" />,
   warn: <path d="M8 1.8 15 14H1L8 1.8ZM8 6v4M8 11.6v.9" />,
@@ -35,7 +35,7 @@ const shapes = {
 } as const;
 export type IconName = keyof typeof shapes;
 
-/** An icon is only decoration. Its meaning is in the text beside it, or in the `label` of its button. */
+/** An icon only decorates. Its meaning is in the text beside it, or in the `label` of its button. */
 export function Icon({ name, size = 16 }: { readonly name: IconName; readonly size?: number }): JSX.Element {
   return (
     <svg

@@ -1,7 +1,7 @@
 import type { ComponentType, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
-/** A part of a view whose code is loaded later. Its space is reserved. */
+/** A part of a view whose code is loaded later. Keeps its space free until then. */
 export function Lazy<Given extends object>({
   load,
   height,

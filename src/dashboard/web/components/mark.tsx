@@ -2,10 +2,10 @@ import type { ComponentChildren, JSX } from "preact";
 import type { Health, LadderProxy, RolloutRow } from "../../../api/dashboard/index.ts";
 import { Icon, type IconName } from "./icon.tsx";
 
-/** The tones of marks. Each has its own shape, so that no meaning depends on colour alone. */
+/** The tones of marks. Each has a shape of its own, so that no meaning depends on colour alone. */
 export type Tone = "good" | "warn" | "bad" | "info" | "idle";
 
-/** A state as an icon and a word. With `quiet`, only screen readers get the word. */
+/** Shows a state by an icon and a word. With `quiet`, only screen readers get the word. */
 export function Mark({
   tone,
   icon,
@@ -35,7 +35,7 @@ const healthTones: Readonly<Record<Health, Tone>> = {
   unknown: "idle",
 };
 
-/** `reason` is shown as a tooltip, and read by screen readers. */
+/** `reason` is a tooltip, which screen readers also read. */
 export function HealthMark({
   health,
   reason = "",

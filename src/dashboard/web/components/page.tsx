@@ -6,24 +6,23 @@ import { liveState, serverNowMs, type Live } from "../live/index.ts";
 import { linkTo } from "../router.ts";
 import { Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
 
-/** The note about a healthy source appears if its data is older than this. */
+/** A healthy source is mentioned if its data is older than this. */
 const oldSourceMs = 60_000;
 
 export interface PageProps<Name extends TopicName> {
   readonly title: string;
   readonly subtitle?: ComponentChildren;
-  /** The parent views with their paths. */
+  /** The views above this one, with their paths. */
   readonly crumbs?: readonly { readonly title: string; readonly path: readonly string[] }[];
   readonly tools?: ComponentChildren;
   /**
-   * The data of the page. If given, the content waits for the first view, and problems and the age of sources are shown
+   * The data of the page. If given, the content appears with the first view. Problems and the age of sources appear
    * above the content.
    */
   readonly live?: Live<Name>;
   readonly children: ComponentChildren;
 }
 
-/** A view with its heading, the problems of its data, and its content. */
 export function Page<Name extends TopicName>({
   title,
   subtitle,
@@ -79,9 +78,9 @@ export function Page<Name extends TopicName>({
 }
 
 /**
- * Shows sources that are unavailable or outdated, and the age of the view while the connection is lost. The server does
- * not send an unchanged view again, so the age of a healthy source is taken at the time of the view. If the source
- * failed later, the server would send that.
+ * Shows sources that fail or are old, and while the connection is lost the age of the view. The server does not send an
+ * unchanged view again, so a healthy source counts as old only if it was old when the view was made. If a source failed
+ * later, the server would send a view.
  */
 function SourceNotes({
   sources,

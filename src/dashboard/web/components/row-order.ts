@@ -5,7 +5,7 @@ export interface RowOrder {
   readonly descending: boolean;
 }
 
-/** Parses an order. `-rate`: by the column `rate`, the greatest first. */
+/** Parses an order. `-rate` means by the column `rate`, the greatest first. */
 export function parseOrder(text: string, otherwise: RowOrder): RowOrder {
   if (text === "") return otherwise;
   return text.startsWith("-") ? { column: text.slice(1), descending: true } : { column: text, descending: false };
@@ -18,7 +18,8 @@ export function formatOrder({ column, descending }: RowOrder): string {
 const names = new Intl.Collator("en", { numeric: true });
 
 /**
- * Sorts keys by their values. Keys without a value are always last. Equal values are sorted by key for a stable order.
+ * Sorts keys by their values. Keys without a value come last in any case. Equal values are sorted by key, so that the
+ * order is stable.
  */
 export function orderKeys(
   keys: readonly string[],
@@ -35,7 +36,10 @@ function compare(a: SortValue, b: SortValue, descending: boolean): number {
   return descending ? -order : order;
 }
 
-/** Keeps the shown order, drops removed keys, and appends new ones, so that a table in use does not move. */
+/**
+ * Keeps the shown order, so that rows that somebody uses do not move. Leaves out keys that are gone, and appends new
+ * ones.
+ */
 export function heldOrder(shown: readonly string[], wanted: readonly string[]): readonly string[] {
   const present = new Set(wanted);
   const held = shown.filter((key) => present.has(key));
@@ -43,7 +47,7 @@ export function heldOrder(shown: readonly string[], wanted: readonly string[]): 
   return [...held, ...wanted.filter((key) => !old.has(key))];
 }
 
-/** Whether the text contains all words of the query, ignoring case. */
+/** Whether the text contains all words of the query. Ignores case. */
 export function matches(text: string, query: string): boolean {
   const haystack = text.toLowerCase();
   return query
@@ -52,7 +56,7 @@ export function matches(text: string, query: string): boolean {
     .every((word) => haystack.includes(word));
 }
 
-/** The rows to render: the visible ones and some above and below. All rows have the same height. */
+/** Which rows to render: those in sight, and some above and below. All rows have the same height. */
 export function rowsInSight({
   count,
   rowHeight,

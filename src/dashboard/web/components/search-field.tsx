@@ -5,7 +5,7 @@ import { withValue, type SearchDraft } from "./search-draft.ts";
 
 const settleMs = 120;
 
-/** A field that filters the content below it. `/` focuses it, and Escape clears it. */
+/** A field that filters the content below. `/` moves the focus to it, and Escape empties it. */
 export function SearchField({
   label,
   value,

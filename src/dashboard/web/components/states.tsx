@@ -3,7 +3,7 @@ import type { Problem } from "../../../api/dashboard/index.ts";
 import { Icon, type IconName } from "./icon.tsx";
 import type { Tone } from "./mark.tsx";
 
-/** Shown if there is no content. `children` explains why, and what to do. */
+/** Stands in place of missing content. `children` explains why it is missing, and what to do. */
 export function Empty({
   title,
   icon = "idle",
@@ -30,7 +30,7 @@ const problemTitles: Readonly<Record<string, string>> = {
   "logged-out": "Log in first",
 };
 
-/** Shown in place of content with a problem. It says whether the page tries again by itself. */
+/** Stands in place of content that a problem prevents. Says whether the page tries again by itself. */
 export function ProblemBlock({
   problem,
   again = true,
@@ -74,7 +74,10 @@ export function ProblemNotice({ problem }: { readonly problem: Problem }): JSX.E
   );
 }
 
-/** Reserves the space of content that is still loading. Becomes visible only after a moment. */
+/**
+ * Keeps space free for content that is loading. It becomes visible only after a moment, so that fast content causes no
+ * flicker.
+ */
 export function Loading({
   lines = 6,
   label = "Loading",

@@ -10,16 +10,15 @@ export interface TableFrameProps<Row> {
   readonly label: string;
   readonly columns: readonly Column<Row>[];
   readonly rows: Readonly<Record<string, Row>>;
-  /** The keys of the rows in their order. */
   readonly keys: readonly string[];
   readonly sorting: RowOrder;
   readonly onSort: (column: string) => void;
-  /** True while the pointer or the focus is in the rows. */
+  /** Whether the pointer or the focus is in the rows. */
   readonly held: { current: boolean };
   readonly wrap: boolean;
 }
 
-/** The table itself. If there are many rows, it renders only the visible ones. */
+/** The table itself. Of many rows, it renders only those in sight. */
 export function TableFrame<Row>({
   label,
   columns,

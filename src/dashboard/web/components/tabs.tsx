@@ -7,7 +7,7 @@ export interface Tab {
   readonly content: () => ComponentChildren;
 }
 
-/** Tabs. Only the chosen tab's content is rendered. Arrow keys, Home and End move between tabs. */
+/** Tabs, of which only the chosen one's content is rendered. Arrow keys, Home and End choose another. */
 export function Tabs({
   label,
   tabs,

@@ -13,7 +13,7 @@ const maxShown = 4;
 const shownForMs = 8_000;
 let lastId = 0;
 
-/** Shows a message for a while. A failure stays until the user closes it. */
+/** Shows a message for some seconds. A failure stays until the user closes it. */
 export function toast(tone: Toast["tone"], text: string): void {
   lastId += 1;
   const id = lastId;

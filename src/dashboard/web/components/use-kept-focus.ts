@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 
-/** Restores the focus of a row, which some browsers drop when the row moves. */
+/** Puts the focus back on a row's element. Some browsers drop it when the row moves. */
 export function useKeptFocus(body: { readonly current: HTMLElement | null }): void {
   const focused = useRef<Element | null>(null);
   useLayoutEffect(() => {

@@ -2,7 +2,7 @@ import type { VNode } from "preact";
 import { useRef } from "preact/hooks";
 import type { Column } from "./column.ts";
 
-/** Returns the same element while the row is the same object, so that its content need not be compared. */
+/** Returns the same element as long as the row is the same object. Preact then does not compare its content. */
 export function useRowCache<Row>(
   columns: readonly Column<Row>[],
 ): (key: string, row: Row, rowIndex: number | undefined) => VNode {

@@ -1,11 +1,10 @@
 import { useLayoutEffect, useState } from "preact/hooks";
 import { rowsInSight } from "./row-order.ts";
 
-/** The maximum number of rows of a table that renders all its rows. */
+/** A table with at most so many rows renders all of them. */
 export const wholeRows = 120;
 const spareRows = 14;
 
-/** The rows that are visible in the window, and some more in both directions. */
 export function useRowsInSight(
   body: { readonly current: HTMLElement | null },
   count: number,

@@ -7,7 +7,8 @@ const line = /^(?<indent>\s*(?:- +)*)(?<key>(?:"[^"]*"|'[^']*'|[^\s#:'"{}[\]]+)(
 const scalar = /^(?:-?\d[\d.eE+-]*|true|false|null|~)$/;
 
 /**
- * Splits YAML into coloured tokens, line by line. It supports the style of serializers, and leaves other text plain.
+ * Splits YAML into coloured tokens, line by line. It knows the style that serializers write, and leaves other text
+ * plain.
  */
 export function colorYaml(yaml: string): readonly YamlToken[] {
   const tokens: YamlToken[] = [];

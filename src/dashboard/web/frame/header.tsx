@@ -61,7 +61,7 @@ export function Header(): JSX.Element {
   );
 }
 
-/** The navigation below the view in a narrow window. */
+/** The navigation in a narrow window, which is below the view. */
 export function BottomNavigation(): JSX.Element {
   const [open, setOpen] = useState(false);
   const current = routeOf(place.value.path)?.route.entry;

@@ -8,7 +8,7 @@ import { lapsedUser } from "../session.ts";
 const closed = signal(false);
 
 /**
- * Shows what this user cannot see or do, and how to grant it. If the user closes it, it is still in the user's menu.
+ * Shows what the user cannot see or do, and how to grant it. A user who closes it still finds it in the user's menu.
  */
 export function Limits({ session }: { readonly session: Session }): JSX.Element | null {
   const lapsed = lapsedUser.value;

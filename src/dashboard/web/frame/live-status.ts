@@ -8,8 +8,8 @@ export interface LiveStatus {
 }
 
 /**
- * The state of the connection that the header shows. The page may be connected to its server although the server has
- * lost the cluster. Then nothing on the page is live.
+ * The state of the connection, for the header. If the server has lost the cluster, nothing on the page is live,
+ * although the page is connected to its server.
  */
 export function liveStatus(state: LiveState, sources: readonly SourceState[]): LiveStatus {
   const cluster = sources.find(({ name }) => name === "kubernetes");

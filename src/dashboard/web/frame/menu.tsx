@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-/** A button with a panel below it. Escape, a click elsewhere, or moving the focus away closes the panel. */
+/** A button that opens a panel. The panel closes by Escape, by a click elsewhere, or when the focus leaves it. */
 export function Menu({
   label,
   button,

@@ -8,7 +8,6 @@ import { Menu } from "./menu.tsx";
 
 const maxNamed = 2;
 
-/** The menu for the namespaces that all views show. */
 export function NamespaceMenu(): JSX.Element {
   const chosen = chosenNamespaces.value === "" ? [] : chosenNamespaces.value.split(",");
   const text =

@@ -7,10 +7,10 @@ import { routeOf, type Route } from "../routes.ts";
 
 type View = ComponentType<Required<RouteParameters>>;
 
-/** Views whose code is loaded, so that they are shown at once the next time. */
+/** Views whose code is loaded. They appear at once the next time. */
 const loaded = new Map<Route, View>();
 
-/** The view that the link names. A new path starts at the top, with the focus on the heading. */
+/** The view that the link names. On a new path, it is scrolled to its top, and its heading gets the focus. */
 export function RouteView(): JSX.Element {
   const { path } = place.value;
   const key = path.join("/");

@@ -8,14 +8,14 @@ import { chooseTheme, shownTheme } from "../theme.ts";
 import { chooseShortcuts, shortcutsOn } from "./shortcut-choice.ts";
 
 const helpShown = signal(false);
-/** How long `g` waits for its second key. */
+/** How long a second key may follow `g`. */
 const sequenceMs = 1_200;
 
 export function openHelp(): void {
   helpShown.value = true;
 }
 
-/** Keyboard shortcuts, which work except in text fields and open dialogs, unless the person has switched them off. */
+/** Keyboard shortcuts. They do nothing in text fields and in open dialogs, or if the user has switched them off. */
 export function useShortcuts(): void {
   useEffect(() => {
     let goingUntil = 0;

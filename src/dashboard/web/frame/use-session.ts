@@ -5,10 +5,10 @@ import { session } from "../session.ts";
 
 const retryMs = 2_000;
 
-/** Requests the session, and repeats the request until the server answers. */
+/** Requests the session until the server answers. */
 export function useSession(): { readonly session: Session | undefined; readonly problem: Problem | undefined } {
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
-  // Send the request before the first paint, because everything visible waits for the answer.
+  // Send the request before the first paint: everything that the user sees waits for the answer.
   useLayoutEffect(() => {
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;

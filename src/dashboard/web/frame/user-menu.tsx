@@ -14,7 +14,6 @@ const ways: Readonly<Record<string, string>> = {
   none: "",
 };
 
-/** Shows the user, and what the user cannot see or do. */
 export function UserMenu(): JSX.Element | null {
   const { value } = session;
   if (value === undefined) return null;

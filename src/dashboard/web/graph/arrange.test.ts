@@ -28,7 +28,6 @@ const shop: LayoutRequest = {
   ],
 };
 
-/** A mesh of this size, with calls that mostly go forward. */
 function mesh(namespaces: number, cards: number, calls: number): LayoutRequest {
   const nodes = Array.from({ length: namespaces * cards }, (_, index) =>
     card(`ns-${index % namespaces}`, `app-${index}`),

@@ -10,7 +10,6 @@ import {
 } from "./layered-layout.ts";
 import { packItems } from "./pack-items.ts";
 
-/** A card to place. */
 export interface LayoutNode {
   readonly key: string;
   readonly box: string;
@@ -24,7 +23,7 @@ export interface LayoutRequest {
   readonly edges: readonly ItemEdge[];
 }
 
-/** The centres of cards. `frames` derives boxes and stacks from them. */
+/** The centres of cards. `frames` computes the boxes and stacks around them. */
 export type Places = ReadonlyMap<string, Corner>;
 
 export const gaps = {
@@ -38,15 +37,15 @@ export const gaps = {
   betweenBoxes: 56,
 } as const;
 
-/** The number of items above which dagre takes too long. */
+/** With more items than this, dagre takes too long. */
 const maxDagreItems = 60;
 const maxDagreEdges = 140;
 const boxAspect = 1.5;
 const pageAspect = 2;
 
 /**
- * Arranges everything: cards within their boxes, and boxes by the traffic between them. The same request always gives
- * the same places.
+ * Arranges the cards within their boxes, and the boxes by the traffic between them. The same request always gives the
+ * same places.
  */
 export function arrange({ nodes, edges }: LayoutRequest): Places {
   const unitOf = new Map<string, string>();
@@ -115,7 +114,8 @@ function unitItem(key: string, members: readonly LayoutNode[]): LayoutItem {
 }
 
 /**
- * Arranges connected cards along their edges. Parts without a connection, and single cards, are placed side by side.
+ * Arranges connected cards along their edges. Groups without a connection to each other, and single cards, are placed
+ * side by side.
  */
 function arrangeBox(items: readonly LayoutItem[], edges: readonly ItemEdge[]): ItemLayout {
   const parts = connectedParts(items, edges);
@@ -151,7 +151,7 @@ function arrangeBoxes(items: readonly LayoutItem[], edges: readonly ItemEdge[]):
   let laid =
     linked.length === 0 ? { corners: new Map<string, Corner>(), width: 0, height: 0 } : layoutPartOfPage(linked, edges);
   const covered = linked.reduce((sum, { width, height }) => sum + width * height, 0);
-  // If all cards call each other, the edges show no direction, and an arrangement along them would only waste space.
+  // If every card calls every other, the edges have no direction. An arrangement along them would only waste space.
   if (
     linked.length > 4 &&
     (laid.width > laid.height * 3.2 || laid.height > laid.width * 2 || covered < laid.width * laid.height * 0.3)

@@ -1,15 +1,14 @@
 import type { GraphEdge, GraphGrouping, GraphNode, GraphView, Health } from "../../../api/dashboard/index.ts";
 
-/** The user's selection of a graph's parts. */
 export interface GraphFilters {
-  /** The protocols to show. Empty means all. */
+  /** Empty means all. */
   readonly protocols: ReadonlySet<string>;
-  /** The states to show. Empty means all. An edge matches if it, or one of its ends, has one of these states. */
+  /** Empty means all. An edge matches if it or one of its ends has one of these states. */
   readonly health: ReadonlySet<Health>;
   readonly hideIdle: boolean;
-  /** The minimum rate of an edge: requests per second, or for TCP opened connections per second. */
+  /** The least rate of an edge that is shown: requests per second, or for TCP opened connections per second. */
   readonly minimumRate: number;
-  /** Whether to show the connections to and from waypoints, whose requests have separate edges. */
+  /** Whether to show the connections to and from waypoints. Their requests have edges of their own. */
   readonly showHops: boolean;
 }
 
@@ -18,9 +17,9 @@ export interface DisplayNode {
   readonly node: GraphNode;
   readonly title: string;
   readonly subtitle: string;
-  /** The box of the card: its namespace, or empty. */
+  /** The card's box: its namespace, or empty. */
   readonly box: string;
-  /** `namespace/app` if several versions of an app are shown, which form a stack. Otherwise empty. */
+  /** The stack that several versions of an app form: `namespace/app`. Empty for a card without other versions. */
   readonly stack: string;
 }
 
@@ -34,14 +33,13 @@ export interface DisplayEdge {
 export interface DisplayGraph {
   readonly nodes: ReadonlyMap<string, DisplayNode>;
   readonly edges: readonly DisplayEdge[];
-  /** The number of nodes in the view before filtering. */
+  /** How many nodes the view has, before any filter. */
   readonly nodeCount: number;
   readonly edgeCount: number;
-  /** The protocols in the view, in order. */
   readonly protocols: readonly string[];
 }
 
-/** The edges and nodes that pass the filters, with their texts. Leaves out edges to nodes that the view lacks. */
+/** The nodes and edges that pass the filters, with their texts. Leaves out edges to nodes that the view lacks. */
 export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphFilters): DisplayGraph {
   const { nodes, edges } = view.tables;
   const versions = by === "versionedApp" ? versionsOfApps(nodes) : new Map<string, number>();
@@ -70,8 +68,8 @@ export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphF
 
 /**
  * The keys of the edges to and from waypoints that only repeat other edges. A waypoint counts its requests as traffic
- * between the client and the server, and the ztunnels count the connections to and from the waypoint. An unhealthy edge
- * is not left out.
+ * from the client to the server, and ztunnels count the connections to and from the waypoint. Unhealthy edges are not
+ * among them.
  */
 function waypointHops({ nodes, edges }: GraphView["tables"]): ReadonlySet<string> {
   const isWaypoint = (key: string): boolean => nodes[key]?.kind === "waypoint";
@@ -104,7 +102,7 @@ function edgePasses(
   return minimumRate <= 0 || edgeRate(edge) >= minimumRate;
 }
 
-/** Whether a node without shown edges is shown. It is, unless a filter concerns traffic. */
+/** Whether to show a node that has no shown edge. A filter for traffic hides it. */
 function loneNodePasses(node: GraphNode, { protocols, health, hideIdle, minimumRate }: GraphFilters): boolean {
   if (protocols.size > 0 || minimumRate > 0 || hideIdle) return false;
   return health.size === 0 || health.has(node.health);
@@ -114,7 +112,7 @@ export function isMoving(edge: GraphEdge): boolean {
   return edge.requestRate > 0 || edge.openedRate > 0 || edge.byteRate > 0;
 }
 
-/** Requests per second, or opened connections for TCP. */
+/** Requests per second, or for TCP opened connections per second. */
 export function edgeRate(edge: GraphEdge): number {
   return isTcp(edge) ? edge.openedRate : edge.requestRate;
 }
@@ -166,13 +164,11 @@ function subtitleOf(node: GraphNode, title: string): string {
   const version =
     node.version !== "" && node.version !== title && !title.endsWith(`-${node.version}`) ? `${node.version} · ` : "";
   if (node.pods === 0) return `${version}no pods`;
-  // Beside a version, there is no space for the word "ready".
+  // Beside a version, the word "ready" does not fit.
   return `${version}${node.podsReady}/${node.pods}${version === "" ? " ready" : ""}`;
 }
 
-/**
- * The keys of the nodes that match a search: their names contain every word of it. Ordered by relevance, then by name.
- */
+/** The keys of the nodes whose names contain every word of a search. Ordered by relevance, then by name. */
 export function searchNodes(graph: DisplayGraph, text: string): readonly string[] {
   const words = text
     .toLowerCase()

@@ -2,10 +2,7 @@ import type { GraphNode, Health } from "../../../api/dashboard/index.ts";
 import type { Placed } from "./edge-curve.ts";
 import type { GraphColors } from "./graph-colors.ts";
 
-/**
- * Adds the outline of a card of this kind to the path. Returns whether to draw it dashed, because it is outside the
- * mesh.
- */
+/** Adds a card's outline to the path. Returns whether it must be dashed, because the card is outside the mesh. */
 export function drawCardShape(
   path: CanvasRenderingContext2D,
   kind: GraphNode["kind"],
@@ -71,14 +68,13 @@ interface Circle {
   readonly radius: number;
 }
 
-/** The circle that a health mark fills, with the pen that draws it. */
 interface MarkPen extends Circle {
   readonly context: CanvasRenderingContext2D;
   readonly colors: GraphColors;
   readonly lineWidth: number;
 }
 
-/** Each state of health has its own shape, so that it can be recognised without colours. */
+/** Each state of health has a shape of its own, so that users recognise it without colours. */
 const healthShapes: Readonly<Record<Health, (pen: MarkPen) => void>> = {
   healthy: drawTickedDisc,
   degraded: drawWarningTriangle,
@@ -183,7 +179,7 @@ function addLine(path: CanvasRenderingContext2D, points: readonly number[]): voi
   }
 }
 
-/** Draws a padlock: closed if all traffic uses mutual TLS, open if none does, half filled if some does. */
+/** Draws a padlock: closed if all traffic uses mutual TLS, open if none does, and half filled otherwise. */
 export function drawLock(
   context: CanvasRenderingContext2D,
   x: number,
@@ -212,7 +208,7 @@ export function drawLock(
   }
 }
 
-/** Draws a badge at a card's upper right corner. It means that a rollout moves the card's traffic. */
+/** Draws the badge for a rollout that moves the card's traffic, at the card's upper right corner. */
 export function drawRolloutBadge(
   context: CanvasRenderingContext2D,
   {
@@ -233,7 +229,7 @@ export function drawRolloutBadge(
   context.fillStyle = colors.canary;
   context.fill();
   context.fillStyle = colors.onCanary;
-  // Two opposite arrows mean that traffic is being moved.
+  // Two opposite arrows stand for traffic that moves.
   context.beginPath();
   context.moveTo(5 - width, 5.5);
   context.lineTo(10 - width, 5.5);

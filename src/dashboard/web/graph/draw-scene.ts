@@ -7,7 +7,7 @@ import type { GraphColors } from "./graph-colors.ts";
 import type { Scene, SceneEdge, SceneNode } from "./scene.ts";
 
 export interface Sight {
-  /** The zoom, and the position of the drawing's origin on the canvas, in CSS pixels. */
+  /** The zoom `k`, and where the drawing's origin is on the canvas, in CSS pixels. */
   readonly k: number;
   readonly x: number;
   readonly y: number;
@@ -16,48 +16,48 @@ export interface Sight {
 export interface Look {
   readonly colors: GraphColors;
   readonly label: EdgeLabel;
-  /** The key of the selected node or edge, and of the one under the pointer. */
+  /** The keys of the selected node or edge, and of the one under the pointer. */
   readonly selected: string;
   readonly hovered: string;
-  /** The keys of the emphasised nodes. If undefined, all nodes look alike. */
+  /** The keys of the emphasised nodes. If undefined, nothing is emphasised. */
   readonly emphasized: ReadonlySet<string> | undefined;
-  /** Emphasised edges, in addition to those between emphasised nodes. */
+  /** Edges to emphasise besides those between emphasised nodes. */
   readonly emphasizedEdges: ReadonlySet<string>;
-  /** Set while keyboard navigation is at this node. */
   readonly focused: string;
 }
 
 /**
- * The zoom from which all text of cards is readable. From `readableTitles` on, at least the enlarged titles are
- * readable.
+ * From this zoom on, all text of cards is readable. From `readableTitles` on, the titles are, because they are
+ * enlarged.
  */
 const readableText = 0.6;
 const readableTitles = 0.3;
 const readableLabels = 0.62;
-/** The smallest size of a title, in CSS pixels. */
+/** Titles are never smaller than this, in CSS pixels. */
 const leastTitleSize = 9;
 const leastTextSize = 8.5;
 const leastBadgeSize = 8;
-/** The factor by which a title that does not fit is shrunk before it is shortened. */
+/** A title that does not fit is first shrunk, at most by this factor, and then shortened. */
 const mostTightened = 0.86;
 const arrowsFrom = 0.22;
 const faint = 0.16;
 const maxEdgeLabels = 400;
 
-/** The size of a canvas in CSS pixels. Each has `ratio` device pixels. */
+/** A canvas' size in CSS pixels, each of which is `ratio` device pixels wide. */
 export interface CanvasSize {
   readonly width: number;
   readonly height: number;
   readonly ratio: number;
 }
 
-/** Two canvases: frames and edges below, cards and labels above. Moving dots are drawn between the two. */
+/**
+ * Two canvases: frames and edges are below, cards and labels above. Moving dots are drawn on a third one between them.
+ */
 export interface SceneLayers {
   readonly below: CanvasRenderingContext2D;
   readonly above: CanvasRenderingContext2D;
 }
 
-/** Draws the visible part. */
 export function drawScene(
   { below, above }: SceneLayers,
   scene: Scene,
@@ -78,7 +78,7 @@ export function drawScene(
   drawBoxNames(above, scene, sight.k, look, seen);
 }
 
-/** Clears the canvas and sets its units to those of the drawing. Returns the visible part of the drawing. */
+/** Clears the canvas, and makes its units those of the drawing. Returns the part of the drawing in sight. */
 export function begin(
   context: CanvasRenderingContext2D,
   { k, x, y }: Sight,
@@ -141,8 +141,8 @@ function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, 
 const boxNameInset = 14;
 
 /**
- * Draws the names of namespaces, by which users navigate. They keep their size when everything else becomes too small,
- * and edges do not cross them.
+ * Draws the names of namespaces, by which users navigate. At a small zoom, they keep their size. Edges do not cross
+ * them.
  */
 function drawBoxNames(context: CanvasRenderingContext2D, scene: Scene, k: number, { colors }: Look, seen: Seen): void {
   context.textBaseline = "alphabetic";
@@ -169,7 +169,7 @@ function drawEdges(context: CanvasRenderingContext2D, edges: readonly SceneEdge[
     if (batch === undefined) batches.set(style, [edge]);
     else batch.push(edge);
   }
-  // Draw unhealthy edges above healthy ones, and emphasised edges on top.
+  // Draw unhealthy edges above healthy ones, and emphasised ones on top.
   const inOrder = [...batches].sort(([a], [b]) => rankOf(a) - rankOf(b));
   for (const [, batch] of inOrder) drawEdgeBatch(context, batch, k, look);
   context.globalAlpha = 1;
@@ -207,7 +207,7 @@ interface LabelPlace {
 }
 
 const labelHeight = 17;
-/** Possible positions of a label along its edge, the best first. */
+/** Where a label may be along its edge, the best place first. */
 const labelTimes = [0.5, 0.38, 0.62, 0.27, 0.73];
 
 function overlap(a: LabelPlace, b: LabelPlace): boolean {
@@ -276,7 +276,7 @@ function drawChosenEdge(context: CanvasRenderingContext2D, edge: SceneEdge, k: n
   context.globalAlpha = 1;
 }
 
-/** Draws a label. Returns its rectangle, or undefined if there is no text or no space. */
+/** Draws a label, and returns its rectangle. Undefined if there is no text or no space. */
 function drawEdgeLabel(
   context: CanvasRenderingContext2D,
   edge: SceneEdge,
@@ -331,7 +331,7 @@ function drawEdgeLabel(
   return placeOf({ x, y });
 }
 
-/** Draws faint cards, which still cover the edges behind them. */
+/** Draws cards that are not emphasised. They are faint, but still hide the edges behind them. */
 function drawFaintCards(context: CanvasRenderingContext2D, nodes: readonly SceneNode[], k: number, look: Look): void {
   for (const node of nodes) {
     context.beginPath();
@@ -407,12 +407,12 @@ function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number,
   if (node.display.node.rollout !== "") drawBadge(context, node, k, colors);
 }
 
-/** The size of small text, such as second lines of cards and labels of edges. */
+/** The size of small text: second lines of cards, and labels of edges. */
 function textSize(k: number): number {
   return inHalves(Math.min(13.5, Math.max(11, leastTextSize / k)));
 }
 
-/** Draws a badge. If there is no space for its word, draws only the sign. */
+/** Draws a badge. Leaves out its word if there is no space. */
 function drawBadge(
   context: CanvasRenderingContext2D,
   { x, y, width, height, display }: SceneNode,
@@ -432,7 +432,7 @@ function drawBadge(
   );
 }
 
-/** Rounds a size to halves, so that the measured widths of only a few fonts must be kept. */
+/** Rounds a size to halves, so that widths are measured for few fonts only. */
 function inHalves(size: number): number {
   return Math.round(size * 2) / 2;
 }
@@ -440,7 +440,7 @@ function inHalves(size: number): number {
 const fitted = new Map<string, string>();
 const maxFitted = 5000;
 
-/** Shortens a text in the middle to fit, because names of workloads differ at either end. */
+/** Shortens a text in its middle, because names of workloads differ at either end. */
 function fitText(context: CanvasRenderingContext2D, text: string, width: number): string {
   const key = `${context.font}|${Math.round(width)}|${text}`;
   const known = fitted.get(key);

@@ -1,16 +1,16 @@
-/** A point of the drawing, in its own units (CSS pixels at a zoom of 1). */
+/** A point of the drawing. Its units are CSS pixels at a zoom of 1. */
 export interface Point {
   readonly x: number;
   readonly y: number;
 }
 
-/** A card, by its centre. */
+/** A card. The point is its centre. */
 export interface Placed extends Point {
   readonly width: number;
   readonly height: number;
 }
 
-/** A cubic Bézier curve: start, two handles, end. */
+/** A cubic Bézier curve: its start, two handles and its end. */
 export interface Curve {
   readonly x0: number;
   readonly y0: number;
@@ -22,14 +22,14 @@ export interface Curve {
   readonly y3: number;
 }
 
-/** The space for the head of an arrow. */
+/** The space for an arrow's head. */
 const headLength = 5;
 const selfLoopHeight = 34;
 
 /**
- * The curve from one card to another. It begins on the side that faces the target, and ends on the side that faces the
- * source. If one card is above the other, it begins and ends on the right, so that it does not cross cards in between.
- * Edges in the opposite direction are a little lower.
+ * The curve from one card to another. It begins at the side that faces the target, and ends at the side that faces the
+ * source. If one card is above the other, it begins and ends at the right, so that it crosses no cards in between. An
+ * edge in the opposite direction is a little lower.
  */
 export function edgeCurve(from: Placed, to: Placed): Curve {
   if (from === to || (from.x === to.x && from.y === to.y)) return selfLoop(from);
@@ -38,7 +38,7 @@ export function edgeCurve(from: Placed, to: Placed): Curve {
   const reach = (from.width + to.width) / 2;
   if (dx >= reach * 0.75) return sideways(from.x + from.width / 2, from.y, to.x - to.width / 2 - headLength, to.y);
   if (dx <= -reach * 0.75) {
-    // Edges against the reading direction are lower, so that both directions are visible.
+    // An edge against the reading direction is lower, so that both directions are visible.
     return sideways(
       from.x - from.width / 2,
       from.y + from.height / 4,
@@ -82,7 +82,7 @@ function selfLoop({ x, y, width, height }: Placed): Curve {
   };
 }
 
-/** The point at `t` (0 to 1) of the curve. */
+/** The point at `t`, from 0 to 1. */
 export function pointOnCurve(curve: Curve, t: number): Point {
   const s = 1 - t;
   const a = s * s * s;
@@ -95,9 +95,7 @@ export function pointOnCurve(curve: Curve, t: number): Point {
   };
 }
 
-/**
- * The distance of a point from the curve, and the nearest position along it. Approximates the curve by `samples` lines.
- */
+/** A point's distance from the curve, measured to `samples` straight lines along it. */
 export function distanceToCurve(curve: Curve, { x, y }: Point, samples = 16): number {
   let nearest = Infinity;
   let before = pointOnCurve(curve, 0);
@@ -117,7 +115,6 @@ function distanceToSegment(a: Point, b: Point, x: number, y: number): number {
   return Math.hypot(x - a.x - t * dx, y - a.y - t * dy);
 }
 
-/** The approximate length of the curve. */
 export function curveLength(curve: Curve): number {
   const chord = Math.hypot(curve.x3 - curve.x0, curve.y3 - curve.y0);
   const way =

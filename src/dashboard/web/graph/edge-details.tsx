@@ -15,7 +15,6 @@ export interface EdgeDetailsProps {
   readonly onSelect: (key: string) => void;
 }
 
-/** The figures of an edge, the weights of its route, and the answers of its destination. */
 export function EdgeDetails({ display, routes, onSelect }: EdgeDetailsProps): JSX.Element {
   const { edge, to } = display;
   const route = edge.route === "" ? undefined : routes[edge.route];
@@ -113,7 +112,7 @@ function MutualTls({ share }: { readonly share: number | undefined }): JSX.Eleme
   return <Tag tone="warn">{share === 0 ? "plain text" : `${formatShare(share)} mTLS`}</Tag>;
 }
 
-/** Shows the configured weights of a rule above the measured ones. */
+/** Shows a rule's configured weights above the measured shares. */
 function RouteSplit({ route, to }: { readonly route: GraphRoute; readonly to: DisplayNode }): JSX.Element {
   const [kind = "", name = ""] = route.object.split(" ");
   const total = route.destinations.reduce((sum, { weight }) => sum + weight, 0) || 100;

@@ -2,7 +2,6 @@ import type { GraphEdge } from "../../../api/dashboard/index.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
 import { isTcp } from "./display-graph.ts";
 
-/** The content of edge labels, which the user chooses. */
 export const edgeLabels = ["none", "rate", "errors", "p50", "p95", "p99", "weight", "bytes", "mtls"] as const;
 export type EdgeLabel = (typeof edgeLabels)[number];
 
@@ -18,7 +17,7 @@ export const edgeLabelTitles: Readonly<Record<EdgeLabel, string>> = {
   mtls: "Mutual TLS",
 };
 
-/** The text of an edge. Empty if the edge does not have the chosen value, because a zero would be wrong. */
+/** The text of an edge's label. Empty if the edge has no such value, because a zero would be wrong. */
 export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
   switch (label) {
     case "none":
@@ -51,7 +50,7 @@ export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
   }
 }
 
-/** A share of at least this value is shown as 100 %, because the difference is a rounding error. */
+/** From this share on, 100 % is shown, because the rest is a rounding error. */
 export const fullShare = 0.9995;
 
 function latencyLabel(ms: number | undefined): string {
@@ -62,7 +61,7 @@ function bytesLabel(edge: GraphEdge): string {
   return edge.byteRate > 0 ? `${formatBytes(edge.byteRate)}/s` : "";
 }
 
-/** `10 % → 9.6 %`, or one of them if the other is unknown. */
+/** For example `10 % → 9.6 %`, or `10 %` if no share was measured. Empty without a configured weight. */
 function weightLabel({ configuredWeight, measuredShare }: GraphEdge): string {
   const measured = measuredShare === undefined ? "" : formatShare(measuredShare);
   if (configuredWeight === undefined) return "";

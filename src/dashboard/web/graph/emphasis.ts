@@ -1,15 +1,15 @@
 import type { DisplayGraph } from "./display-graph.ts";
 
-/** The emphasised parts. All others are faint. */
+/** What is emphasised. Everything else is faint. */
 export interface Emphasis {
-  /** The keys of the emphasised nodes. If undefined, all parts look alike. */
+  /** The keys of nodes. If undefined, nothing is emphasised. */
   readonly nodes: ReadonlySet<string> | undefined;
   readonly edges: ReadonlySet<string>;
 }
 
 /**
- * Emphasises found nodes with their edges. Without a search, emphasises the selected node or edge, or the one under the
- * pointer, with its neighbours.
+ * Emphasises the nodes that a search has found, with their edges. Without a search, emphasises the node or edge that is
+ * selected or under the pointer, with its neighbours.
  */
 export function emphasisOf(graph: DisplayGraph, found: readonly string[], searching: boolean, focus: string): Emphasis {
   if (searching) {

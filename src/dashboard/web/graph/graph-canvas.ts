@@ -8,17 +8,15 @@ import { buildScene, type Scene } from "./scene.ts";
 import { Traffic } from "./traffic.ts";
 
 export interface GraphCanvasOptions {
-  /** The parent of the canvases, which have its size. */
+  /** The canvases are put into this element, and get its size. */
   readonly host: HTMLElement;
   readonly look: Look;
-  /** Whether dots move. */
   readonly animated: boolean;
   readonly onHover: (hit: Hit | undefined) => void;
   readonly onChoose: (hit: Hit | undefined) => void;
   readonly onZoom: (zoom: number) => void;
 }
 
-/** An animation of cards to new places. */
 interface Move {
   readonly graph: DisplayGraph;
   readonly from: Places;
@@ -28,15 +26,12 @@ interface Move {
 
 const zoomExtent: [number, number] = [0.05, 3];
 const fitMargin = 24;
-/** The space for the buttons below the drawing, so that they do not cover it. */
+/** The buttons below the drawing need this space. */
 const fitBottom = 60;
 const fitAtMost = 1.15;
 const moveMs = 380;
 const edgeTolerance = 7;
-/**
- * The maximum number of cards that are moved by an animation. With more cards the animation would be too slow, so the
- * cards jump to their new places.
- */
+/** With more cards than this, an animation would be too slow, so the cards jump to their new places. */
 const maxMovingCards = 150;
 const trafficFrameMs = 30;
 
@@ -45,8 +40,8 @@ function sameBounds(a: Scene["bounds"], b: Scene["bounds"]): boolean {
 }
 
 /**
- * Draws a graph that users can pan, zoom and click, with moving traffic. It draws only after a change. Edges, dots and
- * cards are on separate canvases, so that moving dots do not redraw the cards.
+ * Draws a graph with moving traffic, which users can pan, zoom and click. Edges, dots and cards have canvases of their
+ * own: moving dots do not redraw the cards, and these are drawn only after a change.
  */
 export class GraphCanvas {
   readonly #options: GraphCanvasOptions;
@@ -106,7 +101,7 @@ export class GraphCanvas {
     return this.#scene;
   }
 
-  /** Shows a graph. Returns how long building and drawing took, in ms. */
+  /** Shows a graph. Returns how many milliseconds building and drawing took. */
   show(graph: DisplayGraph, places: Places, moving: boolean): number {
     const beganMs = performance.now();
     const before = this.#scene;
@@ -126,7 +121,7 @@ export class GraphCanvas {
     }
     if (this.#move === undefined) this.#setScene(buildScene(graph, places));
     else this.#move = { ...this.#move, graph, to: places };
-    // If the user has not moved the view, keep the whole graph visible.
+    // Keep the whole graph in sight, unless the user has moved the view.
     if (
       (before.nodes.size === 0 && this.#scene.nodes.size > 0) ||
       (this.#fitted && !sameBounds(before.bounds, this.#scene.bounds))
@@ -147,7 +142,7 @@ export class GraphCanvas {
     this.#schedule();
   }
 
-  /** Makes the whole graph visible. `covered`: the width of the drawing's right part that something else covers. */
+  /** Brings the whole graph into sight. `covered` is the width at the right that something else covers. */
   fit(covered = 0): void {
     const { left, top, right, bottom } = this.#scene.bounds;
     const width = Math.max(80, this.#size.width - covered);
@@ -162,7 +157,7 @@ export class GraphCanvas {
     this.#fitted = true;
   }
 
-  /** Centres a node or edge, large enough to be read. */
+  /** Brings a node or edge to the centre, large enough to be read. */
   centre(key: string, covered = 0): void {
     const node = this.#scene.nodes.get(key);
     const edge = node === undefined ? this.#scene.edges.find((candidate) => candidate.key === key) : undefined;
@@ -178,7 +173,7 @@ export class GraphCanvas {
     );
   }
 
-  /** Moves the view only if the node is not visible already. */
+  /** Brings a node into sight. Moves nothing if it is in sight. */
   reveal(key: string, covered = 0): void {
     const node = this.#scene.nodes.get(key);
     if (node === undefined) return;

@@ -1,7 +1,6 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 import { resolvedColor } from "../theme.ts";
 
-/** The page's colours, resolved for drawing on a canvas. */
 export interface GraphColors {
   readonly surface: string;
   readonly box: string;
@@ -16,12 +15,12 @@ export interface GraphColors {
   readonly onCanary: string;
   readonly health: Readonly<Record<Health, string>>;
   readonly healthGround: Readonly<Record<Health, string>>;
-  /** The colours of lines. Healthy lines are muted, so that others stand out. */
+  /** The colours of edges. Those of healthy ones are muted, so that others stand out. */
   readonly edge: Readonly<Record<Health, string>>;
   readonly font: string;
 }
 
-/** Reads the colours. Called at the start and after a change of the theme. */
+/** Reads the colours. Must be called again after a change of the theme. */
 export function graphColors(): GraphColors {
   const health: Record<Health, string> = {
     healthy: resolvedColor("--good"),

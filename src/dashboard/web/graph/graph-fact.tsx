@@ -1,6 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
 
-/** A figure of the selection with its title. */
 export function GraphFact({
   title,
   children,

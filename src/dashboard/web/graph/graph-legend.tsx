@@ -22,7 +22,6 @@ const kinds: readonly { readonly kind: GraphNode["kind"]; readonly words: string
   },
 ];
 
-/** Explains the shapes and marks of the drawing. */
 export function GraphLegend({ onClose }: { readonly onClose: () => void }): JSX.Element {
   return (
     <section class="graph-legend card" aria-label="Legend">

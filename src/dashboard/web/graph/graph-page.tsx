@@ -14,10 +14,10 @@ import { GraphTable } from "./graph-table.tsx";
 import { GraphTools } from "./graph-tools.tsx";
 import { TimeTravel } from "./time-travel.tsx";
 
-/** Whether the page is so narrow that the table is shown first. */
+/** A narrow window first shows the tables. */
 const narrow = matchMedia("(max-width: 640px)");
 
-/** The graph of calls as a drawing or as tables, now or at an earlier moment. */
+/** The graph of calls, as a drawing or as tables, at present or at an earlier moment. */
 export function GraphPage(): JSX.Element {
   const state = graphState(place.value.query);
   const { live, view, waiting } = useGraph(state);
@@ -70,7 +70,6 @@ export function GraphPage(): JSX.Element {
   );
 }
 
-/** The drawing or the tables, with the details of the selection and the slider of time. */
 function GraphFrame({
   graph,
   view,
@@ -114,7 +113,7 @@ function GraphFrame({
 }
 
 /**
- * Follows the graph. The former view stays until the data of the next moment or grouping has arrived, so that nothing
+ * Follows the graph. The view of the last moment or grouping stays until that of the next has arrived, so that nothing
  * flickers.
  */
 function useGraph(state: GraphState): {
@@ -132,7 +131,8 @@ function useGraph(state: GraphState): {
     () => (head === undefined ? undefined : { head, tables: { nodes, edges, routes } }),
     [head, nodes, edges, routes],
   );
-  // Ages change every second. The drawing keeps the same view object unless other content changes.
+  // Ages change every second. Keep the same view object unless something else has changed, because each new one is
+  // drawn.
   const drawn = useRef<{ readonly by: string; readonly view: GraphView } | undefined>(undefined);
   if (
     fresh !== undefined &&
@@ -153,7 +153,7 @@ function useGraph(state: GraphState): {
   };
 }
 
-/** Updates the head in the view. Returns the same object, so that new ages alone do not cause a new drawing. */
+/** The view with a new head. If only ages differ, returns the same object, because each new one is drawn. */
 function headOf(view: GraphView, head: GraphView["head"]): GraphView {
   if (
     view.head.omitted === head.omitted &&

@@ -23,7 +23,6 @@ const chartWindowMs = 15 * 60_000;
 const chartHeight = 92;
 const maxListed = 12;
 
-/** Shows the details of the chosen node or edge. Shows nothing if none is chosen. */
 export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProps): JSX.Element | null {
   if (selected === "") return null;
   const node = graph.nodes.get(selected);
@@ -124,10 +123,7 @@ function Charts({ subjects }: { readonly subjects: readonly ChartSubject[] }): J
 
 const tones = ["series-1", "series-2", "series-3", "series-4", "series-5"] as const;
 
-/**
- * Shows the workloads of an app or a version with their charts. Usually there is one workload, but there may be
- * several.
- */
+/** Shows the workloads of an app or of a version, with their charts. There is usually one. */
 function AppWorkloads({ node }: { readonly node: GraphNode }): JSX.Element {
   const live = useLive("workloads", { namespaces: node.namespace });
   const rows = live.table("workloads").value;
@@ -167,7 +163,6 @@ function AppWorkloads({ node }: { readonly node: GraphNode }): JSX.Element {
   );
 }
 
-/** The link to the page of a rollout such as `Canary shop/shop`. */
 function rolloutLink(rollout: string): string {
   const [kind = "", name = ""] = rollout.split(" ");
   return linkTo(["rollouts", kind, ...name.split("/")]);

@@ -11,7 +11,6 @@ import { firstNode, walk, type WalkDirection } from "./walk.ts";
 
 export type GraphStageProps = Omit<DrawnGraph, "focused">;
 
-/** The drawing of the graph with its keyboard control. */
 export function GraphStage(props: GraphStageProps): JSX.Element {
   const { graph, selected, onSelect } = props;
   const [focused, setFocused] = useState("");
@@ -44,7 +43,7 @@ export function GraphStage(props: GraphStageProps): JSX.Element {
     }
   };
   const node = graph.nodes.get(focused);
-  // Screen readers read each change of this text, so it keeps the figures from the time when the node got the focus.
+  // Screen readers read every change of this text, so it keeps the figures of the time at which the node got the focus.
   const words = useMemo(() => (node === undefined ? "" : nodeWords(graph, node)), [focused, node === undefined]);
   return (
     <div class="graph-stage">
@@ -78,7 +77,6 @@ export function GraphStage(props: GraphStageProps): JSX.Element {
   );
 }
 
-/** The buttons for zoom, arrangement and legend. */
 function SightControls({
   canvas,
   legend,

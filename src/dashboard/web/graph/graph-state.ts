@@ -2,21 +2,20 @@ import { graphGroupings, type GraphGrouping, type Health } from "../../../api/da
 import type { GraphFilters } from "./display-graph.ts";
 import { edgeLabels, type EdgeLabel } from "./edge-label.ts";
 
-/** The state of the graph view in the link, in addition to the parameters of all views. */
+/** The state of the graph's view, as the link has it. The parameters that all views have are not here. */
 export interface GraphState {
   readonly by: GraphGrouping;
   readonly label: EdgeLabel;
   readonly filters: GraphFilters;
   readonly search: string;
-  /** The key of the chosen node or edge. */
   readonly selected: string;
-  /** Whether to show a graph or a table. If undefined, the window's width decides. */
+  /** If undefined, the window's width decides. */
   readonly mode: "graph" | "table" | undefined;
 }
 
 export const healths = ["healthy", "degraded", "failing", "idle", "unknown"] as const satisfies readonly Health[];
 
-/** Reads the link's parameters. Unknown values are ignored. */
+/** Reads the link's parameters. Ignores unknown values. */
 export function graphState(query: Readonly<Record<string, string>>): GraphState {
   const minimumRate = Number(query["min"] ?? "");
   return {
@@ -39,7 +38,7 @@ function listed(text: string | undefined): readonly string[] {
   return (text ?? "").split(",").filter((part) => part !== "");
 }
 
-/** The parameter of a set after one of its members was added or removed. */
+/** Adds a member to a set, or removes it. Returns the set as a link's parameter. */
 export function toggled(set: ReadonlySet<string>, member: string): string {
   const next = new Set(set);
   if (!next.delete(member)) next.add(member);
@@ -50,7 +49,10 @@ export function filterCount({ protocols, health, hideIdle, minimumRate }: GraphF
   return protocols.size + health.size + (hideIdle ? 1 : 0) + (minimumRate > 0 ? 1 : 0);
 }
 
-/** The moment of the next step while playing. 0 (now) when the present is reached. */
+/**
+ * The moment that follows `atMs` while the graph plays. 0, which means now, if that moment is within one step of the
+ * present.
+ */
 export function nextMoment(atMs: number, stepMs: number, nowMs: number): number {
   const next = atMs + stepMs;
   return next >= nowMs - stepMs ? 0 : next;

@@ -9,7 +9,7 @@ import { fullName } from "./graph-words.ts";
 
 const severity: Readonly<Record<Health, number>> = { failing: 0, degraded: 1, unknown: 2, healthy: 3, idle: 4 };
 
-/** The graph as two tables, for users who cannot see the drawing, and for small screens. */
+/** The graph as two tables, for small screens and for users who cannot see the drawing. */
 export function GraphTable({
   graph,
   onSelect,
@@ -54,7 +54,6 @@ export function GraphTable({
   );
 }
 
-/** The edge's two ends, with a button that selects it. */
 function edgeEnds(onSelect: (key: string) => void): Column<DisplayEdge> {
   return {
     key: "from",
@@ -154,7 +153,6 @@ const edgeProperties: readonly Column<DisplayEdge>[] = [
   },
 ];
 
-/** The node's name, as a button that selects it. */
 function nodeName(onSelect: (key: string) => void): Column<DisplayNode> {
   return {
     key: "name",

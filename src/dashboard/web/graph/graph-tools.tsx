@@ -15,7 +15,6 @@ export interface GraphToolsProps {
   readonly onNextFound: () => void;
 }
 
-/** Search, grouping, labels, filters, and the choice between drawing and table. */
 export function GraphTools({ state, mode, protocols, found, onNextFound }: GraphToolsProps): JSX.Element {
   return (
     <>

@@ -9,7 +9,7 @@ export const groupingTitles = {
   service: "Services",
 } as const;
 
-/** The text of a node for screen readers, when keyboard navigation reaches it. */
+/** What screen readers say about a node that keyboard navigation reaches. */
 export function nodeWords(graph: DisplayGraph, { key, node, title, stack }: DisplayNode): string {
   const inbound = graph.edges.filter(({ edge }) => edge.to === key).length;
   const outbound = graph.edges.filter(({ edge }) => edge.from === key).length;
@@ -29,7 +29,7 @@ export function edgeWords({ from, to, edge }: DisplayEdge): string {
   return `${fullName(from)} to ${fullName(to)}, ${edge.protocol}, ${rate === "" ? "idle" : rate}, ${edge.health}`;
 }
 
-/** The complete name of a node. It includes the app if the card shows only the version. */
+/** A node's name, with the app if its card shows only the version. */
 export function fullName({ node, title, stack }: DisplayNode): string {
   return stack === "" ? title : `${node.app} ${title}`;
 }

@@ -2,7 +2,7 @@ import { distanceToCurve, pointOnCurve, type Curve, type Placed, type Point } fr
 
 export type Hit = { readonly kind: "node" | "edge"; readonly key: string };
 
-/** Finds the node or edge at a point with a grid, so that the cost does not depend on the number of nodes. */
+/** Finds the node or edge at a point. It uses a grid, so that the cost does not depend on the size of the graph. */
 export class HitGrid {
   readonly #cellSize: number;
   readonly #nodes = new Map<string, { readonly key: string; readonly at: Placed }[]>();
@@ -34,7 +34,7 @@ export class HitGrid {
     }
   }
 
-  /** Finds a node, or if there is none the nearest edge within `tolerance`. Undefined if there is neither. */
+  /** Finds a node at the point, or else the nearest edge within `tolerance`. Undefined if there is neither. */
   at(point: Point, tolerance: number): Hit | undefined {
     const column = this.#index(point.x);
     const row = this.#index(point.y);

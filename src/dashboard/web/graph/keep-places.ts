@@ -1,23 +1,22 @@
 import { gaps, type LayoutNode, type LayoutRequest, type Places } from "./arrange.ts";
 import type { Corner } from "./layered-layout.ts";
 
-/**
- * The former layout: the places of cards, including some removed cards that may return, and the nodes and edges of that
- * layout.
- */
+/** The last layout. Its places include those of some removed cards, which may return. */
 export interface KnownLayout {
   readonly places: Places;
   readonly edges: ReadonlySet<string>;
 }
 
-/** The maximum number of remembered places of removed cards. */
+/** How many places of removed cards are remembered. */
 const maxRemembered = 1000;
 const maxNewNodes = 0.3;
 const maxNewEdges = 0.4;
 
 export const edgeKey = (from: string, to: string): string => `${from}\n${to}`;
 
-/** Whether only so little has changed that the cards can keep their places. Otherwise everything is arranged again. */
+/**
+ * Whether the graph has changed so little that the cards can keep their places. If not, everything is arranged again.
+ */
 export function mayKeepPlaces(known: KnownLayout, { nodes, edges }: LayoutRequest): boolean {
   if (nodes.length === 0) return true;
   const unknown = nodes.filter(({ key }) => !known.places.has(key)).length;
@@ -27,7 +26,7 @@ export function mayKeepPlaces(known: KnownLayout, { nodes, edges }: LayoutReques
   return unknownEdges <= Math.max(3, edges.length * maxNewEdges);
 }
 
-/** A rectangle that may be pushed down: a card, or a stack of cards with its frame. */
+/** What other cards can push down: a card, or a stack of cards with its frame. */
 interface Unit {
   readonly key: string;
   readonly members: LayoutNode[];
@@ -38,9 +37,9 @@ interface Unit {
 }
 
 /**
- * Leaves every known card at its place, and puts new ones near related cards: below other versions of their app, to the
- * right of their callers, or to the left of the cards that they call. Without related cards, they are put at the bottom
- * of their box. Cards that a new card overlaps move down within their column, and overlapping boxes move apart.
+ * Leaves known cards in their places, and puts new ones near related cards: below other versions of their app, to the
+ * right of their callers, or to the left of cards that they call. A new card without related ones goes to the bottom of
+ * its box. Cards that a new one would overlap move down within their column, and boxes that overlap move apart.
  */
 export function keepPlaces(known: KnownLayout, request: LayoutRequest): Places {
   const places = new Map<string, Corner>();
@@ -107,7 +106,8 @@ function lowestOf(places: Places): number {
 }
 
 /**
- * Moves cards and stacks down that overlap with others of their box. If two overlap, the higher one keeps its place.
+ * Moves down cards and stacks that overlap with others of their box. Of two that overlap, the higher one keeps its
+ * place.
  */
 function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner>, fresh: ReadonlySet<string>): void {
   if (!nodes.some(({ key }) => fresh.has(key))) return;
@@ -128,7 +128,6 @@ function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner
   }
 }
 
-/** The cards, and each stack with its frame. */
 function unitsOf(nodes: readonly LayoutNode[], places: Places): Unit[] {
   const units = new Map<string, Unit>();
   for (const node of nodes) {
@@ -152,7 +151,6 @@ function emptyUnit(key: string): Unit {
   return { key, members: [], left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
 }
 
-/** Moves the unit down until it overlaps with none of the others. */
 function moveBelowAll(unit: Unit, others: readonly Unit[]): void {
   const height = unit.bottom - unit.top;
   for (let moved = true; moved;) {
@@ -183,7 +181,7 @@ function pushBoxesApart(
   grown: ReadonlySet<string>,
 ): void {
   const rectangles = [...boxes].map(([key, nodes]) => ({ key, nodes, ...boxRectangle(key, nodes, places) }));
-  // Boxes that have grown keep their place, because the user looks at them. Their neighbours move.
+  // A box that has grown keeps its place, because the user probably looks at it. Its neighbours move.
   const inOrder = rectangles.sort(
     (a, b) =>
       Number(grown.has(b.key) && b.nodes.length > 1) - Number(grown.has(a.key) && a.nodes.length > 1) ||
@@ -246,7 +244,6 @@ export interface Rectangle {
   readonly height: number;
 }
 
-/** The frames of boxes and stacks around their cards. */
 export function frames(
   nodes: readonly LayoutNode[],
   places: Places,

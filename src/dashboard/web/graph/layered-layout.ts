@@ -1,4 +1,4 @@
-/** An item to place: a card, a stack of cards, or a whole box. */
+/** What is placed: a card, a stack of cards, or a whole box. */
 export interface LayoutItem {
   readonly key: string;
   readonly width: number;
@@ -16,7 +16,7 @@ export interface Corner {
 }
 
 export interface ItemLayout {
-  /** The top left corners of the items. */
+  /** The top left corner of each item. */
   readonly corners: ReadonlyMap<string, Corner>;
   readonly width: number;
   readonly height: number;
@@ -25,9 +25,9 @@ export interface ItemLayout {
 const sweeps = 6;
 
 /**
- * Arranges items in columns from left to right along the edges. Each column is sorted by the average position of the
- * items' neighbours, and long columns are folded. For hundreds of items, it takes some milliseconds, and the library
- * dagre takes seconds.
+ * Arranges items in columns, from left to right along the edges. Sorts each column by the average position of the
+ * items' neighbours, and folds long columns. It takes milliseconds for hundreds of items, for which the library dagre
+ * takes seconds.
  */
 export function layeredLayout(
   items: readonly LayoutItem[],
@@ -44,7 +44,7 @@ export function layeredLayout(
   return placeColumns(foldColumns(columns, sizes, limit, gapY), sizes, gapX, gapY);
 }
 
-/** Folds columns that are higher than `limit` into several of about the same height. */
+/** Folds a column that is higher than `limit` into several of about the same height. */
 export function foldColumns(
   columns: readonly (readonly string[])[],
   sizes: ReadonlyMap<string, LayoutItem>,
@@ -71,7 +71,6 @@ export function foldColumns(
   return folded;
 }
 
-/** Places columns side by side, vertically centred. */
 export function placeColumns(
   columns: readonly (readonly string[])[],
   sizes: ReadonlyMap<string, LayoutItem>,
@@ -138,7 +137,7 @@ function middle(keys: readonly string[], order: ReadonlyMap<string, number>): nu
   return keys.length === 0 ? undefined : keys.reduce((sum, key) => sum + (order.get(key) ?? 0), 0) / keys.length;
 }
 
-/** Removes the edges that close a cycle in a depth-first search. */
+/** Removes the edges that close a cycle, as a depth-first search finds them. */
 function withoutCycles(items: readonly LayoutItem[], edges: readonly ItemEdge[]): readonly ItemEdge[] {
   const next = new Map<string, ItemEdge[]>(items.map(({ key }) => [key, []]));
   const callers = new Map<string, number>(items.map(({ key }) => [key, 0]));

@@ -2,7 +2,8 @@ import type { LayoutRequest, Places } from "./arrange.ts";
 import type { LayoutResult, LayoutTask } from "./layout.worker.ts";
 
 /**
- * Arranges graphs in a worker, or in the main thread if there is no worker. Answers only the last of several requests.
+ * Arranges graphs in a worker, or without workers in the main thread. Of several requests, only the last gets an
+ * answer.
  */
 export class LayoutClient {
   readonly #answer: (places: Places) => void;

@@ -1,6 +1,6 @@
 import { arrange, type LayoutRequest, type Places } from "./arrange.ts";
 
-/** A request with a number. The answer repeats the number, so that outdated answers are dropped. */
+/** A request. The answer repeats its number, so that answers to earlier requests can be dropped. */
 export interface LayoutTask {
   readonly number: number;
   readonly request: LayoutRequest;

@@ -1,6 +1,6 @@
 import type { Corner, ItemLayout, LayoutItem } from "./layered-layout.ts";
 
-/** Packs items into rows in their order. The result is about `aspect` times as wide as it is high. */
+/** Packs items into rows in their order. The whole becomes about `aspect` times as wide as it is high. */
 export function packItems(items: readonly LayoutItem[], gapX: number, gapY: number, aspect: number): ItemLayout {
   const area = items.reduce((sum, { width, height }) => sum + (width + gapX) * (height + gapY), 0);
   const limit = Math.max(Math.sqrt(area * aspect) * 1.04, ...items.map(({ width }) => width));

@@ -7,14 +7,10 @@ import { frames, type Rectangle } from "./keep-places.ts";
 
 const cardHeight = 42;
 const cardWidths = { least: 172, greatest: 244 } as const;
-/**
- * The estimated widths of a letter in a title, and of the content beside the title, because the layout does not know
- * the fonts.
- */
+/** The assumed widths of a letter in a title, and of what is beside the title. The layout does not know the fonts. */
 const letterWidth = 8.4;
 const besideTitle = 48;
 
-/** The size of a card. It is wide enough for most names. */
 function cardSize(title: string): { readonly width: number; readonly height: number } {
   return {
     width: Math.round(
@@ -39,14 +35,13 @@ export interface SceneEdge {
   readonly moving: boolean;
 }
 
-/** Everything that is drawn, with its position. */
 export interface Scene {
   readonly nodes: ReadonlyMap<string, SceneNode>;
   readonly edges: readonly SceneEdge[];
   readonly boxes: readonly Rectangle[];
   readonly stacks: readonly Rectangle[];
   readonly bounds: { readonly left: number; readonly top: number; readonly right: number; readonly bottom: number };
-  /** The grid that finds the element at a point. It is made on first use. */
+  /** The grid that finds what is at a point. It is built when it is first needed. */
   hits(): HitGrid;
 }
 
@@ -54,7 +49,7 @@ export function layoutNodes(graph: DisplayGraph): readonly LayoutNode[] {
   return [...graph.nodes.values()].map(({ key, box, stack, title }) => ({ key, box, stack, ...cardSize(title) }));
 }
 
-/** Builds the scene. Leaves out cards whose layout is not ready, and their edges. */
+/** Builds the scene. Leaves out cards that have no place yet, and their edges. */
 export function buildScene(graph: DisplayGraph, places: Places): Scene {
   const nodes = new Map<string, SceneNode>();
   for (const display of graph.nodes.values()) {
@@ -99,7 +94,7 @@ export function buildScene(graph: DisplayGraph, places: Places): Scene {
 }
 
 /**
- * The width of an edge. Ten times the rate adds almost one pixel. Widths are rounded, so that edges of equal width are
+ * An edge's width. Ten times the rate adds almost a pixel. Widths are rounded, because edges of the same width are
  * drawn together.
  */
 function edgeWidth(rate: number): number {
@@ -125,8 +120,8 @@ function boundsOf(nodes: Iterable<SceneNode>, boxes: readonly Rectangle[]): Scen
 const wayPoints = 24;
 
 /**
- * Points along a curve at equal distances, as `x, y, x, y, …`. Moving dots use them, because it would be too slow to
- * compute the curve each time.
+ * Points along a curve at equal distances: `x, y, x, y, …`. Moving dots use them, because computing the curve for each
+ * dot would be too slow.
  */
 export function wayAlong(curve: Curve): Float32Array {
   const way = new Float32Array((wayPoints + 1) * 2);
@@ -138,7 +133,7 @@ export function wayAlong(curve: Curve): Float32Array {
   return way;
 }
 
-/** The point at the share `t` of a path from {@link wayAlong}. */
+/** The point at the share `t` of a way from {@link wayAlong}. */
 export function pointOnWay(way: Float32Array, t: number): { readonly x: number; readonly y: number } {
   const at = Math.max(0, Math.min(1, t)) * wayPoints;
   const index = Math.min(wayPoints - 1, Math.floor(at));

@@ -1,13 +1,12 @@
-/** The responses of an edge that have the same status, as the panel draws them. */
 export interface ShareOfAnswers {
-  /** The status, with the response flags of a proxy that answered itself: `503 UF`. */
+  /** The status. If a proxy answered itself, its response flags follow: `503 UF`. */
   readonly code: string;
   readonly rate: number;
   readonly share: number;
   readonly tone: "good" | "warn" | "bad";
 }
 
-/** Orders an edge's responses by their rate, the most frequent first. */
+/** An edge's responses, the most frequent first. */
 export function sharesOfAnswers(rates: Readonly<Record<string, number>>): readonly ShareOfAnswers[] {
   const total = Object.values(rates).reduce((sum, rate) => sum + rate, 0);
   return Object.entries(rates)
@@ -16,8 +15,8 @@ export function sharesOfAnswers(rates: Readonly<Record<string, number>>): readon
 }
 
 /**
- * The tone of a status. 0 means that no response came. A flag after the status means that a proxy answered in place of
- * the destination.
+ * The tone of a status. 0 means that there was no response. A flag after the status means that a proxy answered in
+ * place of the destination.
  */
 function toneOf(code: string): ShareOfAnswers["tone"] {
   if (/^[05]|\s/.test(code)) return "bad";

@@ -3,7 +3,6 @@ import type { WalkDirection } from "./walk.ts";
 export const zoomStep = 1.4;
 const panStepPx = 80;
 
-/** The action of a key in the drawing. */
 export type StageAct =
   | { readonly does: "walk"; readonly direction: WalkDirection }
   | { readonly does: "pan"; readonly x: number; readonly y: number }
@@ -16,7 +15,7 @@ const directions: Readonly<Record<string, WalkDirection>> = {
   ArrowUp: "up",
   ArrowDown: "down",
 };
-/** The view moves in the direction of the key, so the drawing moves in the opposite one. */
+/** The view moves in the direction of the key, so the drawing moves the other way. */
 const pans: Readonly<Record<WalkDirection, StageAct>> = {
   right: { does: "pan", x: -panStepPx, y: 0 },
   left: { does: "pan", x: panStepPx, y: 0 },
@@ -32,7 +31,7 @@ const acts: Readonly<Record<string, StageAct>> = {
   Escape: { does: "leave" },
 };
 
-/** Arrow keys walk from node to node, and with Shift they move the view. Undefined for a key without an action. */
+/** Arrow keys walk from node to node. With Shift, they move the view. Undefined for a key that does nothing. */
 export function stageAct({ key, shiftKey }: Pick<KeyboardEvent, "key" | "shiftKey">): StageAct | undefined {
   const direction = directions[key];
   if (direction === undefined) return acts[key];

@@ -9,11 +9,11 @@ import { nextMoment } from "./graph-state.ts";
 const windows = [30, 60, 300, 900, 1800, 3600] as const;
 const frameMs = 1000;
 const settleMs = 180;
-/** The approximate number of steps in which playing shows the whole stored time. */
+/** Playing takes about so many steps for the whole stored time. */
 const playSteps = 120;
 const leastStepMs = 10_000;
 
-/** Chooses the moment and the window of the graph, with a slider over the stored time that can play. */
+/** Chooses the graph's moment and window. A slider over the stored time can play. */
 export function TimeTravel({
   oldestMs,
   shownAtMs,
@@ -124,7 +124,7 @@ function useHeldMoment(stepMs: number): {
   return { heldMs, hold: setHeldMs };
 }
 
-/** Moves the moment in the link one step a second, up to the present. It waits while a moment loads. */
+/** Moves the link's moment by one step each second, until the present. Waits while a moment is loading. */
 function usePlaying(
   loading: boolean,
   stepMs: number,

@@ -2,13 +2,12 @@ import { edgeRate, isTcp } from "./display-graph.ts";
 import { begin, edgeInSight, type CanvasSize, type Look, type Sight } from "./draw-scene.ts";
 import { pointOnWay, wayAlong, type Scene } from "./scene.ts";
 
-/** The moving dots of an edge: their number, their speed, and the share of errors. */
 export interface Flow {
   readonly dots: number;
-  /** The part of the path that a dot moves in a second. */
+  /** The share of the way that a dot moves in a second. */
   readonly pace: number;
   readonly errorShare: number;
-  /** The phase of the edge's dots, from 0 to 1. It differs between edges, so that their dots are not in step. */
+  /** Shifts the edge's dots, from 0 to 1, so that those of different edges are not in step. */
   readonly phase: number;
 }
 
@@ -16,8 +15,8 @@ const maxDotsOfEdge = 8;
 const maxDots = 900;
 
 /**
- * The dots of an edge. Busier edges have more and faster dots, on a logarithmic scale, so that both 1/s and 1,000/s are
- * visible.
+ * The dots of an edge. More traffic means more and faster dots, on a logarithmic scale, so that both 1/s and 1,000/s
+ * look right.
  */
 export function flowOf(key: string, rate: number, length: number, errorShare: number): Flow {
   const size = Math.log2(1 + Math.max(0, rate));
@@ -28,14 +27,14 @@ export function flowOf(key: string, rate: number, length: number, errorShare: nu
   return { dots, pace: (34 + 22 * Math.min(9, size)) / Math.max(60, length), errorShare, phase: hash(key, 0) };
 }
 
-/** Reduces the dots if there are too many. Some edges with one dot then have none. */
+/** Reduces an edge's dots if all edges together want too many. Some edges with one dot then have none. */
 export function thinned(flow: Flow, wanted: number): Flow {
   if (wanted <= maxDots) return flow;
   const dots = flow.dots * (maxDots / wanted);
   return { ...flow, dots: dots >= 1 ? Math.floor(dots) : flow.phase < dots ? 1 : 0 };
 }
 
-/** The positions of an edge's dots at a time, and which of them are errors. */
+/** Where an edge's dots are at a time, and which of them are errors. */
 export function dotsAt(
   { dots, pace, errorShare, phase }: Flow,
   key: string,
@@ -57,7 +56,7 @@ function hash(text: string, salt: number): number {
   return (value >>> 0) / 4_294_967_296;
 }
 
-/** The dots of a scene. It is made once for each scene, and drawn in each frame. */
+/** The dots of a scene. Made once for each scene, and drawn in each frame. */
 export class Traffic {
   readonly #flows: {
     readonly key: string;
@@ -110,7 +109,7 @@ export class Traffic {
     }
     context.fill();
     if (errors.length === 0) return;
-    // Errors are larger diamonds, so that they differ not only in colour.
+    // Errors are larger and diamonds, so that users recognise them without colours.
     const half = radius * 1.7;
     context.fillStyle = colors.health.failing;
     context.beginPath();

@@ -14,15 +14,14 @@ export interface DrawnGraph {
   readonly graph: DisplayGraph;
   readonly label: EdgeLabel;
   readonly search: string;
-  /** A number that rises each time the user wants to see the next search result. */
+  /** Rises each time the user wants to see the next search result. */
   readonly nextFound: number;
   readonly selected: string;
-  /** The node that keyboard navigation has reached. Empty if there is none. */
   readonly focused: string;
   readonly onSelect: (key: string) => void;
 }
 
-/** Draws the graph into the element `host`, and keeps the drawing up to date. */
+/** Draws the graph into the element `host`, and draws again after changes. */
 export function useGraphCanvas({ graph, label, search, nextFound, selected, focused, onSelect }: DrawnGraph): {
   readonly host: { readonly current: HTMLDivElement | null };
   readonly canvas: { readonly current: GraphCanvas | undefined };
@@ -75,7 +74,7 @@ export function useGraphCanvas({ graph, label, search, nextFound, selected, focu
   useLayoutEffect(() => canvas.current?.setLook(look), [look]);
   useLayoutEffect(() => {
     canvas.current?.show(graph, places, rearranged);
-    // Keep only the last measurement in the browser's performance timeline. An observer can still collect all of them.
+    // Keep only the last measurement in the browser's timeline. An observer still gets all.
     performance.clearMeasures("graph-update");
     performance.measure("graph-update", { start: renderedAtMs, end: performance.now() });
   }, [graph, places]);

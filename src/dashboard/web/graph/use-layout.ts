@@ -7,7 +7,7 @@ import { layoutNodes } from "./scene.ts";
 
 export interface UsedLayout {
   readonly places: Places;
-  /** Whether everything was arranged again, so that the view should adapt. */
+  /** Whether everything was arranged anew, so that the view should adapt. */
   readonly rearranged: boolean;
   readonly arrangeAnew: () => void;
   readonly busy: boolean;
@@ -16,7 +16,7 @@ export interface UsedLayout {
 const nothing: Places = new Map();
 const leastAwoken = 4;
 
-/** The places of a graph's cards. They stay if little changes. Otherwise a worker arranges everything again. */
+/** The places of a graph's cards. They stay if little has changed. Otherwise, a worker arranges everything anew. */
 export function useLayout(graph: DisplayGraph): UsedLayout {
   const known = useRef<KnownLayout>({ places: nothing, edges: new Set() });
   const asked = useRef<LayoutRequest | undefined>(undefined);
@@ -51,7 +51,7 @@ export function useLayout(graph: DisplayGraph): UsedLayout {
 
   const structure = [...graph.nodes.keys()].join("\n");
   let wanted: LayoutRequest | undefined;
-  // A mesh that was arranged before it had any calls is arranged again when it has calls.
+  // A mesh that was arranged before it had calls is arranged again when they come.
   const awoken =
     asked.current === undefined &&
     known.current.places.size > 0 &&

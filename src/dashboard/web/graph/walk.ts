@@ -4,8 +4,8 @@ import type { Point } from "./edge-curve.ts";
 export type WalkDirection = "right" | "left" | "up" | "down";
 
 /**
- * The next node for an arrow key. Right goes to the node that this one calls most, and left to its busiest caller. Up
- * and down go to the nearest node above or below. Undefined if there is none.
+ * The node to which an arrow key leads. Right leads to the node that this one calls most, and left to its busiest
+ * caller. Up and down lead to the nearest node above or below. Undefined if there is none.
  */
 export function walk(
   graph: DisplayGraph,
@@ -49,7 +49,7 @@ function nearestVertically(
   return best;
 }
 
-/** The start of keyboard navigation: the leftmost node. If there are several, the topmost of them. */
+/** Where keyboard navigation begins: at the leftmost node, or the topmost of several. */
 export function firstNode(graph: DisplayGraph, places: ReadonlyMap<string, Point>): string | undefined {
   let best: string | undefined;
   let least = Infinity;

@@ -104,8 +104,8 @@ const highlight = HighlightStyle.define([
 const severities = { Error: "error", Warning: "warning", Info: "info" } as const;
 
 /**
- * The editor. It is in a shadow root, where its styles are adopted style sheets. The page's policy allows these, but
- * not `<style>`.
+ * The editor. It is in a shadow root that adopts its style sheets, because the page's content security policy forbids
+ * `<style>`.
  */
 export class CodeMirrorEditor {
   readonly #view: EditorView;
@@ -114,12 +114,13 @@ export class CodeMirrorEditor {
 
   constructor({ host, text, label, readOnly, onChange }: EditorOptions) {
     const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-    // Stop key events here. Outside the shadow root, their target is the host, which is not a text field, so letters
-    // would act as shortcuts.
+    // Key events must not leave the shadow root. Outside, their target is the host, which is no text field, so letters
+    // would be shortcuts.
     root.addEventListener("keydown", (event) => event.stopPropagation());
     const extensions: Extension[] = [
       lineNumbers(),
-      // Show invisible and direction-changing characters, which could make an object look like another.
+      // Show invisible characters and those that change the writing direction: they could make an object look like
+      // another.
       highlightSpecialChars(),
       foldGutter(),
       lintGutter(),
@@ -159,7 +160,7 @@ export class CodeMirrorEditor {
     this.#view.dispatch({ effects: this.#readOnly.reconfigure(EditorState.readOnly.of(readOnly)) });
   }
 
-  /** Shows messages for the checked text. If the text has changed since, their lines may be slightly wrong. */
+  /** Shows messages for the text that was checked. If the text has changed since then, lines may be slightly wrong. */
   setMessages(messages: readonly ConfigMessage[]): void {
     const text = this.text;
     const diagnostics = messages.map((message): Diagnostic => {

@@ -9,7 +9,7 @@ import { configTemplates } from "./config-templates.ts";
 
 const key = "new";
 
-/** A page to create objects: write or paste them, check them, try "What if?", and apply them. */
+/** A page on which users write or paste new objects, check them, ask "What if?", and apply them. */
 export function ConfigEditorPage(): JSX.Element {
   const [text, setText] = useState(draftOf(key)?.text ?? "");
   useKeptDraft(key, { text, before: "", resourceVersion: "" });

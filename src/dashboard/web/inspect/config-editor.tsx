@@ -12,19 +12,19 @@ import { hasContent } from "./yaml-position.ts";
 export interface ConfigEditorProps {
   readonly text: string;
   readonly onChange: (text: string) => void;
-  /** The current YAML of the object. Empty for a new object. */
+  /** The object's present YAML. Empty for a new object. */
   readonly before: string;
   /** Empty for a new object. */
   readonly resourceVersion: string;
-  /** Why the user may not write the object. If undefined, the user may write it. */
+  /** Why the user may not write the object. Undefined if the user may. */
   readonly readOnlyBecause: string | undefined;
-  /** The messages of the current object, shown until the text changes. */
+  /** The messages about the present object. They are shown until the user changes the text. */
   readonly knownMessages: readonly ConfigMessage[];
   readonly onApplied: (answer: ApplyAnswer) => void;
   readonly tools?: ComponentChildren;
 }
 
-/** Edits objects. The text is checked while typing, and compared before it is applied. */
+/** Edits objects. Checks the text while the user types, and shows a comparison before it is applied. */
 export function ConfigEditor(props: ConfigEditorProps): JSX.Element {
   const { text, onChange, before, resourceVersion, readOnlyBecause, knownMessages, onApplied } = props;
   const dirty = text !== before;
@@ -71,7 +71,6 @@ export function ConfigEditor(props: ConfigEditorProps): JSX.Element {
   );
 }
 
-/** The title of the editor, the state of its text, and its buttons. */
 function EditorHead({
   text,
   onChange,
@@ -123,7 +122,7 @@ function EditorHead({
   );
 }
 
-/** Shows why there are no messages: nothing is wrong, or nothing has been checked. */
+/** Shows why there is no message: nothing is wrong, or nothing was checked. */
 function NoMessages({
   validation: { checking, problem },
   empty,

@@ -10,7 +10,6 @@ metadata:
   namespace: ${namespace}
 `;
 
-/** Templates of frequent objects. The user must change their names. */
 export const configTemplates: readonly ConfigTemplate[] = [
   {
     title: "HTTPRoute with weights",

@@ -4,7 +4,6 @@ import { useLive } from "../live/index.ts";
 import { chosenNamespaces, linkTo } from "../router.ts";
 import { configColumns, configText } from "./inspect-columns.tsx";
 
-/** The objects of Istio, the Gateway API and Serin, with the analyzer's messages. */
 export function ConfigsPage(): JSX.Element {
   const live = useLive("configs", { namespaces: chosenNamespaces.value });
   const create = (

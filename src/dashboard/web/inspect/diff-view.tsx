@@ -6,7 +6,6 @@ import { diffHunks, lineDiff } from "./line-diff.ts";
 const signs = { same: " ", gone: "−", new: "+" } as const;
 const words = { same: "", gone: "removed: ", new: "added: " } as const;
 
-/** Shows the changes between two texts with some lines around them. */
 export function DiffView({
   before,
   after,

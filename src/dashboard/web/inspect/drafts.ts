@@ -1,18 +1,18 @@
 import { useEffect, useRef } from "preact/hooks";
 import { session } from "../session.ts";
 
-/** A text that is not applied yet, and the version on which it is based. */
+/** A text that was not applied yet, and the version that it is based on. */
 export interface Draft {
   readonly text: string;
   readonly before: string;
   readonly resourceVersion: string;
 }
 
-/** The maximum number of drafts while the page is open. The oldest are dropped first. */
+/** How many drafts are kept while the page is open. The oldest are dropped first. */
 const maxDrafts = 20;
 const drafts = new Map<string, { readonly draft: Draft; readonly user: string }>();
 
-/** The user's unapplied draft. Another user who logs in on the same page does not see it. */
+/** The user's draft. A user who logs in later on the same page does not see it. */
 export function draftOf(key: string, user = currentUser()): Draft | undefined {
   const kept = drafts.get(key);
   return kept?.user === user ? kept.draft : undefined;
@@ -30,13 +30,13 @@ function currentUser(): string {
   return `${authentication} ${user}`;
 }
 
-/** Keeps a changed text while the user visits other views. The browser asks before it closes the page with a draft. */
+/** Keeps a changed text while the user visits other views. The browser asks before it closes a page that has one. */
 export function useKeptDraft(key: string, draft: Draft): void {
   const dirty = draft.text !== draft.before;
   const latest = useRef(draft);
   latest.current = draft;
   useEffect(() => {
-    // Remember the user at the beginning, because the session may end before the user leaves the view.
+    // Read the user now: the session may end before the user leaves the view.
     const user = currentUser();
     return () => keepDraft(key, latest.current, user);
   }, [key]);

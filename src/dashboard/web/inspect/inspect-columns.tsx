@@ -6,7 +6,7 @@ import { edgeLabel } from "../graph/edge-label.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
 import { ConfigLink, ServiceLink, WorkloadLink } from "./inspect-links.tsx";
 
-/** The order of healths, the worst first. */
+/** For sorting: the worst health is first. */
 const severity: Readonly<Record<Health, number>> = { failing: 0, degraded: 1, unknown: 2, healthy: 3, idle: 4 };
 const none = <span class="muted">–</span>;
 
@@ -61,7 +61,7 @@ interface Identified {
   readonly reason: string;
 }
 
-/** Name, namespace and health. A narrow page shows all three in the first column. */
+/** Name, namespace and health. A narrow page shows all of them in the first column. */
 function identity(title: string, Link: typeof WorkloadLink | typeof ServiceLink): readonly Column<Identified>[] {
   return [
     {
@@ -329,7 +329,7 @@ export const eventColumns: readonly Column<EventRow>[] = [
   },
 ];
 
-/** The namespace beside the name, for tables without space for a column of namespaces. */
+/** The namespace after the name, on phones, where there is no space for its column. */
 function OfNamespace({ name }: { readonly name: string }): JSX.Element | null {
   return name === "" ? null : <span class="phone-only muted small"> {name}</span>;
 }

@@ -41,7 +41,6 @@ export function ConfigLink({
   );
 }
 
-/** The link to the graph of a namespace with a search. */
 export function graphLink(namespace: string, search: string): string {
   return linkTo(["graph"], { ns: namespace, q: search });
 }

@@ -9,7 +9,7 @@ interface TabOfTable {
   readonly content: () => JSX.Element;
 }
 
-/** The tab with the configuration that applies to a service or workload. `none` explains that there is none. */
+/** The tab with the configuration that concerns a service or workload. `none` says why there is none. */
 export function configTab(rows: Readonly<Record<string, ConfigRow>>, none: ComponentChildren): TabOfTable {
   return {
     key: "config",
@@ -33,7 +33,7 @@ export function configTab(rows: Readonly<Record<string, ConfigRow>>, none: Compo
   };
 }
 
-/** The tab with the Kubernetes events of a service or workload. `rows` is read when the tab is shown. */
+/** The tab with the Kubernetes events about a service or workload. `rows` is called when the tab is shown. */
 export function eventsTab(rows: () => Readonly<Record<string, EventRow>>): TabOfTable {
   return {
     key: "events",

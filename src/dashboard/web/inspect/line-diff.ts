@@ -1,4 +1,4 @@
-/** One line of a difference. A line has a number, starting with 1, on each side that contains it. */
+/** A line of a difference. On each side that has the line, it has a number, from 1. */
 export interface DiffLine {
   readonly kind: "same" | "gone" | "new";
   readonly text: string;
@@ -6,19 +6,22 @@ export interface DiffLine {
   readonly after?: number;
 }
 
-/** Changed lines with some lines around them. `skipped` is the number of equal lines before them. */
+/** Changed lines, and some lines around them. `skipped` is the number of equal lines before them. */
 export interface DiffHunk {
   readonly skipped: number;
   readonly lines: readonly DiffLine[];
 }
 
 /**
- * The maximum number of edits of a difference. If more are needed, all lines between the common beginning and end are
- * shown as replaced, because nobody reads such a difference in detail.
+ * A difference that needs more edits shows all lines between the common beginning and end as replaced. Nobody reads it
+ * in detail.
  */
 const maxEdits = 400;
 
-/** The smallest difference of two texts in lines (Myers' algorithm). Ignores whether a text ends with a line break. */
+/**
+ * The smallest difference between the lines of two texts (Myers' algorithm). Ignores whether a text ends with a line
+ * break.
+ */
 export function lineDiff(before: string, after: string): readonly DiffLine[] {
   const a = linesOf(before);
   const b = linesOf(after);
@@ -83,8 +86,8 @@ function middleDiff(a: readonly string[], b: readonly string[], offset: number):
 }
 
 /**
- * For each number of edits, how far each diagonal had come before it (Myers' algorithm). Undefined if more than {@link
- * maxEdits} edits are needed.
+ * By the number of edits, how far each diagonal had come before it (Myers' algorithm). Undefined if more than {@link
+ * maxEdits} are needed.
  */
 function editTrace(a: readonly string[], b: readonly string[]): readonly ReadonlyMap<number, number>[] | undefined {
   const furthest = new Map<number, number>([[1, 0]]);
@@ -106,7 +109,6 @@ function editTrace(a: readonly string[], b: readonly string[]): readonly Readonl
   return undefined;
 }
 
-/** Only the changed lines, with `around` equal lines before and after. Empty without changes. */
 export function diffHunks(lines: readonly DiffLine[], around = 3): readonly DiffHunk[] {
   const shown = new Set<number>();
   for (const [index, { kind }] of lines.entries()) {

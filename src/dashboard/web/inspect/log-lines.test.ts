@@ -64,6 +64,6 @@ test("a long run of carriage returns within a line takes no longer than other te
   const before = process.cpuUsage();
   splitLog(`${"\r".repeat(200_000)}x\n`);
   const { user, system } = process.cpuUsage(before);
-  // The time is limited because a search from each character of the run would take more than ten seconds.
+  // A search from every character of the run would take more than ten seconds.
   assert.ok(user + system < 3_000_000, `${user + system} µs`);
 });

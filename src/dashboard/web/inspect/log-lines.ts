@@ -1,26 +1,26 @@
 import { seenText } from "../../../api/dashboard/index.ts";
 import { countOf } from "../format.ts";
 
-/** The numbered lines of a log. A line keeps its number when more lines are appended. */
+/** A log's lines. A line keeps its number when others are appended. */
 export interface LogLines {
-  /** The number of the first line. */
+  /** The number of the first line that is still there. */
   readonly first: number;
   readonly lines: readonly string[];
 }
 
-/** The maximum number of lines. The oldest are dropped first. */
+/** How many lines are kept. The oldest are dropped first. */
 export const maxLogLines = 5000;
-/** The maximum number of search results that are shown. If there are more, the last ones are shown. */
+/** How many lines of a search's result are shown: the last ones. */
 export const maxFinds = 1000;
 
 /**
- * Matches colours of terminals, and carriage returns at the end of a line. The lookbehind lets a run of carriage
- * returns match only from its beginning. Without it, the time would be quadratic, and a long run in the middle of a
- * line would freeze the page.
+ * Matches colours of terminals, and carriage returns at the end of a line. The lookbehind makes a run of carriage
+ * returns match only from its beginning. Without it, a long run in the middle of a line would take quadratic time and
+ * freeze the page.
  */
 const ofTerminals = new RegExp(String.raw`\u001b\[[\d;]*m|(?<!\r)\r+$`, "gu");
 
-/** The lines without colours of terminals. Other invisible characters are replaced by their names. */
+/** A log's lines. Removes colours of terminals, and replaces other invisible characters with their names. */
 export function splitLog(text: string): readonly string[] {
   const lines = text.split("\n");
   if (lines.at(-1) === "") lines.pop();
@@ -28,8 +28,8 @@ export function splitLog(text: string): readonly string[] {
 }
 
 /**
- * Appends a newly read tail. Known lines keep their numbers. If the tail does not overlap with them, only the tail
- * stays.
+ * Appends a newly read tail of the log. Known lines keep their numbers. If the tail has no line in common with them,
+ * only the tail stays.
  */
 export function followLog(before: LogLines | undefined, next: readonly string[]): LogLines {
   if (before === undefined) return bounded({ first: 1, lines: next });
@@ -44,7 +44,7 @@ function bounded({ first, lines }: LogLines): LogLines {
   return excess === 0 ? { first, lines } : { first: first + excess, lines: lines.slice(excess) };
 }
 
-/** The index in `before` where its end overlaps with the beginning of `next`. */
+/** The first index from which `before` has the same lines as `next`, as far as both go. Undefined if there is none. */
 function overlapOf(before: readonly string[], next: readonly string[]): number | undefined {
   const [first] = next;
   if (first === undefined) return before.length;
@@ -63,14 +63,14 @@ const errorWords = /\b(error|fatal|panic|critical|exception)\b|"level":"(error|f
 const warnWords = /\b(warn|warning)\b|^W\d{4} /i;
 const levelWithin = 200;
 
-/** Guesses a line's level from the words at its beginning. Used only for colours. */
+/** Guesses the level of a line from its first words, to colour it. */
 export function levelOf(line: string): LogLevel {
   const head = line.slice(0, levelWithin);
   if (errorWords.test(head)) return "error";
   return warnWords.test(head) ? "warn" : "plain";
 }
 
-/** Splits a line at the search results. Every second part is a result. */
+/** Splits a line at what a search finds. Every second part is a find. */
 export function splitFinds(line: string, search: string): readonly string[] {
   if (search === "") return [line];
   const parts: string[] = [];
@@ -85,12 +85,10 @@ export function splitFinds(line: string, search: string): readonly string[] {
   return parts;
 }
 
-/** The text that the panel shows above a log. */
 export function logNote(lines: number, truncated: boolean): string {
   return `${countOf(lines, "line")}${truncated ? "; earlier lines are left out" : ""}`;
 }
 
-/** The text that the panel shows above the results of a search. */
 export function foundNote({
   found,
   lines,

@@ -3,12 +3,10 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Empty } from "../components/index.ts";
 import { foundNote, levelOf, logNote, maxFinds, splitFinds, type LogLines } from "./log-lines.ts";
 
-/** The number of lines that are rendered together. A full chunk is never rendered again. */
+/** How many lines are rendered together. A chunk that is full is never rendered again. */
 const chunkLines = 100;
 
-/**
- * The lines of a log, or those that contain the search. The box stays scrolled to the end while the reader is there.
- */
+/** The lines of a log, or those that a search finds. While the reader is at the end, the box stays scrolled there. */
 export function LogText({
   log,
   search,
@@ -37,8 +35,7 @@ export function LogText({
   };
   return (
     <>
-      {/* Let screen readers announce only the result of a search, because the number of lines changes with each new
-          line. */}
+      {/* Screen readers announce only the result of a search. The number of all lines changes with each new one. */}
       <p class="log-note small muted" role={found === undefined ? undefined : "status"}>
         {found === undefined
           ? logNote(log.lines.length, truncated)

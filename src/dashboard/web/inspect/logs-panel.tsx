@@ -8,7 +8,7 @@ import { useLog } from "./use-log.ts";
 
 const tails = [200, 1000, 5000] as const;
 
-/** Shows the log of a container, with search, wrapping and following. The link names the container. */
+/** The log of a container. The link names the container. */
 export function LogsPanel({
   namespace,
   pods,
@@ -38,11 +38,10 @@ export function LogsPanel({
   );
 }
 
-/** The pod, the container and the lines that the panel shows. */
 interface LogChoice {
   readonly pod: PodRow;
   readonly container: string;
-  /** Whether to show the log from before the container's last restart. */
+  /** Whether to show the log of the container before its last restart. */
   readonly previous: boolean;
   readonly tailLines: number;
 }
@@ -98,7 +97,6 @@ function PodLog({
   );
 }
 
-/** The menus for the pod, the container and the number of lines. */
 function LogChoices({
   pods,
   pod,

@@ -7,16 +7,16 @@ import { graphLink } from "./inspect-links.tsx";
 interface ObjectPageProps<Name extends "service" | "workload"> {
   readonly namespace: string;
   readonly name: string;
-  /** The view that lists such objects. */
+  /** The view with the list of such objects. */
   readonly list: { readonly title: string; readonly path: readonly string[] };
   readonly kind: string;
   readonly live: Live<Name>;
-  /** The health of the object. Undefined until the first view arrives. */
+  /** If undefined, the first view has not arrived yet. */
   readonly row: Pick<ServiceRow | WorkloadRow, "health" | "reason"> | undefined;
   readonly children: ComponentChildren;
 }
 
-/** The page of one workload or service. Below its name stands its health with the reason, and a link to the graph. */
+/** The page of a workload or service. Its health, the reason and a link to the graph are below its name. */
 export function ObjectPage<Name extends "service" | "workload">({
   namespace,
   name,

@@ -1,14 +1,13 @@
 import type { GraphNode, LadderProxy, PodRow } from "../../../api/dashboard/index.ts";
 
-/** The pod of a proxy. */
 export interface ProxyPod {
   readonly pod: string;
   readonly namespace: string;
 }
 
 /**
- * The pods of the proxies that carry a workload's traffic: the connected ones. If none is connected, the ones that
- * should be. In ambient mode, these are the ztunnels of the pods' nodes.
+ * The pods with the proxies that carry a workload's traffic: those that are connected to a control plane, or if none
+ * is, those that should be. In ambient mode, they are the ztunnels of the pods' nodes.
  */
 export function proxiesOfWorkload({
   namespace,
@@ -27,8 +26,8 @@ export function proxiesOfWorkload({
 }
 
 /**
- * Reads the pods from texts such as `istio-system/ztunnel-x7k2p` or `istio-system/ztunnel-x7k2p, not ready`. Skips
- * texts that explain why there is no ztunnel.
+ * Reads ztunnels from texts such as `istio-system/ztunnel-x7k2p` or `istio-system/ztunnel-x7k2p, not ready`. Skips
+ * texts that say why there is none.
  */
 function ztunnelsOf(pods: readonly PodRow[]): readonly ProxyPod[] {
   const named = pods

@@ -20,7 +20,7 @@ export interface ProxyPanelProps {
   readonly proxies: Readonly<Record<string, LadderProxy>>;
 }
 
-/** Shows the configuration that a pod's proxy reports. In ambient mode, it is the ztunnel of the pod's node. */
+/** The configuration that a proxy of the workload reports. In ambient mode, it is a ztunnel's. */
 export function ProxyPanel({ namespace, dataPlane, pods, proxies }: ProxyPanelProps): JSX.Element {
   const { query } = place.value;
   const own = Object.values(proxies);

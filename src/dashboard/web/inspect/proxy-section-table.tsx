@@ -36,7 +36,6 @@ export interface ProxySectionProps {
   readonly section: ProxySection;
 }
 
-/** The resources of one type that a proxy reports. */
 export function ProxySectionTable(props: ProxySectionProps): JSX.Element {
   const { namespace, pod, section } = props;
   const { answer, problem, askAgain } = useProxySection(props);

@@ -14,7 +14,7 @@ export interface ReviewProps {
   readonly onApplied: (answer: ApplyAnswer) => void;
 }
 
-/** Shows the change and the API server's answer to a dry run, before it can be applied. */
+/** Shows a change, and what the API server says to a dry run of it, before the user can apply it. */
 export function ReviewDialog(props: ReviewProps): JSX.Element {
   const { before, after, resourceVersion, errors, onClose } = props;
   const { dryRun, problem, applying, apply } = useReview(props);
@@ -62,7 +62,7 @@ export function ReviewDialog(props: ReviewProps): JSX.Element {
   );
 }
 
-/** Lets the API server check the change at once. Applies it when the user confirms. */
+/** Sends a dry run at once, and applies the change when the user confirms it. */
 function useReview({ after, resourceVersion, onClose, onApplied }: ReviewProps): {
   readonly dryRun: ApplyAnswer | undefined;
   readonly problem: Problem | undefined;

@@ -3,12 +3,11 @@ import type { ConfigHead } from "../../../api/dashboard/index.ts";
 import { draftOf, useKeptDraft } from "./drafts.ts";
 import { withoutStatus } from "./yaml-position.ts";
 
-/** A version of an object. */
 export type ObjectVersion = Pick<ConfigHead, "yaml" | "resourceVersion">;
 
 /**
- * The text of an object in the editor, and the version on which it is based. The text stays if somebody else changes
- * the object.
+ * The text of an object in the editor, and the version that it is based on. The text stays if somebody else changes the
+ * object.
  */
 export function useEditedObject(
   head: ObjectVersion,
@@ -17,11 +16,11 @@ export function useEditedObject(
   readonly text: string;
   readonly setText: (text: string) => void;
   readonly base: ObjectVersion;
-  /** Whether somebody else has changed the object while the user edits it. */
+  /** Whether somebody else has changed the object in the meantime. */
   readonly conflicts: boolean;
-  /** Replaces the text by the current object. */
+  /** Replaces the text with that of the present object. */
   readonly take: () => void;
-  /** Makes the edited text the new base. Must be called when the text has been applied. */
+  /** Must be called when the text has been applied: it is then the base of further edits. */
   readonly applied: () => void;
 } {
   const draft = draftOf(topic);
@@ -40,7 +39,7 @@ export function useEditedObject(
   useEffect(() => {
     if (head.resourceVersion === base.resourceVersion) return;
     if (!dirty || isApplied.current) take();
-    // Only the status has changed, so the text can use the new version as its base.
+    // Only the status has changed, so base the text on the new version.
     else if (!isChangedElsewhere(base, head)) setBase({ yaml: base.yaml, resourceVersion: head.resourceVersion });
     isApplied.current = false;
   }, [head.resourceVersion]);
@@ -57,7 +56,7 @@ export function useEditedObject(
   };
 }
 
-/** Whether a newer version differs in more than its status, so that applying the text would undo somebody's change. */
+/** Whether a newer version differs in more than its status. To apply the text would then undo somebody's change. */
 export function isChangedElsewhere(base: ObjectVersion, newer: ObjectVersion): boolean {
   return newer.resourceVersion !== base.resourceVersion && withoutStatus(newer.yaml) !== withoutStatus(base.yaml);
 }

@@ -14,7 +14,7 @@ export interface LogOptions {
   readonly follows: boolean;
 }
 
-/** Reads the log of a container, again and again while it is followed and the page is visible. */
+/** Reads a container's log. Reads it again and again while the user follows it and the page is visible. */
 export function useLog({ namespace, pod, container, previous, tailLines, follows }: LogOptions): {
   readonly log: LogLines | undefined;
   readonly truncated: boolean;

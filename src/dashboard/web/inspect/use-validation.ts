@@ -11,7 +11,7 @@ export interface ValidationState {
   readonly problem: Problem | undefined;
 }
 
-/** The analyzer's messages for the text, requested when the user pauses typing. */
+/** The analyzer's messages about the text. They are requested at pauses in typing. */
 export function useValidation(text: string, active: boolean): ValidationState {
   const [state, setState] = useState<{
     readonly of: string;

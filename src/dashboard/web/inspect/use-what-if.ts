@@ -2,7 +2,6 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Problem, WhatIfAnswer } from "../../../api/dashboard/index.ts";
 import { problemOf, request } from "../requests.ts";
 
-/** Asks which proxies would receive a changed configuration. */
 export function useWhatIf(): {
   readonly answer: WhatIfAnswer | undefined;
   readonly problem: Problem | undefined;

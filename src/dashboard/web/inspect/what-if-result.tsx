@@ -15,7 +15,6 @@ interface ChangeRow {
 
 const tones = { added: "good", changed: "info", removed: "warn" } as const;
 
-/** Shows which proxies would get a changed configuration, and the changes. Nothing was written. */
 export function WhatIfResult({ answer }: { readonly answer: WhatIfAnswer }): JSX.Element {
   const [opened, setOpened] = useState<ChangeRow | undefined>(undefined);
   const rows = useMemo(() => {

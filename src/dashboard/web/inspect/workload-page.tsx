@@ -15,7 +15,7 @@ import { ProxyPanel } from "./proxy-panel.tsx";
 
 const goodStates: ReadonlySet<string> = new Set(["Running", "Succeeded", "Completed"]);
 
-/** A ztunnel's name without the namespace, which is the same for all ztunnels. The title shows both. */
+/** A ztunnel's name. All ztunnels have the same namespace, which the title shows. */
 const withoutNamespace = (ztunnel: string): string => ztunnel.slice(ztunnel.indexOf("/") + 1);
 
 const podColumns: readonly Column<PodRow>[] = [

@@ -11,15 +11,15 @@ export interface YamlEditorProps {
   readonly readOnly: boolean;
   readonly label: string;
   readonly messages: readonly ConfigMessage[];
-  /** Shown if there are no messages. It says that the text is valid, or is being checked. */
+  /** Shown if there is no message: the text is valid, or is being checked. */
   readonly note: JSX.Element;
 }
 
 const tones: Readonly<Record<ConfigMessage["level"], Tone>> = { Error: "bad", Warning: "warn", Info: "info" };
 
 /**
- * A YAML editor. Messages appear at their lines, and in a list with links below the text. The editor's code is
- * loaded on first use.
+ * An editor for YAML. Messages are at their lines, and in a list with links below. The editor's code is loaded when it
+ * is first needed.
  */
 export function YamlEditor(props: YamlEditorProps): JSX.Element {
   const { messages, note } = props;
@@ -73,7 +73,7 @@ function MessageList({
   );
 }
 
-/** Keeps an editor in the element `host`, with the text, the messages and the mode that the page wants. */
+/** Keeps an editor in the element `host` that has the page's text, messages and mode. */
 function useCodeMirror({ text, onChange, readOnly, label, messages }: Omit<YamlEditorProps, "note">): {
   readonly host: { readonly current: HTMLDivElement | null };
   readonly state: "loading" | "ready" | "failed";
@@ -85,8 +85,8 @@ function useCodeMirror({ text, onChange, readOnly, label, messages }: Omit<YamlE
   const changed = useRef(onChange);
   changed.current = onChange;
   /**
-   * Typed texts that have not come back as `text` yet. When one comes back, it must not undo what the user has typed
-   * since.
+   * Texts that the user has typed, and that have not come back as `text` yet. One that comes back must not undo what
+   * was typed after it.
    */
   const typed = useRef<string[]>([]);
   const initial = useRef({ text, readOnly });

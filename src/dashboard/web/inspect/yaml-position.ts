@@ -1,14 +1,13 @@
 import type { ConfigMessage } from "../../../api/dashboard/index.ts";
 
-/** The range of a message in a document's text, as offsets from its beginning. */
 export interface TextRange {
   readonly from: number;
   readonly to: number;
 }
 
 /**
- * The range of the key or value at a message's position. If the column is beyond the line, the range is the line's
- * text. If the line is beyond the document, it is the last line.
+ * The range of the key or value at a message's position. If the line has no such column, the range is the line's text.
+ * If the document has no such line, it is the last line.
  */
 export function rangeOfMessage(text: string, { line, column }: Pick<ConfigMessage, "line" | "column">): TextRange {
   const starts = lineStarts(text);
@@ -31,17 +30,17 @@ function lineStarts(text: string): readonly number[] {
 
 const levels: Readonly<Record<ConfigMessage["level"], number>> = { Error: 0, Warning: 1, Info: 2 };
 
-/** Sorts messages: the worst first, then from top to bottom. */
+/** Sorts messages by level, the worst first, and then from top to bottom. */
 export function orderMessages(messages: readonly ConfigMessage[]): readonly ConfigMessage[] {
   return messages.toSorted((a, b) => levels[a.level] - levels[b.level] || a.line - b.line || a.column - b.column);
 }
 
-/** The YAML of an object without its status, which is not edited. */
+/** An object's YAML without its status, which users do not edit. */
 export function withoutStatus(text: string): string {
   return text.replace(/^status:.*\n?(?:[ -].*\n?|\n)*/m, "");
 }
 
-/** Whether the text has content other than comments. */
+/** Whether the text has more than comments. */
 export function hasContent(text: string): boolean {
   return text.split("\n").some((line) => !/^\s*(#|---|$)/.test(line));
 }

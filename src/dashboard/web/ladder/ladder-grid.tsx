@@ -15,8 +15,8 @@ const groupTitles: Readonly<Record<LadderRung["kind"], string>> = {
 };
 
 /**
- * A grid of components (rows) and revisions (columns). A bar shows the share of a component on a revision, and an arrow
- * shows where it moves.
+ * A grid of components (rows) and revisions (columns). A bar shows how much of a component is on a revision, and an
+ * arrow shows where it moves.
  */
 export function LadderGrid({
   revisions,
@@ -200,7 +200,7 @@ function Cell({ rung, revision }: { readonly rung: LadderRung; readonly revision
   );
 }
 
-/** Formats whole percentages without decimals, because these values are stable. */
+/** A whole percentage has no decimals, because it does not change. */
 function wholeShare(share: number): string {
   return Number.isInteger(share * 100) ? `${share * 100} %` : formatShare(share);
 }

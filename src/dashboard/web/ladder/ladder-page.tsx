@@ -20,7 +20,6 @@ const filters = [
   { key: "blocked", title: "Blocked" },
 ] as const;
 
-/** Shows the revision of each component of the mesh. */
 export function LadderPage(): JSX.Element {
   const live = useLive("ladder", {});
   const revisions = live.table("revisions").value;
@@ -85,10 +84,9 @@ function namespacesOf({ kind, namespace, name }: LadderRung): readonly string[] 
   return kind === "namespace" ? [name] : [namespace];
 }
 
-/** The states in the order of the bar. */
+/** In the order of the bar. */
 const states: readonly RungState[] = ["there", "moving", "waiting", "behind", "blocked"];
 
-/** Summarises the running upgrade in one line. */
 function Progress({
   upgrade,
   rungs,

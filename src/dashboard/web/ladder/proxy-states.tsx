@@ -9,7 +9,6 @@ import { rejections } from "./rung-state.ts";
 const states = ["rejected", "stale", "not connected", "synced"] as const satisfies readonly LadderProxy["state"][];
 const maxNamed = 6;
 
-/** Shows the proxies with their acknowledgements, and the reasons of rejections. */
 export function ProxyStates({ proxies }: { readonly proxies: Readonly<Record<string, LadderProxy>> }): JSX.Element {
   const only = place.value.query["state"] ?? "";
   const rows = useMemo(

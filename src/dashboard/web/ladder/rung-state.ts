@@ -2,12 +2,12 @@ import type { LadderProxy, LadderRevision, LadderRung } from "../../../api/dashb
 
 export type RungState =
   | "blocked"
-  /** It moves when a person lets it continue. */
+  /** It moves as soon as a person lets it. */
   | "waiting"
   | "moving"
-  /** Its labels select another revision than the one that its pods have, and no upgrade moves it there. */
+  /** Its labels select another revision than that of its pods, and no upgrade moves it there. */
   | "behind"
-  /** It has the wanted revision. */
+  /** It is on the revision that it should have. */
   | "there"
   /** It is not in the mesh. */
   | "outside";
@@ -35,7 +35,7 @@ export interface RungGroup {
   readonly rungs: readonly (readonly [key: string, rung: LadderRung])[];
 }
 
-/** Groups rungs by kind in the order of an upgrade, and sorts each group by name. */
+/** Groups rungs by kind, in the order in which an upgrade moves them. Sorts each group by name. */
 export function groupRungs(rungs: Readonly<Record<string, LadderRung>>): readonly RungGroup[] {
   const names = new Intl.Collator("en", { numeric: true });
   return kindOrder
@@ -48,9 +48,7 @@ export function groupRungs(rungs: Readonly<Record<string, LadderRung>>): readonl
     .filter((group) => group.rungs.length > 0);
 }
 
-/**
- * The columns: the installed revisions, the oldest version first, and then revisions that only some components have.
- */
+/** The columns: first the installed revisions, the oldest version first, then those that only components have. */
 export function ladderColumns(
   revisions: Readonly<Record<string, LadderRevision>>,
   rungs: Readonly<Record<string, LadderRung>>,
@@ -73,7 +71,7 @@ export interface Rejection {
   readonly proxies: readonly LadderProxy[];
 }
 
-/** Groups rejecting proxies by reason. The most frequent reason comes first. */
+/** Groups the proxies that reject something by the reason. The most frequent is first. */
 export function rejections(proxies: Readonly<Record<string, LadderProxy>>): readonly Rejection[] {
   const byReason = new Map<string, LadderProxy[]>();
   for (const proxy of Object.values(proxies)) {
@@ -87,7 +85,9 @@ export function rejections(proxies: Readonly<Record<string, LadderProxy>>): read
     .sort((a, b) => b.proxies.length - a.proxies.length || a.reason.localeCompare(b.reason));
 }
 
-/** Describes a rung for screen readers: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, moving to 1-31-1, blocked by …` */
+/**
+ * What screen readers say about a rung: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, moving to 1-31-1, blocked by …`
+ */
 export function rungSentence({ at, pods, goingTo, blockedBy, waitsFor }: LadderRung): string {
   const parts = Object.entries(at)
     .filter(([, share]) => share > 0)

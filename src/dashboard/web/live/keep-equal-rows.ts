@@ -1,6 +1,6 @@
 import type { View } from "../../../api/dashboard/index.ts";
 
-/** Reuses the former objects of all equal rows and tables in the next view, so that only changes are rendered. */
+/** The next view, with the former objects in place of equal rows and tables, so that only changes are rendered. */
 export function keepEqualRows(before: View, next: View): View {
   const tables: Record<string, Readonly<Record<string, object>>> = {};
   for (const [name, rows] of Object.entries(next.tables)) tables[name] = keptTable(before.tables[name], rows);

@@ -1,7 +1,6 @@
 import { applyLiveMessage, type LiveMessage, type Problem, type View } from "../../../api/dashboard/index.ts";
 import { keepEqualRows } from "./keep-equal-rows.ts";
 
-/** The used members of an EventSource. */
 export interface LiveSource {
   onopen: (() => void) | null;
   onmessage: ((event: { readonly data: unknown }) => void) | null;
@@ -12,13 +11,13 @@ export interface LiveSource {
 export interface LiveHost {
   open(url: string): LiveSource;
   nowMs(): number;
-  /** A random number from 0 to 1. */
+  /** From 0 to 1. */
   random(): number;
-  /** Calls `run` after the delay. Returns a function that cancels it. */
+  /** Calls `run` after the delay. The result cancels it. */
   after(delayMs: number, run: () => void): () => void;
   /**
-   * Called after a failed connection, because an EventSource reports no reason. Undefined if the session is valid, or
-   * if this is unknown.
+   * Finds out whether the session has ended. Called after a failed connection, because an EventSource gives no reason.
+   * Undefined if the session is valid, or if the answer is unknown.
    */
   sessionProblem(): Promise<Problem | undefined>;
 }
@@ -29,33 +28,32 @@ export type LiveState =
   | { readonly kind: "live" }
   | {
       readonly kind: "reconnecting";
-      /** When the server last sent anything, which is the time of the shown data. */
+      /** When the server last sent anything: the shown data is from then. */
       readonly sinceMs: number;
     }
   | { readonly kind: "logged-out"; readonly problem: Problem };
 
 export interface LiveSink {
   state(state: LiveState): void;
-  /** Called with a new view. Rows that have not changed are the same objects as in the view before. */
+  /** Called with a new view, in which rows that have not changed are the same objects as before. */
   view(topic: string, view: View): void;
   problem(topic: string, problem: Problem): void;
-  /** The current time of the server's clock. */
+  /** The present time of the server's clock. */
   clock(serverMs: number): void;
 }
 
 const firstRetryMs = 400;
 const maxRetryMs = 8_000;
 /**
- * The time without a message after which a connection is treated as lost. The server sends a sign of life every few
- * seconds.
+ * After this time without a message, the connection counts as lost. The server sends a sign of life every few seconds.
  */
 const silenceMs = 15_000;
-/** How long to wait for the state of the session. After this time, the page connects without it. */
+/** How long to wait for the answer about the session, before the page connects without it. */
 const sessionAnswerMs = 10_000;
-/** A short wait, so that several changes of topics at the same time cause only one new connection. */
+/** Waits this long before it connects, so that several changes of topics lead to one connection. */
 const settleMs = 10;
 
-/** Follows topics over one connection at a time, and reconnects by itself. */
+/** Follows topics over one connection at a time. Reconnects by itself. */
 export class LiveConnection {
   readonly #host: LiveHost;
   readonly #sink: LiveSink;
@@ -74,7 +72,7 @@ export class LiveConnection {
     this.#sink = sink;
   }
 
-  /** Follows only these topics from now on, and forgets the data of others. */
+  /** From now on, follows these topics and no others. Forgets the data of others. */
   follow(topics: readonly string[]): void {
     const wanted = [...topics].sort();
     if (wanted.join("\n") === this.#topics.join("\n")) return;
@@ -89,13 +87,13 @@ export class LiveConnection {
     this.#later(settleMs, () => this.#connect());
   }
 
-  /** Drops the connection of a hidden page, because browsers limit the connections to one server. */
+  /** Drops the connection of a hidden page. Browsers limit the connections to a server. */
   pause(): void {
     this.#paused = true;
     this.#drop();
   }
 
-  /** Forgets all data and starts again, because the user has changed. */
+  /** Forgets all data and connects anew, because the user has changed. */
   restart(): void {
     this.#views.clear();
     this.#failures = 0;
@@ -104,8 +102,7 @@ export class LiveConnection {
   }
 
   /**
-   * Connects at once without the backoff, because the page is visible again, the network is back, or the user has
-   * logged in.
+   * Connects at once, without the backoff: the page is visible again, the network is back, or the user has logged in.
    */
   retryNow(): void {
     this.#paused = false;
@@ -161,14 +158,13 @@ export class LiveConnection {
       return;
     }
     if (message.type === "logged-out") {
-      // Connect again even though the session has ended: if anonymous users may read, the page continues without a
-      // login.
+      // Connect again although the session has ended: if anonymous users may read, the page goes on without a login.
       this.#drop();
       void this.#retry();
       return;
     }
-    // A server at its limit sends a problem and ends the stream. Keep the growing backoff, as for a server that does
-    // not answer.
+    // A server at its limit sends a problem and ends the stream. The backoff must go on growing then, as for a server
+    // that does not answer.
     if (message.type !== "problem") this.#failures = 0;
     this.#downSinceMs = undefined;
     this.#heardMs = this.#host.nowMs();
@@ -205,8 +201,8 @@ export class LiveConnection {
     this.#later(sessionAnswerMs, () => this.#connect());
     const waiting = this.#cancelTimer;
     const problem = await this.#host.sessionProblem();
-    // While this call waited, another event has connected, stopped or rescheduled: for example a new topic, or a hidden
-    // page.
+    // In the meantime, something else has connected, dropped or postponed the connection, for example a new topic or a
+    // hidden page.
     if (this.#source !== undefined || this.#cancelTimer !== waiting) return;
     this.#drop();
     if (problem === undefined) this.#connect();

@@ -13,20 +13,15 @@ import { LiveConnection, type LiveSource, type LiveState } from "./live-connecti
 
 type Tables<Name extends TopicName> = Topics[Name]["view"]["tables"];
 
-/**
- * The current data of a topic. The page keeps the data while the connection is lost, and `LiveStatus` shows its age.
- */
+/** The data of a topic. It stays while the connection is lost, and `LiveStatus` shows its age. */
 export interface Live<Name extends TopicName> {
-  /** The server's name of the topic. */
+  /** The topic as the server names it. */
   readonly topic: string;
-  /** The head of the newest view, or undefined until the first one has arrived. */
+  /** The head of the newest view. Undefined before the first. */
   readonly head: ReadonlySignal<Topics[Name]["view"]["head"] | undefined>;
-  /** Why the topic cannot currently be shown or updated. */
+  /** Why the topic cannot be shown or updated now. */
   readonly problem: ReadonlySignal<Problem | undefined>;
-  /**
-   * The rows by key. Rows and tables that have not changed are the same objects as in the view before. Empty before the
-   * first view.
-   */
+  /** The rows by key. What has not changed is the same object as in the view before. Empty before the first view. */
   table<Table extends keyof Tables<Name>>(name: Table): ReadonlySignal<Tables<Name>[Table]>;
 }
 
@@ -52,9 +47,9 @@ class Topic {
 }
 
 const noRows: Readonly<Record<string, object>> = {};
-/** The maximum number of remembered views, which are shown at once when the user returns to them. */
+/** How many views are remembered, so that they appear at once when the user returns to them. */
 const maxRemembered = 12;
-/** The time after which a hidden page drops its connection. */
+/** A page that is hidden for this time drops its connection. */
 const hiddenMs = 60_000;
 
 const topics = new Map<string, Topic>();
@@ -63,14 +58,9 @@ const sources = signal<readonly SourceState[]>([]);
 const clockOffsetMs = signal(0);
 const now = signal(Date.now());
 
-/** The state of the connection. */
 export const liveState: ReadonlySignal<LiveState> = state;
-/** The sources in the latest view. */
 export const liveSources: ReadonlySignal<readonly SourceState[]> = sources;
-/**
- * The server's time, updated every second. Ages are computed from it, so that a wrong clock of the browser does not
- * matter.
- */
+/** The server's time, each second. Ages are computed from it, so that a wrong clock of the browser does not matter. */
 export const serverNowMs: ReadonlySignal<number> = computed(() => now.value + clockOffsetMs.value);
 
 const connection = new LiveConnection(
@@ -105,7 +95,7 @@ const connection = new LiveConnection(
     },
     clock: (serverMs) => {
       const offsetMs = serverMs - Date.now();
-      // Ignore small differences, which come from the delay of the message.
+      // A small difference is only the delay of the message.
       if (Math.abs(offsetMs - clockOffsetMs.peek()) > 2_000) clockOffsetMs.value = offsetMs;
     },
   },
@@ -120,7 +110,7 @@ async function sessionProblem(): Promise<Problem | undefined> {
       message: "The session has ended, or the server was restarted.",
       hint: limits.join(" "),
     } as const;
-    // End the session at once. This removes the view, and with it the caller that waits for this answer.
+    // End the session now. This removes the view, and with it the caller that waits for this answer.
     endSession(problem);
     return problem;
   } catch (error) {
@@ -128,7 +118,7 @@ async function sessionProblem(): Promise<Problem | undefined> {
   }
 }
 
-/** Follows a topic until the returned function is called. A topic that is followed twice is requested once. */
+/** Follows a topic from `start` until its result is called. A topic that is followed twice is requested once. */
 export function followTopic<Name extends TopicName>(
   name: Name,
   parameters: Topics[Name]["parameters"],
@@ -139,13 +129,13 @@ export function followTopic<Name extends TopicName>(
   return {
     live: topic.live as unknown as Live<Name>,
     start: () => {
-      // The topic may have been forgotten since it was requested, so remember it again.
+      // The topic may have been forgotten since `followTopic`.
       topics.set(text, topic);
       topic.followers += 1;
       followAll();
       return () => {
         topic.followers -= 1;
-        // Insert the key again, so that the map is ordered by the time at which a topic was last followed.
+        // Delete and set the key, so that the topics that were followed last are at the end of the map.
         topics.delete(text);
         topics.set(text, topic);
         followAll();
@@ -157,7 +147,7 @@ export function followTopic<Name extends TopicName>(
 function followAll(): void {
   const left = [...topics].filter(([, { followers }]) => followers === 0);
   for (const [text] of left.slice(0, Math.max(0, left.length - maxRemembered))) topics.delete(text);
-  // Wait for the end of this turn, in which one view leaves and the next one starts.
+  // Wait for the end of this turn of the event loop, in which one view leaves and the next begins.
   queueMicrotask(() =>
     connection.follow([...topics].filter(([, { followers }]) => followers > 0).map(([text]) => text)),
   );
@@ -175,7 +165,7 @@ function forgetViews(goesOn: boolean): void {
   if (goesOn) connection.restart();
 }
 
-/** Follows the clock, the network and the session. Must be called once when the page starts. */
+/** Begins to follow the clock, the network and the session. Call it once, at the page's start. */
 export function startLive(): void {
   setInterval(() => {
     now.value = Date.now();

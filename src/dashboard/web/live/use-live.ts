@@ -11,7 +11,7 @@ import { followTopic, type Live } from "./live-topics.ts";
 export function useLive<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Live<Name> {
   const key = JSON.stringify(parameters);
   const followed = useMemo(() => followTopic(name, parameters), [name, key]);
-  // Start before the first paint, which otherwise would only show the waiting state.
+  // Begin before the first paint, which would only show that the page waits.
   useLayoutEffect(() => followed.start(), [followed]);
   return followed.live;
 }

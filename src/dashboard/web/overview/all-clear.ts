@@ -1,6 +1,6 @@
 import type { OverviewHead, SourceState } from "../../../api/dashboard/index.ts";
 
-/** Why the states of some or all proxies are unknown. */
+/** Why it is unknown in which state some or all proxies are. */
 type ProxyReports = Pick<OverviewHead["proxies"], "unknown" | "incomplete">;
 
 interface AllClear {
@@ -9,7 +9,7 @@ interface AllClear {
   readonly text: string;
 }
 
-/** The text in place of problems if none is known. It is good news only if all sources and control planes report. */
+/** What stands in place of problems if none is known. It is good news only if all sources and control planes report. */
 export function allClear(sources: readonly SourceState[], { unknown, incomplete }: ProxyReports = {}): AllClear {
   const silent = sources.filter(({ ok }) => !ok).map(({ name }) => name);
   const proxies = unknown ?? incomplete;

@@ -1,6 +1,6 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 
-/** The sort order of healths, the worst first. */
+/** For sorting: the worst health is first. */
 export const healthRank: Readonly<Record<Health, number>> = {
   failing: 0,
   degraded: 1,

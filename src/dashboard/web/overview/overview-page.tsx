@@ -19,7 +19,6 @@ import { chosenRows } from "../chosen-rows.ts";
 import { allClear } from "./all-clear.ts";
 import { healthRank } from "./health-rank.ts";
 
-/** Shows the mesh's traffic, the problems that need attention, and the namespaces. */
 export function OverviewPage(): JSX.Element {
   const live = useLive("overview", {});
   const head = live.head.value;
@@ -141,7 +140,7 @@ function Attention({
   );
 }
 
-/** Shown in place of a number if no proxy reports traffic. */
+/** Stands in place of a number if no proxy counts the traffic. */
 const notCounted = (
   <span class="muted" title="not in the mesh, so no proxy counts its requests">
     –

@@ -3,7 +3,7 @@ import { formatMs, formatShare } from "../format.ts";
 
 type Comparison = NonNullable<RolloutCheck["comparison"]>;
 
-/** The positions of both versions and the bound, from 0 to 1 on a scale that contains all of them. */
+/** Where both versions and the bound are, from 0 to 1 on a scale that contains all of them. */
 export interface ComparisonScale {
   readonly canary?: number;
   readonly stable?: number;
@@ -32,12 +32,12 @@ export function formatCompared(value: number | undefined, unit: Comparison["unit
   return value === undefined ? "–" : value.toLocaleString("en-US");
 }
 
-/** `p99`. Empty if there is no quantile. */
+/** For example `p99`. Empty without a quantile. */
 export function quantileName(quantile: number | undefined): string {
   return quantile === undefined ? "" : `p${Number((quantile * 100).toFixed(3))}`;
 }
 
-/** The text for screen readers in place of the picture. */
+/** What screen readers say in place of the picture. */
 export function comparisonSentence({
   unit,
   quantile,

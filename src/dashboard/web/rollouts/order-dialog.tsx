@@ -5,7 +5,7 @@ import { CommandLine, Dialog, Notice, ProblemNotice, toast, useIsOpen } from "..
 import { problemOf, request } from "../requests.ts";
 import { changeSince, rolloutName, stateOf, type SeenState } from "./rollout-order.ts";
 
-/** An order with the state when the dialog opens. The order applies only to that state. */
+/** An order, and the rollout's state when the dialog opened. The order applies to that state only. */
 export interface ConfirmedOrder {
   readonly offer: RolloutActionOffer;
   readonly seen: SeenState;
@@ -17,7 +17,7 @@ export interface OrderDialogProps {
   readonly onClose: () => void;
 }
 
-/** Shows what an order would change, and gives the order. If it is refused, shows the reason. */
+/** Shows what an order would change, and gives it. Shows the reason if it is refused. */
 export function OrderDialog(props: OrderDialogProps): JSX.Element {
   const { head, confirmed, onClose } = props;
   const { offer, seen } = confirmed;
@@ -78,7 +78,9 @@ export function OrderDialog(props: OrderDialogProps): JSX.Element {
 
 const formId = "rollout-order";
 
-/** Gives an order. If it succeeds, the dialog closes. If the user has closed it before, a toast reports the outcome. */
+/**
+ * Gives an order. The dialog closes if that succeeds. If the user has closed it before, a toast reports the outcome.
+ */
 function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProps): {
   readonly busy: boolean;
   readonly problem: Problem | undefined;

@@ -2,7 +2,6 @@ import type { JSX } from "preact";
 import type { RolloutRow } from "../../../api/dashboard/index.ts";
 import { Tag } from "../components/index.ts";
 
-/** What a person must do, by the reason of the pause. */
 const texts: Partial<Record<NonNullable<RolloutRow["pauseReason"]>, string>> = {
   approval: "needs an approval",
   order: "paused by an order",
@@ -12,7 +11,7 @@ const texts: Partial<Record<NonNullable<RolloutRow["pauseReason"]>, string>> = {
   samples: "needs requests",
 };
 
-/** Shows that a rollout waits for a person, and what the person must do if the engine has said so. */
+/** Shows that a rollout waits for a person, and for what, if the engine says so. */
 export function PersonTag({ row }: { readonly row: RolloutRow }): JSX.Element {
   return (
     <Tag tone="warn" wrapped>

@@ -10,7 +10,7 @@ const endName = ({ revision, dataPlane }: Pair["from"]): string =>
   dataPlane === "none" ? "no mesh" : `${revision} ${dataPlane}`;
 const tlsWords = { yes: "mTLS", no: "plain", mixed: "part plain", unknown: "mTLS?" } as const;
 
-/** A table of clients (rows) and servers (columns). Failures are described below. */
+/** A table of clients (rows) and servers (columns). Texts below it describe failures. */
 export function ProbeTable({ matrix }: { readonly matrix: Matrix }): JSX.Element {
   const { pairs } = matrix;
   const clients = [...new Set(pairs.map(({ from }) => endName(from)))];

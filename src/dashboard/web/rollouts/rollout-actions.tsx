@@ -4,7 +4,7 @@ import type { Problem, RolloutActionOffer, RolloutHead } from "../../../api/dash
 import { OrderDialog, type ConfirmedOrder } from "./order-dialog.tsx";
 import { stateOf } from "./rollout-order.ts";
 
-/** All orders as buttons. A disabled one shows the reason. */
+/** A button for each order. One that is disabled shows the reason. */
 export function RolloutActions({
   head,
   problem,
@@ -43,7 +43,7 @@ export function RolloutActions({
   );
 }
 
-/** The style of a button. An approval for which the rollout waits stands out. */
+/** An approval that the rollout waits for stands out. */
 function kindOf(action: RolloutActionOffer["action"], refused: boolean): "danger" | "primary" | undefined {
   if (action === "rollback") return "danger";
   return action === "approve" && !refused ? "primary" : undefined;

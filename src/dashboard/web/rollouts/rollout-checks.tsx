@@ -13,7 +13,6 @@ const verdicts: Readonly<
   error: { tone: "warn", icon: "warn", word: "cannot tell" },
 };
 
-/** Shows the checks of a step: the values of both versions with the bound, the verdict and its evidence. */
 export function Checks({
   checks,
   currentStep,

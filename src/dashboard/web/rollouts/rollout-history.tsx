@@ -18,7 +18,6 @@ const decisionMarks: Readonly<Record<string, { readonly tone: Tone; readonly ico
   Held: { tone: "warn", icon: "paused" },
 };
 
-/** Shows the latest decisions with time, author and evidence, the last one first. */
 export function Decisions({
   decisions,
   head: { row, olderDecisions },

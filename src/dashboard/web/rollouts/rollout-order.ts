@@ -6,12 +6,15 @@ import {
   type RolloutStep,
 } from "../../../api/dashboard/index.ts";
 
-/** Whether the rollout has nothing to do before the next change. */
+/** Whether the rollout does nothing until somebody changes something. */
 export function hasEnded({ phase }: RolloutRow): boolean {
   return isRestingPhase(phase);
 }
 
-/** The rank for sorting: rollouts that wait for a person come first, then stuck, running and ended ones. */
+/**
+ * For sorting: rollouts that wait for a person are first, then those that are stuck, being undone, under way, and
+ * ended.
+ */
 export function rolloutRank(row: RolloutRow): number {
   if (row.waitsForPerson) return 0;
   if (row.phase === "Stuck") return 1;
@@ -20,32 +23,30 @@ export function rolloutRank(row: RolloutRow): number {
 }
 
 /**
- * Whether a screen reader reads the message when it changes. While the rollout moves, figures in the message change all
- * the time, and the user would hear nothing else.
+ * Whether screen readers read the message when it changes. While a rollout moves, figures in it change all the time, so
+ * the user would hear nothing else.
  */
 export function announcesMessage(row: RolloutRow): boolean {
   return row.waitsForPerson || row.phase === "Stuck" || hasEnded(row);
 }
 
-/** The text of a step's weight for screen readers. */
 export function weightWords(state: RolloutStep["state"], weight: number): string {
   const verb = { done: "had", current: "has", "to come": "will have" }[state];
   return `The canary ${verb} ${weight} % of the traffic`;
 }
 
-/** Converts `3/7` to a share. Undefined for other texts. */
+/** `3/7` as a share. Undefined for any other text. */
 export function progressShare(progress: string): number | undefined {
   const [, done, all] = /^(\d+)\/(\d+)$/.exec(progress) ?? [];
   if (done === undefined || all === undefined || Number(all) === 0) return undefined;
   return Math.min(1, Number(done) / Number(all));
 }
 
-/** `shop/checkout`. A MeshUpgrade has no namespace. */
+/** For example `shop/checkout`. A MeshUpgrade has no namespace. */
 export function rolloutName({ namespace, name }: Pick<RolloutRow, "namespace" | "name">): string {
   return namespace === "" ? name : `${namespace}/${name}`;
 }
 
-/** The path of the rollout's view. */
 export function rolloutPath({
   kind,
   namespace,
@@ -54,9 +55,9 @@ export function rolloutPath({
   return namespace === "" ? ["rollouts", kind, name] : ["rollouts", kind, namespace, name];
 }
 
-/** The state in which a person gives an order. */
+/** The state of a rollout, as a person sees it when giving an order. */
 export interface SeenState {
-  /** Empty if no step is under way. */
+  /** Empty between steps. */
   readonly step: string;
   readonly stepTitle: string;
   readonly run: number;
@@ -77,12 +78,12 @@ export function stateOf({
 }
 
 /**
- * How the rollout has changed since the person saw it, if the order may therefore no longer be what the person wants.
- * Otherwise undefined. A pause matters only to a full promotion, because no other order ends it.
+ * Says how the rollout has changed since the person saw it, if the person may therefore want another order. Otherwise
+ * undefined. Whether it is paused matters only to a full promotion, because no other order ends a pause.
  */
 export function changeSince(seen: SeenState, now: SeenState, action: RolloutAction): string | undefined {
   if (now.uid !== seen.uid) return "The rollout was deleted, and another one of its name was created";
-  // The first run has no number until it begins.
+  // A run gets its number when it begins, so 0 stands for the first run too.
   if (Math.max(1, now.run) !== Math.max(1, seen.run)) return "Another run has begun";
   if (now.step !== seen.step) return `The rollout has continued from “${seen.stepTitle}”`;
   const goesOn = action === "approve" || action === "promote" || action === "complete";

@@ -13,9 +13,8 @@ import { announcesMessage, rolloutName } from "./rollout-order.ts";
 import { RolloutSeries } from "./rollout-series.tsx";
 import { isUndoPhase, Steps } from "./rollout-steps.tsx";
 
-/** Shows a rollout: its steps, its current checks, and its history. */
 export function RolloutPage({ kind, namespace, name }: Required<RouteParameters>): JSX.Element {
-  // The link to a cluster-scoped object may have `-` in place of the namespace.
+  // In a link, `-` may stand for no namespace.
   const inNamespace = namespace === "-" ? "" : namespace;
   const live = useLive("rollout", {
     kind: kind === "MeshUpgrade" ? "MeshUpgrade" : "Canary",
@@ -80,7 +79,7 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
   );
 }
 
-/** Says why the rollout failed, or what it does now, and whether it is being undone. */
+/** Says why the rollout failed, or what it is doing, and whether it is being undone. */
 function Notices({ head: { row, undo } }: { readonly head: RolloutHead }): JSX.Element {
   return (
     <>
@@ -142,7 +141,7 @@ function CurrentStep({
   );
 }
 
-/** Shows how long the step has settled or been judged, and when its time limit ends. */
+/** Shows how long the step has been settling or has been judged, and when its time ends. */
 function StepProgress({
   step,
   phase,
@@ -167,7 +166,6 @@ function StepProgress({
   );
 }
 
-/** Lists all conditions for which a step waits, one line each. */
 function WaitsFor({ names }: { readonly names: readonly string[] }): JSX.Element | null {
   if (names.length === 0) return null;
   return (
@@ -181,7 +179,6 @@ function WaitsFor({ names }: { readonly names: readonly string[] }): JSX.Element
   );
 }
 
-/** Decisions, events, approvals and the object, as tabs. */
 function History({ head, live }: { readonly head: RolloutHead; readonly live: Live<"rollout"> }): JSX.Element {
   const tab = place.value.query["tab"] ?? "decisions";
   return (

@@ -3,7 +3,7 @@ import { Fragment, type JSX } from "preact";
 import type { RolloutCheck, RolloutHead } from "../../../api/dashboard/index.ts";
 import { linkTo } from "../router.ts";
 
-/** Charts of both versions over time, with the bound of a check of the same measure. */
+/** Charts of both versions over time, with the bound of a check that has the same measure. */
 export function RolloutSeries({
   head,
   checks,
@@ -11,7 +11,7 @@ export function RolloutSeries({
   readonly head: RolloutHead;
   readonly checks: Readonly<Record<string, RolloutCheck>>;
 }): JSX.Element {
-  // Skip the check of the type `request-share`, because its unit `share` does not mean errors.
+  // The share in a check of the type `request-share` is not one of errors, so it does not belong to this chart.
   const bound = (unit: "share" | "ms"): number | undefined =>
     Object.values(checks).find(
       ({ type, comparison }) => type !== "request-share" && comparison?.unit === unit && comparison.bound !== undefined,
@@ -34,7 +34,7 @@ export function RolloutSeries({
   );
 }
 
-/** One of the compared versions, with links to its workloads: their pods, logs and proxies show why a check fails. */
+/** One of the compared versions, with links to its workloads: there, pods, logs and proxies show why a check fails. */
 function Side({
   backend,
   workloads,
@@ -42,7 +42,7 @@ function Side({
   readonly backend: string;
   readonly workloads: readonly string[];
 }): JSX.Element {
-  // A backend that is a workload itself already shows its name.
+  // The backend is this workload, so its text already has the name.
   const own = workloads.find((key) => backend === `workload ${key}`);
   if (own !== undefined) return <WorkloadLink of={own}>{backend}</WorkloadLink>;
   return (

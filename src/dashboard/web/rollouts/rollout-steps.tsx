@@ -4,7 +4,6 @@ import { Empty, Mark, Moment } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 import { weightWords } from "./rollout-order.ts";
 
-/** Shows the steps: done ones with their evidence, the current one, and future ones. */
 export function Steps({
   steps,
   approvals,
@@ -48,7 +47,7 @@ export function Steps({
   );
 }
 
-/** Whether the rollout is being undone or has been undone, so that it does not continue with its current step. */
+/** Whether the rollout is being undone or was undone, so that it does not continue with its step. */
 export function isUndoPhase(phase: string): boolean {
   return phase === "RollingBack" || phase === "RolledBack";
 }

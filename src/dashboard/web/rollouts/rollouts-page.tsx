@@ -16,7 +16,6 @@ const filters = [
   { key: "ended", title: "Ended", holds: hasEnded },
 ] as const;
 
-/** Shows every Canary and MeshUpgrade, and the freezes that apply to them. */
 export function RolloutsPage(): JSX.Element {
   const live = useLive("rollouts", {});
   const all = chosenRows(live.table("rollouts").value, chosenNamespaces.value, ({ namespace }) => [namespace]);
@@ -113,7 +112,6 @@ function ProgressBar({ progress, title }: { readonly progress: string; readonly 
   );
 }
 
-/** What the rollout does or waits for, or why it failed. */
 function Message({ row: { message, cause } }: { readonly row: RolloutRow }): JSX.Element {
   return (
     <div class="two-lines" title={cause === "" ? message : cause}>

@@ -8,7 +8,7 @@ import { reading } from "./reading.ts";
 import { streaming } from "./streaming.ts";
 import { writing } from "./writing.ts";
 
-/** The requests are sent in this order, because later ones use the objects of earlier ones. */
+/** The requests are sent in this order, because later ones use objects of earlier ones. */
 export const corpus: Readonly<Record<string, readonly Exchange[]>> = {
   objects,
   reading,

@@ -1,4 +1,4 @@
-/** The namespace that the corpus writes to, and the paths of its kinds. */
+/** The namespace in which the corpus writes, and the paths of its kinds. */
 export const namespace = "corpus";
 
 const group =

@@ -1,4 +1,4 @@
-// Getting, listing by pages, selectors and versions, and the forms of answers.
+// Gets; lists by pages, selectors and versions; and the forms of answers.
 import { asTable, get, post, remove, type Exchange } from "../exchange.ts";
 import { apps, configMap, core, discovery, namespace, networking } from "./places.ts";
 

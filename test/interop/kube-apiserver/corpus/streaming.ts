@@ -1,4 +1,4 @@
-// Watches: from a version, from the start, by selectors, as tables and metadata, with bookmarks, and lists as streams.
+// Watches from a version, from the start, by selectors, as tables and metadata, and with bookmarks. Lists as streams.
 import { asTable, get, patch, post, remove, watch, type Exchange } from "../exchange.ts";
 import { configMap, core } from "./places.ts";
 
@@ -6,7 +6,7 @@ const maps = core("configmaps", "watched");
 /** The version before all changes in the namespace. */
 const from = (earlier: (title: string) => { metadata: { resourceVersion: string } }): string =>
   `resourceVersion=${earlier("the watched namespace").metadata.resourceVersion}`;
-/** The upper limit of a stream, which ends earlier if its last object has arrived. */
+/** Limits a stream that does not end with its last object. */
 const bound = "timeoutSeconds=60";
 const partial = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 

@@ -74,8 +74,8 @@ export const writing: readonly Exchange[] = [
       },
     ),
   ),
-  // Each request has only one fault. Go visits the entries of a map in any order, so with two faults it would not
-  // always find the same one first.
+  // Each request has only one fault. Go visits a map's entries in any order, so it would not always find the same of
+  // two faults first.
   post("the bad key of a label", maps, configMap("labelled", {}, { labels: { "bad key": "a" } })),
   post("the bad value of a label", maps, configMap("labelled", {}, { labels: { good: "bad value!" } })),
   post("bad annotations", maps, configMap("annotated", {}, { annotations: { "bad key": "a" } })),

@@ -1,5 +1,5 @@
-// In a lab of this release, Kubernetes' own API server and etcd replace the lab's. Everything else is Serin's. The file
-// is copied over a release tree, and imports nothing from it. The programs are in <tree>/interop.
+// In a lab of this release, Kubernetes' own API server and etcd replace the lab's. Everything else is Serin's. This
+// file is copied over one of a release tree, and imports nothing from the tree. The programs are in <tree>/interop.
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync } from "node:fs";
 import { request } from "node:https";
@@ -11,7 +11,6 @@ interface RoleContext {
   readonly release: { readonly root: string };
 }
 
-/** The options that the supervisor writes. */
 interface Configuration {
   readonly stateDirectory: string;
   readonly listen: readonly { readonly fd: number }[];
@@ -27,9 +26,9 @@ interface Configuration {
 
 const etcdUrl = "http://127.0.0.1:2379";
 const etcdPeerUrl = "http://127.0.0.1:2380";
-/** The port of the real server. The supervisor itself keeps the lab's port open when the server restarts. */
+/** The port of the real server. The supervisor keeps the lab's own port open while the server restarts. */
 const ownPort = 16_443;
-/** An upper bound, because the real server starts slowly on a busy machine. */
+/** On a busy machine, the real server starts slowly. */
 const readyTimeoutMs = 240_000;
 const lookMs = 100;
 
@@ -95,7 +94,7 @@ function serverFlags(configuration: Configuration): string[] {
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
 
-/** Starts a program that ends with this process, however this process ends. */
+/** Starts a program that ends when this process does, even if this process is killed. */
 function start(program: string, args: readonly string[]): ChildProcess {
   return spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], { stdio: ["ignore", "inherit", "inherit"] });
 }
@@ -114,7 +113,7 @@ async function signalled(): Promise<void> {
   });
 }
 
-/** Relays bytes from the supervisor's socket to the real server, which authenticates the clients itself. */
+/** Relays bytes from the supervisor's socket to the real server, which authenticates the clients. */
 function relay(fd: number, host: string): Server {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const upstream = connect({ host, port: ownPort, allowHalfOpen: true, noDelay: true });
@@ -168,9 +167,9 @@ async function isReady(admin: Admin): Promise<boolean> {
 }
 
 /**
- * Additional rights for the lab's parts. Kubernetes gives each controller an account, but the lab's controllers share
- * two users. Kubernetes' nodes may read only what their pods refer to, but the lab's nodes read everything and do
- * kube-proxy's work.
+ * Further rights for the lab's parts. In Kubernetes, each controller has an account, but all controllers of the lab
+ * share two users. Kubernetes lets a node read only what its pods refer to, but the lab's nodes read everything, and do
+ * the work of kube-proxy.
  */
 const bindings: Readonly<Record<string, readonly { readonly kind: "User" | "Group"; readonly name: string }[]>> = {
   "cluster-admin": [
@@ -182,9 +181,7 @@ const bindings: Readonly<Record<string, readonly { readonly kind: "User" | "Grou
   "serin-lab:node": [{ kind: "Group", name: "system:nodes" }],
 };
 
-/**
- * The rights that the lab's nodes need as network plugin and as provisioner of volumes. No role of Kubernetes has them.
- */
+/** The rights that the lab's nodes need for networks and volumes. No role of Kubernetes has them. */
 const nodeRules = [
   { apiGroups: [""], resources: ["persistentvolumes", "persistentvolumeclaims"], verbs: ["get", "list", "watch"] },
   { apiGroups: [""], resources: ["persistentvolumes"], verbs: ["delete"] },
