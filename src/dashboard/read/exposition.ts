@@ -9,6 +9,7 @@ import { moduleCache } from "../../base/index.ts";
  * that the reader takes is linear in the length of any text.
  */
 export class ExpositionReader {
+  // The first values are fractions, so that V8 keeps these fields as doubles from the beginning.
   /** Identifies the name and labels of the current sample. */
   id = 0.5;
   value = 0.5;
