@@ -117,7 +117,6 @@ const boundedState: Readonly<Record<string, string>> = {
   "src/dashboard/web/graph/draw-scene.ts": "emptied when it is full; the page imports no other part",
   "src/dashboard/web/inspect/drafts.ts": "the newest drafts",
   "src/dashboard/web/live/live-topics.ts": "the topics of the open views",
-  "src/net/tls-context.ts": "the groups of OpenSSL",
   "src/proxy/filters/lua/lua-machine.ts": "the types of the functions that Lua calls",
   "src/wire/http2/static-table.ts": "the names of the static table",
 };
@@ -470,10 +469,9 @@ const dashboardBound = {
 };
 
 /**
- * The number of modules that a role may load at its start, and folders that it must never load. Rarely used modules are
- * loaded on first use. Each bound includes two modules for the program's location and its source maps, two for the
- * compliance policy that limits TLS contexts, one that limits the connections of a server, and one for caches. For
- * roles that check or compile formats of access logs, it includes one for Envoy's command operators.
+ * The number of modules that a role may load at its start, because each costs time and memory in every process, and
+ * folders that it must never load. A bound is the present number. Raise it only for code that each start needs: load
+ * other code with `import()` on its first use.
  */
 const roleBounds: Readonly<Record<string, { readonly modules: number; readonly never: readonly string[] }>> = {
   ztunnel: {
@@ -492,20 +490,6 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/re2js",
     ],
   },
-  // The features with the most modules, besides the data path itself:
-  // - 19: scripts, and the messages that filters hold (the interpreter is loaded with the first script)
-  // - 12: traces, and logs by OTLP
-  // - 10: the filter that calls a rate limit service (three of them shared with external authorization)
-  // - 9: the HTTP/2 session, and its rules for fields
-  // - 8 each: certificates, descriptors of rate limits, compression (zlib is loaded with the first filter), sessions
-  // - 7: parts of an exchange, and its table of replies
-  // - 6: the configuration of users' modules
-  // - 5: changes of headers
-  // - 4 each: checks of heads, trailers and tokens; bounds of CEL (the evaluator is loaded with the first expression);
-  //   filters with discovered configuration
-  // - 3 each: the door to the serving threads, doors shared with ztunnels, held requests, cross-site requests, health
-  //   checks
-  // - 2 each: mode TPROXY, zones, limits that clients see, foreign web pages
   proxy: {
     modules: 699,
     never: [
@@ -522,20 +506,6 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // The features with the most modules, besides the model and its translation:
-  // - 10: services of several clusters (MCS)
-  // - 7: the control plane's HTTP routes
-  // - 5: parts of waypoints' resources
-  // - 4 each: the message of the filter that calls a rate limit service, the case of headers, compression, sessions,
-  //   turns of the clients of a port
-  // - 3 each: the endpoints of a sidecar's own workload, zones and rules of a Freeze, gRPC servers without a proxy,
-  //   the sources and controllers of the control plane, the scopes of proxies
-  // - 3: parts of a gRPC connection: what its calls send, why one is refused, when it retires
-  // - 2 each: framed writes to a socket, descriptors by an expression, kubeconfigs of remote clusters, sessions of
-  //   services, foreign web pages, sizes of regular expressions
-  // - 1 each: servers that take HBONE at a captured pod's address, the watch over an API server's answers, aliases of
-  //   aliases, routes at the servers of a gateway, addresses that workloads may not take over
-  // Controllers that are off by default are loaded when they are turned on.
   pilot: {
     modules: 1000,
     never: [
@@ -551,8 +521,6 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   cni: {
-    // These include the CNI plugin, mode TPROXY, framed writes to a socket, and the door of api/serin, from which the
-    // agent needs a pod's owner.
     modules: 210,
     never: [
       "src/cluster/",
@@ -564,12 +532,6 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // What groups of modules do: eight read and make certificates, which the API server needs before it listens. Another
-  // eight count requests for /metrics. Three are the kinds, tables and answers of the metrics API, two read and admit
-  // certificate requests, two admit claims and volumes, one checks network policies, three check LimitRanges, and pods
-  // and claims by them, and five count what ResourceQuotas limit. Two parse the schedules and time zones of CronJobs.
-  // Three enforce admission policies, which see requests as webhooks do. Six enforce the Pod Security Standards, one
-  // what a node may change, and three what it may read. One adds new rules to stored roles.
   "cluster-apiserver": {
     modules: 213,
     never: [
@@ -581,20 +543,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/re2js",
     ],
   },
-  // What groups of modules do: three are the autoscalers' sources, usage and plan; one answers certificate requests and
-  // loads their signer later; seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the
-  // schedules and time zones of CronJobs. Four decide the ends of Jobs, one checks an owner before it adopts a pod, one
-  // reports what prevents a namespace's deletion, and one evicts pods from tainted nodes.
   "cluster-controllers": {
     modules: 160,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
-  // What groups of modules do: three measure what containers use, three find and delete the directories of volumes,
-  // three plan and enforce network policies, two give containers the applets of busybox, and one decides which of
-  // several Services has an address. Three watch only what the node's pods refer to. One keeps links of pods out of the
-  // node's own work. Three are the image, the files and the states of a container, and one is the sandbox in its
-  // network. One bounds what a probed pod sends. Eight write and run the program that starts containers, and one fills
-  // their compiled code.
   "cluster-node": {
     modules: 186,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
@@ -606,20 +558,6 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     modules: 40,
     never: ["src/api/", "src/kube/", "src/install/", "src/operator/", "generated/", "node_modules/yaml"],
   },
-  // Half of the modules belong to the engine itself. The largest groups:
-  // - 7: authors and their rights, which every round reviews
-  // - 6: the thread that reviews untrusted objects
-  // - 5: the hub of the images, and the rights of probes
-  // - 5: a step from its beginning to its end
-  // - 4: bounds of CEL in conditions
-  // - 3: what an upgrade leaves behind, and when to look again
-  // - 1 each: endpoints in other clusters, the steps that all gateways share, the steps that an upgrade has passed,
-  //   the answers to reviews, which it shares with istiod, what the API server adds to routes
-  // - 2: which pods stand for the probes, and whether they were replaced
-  // - 2: canaries of gateways that an earlier upgrade has left, and which writes need no journal
-  // - 2 each: what Canaries may copy and request, where control planes are, what observers keep, times and rules of
-  //   freezes, a round and its writes, the versions of a Deployment and writes to it, copies of rollouts and their orders
-  // The code that signs, plans an installation or evaluates an expression is loaded on first use.
   rollout: {
     modules: 418,
     never: [
@@ -639,11 +577,8 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Only the export of a release does more than copy files.
   release: { modules: 40, never: ["src/api/", "src/install/", "generated/", "node_modules/yaml"] },
   probe: { modules: 32, never: ["generated/", "node_modules/"] },
-  // A third of the modules are Istio's kinds and the YAML library, with which views of configuration are made. Code for
-  // rare requests is loaded on first use.
   kiali: dashboardBound,
   dashboard: dashboardBound,
 };

@@ -103,8 +103,8 @@ export class TlsContext {
 }
 
 /**
- * The names of key exchange groups that OpenSSL has accepted. It accepts each of its few dozen groups in any spelling of
- * upper and lower case, so the spellings need a bound.
+ * The names of key exchange groups that OpenSSL has accepted. It accepts each of its few dozen groups in any mixture of
+ * upper and lower case, so their number needs a bound.
  */
 const knownCurves = moduleCache<string, true>("tls-curves", 256);
 

@@ -49,8 +49,8 @@ export interface SessionOptions {
 }
 
 /**
- * What a session needs from its surroundings. An error that `opened` throws ends that stream. {@link faulted} may throw.
- * The other methods must not.
+ * What a session needs from its surroundings. An error that `opened` throws ends that stream. {@link faulted} may
+ * throw. The other methods must not.
  */
 export interface SessionPort {
   /**
