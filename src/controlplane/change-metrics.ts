@@ -3,7 +3,6 @@ import type { Counter, MetricFamily, MetricsRegistry } from "../telemetry/index.
 import type { MeshInputs } from "./model/index.ts";
 
 type Registered = "Services" | "EndpointSlice" | "Pods" | "Nodes";
-/** Upstream's reasons for a push. */
 type Reason = "service" | "endpoint" | "proxy" | "config" | "global" | "namespace" | "secret";
 
 const events = { added: "add", updated: "update", deleted: "delete" } as const;
@@ -89,10 +88,7 @@ function eventCounters(
   };
 }
 
-/**
- * Returns a function that returns the counter for these labels. Its first call creates the counter, so that a metric
- * that was never counted is not shown.
- */
+/** The first call of the result creates the counter, so that a metric that was never counted is not shown. */
 function heldHandle(family: MetricFamily<Counter>, ...values: readonly string[]): () => Counter {
   let handle: Counter | undefined;
   return () => (handle ??= family.labels(...values));

@@ -20,7 +20,7 @@ const ports = Object.fromEntries(
   await Promise.all(flags.map(async (flag) => [flag, await freePort(host)] as const)),
 ) as Readonly<Record<(typeof flags)[number], number>>;
 
-/** The TLS version of a new connection to the port, or `refused`. */
+/** The TLS version of a new connection, or `refused`. */
 async function dialed(port: number, options: ConnectionOptions): Promise<string> {
   const socket = connect({ host, port, rejectUnauthorized: false, ...options });
   try {

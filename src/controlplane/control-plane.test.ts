@@ -263,7 +263,7 @@ test("a node proxy gets no certificate for a pod without an account, such as a m
   } as Pod);
   kube.put(podKind, pod("shop/late-1", "10.244.1.10", { account: "late" }));
   const keys = await newKeys();
-  // The control plane handles pods in order. When it grants the certificate of `late`, it has seen the mirror pod too.
+  // The control plane handles pods in order. When it grants the certificate of `late`, it has also seen the mirror pod.
   await until(async () => await certificateOf("late", keys).catch(() => undefined));
   await assert.rejects(certificateOf("default", keys), /no pod of shop\/default runs on the node node-1/);
 });
@@ -273,7 +273,7 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
   const certChain = await certificateOf("web", keys);
   assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
 
-  // The owner of this certificate may open a stream with it, without a token.
+  // The owner of this certificate may open a stream without a token.
   const privateKey = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" });
   const own = grpc.credentials.createSsl(
     Buffer.from(root),
@@ -475,7 +475,7 @@ async function debugAnswer(
   typeUrl: string,
   resourceNames: string[],
 ): Promise<{ readonly types: readonly string[]; readonly texts: readonly string[]; readonly controlPlane: string }> {
-  // Send a nonce with the first request, as istioctl's client does.
+  // istioctl's client sends a nonce with its first request.
   client.send({ typeUrl, resourceNames, responseNonce: "2026-01-01" });
   const response = await client.next();
   assert.equal(response.typeUrl, typeUrl);

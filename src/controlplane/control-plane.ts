@@ -50,7 +50,7 @@ import {
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
-  /** How to reach remote clusters. Absent means with their kubeconfigs. */
+  /** How remote clusters are reached. Absent means that their kubeconfigs say that. */
   readonly connect?: (config: KubeConfig, clusterId: string) => RemoteClient;
   readonly settings: ControlPlaneSettings;
   readonly version: string;
@@ -59,9 +59,8 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
 }
 
-/** How long streams stay open after a drain request, while their proxies find another replica. */
 const drainMs = 2000;
-/** How long the controllers may take at shutdown to finish and to release their leases, in milliseconds. */
+/** How long the controllers may take at shutdown to finish and to release their leases. */
 const endMs = 5000;
 
 /**
@@ -70,7 +69,6 @@ const endMs = 5000;
  */
 const shadowEndMs = 500;
 
-/** One revision's control plane: a model of the mesh, served to proxies. */
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
   readonly #mesh: ServedMesh;
@@ -86,7 +84,6 @@ export class ControlPlane {
   readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;
   readonly #queues: QueueMetrics;
-  /** Absent unless the mesh has several roots. */
   readonly #anchors: TrustAnchors | undefined;
   #state: ControlPlaneState = "starting";
 
@@ -209,7 +206,7 @@ export class ControlPlane {
     if (settings.shadow !== undefined) return await this.#runShadow(settings.shadow, shutdown.drain);
     const { drain } = shutdown;
     const mesh = await this.#sources.load();
-    // Keep sending changes, because proxies need them until they have moved to another replica.
+    // Proxies need changes until they have moved to another replica.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
     const start: StartWork = (name, task) =>
@@ -218,7 +215,7 @@ export class ControlPlane {
         task.finally(() => work.delete(name)),
       );
     const injection = this.#injection();
-    // Request the lists first that take the API server longest.
+    // The API server takes longest for these lists, so request them first.
     this.#sources.start(start, stopped.signal);
     const identity = await ControlPlaneIdentity.create(
       {
@@ -270,13 +267,13 @@ export class ControlPlane {
       clock.sleep(endMs, ended.signal).catch(() => undefined),
     ]);
     ended.abort();
-    // Close the client, which ends all waiting requests: an API server that does not answer must not block the end.
+    // Closing the client ends all waiting requests: an API server that does not answer must not block the end.
     if (work.size > 0) log.warn("stopped although some work had not ended", { work: [...work.keys()].join(", ") });
   }
 
   /**
-   * Reads the same objects as a control plane, and serves the configuration that this control plane would send. A
-   * shadow has no authority, does not lead and writes nothing.
+   * Reads the same objects as a control plane, and serves the configuration that it would send. A shadow has no
+   * authority, does not lead and writes nothing.
    */
   async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
     const { settings, clock, log } = this.#options;
@@ -357,8 +354,8 @@ export class ControlPlane {
   }
 
   /**
-   * Serves injection and validation. Call this only when `injection` has read its configuration: pods must not be
-   * injected by an incomplete one.
+   * Serves injection and validation. `injection` must have read its configuration, because an incomplete one must not
+   * be injected into pods.
    */
   async #serveWebhooks(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<HttpsServer> {
     const { settings, clock, log } = this.#options;

@@ -4,7 +4,7 @@ import { EnvoyTypes } from "../wire/envoy-types/index.ts";
 
 let types: EnvoyTypes | undefined;
 
-/** All types of Envoy's API. Read on first use, once for the process. */
+/** All types of Envoy's API, read on first use and only once. */
 export function envoyTypes(): EnvoyTypes {
   types ??= new EnvoyTypes(
     brotliDecompressSync(readFileSync(new URL(import.meta.resolve("#generated/envoy/types.binpb.br")))),

@@ -9,7 +9,7 @@ function slice(service: string, pods: Readonly<Record<string, boolean>>): SliceF
   return { namespace: "istio-system", name: `${service}-x`, service, ports: [], endpoints };
 }
 
-/** The time that the control plane would wait. The test itself does not wait. */
+/** The control plane would wait this long. The test itself does not wait. */
 async function waitedMs(slices: readonly SliceFacts[]): Promise<number> {
   let waited = 0;
   const clock = { ...systemClock, sleep: (ms: number) => Promise.resolve(void (waited += ms)) };

@@ -15,12 +15,10 @@ export interface LeaveServiceOptions {
 
 /**
  * Waits until new connections to the Service reach another replica. Resolves at once if there is no other replica, or
- * when `force` aborts.
- *
- * If this pod disconnects a proxy earlier, the proxy may connect to the same pod again, and its packets are lost once
- * the pod has ended. The proxy then gets no changes for seconds, and keeps sending requests to other pods that have
- * ended meanwhile. The wait does not depend on whether another replica is marked as ready, because a busy cluster's
- * EndpointSlices are late.
+ * when `force` aborts. If this pod disconnects a proxy earlier, the proxy may connect to the same pod again, and its
+ * packets are lost after the pod's end. The proxy then gets no changes for seconds, and keeps sending requests to other
+ * pods that have ended meanwhile. The wait does not depend on whether another replica is marked as ready, because a
+ * busy cluster's EndpointSlices are late.
  */
 export async function leaveService({ slices, service, pod, clock, force }: LeaveServiceOptions): Promise<void> {
   const hasOthers = [...slices].some(

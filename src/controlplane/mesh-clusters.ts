@@ -6,11 +6,9 @@ import { remoteKey, type MeshInputs, type PodFacts } from "./model/index.ts";
 
 export interface MeshClustersOptions extends Omit<RemoteClustersOptions, "inputs"> {
   readonly inputs: MeshInputs;
-  /** A pod of the control plane's own cluster, as last seen. */
   readonly podOf: (key: string) => KubernetesObject | undefined;
 }
 
-/** The control plane's own cluster and the remote ones, for certificates, debug pages and the mesh config. */
 export class MeshClusters {
   readonly #options: MeshClustersOptions;
   readonly #remotes: RemoteClusters;
@@ -33,12 +31,10 @@ export class MeshClusters {
     this.#remotes.setSelectors(selectors);
   }
 
-  /** The API server that issues a cluster's tokens. */
   clientOf(clusterId: string): KubeClient | undefined {
     return clusterId === this.#options.clusterId ? this.#options.client : this.#remotes.clientOf(clusterId);
   }
 
-  /** A Service of a remote cluster, as last seen. */
   serviceOf(clusterId: string, key: string): KubernetesObject | undefined {
     return this.#remotes.serviceOf(clusterId, key);
   }

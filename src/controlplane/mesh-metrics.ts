@@ -5,7 +5,7 @@ import { qualifiedHost, meshKey, type MeshInputs } from "./model/index.ts";
 
 const msPerSecond = 1000;
 
-/** Adds the metrics of faults in a mesh, under upstream's names. Each scrape computes them. */
+/** Metrics of faults in a mesh, under upstream's names. Each scrape computes them. */
 export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, version: string, clock: Clock): void {
   const startedMs = clock.steadyMs();
   metrics.gauge("pilot_info", "The running release.", ["version"]).labels(version).set(1);
@@ -59,7 +59,6 @@ export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, ver
   });
 }
 
-/** The number of different texts that occur more than once. */
 function repeated(texts: readonly string[]): number {
   const seen = new Set<string>();
   const again = new Set<string>();

@@ -6,7 +6,6 @@ import type { MeshSettings } from "./model/index.ts";
 const defaultSamplingPercent = 1;
 const defaultIngressNamespace = "istio-system";
 
-/** The options of this control plane that the model needs. */
 type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" | "traceSamplingPercent"> &
   Partial<
     Pick<
@@ -88,7 +87,6 @@ export function meshSettings(config: MeshConfig, settings: OwnOptions, networks:
   };
 }
 
-/** The settings that environment variables switch on or off. */
 function switches(settings: OwnOptions) {
   return {
     ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,

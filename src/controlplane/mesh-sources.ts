@@ -25,10 +25,9 @@ import type { ServedMesh } from "./served-mesh.ts";
 
 export interface MeshSourcesOptions {
   readonly client: KubeClient;
-  /** How to reach remote clusters. Absent means with their kubeconfigs. */
+  /** How remote clusters are reached. Absent means that their kubeconfigs say that. */
   readonly connect?: ((config: KubeConfig, clusterId: string) => RemoteClient) | undefined;
   readonly settings: ControlPlaneSettings;
-  /** The mesh whose inputs the sources fill, and whose configuration names further objects to read. */
   readonly mesh: ServedMesh;
   /** Called with each mesh config before it is in force. */
   readonly onMeshConfig: (config: MeshConfig) => void;
@@ -37,7 +36,7 @@ export interface MeshSourcesOptions {
   readonly log: Logger;
 }
 
-/** Starts work that runs until the control plane ends. The log names it if it does not end. */
+/** Starts work that runs until the control plane ends. If the work does not end then, the log has its name. */
 export type StartWork = (name: string, task: Promise<void>) => void;
 
 /** Reads everything from which the mesh is derived: the clusters, the files, and the keys of token issuers. */
@@ -119,7 +118,6 @@ export class MeshSources {
     return this.#config;
   }
 
-  /** The mesh config in force, as it was written. */
   get meshConfigTree(): unknown {
     return this.#configFile.tree;
   }
@@ -133,7 +131,7 @@ export class MeshSources {
     return Promise.all([this.ingest.synced, this.clusters.synced]);
   }
 
-  /** Reads the files, on which everything else depends. Returns the mesh config. */
+  /** Reads the files, on which everything else depends. */
   async load(): Promise<MeshConfig> {
     const config = await this.#configFile.load();
     this.#networks = await this.#networksFile.load();

@@ -31,7 +31,7 @@ import { discoveryArguments, freeOwnPorts } from "./testing/own-ports.ts";
 
 const address = "127.0.0.1";
 
-/** An API server that can be closed, and that may be unreachable. */
+/** An API server that can be closed or unreachable. */
 class RemoteServer extends FakeKubeClient {
   away = false;
   closed = false;
@@ -77,7 +77,7 @@ function remoteSecret(name: string, data: Readonly<Record<string, string>>): Kub
 const ports = [{ name: "http", port: 80, targetPort: 8080 }];
 const exportKind = serviceExportKind(defaultMultiClusterApi);
 const importKind = serviceImportKind(defaultMultiClusterApi);
-/** The ServiceExport. Without it, clients of other clusters do not discover the endpoints of the service. */
+/** The export without which clients of other clusters do not discover the service's endpoints. */
 const webExport: KubernetesObject = { metadata: { name: "web", namespace: "shop" } };
 home.put(namespaceKind, namespace("istio-system"));
 home.put(namespaceKind, namespace("shop", { discovered: "yes" }));
@@ -252,7 +252,7 @@ test("endpoints of a cluster appear, change and disappear with it, and stay whil
   assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.5"]);
   west.put(endpointSliceKind, slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.2.0.6" }]));
   assert.deepEqual(await endpoints(proxy), ["10.1.0.5", "10.2.0.6"]);
-  // Another secret names the cluster, which stays in use without a gap.
+  // The cluster stays in use without a gap, because another secret names it.
   const other = new RemoteServer();
   other.put(exportKind, webExport);
   other.put(serviceKind, service("shop/web", "10.100.0.5", { app: "web" }, ports));

@@ -26,7 +26,6 @@ const later = "later";
 /** Records the nodes that are written, except the last one. */
 class RecordingClient extends FakeKubeClient {
   readonly written: string[] = [];
-  /** Called before each write of a node. */
   before: (name: string) => void = () => undefined;
 
   override async patchMerge<Value extends KubernetesObject>(

@@ -14,10 +14,9 @@ const fieldManager = "istio-node-untaint";
 
 /**
  * Removes a taint from each node whose CNI agent is ready. The tool that creates the nodes sets the taint, so that no
- * pod starts on a node before its agent.
- *
- * Each revision has its own leader, because another revision may have another taint, or its agents in another
- * namespace. Revisions with the same settings do not disturb each other, because all of them only remove the taint.
+ * pod starts on a node before its agent. Each revision has its own leader, because another revision may have another
+ * taint, or its agents in another namespace. Revisions with the same settings do not disturb each other, because all of
+ * them only remove the taint.
  */
 export async function runNodeTaintController(options: NodeTaintControllerOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(
@@ -63,8 +62,8 @@ function hasTaint({ spec }: Node, taint: string): boolean {
 }
 
 /**
- * Removes the taint, and keeps those of other writers. Fails with `conflict` if the node has changed since it was read.
- * The next try reads it again.
+ * Removes the taint, and keeps those of other writers. Fails with `conflict` if the node has changed since it was read;
+ * the next try reads it again.
  */
 async function removeTaint(client: KubeClient, { metadata, spec }: Node, taint: string): Promise<void> {
   const { name = "", resourceVersion } = metadata;
@@ -78,10 +77,9 @@ async function removeTaint(client: KubeClient, { metadata, spec }: Node, taint: 
   );
 }
 
-/** The label of the CNI DaemonSet's pods. Upstream's chart sets it too. */
+/** The label of the CNI DaemonSet's pods. Upstream's chart also sets it. */
 const agentLabel = { name: "k8s-app", value: "istio-cni-node" } as const;
 
-/** Knows on which nodes the CNI agent is ready. */
 class ReadyAgents {
   readonly #namespace: string;
   /** The nodes of ready agents, by the agent's key. */
@@ -91,7 +89,7 @@ class ReadyAgents {
     this.#namespace = namespace;
   }
 
-  /** Records a change of a pod. Returns its node if the pod is a ready agent now. */
+  /** Returns the pod's node if the pod is a ready agent now. */
   see(change: InformerChange<Pod>): string | undefined {
     const node = change.type === "set" && this.#isReadyAgent(change.object) ? change.object.spec?.nodeName : undefined;
     if (node === undefined) this.#nodes.delete(change.key);
@@ -100,8 +98,8 @@ class ReadyAgents {
   }
 
   /**
-   * Searches all agents. Call this only for nodes with the taint: few nodes have it at the same time, so the search is
-   * rare.
+   * Searches all agents. Must be called only for nodes with the taint: few nodes have it at the same time, so the
+   * search is rare.
    */
   isReadyOn(name: string): boolean {
     return [...this.#nodes.values()].includes(name);

@@ -11,7 +11,6 @@ const http = { number: 80, name: "http", protocol: "HTTP" };
 const webPort = { name: "http", port: 80, targetPort: 8080 };
 const domain = "svc.cluster.local";
 
-/** A mesh with a proxy of each kind. */
 function busyMesh() {
   const { mesh, change } = createServedFixture();
   let bytes = 0;
@@ -85,7 +84,6 @@ function busyMesh() {
     typeUrls.address,
     typeUrls.authorization,
   ]);
-  /** Writes objects, and lets the proxies acknowledge. */
   const changed = (objects: readonly KubernetesObject[]): void => {
     change(objects);
     for (const acknowledge of clients) acknowledge();

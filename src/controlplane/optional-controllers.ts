@@ -4,7 +4,7 @@ import type { MeshIngest } from "./ingest/index.ts";
 import type { LeadingControllerOptions } from "./leadership/index.ts";
 
 export interface OptionalControllersOptions {
-  /** `scope` is the scope of log lines. */
+  /** The options of a leading controller. `scope` is the scope of its log lines. */
   readonly leading: (scope: string) => LeadingControllerOptions;
   readonly settings: Pick<ControlPlaneSettings, "nodeTaint" | "analysis">;
   readonly ingest: MeshIngest;

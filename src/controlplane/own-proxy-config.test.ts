@@ -32,7 +32,6 @@ const wayLabels = {
 };
 
 interface PodSettings {
-  /** The text of the annotation. */
   readonly text: string | undefined;
   /** The variables of the proxy's container. */
   readonly variables?: Readonly<Record<string, string>>;
@@ -174,7 +173,6 @@ test("every proxy has the headers of its pod's own proxy config", () => {
     assert.match(listeners, /"generateRequestId":false/, name);
     assert.match(listeners, /"suppressEnvoyHeaders":true/, name);
   }
-  // The setting applies to inbound and outbound listeners.
   const listeners = JSON.parse(own(proxies.web, typeUrls.listener)) as JsonObject[];
   for (const name of ["virtualInbound", "0.0.0.0_80"])
     assert.match(JSON.stringify(listeners.find((listener) => listener["name"] === name)), serverName, name);

@@ -51,7 +51,7 @@ const objects: readonly KubernetesObject[] = [
   config("AuthorizationPolicy", "shop/web", { rules: [{}] }),
 ];
 
-/** The collections of what controllers should write, each by a name for what is written. */
+/** The collections of what controllers should write, by a name for it. */
 function writtenOf({ wanted }: ServedMesh): ReadonlyMap<string, Collection<unknown>> {
   const { ambientStatuses, routeStatuses, ...others } = wanted;
   return new Map<string, Collection<unknown>>([

@@ -24,9 +24,9 @@ const fieldManager = "istiod-validation";
 const maxMessage = 4096;
 
 /**
- * Reports in the status of Istio's objects that this revision refuses or corrects them, and removes the report later.
- * The condition belongs to the revision, because another revision may accept what this one does not know. The status of
- * valid objects is not written.
+ * Reports in the status of Istio's objects that this revision refuses or corrects them. Removes the report when that is
+ * no longer so. The condition belongs to the revision, because another revision may accept what this one does not know.
+ * The status of other valid objects is not written.
  */
 export async function runRefusedStatusWriter(options: RefusedStatusOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(

@@ -16,7 +16,7 @@ import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { config, namespace, pod, service } from "./testing/model-fixture.ts";
 import { discoveryArguments, freeOwnPorts } from "./testing/own-ports.ts";
 
-// Only this process uses the address, so ports that were free a moment ago are still free.
+// Only this process uses the address, so a port that was free a moment ago is still free.
 const address = `127.90.${(process.pid >> 8) & 255}.${process.pid & 255}`;
 const statusManager = "istio.io/gateway-controller";
 
@@ -279,8 +279,8 @@ test("an API server that lost its history is read again once, and proxies do not
 });
 
 /**
- * Time runs faster, so that a lease ends within two seconds. It must not run so fast that a leader loses its lease
- * whenever the process pauses for a moment.
+ * A clock that runs faster, so that a lease ends within two seconds. It must not run so fast that a leader loses its
+ * lease whenever the process pauses for a moment.
  */
 function fastClock(factor: number): Clock {
   const start = performance.now();

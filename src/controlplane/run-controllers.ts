@@ -15,7 +15,6 @@ import type { ServedMesh } from "./served-mesh.ts";
 import { runServiceExportController } from "./service-export-controller.ts";
 import type { InjectionSource } from "./webhooks/index.ts";
 
-/** The inputs of the controllers, and the client with which they write. */
 export interface ControllerParts {
   readonly client: KubeClient;
   readonly settings: ControlPlaneSettings;
@@ -102,7 +101,6 @@ export async function runControllers(parts: ControllerParts, signal: AbortSignal
   ]);
 }
 
-/** The settings of the proxies of gateways. */
 function proxySettings(parts: ControllerParts): ProxySettings {
   const { settings, mesh, trustDomain } = parts;
   const { namespace, revision, serviceName, clusterId, network, proxyImage, compliance } = settings;
@@ -123,7 +121,6 @@ function proxySettings(parts: ControllerParts): ProxySettings {
   };
 }
 
-/** The options that all leading controllers share. */
 function leadingOf({ client, settings, queues, clock }: ControllerParts, log: Logger): LeadingControllerOptions {
   const { namespace, revision, podName } = settings;
   return { client, namespace, revision, podName, queues, clock, log };

@@ -47,7 +47,6 @@ function countedMesh() {
   const computed = (): number => mesh.graph.collections.reduce((sum, { stats }) => sum + stats.recomputations, 0);
   return {
     change,
-    /** How many items the change computes. */
     computedBy: (...objects: readonly KubernetesObject[]): number => {
       const before = computed();
       change(objects);
@@ -59,7 +58,6 @@ function countedMesh() {
 interface Case {
   readonly name: string;
   readonly objects: (index: number) => readonly KubernetesObject[];
-  /** The object with an index in another version. */
   readonly changed: (index: number) => KubernetesObject;
 }
 

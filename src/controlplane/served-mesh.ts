@@ -77,7 +77,7 @@ export interface ServedMeshOptions {
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called when a settling begins, which includes all writes so far. */
+  /** Called when a settling begins. It includes all writes so far. */
   readonly settling?: () => void;
   /** Called when everything that pending writes affect has been computed, before proxies are notified. */
   readonly settled: (generation: number) => void;
@@ -106,7 +106,10 @@ export interface WantedState {
 const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
 /** How long the mesh waits for further writes before it settles, so that writes in quick succession settle together. */
 const debounceMs = 2;
-/** The default is far below the timeout of a probe, and far above the time that nearly all changes take. */
+/**
+ * The default length of a turn. It is far below the timeout of a probe, and far above the time that nearly all changes
+ * take.
+ */
 const defaultTurnMs = 50;
 
 /**
@@ -118,22 +121,17 @@ export class ServedMesh {
   readonly inputs: MeshInputs;
   readonly discovery: DiscoveryServer;
   readonly wanted: WantedState;
-  /** What the limits of a proxy leave out of objects. */
   readonly limits: LimitReports;
-  /** Secrets that configuration names. */
   readonly references: readonly Collection<SecretReference>[];
   /** Network gateways, including those with names instead of addresses. */
   readonly networkGateways: Collection<NetworkGateways>;
-  /** Secrets for the images of plugins. */
   readonly pullSecrets: readonly Collection<PullSecretReference>[];
-  /** ConfigMaps that configuration names. */
   readonly configMaps: readonly Collection<ConfigMapReference>[];
-  /** Services, endpoints, networks, the scopes of proxies, and all collections, for debug pages. */
+  /** What debug pages show of the model: services, endpoints, networks, the scopes of proxies, and all collections. */
   readonly model: Pick<MeshModel, "registry" | "endpoints" | "networkGateways"> & {
     readonly outboundScopeOf: (proxy: ProxyIdentity) => OutboundScope | undefined;
     readonly collections: () => readonly { readonly name: string; readonly stats: CollectionStats }[];
   };
-  /** The resources of ztunnels. */
   readonly ambient: () => AmbientResources;
   /** The roots that proxies get over xDS, under the resource's name. If empty, proxies get none. */
   readonly trustBundles: SourceCollection<EncodedResource>;
@@ -206,9 +204,7 @@ export class ServedMesh {
     });
   }
 
-  /**
-   * Creates the graph. When there were no writes for {@link debounceMs}, it settles, and the streams get the result.
-   */
+  /** The graph settles when there were no writes for {@link debounceMs}, and then the streams get the result. */
   #createGraph({ metrics, clock, log, settling, settled }: ServedMeshOptions): CollectionGraph {
     const debounced = metrics
       .histogram(

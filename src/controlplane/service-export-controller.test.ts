@@ -15,7 +15,6 @@ const ports = [{ name: "http", port: 80 }];
 const stop = new AbortController();
 after(() => stop.abort());
 
-/** An API server that refuses new objects with a code. */
 class Server extends FakeKubeClient {
   refusal: ErrorCode | undefined;
   tries = 0;
@@ -106,7 +105,7 @@ test("a Service that is created again gets its export as soon as that of the ear
   put("home", "shop/web");
   const uid = (await servers.home.get(serviceKind, "web", "shop"))?.metadata.uid;
   assert.notEqual(await ownerUid(), uid);
-  // Delete the export as Kubernetes does, because the earlier Service owned it.
+  // Kubernetes would delete the export, because the earlier Service owned it.
   await servers.home.delete(exportKind, "web", "shop");
   fixture.remove(earlier);
   await untilEqual(ownerUid, uid);

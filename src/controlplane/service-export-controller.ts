@@ -12,9 +12,8 @@ export interface ServiceExportControllerOptions extends LeadershipOptions {
   readonly clusterId: string;
   readonly api: MultiClusterApi;
   readonly inputs: MeshInputs;
-  /** The client of a remote cluster. Undefined for one that is no longer read. */
   readonly remoteClientOf: (clusterId: string) => KubeClient | undefined;
-  /** A Service as last seen. Without a cluster's id, it is one of the control plane's own cluster. */
+  /** A Service, as last seen. Without a cluster's id, it is one of the control plane's own cluster. */
   readonly serviceOf: (clusterId: string | undefined, key: string) => KubernetesObject | undefined;
   readonly queues?: QueueMetrics | undefined;
 }
@@ -22,7 +21,7 @@ export interface ServiceExportControllerOptions extends LeadershipOptions {
 /** Upstream's name. All revisions share the lease, because they would make the same objects. */
 const lease = "istio-serviceexport-controller-election";
 const maxAttempts = 5;
-/** A cluster that lacks the CRD, or forbids creating exports, is tried again after this time. */
+/** The time after which a cluster is tried again that lacks the CRD or forbids creating exports. */
 const blockedMs = 60_000;
 
 /**
@@ -42,7 +41,6 @@ export async function runServiceExportController(
   );
 }
 
-/** The leader's work. */
 export async function exportServices(options: ServiceExportControllerOptions, signal: AbortSignal): Promise<void> {
   const { inputs, queues, clock, log } = options;
   const exporter = new ServiceExporter(options);
@@ -60,8 +58,8 @@ export async function exportServices(options: ServiceExportControllerOptions, si
   };
   using _own = inputs.services.subscribe(addNew);
   using _remote = inputs.remote.services.subscribe(addNew);
-  // Check a Service again when an export is deleted: if the Service was deleted and created again, Kubernetes deletes
-  // the export of the earlier one.
+  // If a Service was deleted and created again, Kubernetes deletes the export of the earlier one. So check the Service
+  // again when an export is deleted.
   using _exports = inputs.serviceExports.subscribe((changes) => {
     for (const change of changes)
       if (change.type === "delete" && isOfEarlierService(change.previous, exporter.serviceFactsOf(change.key)))
@@ -75,14 +73,14 @@ function isOfEarlierService({ ownerUid }: ServiceExportFacts, service: ServiceFa
   return ownerUid !== "" && service !== undefined && ownerUid !== service.uid;
 }
 
-/** Whether the namespace is being deleted. The Service is then deleted too. */
+/** Whether the namespace is being deleted. The Service is deleted then, too. */
 function isTerminating(error: unknown): boolean {
   return error instanceof SerinError && error.reason === "NamespaceTerminating";
 }
 
 class ServiceExporter {
   readonly #options: ServiceExportControllerOptions;
-  /** For each cluster that cannot have exports, the time until which it is not tried again. */
+  /** The time until which a cluster that cannot have exports is not tried again, by cluster. */
   readonly #blockedUntilMs = new Map<string, number>();
 
   constructor(options: ServiceExportControllerOptions) {

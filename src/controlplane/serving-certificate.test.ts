@@ -23,7 +23,7 @@ const clock: Clock & { aheadMs: number } = {
   ...systemClock,
   aheadMs: 0,
   nowMs: () => Date.now() + clock.aheadMs,
-  // Waits end at once, so checks that run each minute run without delay.
+  // Waits end at once, so checks that run each minute run without a pause.
   sleep: async () => await new Promise((resolve) => setImmediate(resolve)),
 };
 const [first, second, partner] = await Promise.all([
@@ -54,8 +54,8 @@ after(async () => {
 const encoded = (text: string): string => Buffer.from(text).toString("base64");
 
 test("a deleted secret is written again with the mesh's root", async () => {
-  // The identity's checks run without a pause. It therefore starts with the first test, so that it does not run while
-  // the tests of other files run.
+  // The identity's checks run without a pause. So it starts with the first test, and not while the tests of other files
+  // run.
   running = identity.run(stopped.signal);
   const before = await client.get(secretKind, "istio-ca-secret", "istio-system");
   await client.delete(secretKind, "istio-ca-secret", "istio-system");

@@ -22,7 +22,6 @@ export interface IdentityOptions extends AuthoritySecretOptions {
 
 const servingLifetimeMs = 90 * 86_400_000;
 const defaultCheckMs = 60_000;
-/** The pause after a failed read. */
 const retryMs = 1000;
 
 /** The mesh's authority and the control plane's own certificate. Keeps both current while it runs. */
@@ -129,7 +128,7 @@ export class ControlPlaneIdentity {
     this.#renewAtMs = halfOf(serving, options);
     log.info(changed ? "applied a changed authority" : "renewed the serving certificate");
     for (const listener of this.#listeners) {
-      // Let each part take the new authority by itself, so that the others get it even if one cannot.
+      // If one part of the control plane cannot take the new authority, the other parts still get it.
       try {
         listener();
       } catch (error) {
@@ -164,16 +163,15 @@ async function loadedAuthority(options: IdentityOptions, signal: AbortSignal): P
 }
 
 /**
- * The time at which half of the certificate's own remaining life has passed, which is short if the authority expires
- * soon.
+ * The time at which half of the certificate's remaining life has passed. That is soon if the authority expires soon.
  */
 function halfOf({ notAfterMs }: ServingCertificate, { clock }: IdentityOptions): number {
   return (clock.nowMs() + notAfterMs) / 2;
 }
 
 /**
- * The DNS names of this control plane's Services. The Service names without a revision belong to a tag or to the
- * default revision.
+ * The DNS names of this control plane's Services. A tag or the default revision has the Service names without a
+ * revision.
  */
 function dnsNames({ namespace, serviceName, domain }: IdentityOptions): readonly string[] {
   const services = new Set(["istiod", "istio-pilot", serviceName]);

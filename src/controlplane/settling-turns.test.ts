@@ -38,7 +38,6 @@ const node = {
   metadata: { NAMESPACE: "shop", LABELS: { app: "web" }, ISTIO_VERSION: "1.31.0" },
 };
 
-/** Connects, and notes the names of each response. */
 function connect({ discovery }: ServedMesh) {
   const responses: (readonly string[])[] = [];
   let nonce = "";
@@ -89,7 +88,7 @@ test("a large change is computed in several turns, and a proxy gets it as a whol
   take(rule());
   await until(() => mesh.graph.isSettling);
   let turns = 0;
-  // The proxy's acknowledgement arrives in the middle, and causes no response with only a part of the change.
+  // The proxy's acknowledgement arrives in the middle. It must cause no response with only a part of the change.
   proxy.acknowledge();
   await until(
     () => proxy.responses.length > 1,

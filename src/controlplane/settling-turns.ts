@@ -4,7 +4,6 @@ import type { DiscoveryServer } from "./serve/index.ts";
 export interface SettlingTurnsOptions {
   readonly graph: Pick<CollectionGraph, "settleFor" | "isSettling">;
   readonly discovery: Pick<DiscoveryServer, "flush" | "takeHeld">;
-  /** How long one turn of the event loop may take. */
   readonly turnMs: number;
   /** Resolves after other events were handled. */
   readonly nextTurn: () => Promise<void>;
@@ -19,14 +18,13 @@ export interface SettlingTurnsOptions {
 export class SettlingTurns {
   readonly #options: SettlingTurnsOptions;
   #isRunning = false;
-  /** Writes that no settling includes yet. */
+  /** Whether there are writes that no settling includes yet. */
   #isWanted = false;
 
   constructor(options: SettlingTurnsOptions) {
     this.#options = options;
   }
 
-  /** Settles all writes, and sends what they have changed. */
   settleAndSend(): void {
     const { graph, discovery, turnMs } = this.#options;
     if (this.#isRunning) {
@@ -36,10 +34,7 @@ export class SettlingTurns {
     if (!graph.settleFor(turnMs) || !discovery.flush(turnMs)) void this.#goOn();
   }
 
-  /**
-   * Settles all writes. Returns false if one turn is too short for this. What the writes have changed is then sent in a
-   * later turn.
-   */
+  /** Settles all writes. Returns false if one turn is too short for this; the result is then sent in a later turn. */
   settle(): boolean {
     const { graph, turnMs } = this.#options;
     if (graph.settleFor(turnMs)) return true;

@@ -12,7 +12,6 @@ import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { namespace, pod, service } from "./testing/model-fixture.ts";
 
-/** Notes every call that would change something. */
 class WatchedKubeClient extends FakeKubeClient {
   readonly writes: string[] = [];
 

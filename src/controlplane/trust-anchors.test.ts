@@ -12,7 +12,7 @@ const [own, named, fetched] = [
   await TestAuthority.create(),
 ];
 const meshDomains = ["cluster.local", "old.example"];
-/** A root as TrustAnchors publishes it. If `trustDomains` is absent, the root may sign for every trust domain. */
+/** A root as TrustAnchors publishes it. Without `trustDomains`, it may sign for every trust domain. */
 const root = (authority: TestAuthority, trustDomains?: readonly string[]): BundleRoot => ({
   pem: `${pemOf(authority).trim()}\n`,
   fingerprint: new X509Certificate(authority.roots).fingerprint256.replaceAll(":", "").toLowerCase(),

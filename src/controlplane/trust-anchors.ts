@@ -17,7 +17,7 @@ import {
 export interface TrustAnchorsOptions {
   /** Fetches a text by its address. Throws if there is none, or if it is too long. */
   readonly fetchText: (url: string, signal: AbortSignal) => Promise<string>;
-  /** Called with all roots when they change, in order. */
+  /** Called with all roots, in order, when they change. */
   readonly publish: (roots: readonly BundleRoot[]) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -31,17 +31,14 @@ const retryInitialMs = 1000;
 const retryMaxMs = 60_000;
 /** The maximum number of addresses of one mesh config that are fetched. */
 const maxAddresses = 64;
-/** The maximum number of roots in one bundle. */
 const maxBundleRoots = 64;
 
 /**
  * The roots that workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH). They are the roots of this
  * control plane's own authority, and those of the mesh config's `caCertificates`: PEM texts, or SPIFFE bundles that are
- * fetched and kept current.
- *
- * A root of the mesh config may only sign for the trust domains of its entries, or for the mesh's own and its aliases
- * if an entry names none. If a bundle cannot be fetched, its last roots stay in force. As in upstream, if one root of
- * the mesh config is unusable, all its roots stay as they were.
+ * fetched and kept current. A root of the mesh config may sign only for the trust domains of its entries, or for the
+ * mesh's own domain and its aliases if an entry names none. If a bundle cannot be fetched, its last roots stay in
+ * force. As in upstream, if one root of the mesh config is unusable, all its roots stay as they were.
  */
 export class TrustAnchors {
   readonly #options: TrustAnchorsOptions;
@@ -49,7 +46,7 @@ export class TrustAnchors {
   #configured: readonly Configured[] = [];
   readonly #fetched = new Map<string, readonly string[]>();
   readonly #followed = new Map<string, AbortController>();
-  /** The trust domains of the roots in each bundle, by the bundle's address. */
+  /** The trust domains of each bundle's roots, by the bundle's address. */
   #addresses: ReadonlyMap<string, readonly string[]> = new Map();
   #running: AbortSignal | undefined;
   readonly #tasks = new Set<Promise<void>>();
@@ -59,13 +56,11 @@ export class TrustAnchors {
     this.#options = options;
   }
 
-  /** Sets the roots of this control plane's own authority. */
   setOwn(roots: readonly string[]): void {
     this.#own = roots;
     this.#publish();
   }
 
-  /** Sets the trusted authorities of the mesh config, and the mesh's own trust domains. */
   setTrusted(authorities: readonly TrustedAuthority[], ownDomains: readonly string[]): void {
     const domainsOf = ({ trustDomains }: TrustedAuthority): readonly string[] =>
       trustDomains.length === 0 ? ownDomains : trustDomains;
@@ -94,7 +89,6 @@ export class TrustAnchors {
     this.#publish();
   }
 
-  /** Fetches bundles until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     this.#running = signal;
     this.#adjust();
@@ -174,7 +168,6 @@ export class TrustAnchors {
   }
 }
 
-/** A root of the mesh config in PEM. */
 interface Configured {
   readonly pem: string;
   readonly trustDomains: readonly string[];

@@ -14,11 +14,9 @@ import { isIstioGroup, objectId } from "./validation-messages.ts";
 export interface AnalysisControllerOptions extends LeadingControllerOptions {
   /** The latest objects. Undefined for a kind that is not read. */
   readonly objectsOf: (kind: KindDefinition) => Informer<KubernetesObject> | undefined;
-  /** Whether the mesh config's selectors include the namespace. */
   readonly includes: (namespace: string) => boolean;
   readonly meshConfig: () => MeshConfig | undefined;
   readonly onMeshChange: (changed: () => void) => Disposable;
-  /** The maximum time between a change and the start of its analysis. */
   readonly maxDelayMs: number;
   /** An analysis begins when nothing has changed for this long. {@link defaultQuietMs} if absent. */
   readonly quietMs?: number;
@@ -28,14 +26,10 @@ type WithMessages = KubernetesObject & { status?: { validationMessages?: readonl
 
 const defaultQuietMs = 1000;
 const fieldManager = "istio-analysis";
-/**
- * The name of upstream's lease. All revisions share it, because the status has room for the messages of only one
- * writer.
- */
+/** Upstream's lease. All revisions share it, because the status has room for the messages of only one writer. */
 const leaseName = "istio-analyze-leader";
 const retryInitialMs = 5000;
 const retryMaxMs = 600_000;
-/** The kinds on which the findings about Istio's objects depend. */
 const analysedKinds: readonly KindDefinition[] = [
   namespaceKind,
   serviceKind,
@@ -45,7 +39,7 @@ const analysedKinds: readonly KindDefinition[] = [
 ];
 /**
  * Kinds whose objects the control plane does not read, or reads only if configuration names them. The analysis must not
- * conclude that such an object is missing. Webhooks are included because no finding about Istio's objects needs them.
+ * conclude that such an object is missing. Webhooks are here because no finding about Istio's objects needs them.
  */
 const neverRead = [
   "/Secret",
@@ -57,7 +51,7 @@ const neverRead = [
 
 /**
  * Analyses the configuration of this revision after changes, and keeps `status.validationMessages` of Istio's objects
- * up to date. Among the replicas of all revisions, only one runs it.
+ * up to date. Of the replicas of all revisions, only one runs it.
  */
 export async function runAnalysisController(options: AnalysisControllerOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(
@@ -73,7 +67,6 @@ class AnalysisController {
   readonly #sources: readonly { readonly kind: KindDefinition; readonly informer: Informer<KubernetesObject> }[];
   readonly #burst: ChangeBurst;
   readonly #reconciler: Reconciler;
-  /** The inputs and messages of the last complete analysis. */
   #analysed: AnalysedObjects = new Map();
   #findings: Findings = new Map();
 
@@ -111,14 +104,14 @@ class AnalysisController {
   async #analyzeAfterChanges(signal: AbortSignal): Promise<void> {
     const { clock, log, maxDelayMs, quietMs = defaultQuietMs } = this.#options;
     const thread = new AnalysisThread(clock);
-    // End the thread at once on a shutdown, which must not wait for the end of a long analysis.
+    // A shutdown must not wait for the end of a long analysis.
     onAbort(signal, () => void thread.end());
     const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
     let tookMs = 0;
     // Analyse once even if nothing changes, because messages of a former leader may have to be removed.
     this.#burst.note();
     while (!signal.aborted) {
-      // Pause at least as long as the analysis took, so that it uses at most half of the thread's time.
+      // Pause at least as long as the last analysis took, so that the thread is busy for at most half of the time.
       await this.#burst.end(Math.max(quietMs, tookMs), Math.max(maxDelayMs, tookMs), signal);
       if (signal.aborted) break;
       const startedMs = clock.steadyMs();
@@ -149,7 +142,6 @@ class AnalysisController {
         this.#reconciler.add(id);
   }
 
-  /** The objects that this revision reads. */
   #objects(): AnalysedObjects {
     const { includes, revision } = this.#options;
     const objects = new Map<string, AnalysedObject>();
@@ -187,7 +179,7 @@ class AnalysisController {
     const { kind } = analysed;
     const key = keyOf(analysed.object);
     const object = this.#sources.find((source) => source.kind === kind)?.informer.get(key);
-    // Write nothing: the findings are about another version of the object, and another analysis will follow.
+    // The findings are about another version of the object. Another analysis will follow.
     if (object === undefined || object.metadata.generation !== analysed.object.metadata.generation) return;
     const wanted = this.#findings.get(id) ?? [];
     if (structurallyEqual(messagesOf(object), wanted)) return;

@@ -5,20 +5,19 @@ import { internalError, programFile, type Clock } from "../../base/index.ts";
 import { LimitedThread } from "../../base/threads/index.ts";
 import type { AnalysisAnswer, AnalysisTask, Findings, ObjectChange } from "./analysis-messages.ts";
 
-/** An object as a watch delivers it, which may lack its kind. */
+/** An object as a watch delivers it. It may lack its kind. */
 export interface AnalysedObject {
   readonly kind: KindDefinition;
   readonly object: KubernetesObject;
 }
 
-/** The objects of an analysis by id. */
 export type AnalysedObjects = ReadonlyMap<string, AnalysedObject>;
 
 /** The limits of one analysis. Ten thousand objects take fifteen seconds on a busy machine. */
 const limits = { workMs: 120_000, waitMs: 600_000 };
 /**
- * The number of objects that are sent to the thread at once. Writing their JSON takes some milliseconds, and discovery
- * continues between two parts.
+ * How many objects are sent to the thread at once. Writing their JSON takes some milliseconds, and discovery continues
+ * between two parts.
  */
 const objectsInPart = 250;
 
@@ -27,7 +26,6 @@ export class AnalysisThread {
   readonly #clock: Clock;
   readonly #limits: typeof limits;
   #thread: LimitedThread<AnalysisTask, AnalysisAnswer> | undefined;
-  /** The objects that the thread has. */
   #sent = new Map<string, KubernetesObject>();
 
   constructor(clock: Clock, limitsGiven = limits) {
@@ -35,7 +33,6 @@ export class AnalysisThread {
     this.#limits = limitsGiven;
   }
 
-  /** The messages for all given objects. */
   async analyze(objects: AnalysedObjects, options: AnalysisOptions): Promise<Findings> {
     const changed = [...objects].filter(([id, { object }]) => this.#sent.get(id) !== object);
     const deleted = [...this.#sent.keys()].filter((id) => !objects.has(id));
@@ -77,7 +74,7 @@ export class AnalysisThread {
     return outcome.answer;
   }
 
-  /** Forgets which objects were sent, because the next thread starts without objects. */
+  /** The next thread starts without objects. */
   #forget(): void {
     this.#thread = undefined;
     this.#sent = new Map();
@@ -89,7 +86,7 @@ type WithStatus = KubernetesObject & { readonly status?: Readonly<Record<string,
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 /**
- * The fields of an object that the analysis reads. It leaves out fields whose changes have no meaning: versions, field
+ * The fields of an object that the analysis reads. Left out are those whose changes mean nothing to it: versions, field
  * managers, kubectl's last applied configuration, and the messages that the analysis itself writes.
  */
 export function analysedPart(kind: KindDefinition, object: KubernetesObject): UntypedObject {
@@ -97,7 +94,7 @@ export function analysedPart(kind: KindDefinition, object: KubernetesObject): Un
   const { resourceVersion: _version, managedFields: _fields, ...kept } = metadata as Readonly<Record<string, unknown>>;
   const annotations = Object.entries(metadata.annotations ?? {}).filter(([name]) => name !== lastApplied);
   const read = Object.entries(status).filter(
-    // The only fact of a pod's status that the analysis reads is whether the pod has ended.
+    // The analysis reads from a pod's status only whether the pod has ended.
     ([name]) => (kind.kind === podKind.kind ? name === "phase" : name !== "validationMessages"),
   );
   return {

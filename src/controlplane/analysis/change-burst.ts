@@ -1,6 +1,5 @@
 import { aborted, type Clock } from "../../base/index.ts";
 
-/** Waits for the end of bursts of changes. */
 export class ChangeBurst {
   readonly #clock: Clock;
   #firstMs: number | undefined;
@@ -19,7 +18,7 @@ export class ChangeBurst {
 
   /**
    * Waits for a change, and then for the end of the changes that follow it. Resolves after `quietMs` without another
-   * change, after `longestMs` since the first one, or when the signal aborts.
+   * change, `longestMs` after the first one, or when the signal aborts.
    */
   async end(quietMs: number, longestMs: number, signal: AbortSignal): Promise<void> {
     if (this.#firstMs === undefined)

@@ -7,14 +7,14 @@ export function objectId(groupKind: string, object: KubernetesObject): string {
   return `${groupKind} ${keyOf(object)}`;
 }
 
-/** Whether the group is Istio's. As in upstream, only the status of Istio's own kinds has messages. */
+/** Whether the group is Istio's. As in upstream, only Istio's own kinds have messages in their status. */
 export function isIstioGroup(group: string): boolean {
   return group === "istio.io" || group.endsWith(".istio.io");
 }
 
 /**
  * The messages for the status of Istio's objects. A message in a status names its type, but has no field for its text.
- * Each object therefore gets at most one message of each type, and none of a type that Istio's pages do not explain.
+ * So each object gets at most one message of each type, and none of a type that Istio's pages do not explain.
  */
 export function findingsOf(messages: readonly Message[]): Findings {
   const byObject = new Map<string, Map<string, ValidationMessage>>();

@@ -11,9 +11,9 @@ export interface ServiceAccountName {
 const accountCheckMs = 2000;
 
 /**
- * Whether a cluster has the account. Undefined if no cluster is known to have it and one has not answered in time. Asks
- * the first client's cluster, and the others only if it does not have the account. `queued` delays a request until the
- * queue of its cluster has room.
+ * Whether a cluster has the account. Undefined if no cluster is known to have it and one has not answered in time. The
+ * first client's cluster is asked, and the others only if it does not have the account. `queued` delays a request until
+ * the queue of its cluster has room.
  */
 export async function accountExists(
   { namespace, serviceAccount }: ServiceAccountName,
@@ -30,7 +30,7 @@ export async function accountExists(
       (account) => account !== undefined,
       () => undefined,
     );
-    // Stop waiting when the time is up, so that the request does not keep its place in the queue.
+    // When the time is up, the request must not keep its place in the queue.
     return await Promise.race([answer, isLate]);
   };
   const ask = async (client: KubeClient): Promise<boolean | undefined> =>

@@ -11,7 +11,6 @@ import { Authenticator } from "./authenticator.ts";
 class RecordingClient extends FakeKubeClient {
   readonly requestedAudiences: unknown[] = [];
   isAway = false;
-  /** Whether the server never answers a get. */
   hangs = false;
   gets = 0;
 
@@ -43,7 +42,7 @@ const clients = new Map([
   ["east", own],
   ["west", west],
 ]);
-/** The uids of the pods that are seen to run, as `cluster/namespace/pod`. */
+/** The uids of running pods, by `cluster/namespace/pod`. */
 const seenPods = new Map<string, string>();
 const uidOfPod = (...names: readonly string[]): string | undefined => seenPods.get(names.join("/"));
 const make = (
@@ -74,7 +73,6 @@ const reading = (clock: Clock, ids: readonly string[], readsAllClusters = () => 
     trustDomain: () => "cluster.local",
     clock,
   });
-/** The certificates that have authenticated a caller, by their names. */
 const used: string[] = [];
 const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({
   authorization: token === undefined ? undefined : `Bearer ${token}`,

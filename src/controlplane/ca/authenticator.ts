@@ -4,7 +4,6 @@ import type { KubeClient } from "../../kube/index.ts";
 import { accountExists } from "./account-check.ts";
 import { defaultReviewBounds, ReviewQueue } from "./review-queue.ts";
 
-/** The identity of a caller, proven by its credentials. */
 export interface Caller {
   readonly namespace: string;
   readonly serviceAccount: string;
@@ -12,26 +11,23 @@ export interface Caller {
   readonly pod: string;
   readonly podUid: string;
   /**
-   * The cluster that issued the token. For a certificate, the control plane's own cluster, because all clusters of a
-   * mesh share the authority.
+   * The cluster that issued the token. For a certificate, it is the control plane's own cluster, because all clusters
+   * of a mesh share the authority.
    */
   readonly clusterId: string;
 }
 
 /**
- * The subject alternative names that a client certificate proves now, as node:tls prints them. Otherwise the reason why
- * it proves none.
+ * The subject alternative names that a client certificate proves now, as node:tls prints them, or why it proves none.
  */
 export type ProvenNames = { readonly subjectAltName: string; readonly fault?: undefined } | { readonly fault: string };
 
 /** A client certificate whose chain was trusted at the handshake. */
 export interface ShownCertificate {
   names(): ProvenNames;
-  /** Records that the certificate has authenticated the caller. */
   markUsed(): void;
 }
 
-/** The credentials that a caller presents. */
 export interface Credentials {
   readonly authorization: string | undefined;
   readonly certificate: ShownCertificate | undefined;
@@ -42,21 +38,19 @@ export interface Credentials {
 }
 
 export interface AuthenticatorOptions {
-  /** The API server that issues a cluster's tokens. Undefined for an unknown cluster. */
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
   /** The known clusters, for error messages. */
   readonly clusterIds: () => readonly string[];
   /** Whether all clusters that may belong to the mesh are known and can be read. */
   readonly readsAllClusters: () => boolean;
-  /** The uid of a pod that runs, as last seen. Undefined if no such pod is known. */
+  /** The uid of a running pod, as last seen. Undefined if no such pod is known. */
   readonly uidOfPod: (clusterId: string, namespace: string, pod: string) => string | undefined;
-  /** The id of the control plane's own cluster. */
   readonly clusterId: string;
   /** A token must have one of these audiences. */
   readonly audiences: readonly string[];
   readonly trustDomain: () => string;
   readonly clock: Clock;
-  /** The maximum number of remembered results: this many accepted tokens, and this many refused ones. */
+  /** The maximum number of remembered results: so many accepted tokens, and so many refused ones. */
   readonly remembered?: number;
 }
 
@@ -69,28 +63,27 @@ interface TokenReview {
   };
 }
 
-/** The result of a token review: the caller, or the error with which the token is refused. */
 interface Verdict {
   readonly result: Caller | SerinError;
   readonly untilMs: number;
-  /** Whether the verdict becomes invalid as soon as the token's pod no longer runs. */
+  /** Whether the verdict becomes invalid when the token's pod no longer runs. */
   readonly isOfPod?: boolean;
 }
 
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
-/** How long an accepted token is remembered while its pod runs. */
+/** How long an accepted token is remembered as long as its pod runs. */
 const ofPodMs = 60_000;
 /**
- * How long all other accepted credentials are remembered. Nothing reports when they become invalid. An API server also
- * remembers a token review for this time.
+ * How long all other accepted credentials are remembered, because nothing reports when they become invalid. An API
+ * server also remembers a token review for this time.
  */
 const acceptedMs = 10_000;
 /**
- * How long the check of an account is remembered if it refused the account or got no answer, in milliseconds. It is
- * short, because an API server that does not know an account yet may know it a moment later.
+ * How long the check of an account is remembered if it refused the account or got no answer. The time is short, because
+ * an API server that does not know an account yet may know it a moment later.
  */
 const refusedMs = 5000;
-/** The limit for each kind of result, so that refused tokens do not displace accepted ones. */
+/** The maximum number of remembered results of each kind, so that refused tokens do not displace accepted ones. */
 const defaultRemembered = 10_000;
 const podNameExtra = "authentication.kubernetes.io/pod-name";
 const podUidExtra = "authentication.kubernetes.io/pod-uid";
@@ -108,7 +101,6 @@ export class Authenticator {
   readonly #refused = new Map<string, Verdict>();
   /** Reviews in progress. A proxy opens several streams with the same token, which share one review. */
   readonly #underWay = new Map<string, Promise<Caller>>();
-  /** Checks of accounts in progress. */
   readonly #checksUnderWay = new Map<string, Promise<SerinError | undefined>>();
   /** One queue for each cluster, so that a cluster that does not answer delays only its own callers. */
   readonly #queues = new WeakMap<KubeClient, ReviewQueue>();
@@ -157,9 +149,9 @@ export class Authenticator {
   }
 
   /**
-   * Refuses a certificate of an account that was deleted in all clusters. It would otherwise be renewed forever,
-   * because the API server sees no token that it could refuse. If the account may be in another cluster, or if an API
-   * server does not answer in time, the certificate suffices.
+   * Refuses a certificate of an account that was deleted in all clusters. The API server sees no token of it that it
+   * could refuse, so the certificate could otherwise be renewed forever. If the account may be in another cluster, or
+   * if an API server does not answer in time, the certificate suffices.
    */
   async #refuseGone(caller: Caller, { address, clusterId: shown }: Credentials): Promise<void> {
     const { clientOf, clusterIds, readsAllClusters, clusterId } = this.#options;
@@ -278,7 +270,6 @@ export class Authenticator {
     return known.result;
   }
 
-  /** Whether the pod of the caller's token is known to run. */
   #seesPodOf({ clusterId, namespace, pod, podUid }: Caller): boolean {
     return podUid !== "" && this.#options.uidOfPod(clusterId, namespace, pod) === podUid;
   }
@@ -348,13 +339,13 @@ export class Authenticator {
     };
   }
 
-  /** Why the token is invalid. Empty if the API server gives no reason, and undefined if the token is valid. */
+  /** Why the token is invalid: empty if the API server gives no reason, and undefined if the token is valid. */
   #faultOf(status: TokenReview["status"]): string | undefined {
     const { authenticated, audiences: isFor = [], error = "" } = status ?? {};
     if (error !== "") return error;
     if (authenticated !== true) return "";
-    // An API server whose authenticator does not check audiences returns none. Refuse the token then, because it may be
-    // meant for any receiver.
+    // An API server whose authenticator does not check audiences returns none. The token may be meant for any receiver,
+    // so it is refused.
     if (isFor.some((audience) => this.#options.audiences.includes(audience))) return undefined;
     return `it is for ${isFor.length === 0 ? "none of the expected audiences" : isFor.join(", ")}`;
   }
@@ -371,7 +362,6 @@ export interface SpiffeId {
   readonly serviceAccount: string;
 }
 
-/** Reads `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`. */
 export function parseSpiffeId(text: string): SpiffeId | undefined {
   const found = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(text);
   return found === null

@@ -13,7 +13,7 @@ import {
 } from "../../x509/index.ts";
 import { splitPem } from "./root-bundle.ts";
 
-/** The parts of an authority to check, all in PEM. */
+/** All parts are in PEM. */
 export interface CheckedAuthority {
   readonly certificate: string;
   readonly privateKey: string;
@@ -22,7 +22,6 @@ export interface CheckedAuthority {
   readonly crl?: string;
 }
 
-/** The maximum number of intermediates. */
 const maxDepth = 16;
 
 /** Throws a user error unless the authority can sign certificates that its own roots trust. Returns warnings. */
@@ -121,8 +120,8 @@ function checkIssuer(certificate: X509Certificate, field: string, below: number)
 }
 
 /**
- * Whether the root is a self-signed certificate of version 1. Such a certificate cannot declare that it belongs to an
- * authority. Envoy and Go trust it as a root, but not as an intermediate.
+ * Whether the root is a self-signed certificate of version 1. It cannot declare that it belongs to an authority. Envoy
+ * and Go trust it as a root, but not as an intermediate.
  */
 function isOldRoot(root: X509Certificate): boolean {
   return readVersion(root.raw) === 1 && isIssuedBy(root, root);
@@ -147,7 +146,7 @@ export function usableLists(text: string): { readonly lists: string; readonly fa
 
 function listsFault(text: string): string | undefined {
   try {
-    // Read the lists with the code that uses them later, so that nothing is accepted here and refused there.
+    // The lists are read by the code that uses them later, so that nothing is accepted here and refused there.
     void new RevokedCertificates(Buffer.from(text));
     return undefined;
   } catch (error) {
@@ -156,8 +155,8 @@ function listsFault(text: string): string | undefined {
 }
 
 /**
- * Throws unless the text has a revocation list of each of these authorities. A proxy that has lists of some authorities
- * of a chain but not of all trusts no peer.
+ * Throws unless the text has a revocation list of each of these authorities. A proxy that has lists of only some
+ * authorities of a chain trusts no peer.
  */
 function checkRevocationLists(text: string, authorities: readonly X509Certificate[]): void {
   const lists = completeLists(text).map((pem) => {

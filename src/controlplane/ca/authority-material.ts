@@ -3,7 +3,6 @@ import { userError } from "../../base/index.ts";
 import type { AuthorityMaterial } from "./certificate-authority.ts";
 import { parsedPem, rootsWith, splitPem } from "./root-bundle.ts";
 
-/** The names of a secret's keys: Istio's names, or those of the type `kubernetes.io/tls`. */
 interface SecretKeys {
   readonly certificate: string;
   readonly privateKey: string;
@@ -20,7 +19,7 @@ const istioKeys: SecretKeys = {
 const tlsKeys: SecretKeys = { certificate: "tls.crt", privateKey: "tls.key", root: "ca.crt", chain: "tls.crt" };
 const revocationKey = "ca-crl.pem";
 
-/** Reads a secret without checking its certificates. Throws a user error if a part is missing. */
+/** Does not check the certificates. Throws a user error if a part is missing. */
 export function materialOf(secret: Secret): AuthorityMaterial {
   const isTls = secret.data?.[tlsKeys.certificate] !== undefined;
   const keys = isTls ? tlsKeys : istioKeys;
@@ -52,7 +51,7 @@ export function materialOf(secret: Secret): AuthorityMaterial {
   };
 }
 
-/** Whether a control plane made the authority: it is then a single certificate that is its own root. */
+/** Whether a control plane made the authority. It is a single certificate then, which is its own root. */
 export function isSelfSigned({ certificate, chain }: AuthorityMaterial): boolean {
   return isItsOwnRoot(certificate) && splitPem(chain).length === 0;
 }

@@ -14,15 +14,14 @@ import {
 import { rootBundle, splitPem } from "./root-bundle.ts";
 
 const pluggedInName = "cacerts";
-/** The key that marks a `cacerts` that a control plane made, as opposed to one that a user plugged in. */
+/** The key that marks a `cacerts` which a control plane made. A user's has no such key. */
 const generatedKey = "istio-generated";
 const tlsType = "kubernetes.io/tls";
 const selfSignedName = "istio-ca-secret";
-/** The secrets of a rotation of the root: one with the next authority, and one with the previous authority. */
+/** The secrets of a rotation of the root: one has the next authority, and one has the previous authority. */
 const nextName = "istio-ca-next";
 const previousName = "istio-ca-previous";
 
-/** All secrets that determine the authority. */
 export const authoritySecretNames: readonly string[] = [pluggedInName, selfSignedName, nextName];
 
 export interface AuthoritySecretOptions {
@@ -41,7 +40,6 @@ const defaultSelfSigned: SelfSignedOptions = {
   inCacerts: false,
 };
 
-/** The authority with which a control plane signs, and the roots that it publishes. */
 export interface AuthorityState {
   readonly stage: AuthorityStage;
   readonly material: AuthorityMaterial;
@@ -50,13 +48,11 @@ export interface AuthorityState {
 }
 
 /**
- * Loads the authority that all revisions share: the secret `cacerts` if a user has created it, and otherwise
+ * Loads the authority that all revisions share: the secret `cacerts` if a user has created it, or else
  * `istio-ca-secret`. A missing secret is created from the `known` state, so that the loss of the secret does not change
- * the root of a running mesh.
- *
- * If several control planes start at once, the first one creates the secret and the others adopt it. While an
- * `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets, and the
- * first one that sees that a change is due writes it.
+ * the root of a running mesh. If several control planes start at once, the first one creates the secret and the others
+ * adopt it. While an `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same
+ * secrets, and the first one that sees that a change is due writes it.
  */
 export async function loadAuthority(options: AuthoritySecretOptions, known?: AuthorityState): Promise<AuthorityState> {
   const { client, namespace } = options;
@@ -151,7 +147,7 @@ function checkedMaterialOf(
 ): AuthorityMaterial {
   const found = materialOf(secret);
   const { crl: text = "", chain } = found;
-  // Do not read the lists in force again at each check, because long lists take time to read.
+  // Long lists take time to read, so the lists in force are not read again at each check.
   const isInForce = [known?.current, known?.material].some((state) => state?.crl === text && state.chain === chain);
   const { lists, fault } = isInForce ? { lists: text, fault: undefined } : usableLists(text);
   // A broken text must not replace the lists that are in force. If its readable lists equal those in force, they stay,
@@ -201,7 +197,7 @@ async function fill(
 
 /**
  * Puts the next authority in force and keeps the former one. Another control plane may already have done some of the
- * steps, so a step that is already done must do no harm.
+ * steps, so a step that is done twice must do no harm.
  */
 async function promote(
   { client, namespace, log }: AuthoritySecretOptions,
@@ -228,7 +224,7 @@ async function promote(
 }
 
 /**
- * The mark of a generated secret. It is kept only while the authority is self-signed, because only such an authority
+ * The mark of a generated secret. It stays only as long as the authority is self-signed, because only such an authority
  * can be renewed.
  */
 function markOf({ data }: Secret, next: AuthorityMaterial): Record<string, string> {
@@ -264,7 +260,7 @@ function dataOf({ certificate, privateKey, chain, root, crl }: AuthorityMaterial
 }
 
 /**
- * The data of an authority's secret of the type `kubernetes.io/tls`, with the keys that the API server requires there.
+ * The data of an authority's secret of the type `kubernetes.io/tls`, with the keys that the API server requires in it.
  */
 function tlsDataOf({ certificate, privateKey, chain, root }: AuthorityMaterial): Record<string, string> {
   return {

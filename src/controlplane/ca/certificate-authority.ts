@@ -21,11 +21,11 @@ import { privateKeyOf } from "./authority-check.ts";
 import { readCertificateRequest } from "./certificate-request.ts";
 import { fingerprintOf, rootBundle, rootsWith, signingRoot, splitPem } from "./root-bundle.ts";
 
-/** The parts of a certificate authority, all in PEM. */
+/** All parts are in PEM. */
 export interface AuthorityMaterial {
   readonly certificate: string;
   readonly privateKey: string;
-  /** The roots that peers trust, one or several. It is the certificate itself if that is self-signed. */
+  /** One or several roots that peers trust. It is the certificate itself if that is self-signed. */
   readonly root: string;
   /** Intermediates between the certificate and the root. */
   readonly chain: string;
@@ -34,7 +34,7 @@ export interface AuthorityMaterial {
 }
 
 export interface IssuedCertificate {
-  /** The chain in PEM. The leaf comes first. The last element has all roots in one text. */
+  /** The chain in PEM, with the leaf first. The last element has all roots in one text. */
   readonly chain: readonly string[];
   readonly notAfterMs: number;
 }
@@ -87,7 +87,7 @@ export async function createSelfSignedAuthority(
 
 /**
  * Renews a self-signed authority for another lifetime. Its key, name, key identifier and limits stay the same, so that
- * peers with the old or the new root trust the certificates that it has signed. Its other roots stay too.
+ * peers with the old or the new root trust the certificates that it has signed. Its other roots stay, too.
  */
 export async function renewSelfSignedAuthority(
   { certificate, privateKey, root }: AuthorityMaterial,
@@ -96,7 +96,7 @@ export async function renewSelfSignedAuthority(
 ): Promise<AuthorityMaterial> {
   const former = splitPem(certificate)[0] ?? "";
   const { subject, extensions } = readCertificate(new X509Certificate(former).raw);
-  // Drop the authority key identifier, which may contain the serial number of the previous certificate.
+  // The authority key identifier may contain the serial number of the previous certificate.
   const kept = [...extensions].filter(([id]) => id !== extensionIds.authorityKeyIdentifier);
   const made = await selfSigned(
     privateKeyOf(privateKey),
@@ -133,19 +133,19 @@ async function selfSigned(
   return { certificate, privateKey: exportPrivateKey(key), root: certificate, chain: "" };
 }
 
-/** Signs certificates for the mesh. Immutable: a changed secret makes a new object. */
+/** Signs certificates for the mesh. It is immutable: a changed secret makes a new object. */
 export class CertificateAuthority {
   /** All roots that peers must trust, in PEM. The root of its own signatures comes first. */
   readonly root: string;
-  /** The SHA-256 fingerprints of these roots in hex. */
+  /** The SHA-256 fingerprints of these roots, in hex. */
   readonly rootFingerprints: readonly string[];
   /** Revocation lists in PEM. Empty if there are none. */
   readonly crl: string;
-  /** When the root expires with which the authority's own signatures are verified. */
+  /** When the root expires that verifies the authority's own signatures. */
   readonly rootNotAfterMs: number;
-  /** When the signing certificate expires. This is the root's expiry if the authority signs with the root itself. */
+  /** When the signing certificate expires. If the authority signs with the root itself, this is the root's expiry. */
   readonly notAfterMs: number;
-  /** The earliest expiry among the authority's own certificate, its root, and the certificates between them. */
+  /** The earliest expiry of the authority's own certificate, its root, and the certificates between them. */
   readonly #endsMs: number;
   readonly #issuer: IssuerParts;
   readonly #signer: X509Signer;
@@ -173,15 +173,14 @@ export class CertificateAuthority {
     return new CertificateAuthority(material, clock);
   }
 
-  /** Whether there are intermediates between the certificates that it signs and the root. */
   get hasChain(): boolean {
     return this.#above.length > 0;
   }
 
-  /** Signs the key of a request for this identity only. Names in the request are ignored. */
+  /** Signs the key of a request only for this identity. Names in the request are ignored. */
   async signWorkload(csrPem: string, spiffeId: string, ttlSeconds: number): Promise<IssuedCertificate> {
     const { publicKey, hasCommonName } = readCertificateRequest(csrPem);
-    // If the request has a common name, the certificate gets one too, because some servers check only the common name.
+    // If the request has a common name, the certificate gets one, too, because some servers check only the common name.
     const commonName = hasCommonName && spiffeId.length <= maxCommonName ? spiffeId : "";
     const leaf = await this.#issue(
       publicKey,
@@ -191,7 +190,6 @@ export class CertificateAuthority {
     return { chain: [leaf.pem, ...this.#above, this.root], notAfterMs: leaf.notAfterMs };
   }
 
-  /** Makes a key and a certificate for one of the control plane's own servers. */
   async issueServing(dnsNames: readonly string[], ttlMs: number): Promise<ServingCertificate> {
     const { publicKey, privateKey } = await generateKeys("ec", { namedCurve: "P-256" });
     const leaf = await this.#issue(
@@ -216,7 +214,7 @@ export class CertificateAuthority {
       throw userError("ca-not-ready", `the authority expired at ${new Date(this.#endsMs).toISOString()}`, {
         hint: "provide a valid authority",
       });
-    // Round down, because the times in certificates are whole seconds.
+    // The times in certificates are whole seconds.
     const notAfterMs = Math.floor(Math.min(nowMs + ttlMs, this.#endsMs) / msPerSecond) * msPerSecond;
     const { subject: issuer, keyIdentifier } = this.#issuer;
     const pem = await this.#signer.certificateInPool({
@@ -236,7 +234,7 @@ export class CertificateAuthority {
 }
 
 interface LeafNames {
-  /** Empty if the certificate has no common name. */
+  /** The common name. Empty if the certificate has none. */
   readonly commonName: string;
   readonly alternatives: readonly AlternativeName[];
 }

@@ -4,7 +4,6 @@ import type { CertificateAuthority } from "./certificate-authority.ts";
 
 const msPerSecond = 1000;
 
-/** The metrics of the certificate service, with upstream's names. */
 export interface CertificateMetrics {
   requested(): void;
   unauthenticated(): void;
@@ -65,7 +64,7 @@ export function createCertificateMetrics(metrics: MetricsRegistry): CertificateM
   };
 }
 
-/** Adds metrics of when the root and the signing certificate expire. Each scrape computes them. */
+/** Metrics of when the root and the signing certificate expire. Each scrape computes them. */
 export function addExpiryMetrics(metrics: MetricsRegistry, authority: () => CertificateAuthority, clock: Clock): void {
   const gauge = (name: string, help: string) => metrics.gauge(`citadel_server_${name}`, help);
   const root = {

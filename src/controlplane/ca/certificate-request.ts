@@ -11,7 +11,7 @@ import {
   readSigned,
 } from "../../x509/index.ts";
 
-/** The parts of a PKCS #10 request that are used. Its names are ignored, except whether there is a common name. */
+/** The parts of a PKCS #10 request that are used. Of its names, it only matters whether there is a common name. */
 export interface CertificateRequestParts {
   /** SubjectPublicKeyInfo in DER. */
   readonly publicKey: Buffer;

@@ -4,36 +4,35 @@ import { formatSpiffeId, parseSpiffeId, type Caller } from "./authenticator.ts";
 import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
 import type { IssuedCertificates } from "./issued-certificates.ts";
 
-/** The pods of a cluster, to check requests for the identities of other pods. */
+/** The pods of a cluster, by which requests for the identities of other pods are checked. */
 export interface PodDirectory {
-  /** The pod and its node, or undefined if the pod does not exist or has ended. */
+  /** Finds a pod. Undefined if it does not exist or has ended. */
   podOf(namespace: string, pod: string): PlacedPod | undefined;
-  /** Whether a pod of the account runs on the node. */
   runsOn(namespace: string, serviceAccount: string, node: string): boolean;
 }
 
 export interface PlacedPod {
   readonly uid: string;
   readonly serviceAccount: string;
-  /** Empty until the pod is scheduled. */
+  /** The pod's node. Empty until the pod is scheduled. */
   readonly node: string;
 }
 
 export interface CertificateServiceOptions {
   readonly authority: () => CertificateAuthority;
   readonly trustDomain: () => string;
-  /** The pods of a cluster. Undefined if its pods are unknown. */
+  /** The pods of a cluster. Undefined if they are unknown. */
   readonly pods: (clusterId: string) => PodDirectory | undefined;
   /** The accounts, as `namespace/name`, that may request certificates for the pods on their node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
-  /** Upstream's defaults if absent: a day, and at most 90 days. */
+  /** The limits of lifetimes. Absent means upstream's: a day by default, and at most 90 days. */
   readonly lifetimes?: CertificateLifetimes;
   readonly issued?: IssuedCertificates;
 }
 
 export interface CertificateRequest {
   readonly csr: string;
-  /** 0 means the default lifetime. */
+  /** The wanted lifetime. 0 means the default. */
   readonly ttlSeconds: number;
   /** A SPIFFE id. Empty for the caller's own identity. */
   readonly impersonatedIdentity: string;
@@ -43,7 +42,6 @@ export interface CertificateRequest {
 
 const defaultLifetimes: CertificateLifetimes = { defaultSeconds: 86_400, maxSeconds: 90 * 86_400 };
 
-/** Decides whether a caller may have an identity, and signs its certificate. */
 export class CertificateService {
   readonly #options: CertificateServiceOptions;
 
@@ -113,7 +111,7 @@ export class CertificateService {
         "not-allowed",
         `the node of ${account} (pod "${caller.pod}") is not known, so it may not ask for another's certificate`,
       );
-    // Compare the uid: a token may outlive its pod, and another pod may have the same name by then.
+    // A token may outlive its pod, and another pod may have the same name by then. So compare the uid.
     if (pod.uid !== caller.podUid)
       throw userError(
         "not-allowed",

@@ -14,7 +14,6 @@ interface Entry {
 const maxCallers = 20_000;
 const maxIdentities = 4096;
 
-/** Remembers the last valid certificate of each identity, by the caller that requested it. */
 export class IssuedCertificates {
   readonly #callers = new Map<string, Map<string, Entry>>();
   readonly #clock: Clock;
@@ -23,7 +22,7 @@ export class IssuedCertificates {
     this.#clock = clock;
   }
 
-  /** Records a certificate. `roots` are those that were sent with it, with the signing root first. */
+  /** Records a certificate. `roots` are those that were sent with it, the signing root first. */
   note(
     caller: { readonly namespace: string; readonly pod: string },
     identity: string,

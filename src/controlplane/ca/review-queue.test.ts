@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { ReviewQueue } from "./review-queue.ts";
 
-/** A queue in front of an API server that answers only when the test lets it. */
+/** The API server answers only when the test lets it. */
 function rig(bounds: ConstructorParameters<typeof ReviewQueue>[0]) {
   const queue = new ReviewQueue(bounds);
   const open: { readonly address: string; readonly answer: () => void }[] = [];

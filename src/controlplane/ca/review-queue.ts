@@ -1,13 +1,13 @@
 import { BoundedQueue, transientError } from "../../base/index.ts";
 
 export interface ReviewBounds {
-  /** The maximum number of concurrent reviews of all callers. */
+  /** How many reviews of all callers may run at once. */
   readonly running: number;
-  /** The maximum number of concurrent reviews of one address. */
+  /** How many reviews of one address may run at once. */
   readonly runningPerAddress: number;
   readonly waiting: number;
   /**
-   * The maximum number of waiting reviews of one address. It is large, because all callers of a remote cluster may come
+   * How many reviews of one address may wait. The number is large, because all callers of a remote cluster may come
    * from the address of its east-west gateway.
    */
   readonly waitingPerAddress: number;
@@ -26,7 +26,7 @@ interface Asker {
 }
 
 /**
- * Limits the concurrent token reviews, because anybody who sends a made-up token causes one. Addresses take turns, so
+ * Limits the concurrent token reviews, because anybody who sends an invented token causes one. Addresses take turns, so
  * that an address with endless requests does not delay the others. Throws a transient error when the queue is full.
  */
 export class ReviewQueue {
@@ -90,7 +90,6 @@ export class ReviewQueue {
       if (start === undefined) continue;
       this.#waiting -= 1;
       this.#begin(asker);
-      // Move this address to the end of the order.
       this.#askers.delete(address);
       this.#askers.set(address, asker);
       start();

@@ -1,7 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { certificateBlocks, certificateFingerprint } from "../../base/index.ts";
 
-/** The parts of an authority that determine its roots. */
 export interface AuthorityChain {
   /** The certificate in PEM. `chain` may contain it again. */
   readonly certificate: string;
@@ -19,12 +18,12 @@ export function rootBundle(authority: AuthorityChain, ...others: readonly string
   const own = signingRoot(authority);
   const all = [...new Set(own === undefined ? roots : [own, ...roots])];
   const given = splitPem(authority.root);
-  // If nothing is added, return the text unchanged. Revisions that do not support several roots publish this text, and
+  // If nothing is added, the text stays unchanged. Revisions that do not support several roots publish this text, and
   // all revisions must publish the same.
   return all.length === given.length && all.every((pem, index) => pem === given[index]) ? authority.root : all.join("");
 }
 
-/** The root at the end of the authority's chain. Undefined if none of its roots is at that end. */
+/** The root at the end of the authority's chain. Undefined if none of its roots is there. */
 export function signingRoot({ certificate, chain, root }: AuthorityChain): string | undefined {
   const roots = splitPem(root);
   const above = [...splitPem(certificate), ...splitPem(chain)];
@@ -39,7 +38,7 @@ export function signingRoot({ certificate, chain, root }: AuthorityChain): strin
 
 /**
  * Puts a self-signed certificate before the published roots, unless it is among them. A renewed certificate replaces
- * its former version, which has the same name and key. Another control plane may still publish that version.
+ * its former version, which has the same name and key, and which another control plane may still publish.
  */
 export function rootsWith(certificate: string, bundle: string): string {
   const pems = splitPem(bundle);
@@ -49,7 +48,7 @@ export function rootsWith(certificate: string, bundle: string): string {
   return [own, ...pems.filter((pem) => anchorOf(pem) !== anchor)].join("");
 }
 
-/** The name and the key with which peers identify a root. A renewed root keeps both. */
+/** The name and the key by which peers identify a root. A renewed root keeps both. */
 export function anchorOf(pem: string): string {
   const parsed = parsedPem(pem);
   return parsed === undefined
@@ -57,7 +56,6 @@ export function anchorOf(pem: string): string {
     : `${parsed.subject}\n${parsed.publicKey.export({ type: "spki", format: "der" }).toString("base64")}`;
 }
 
-/** Reads a certificate. Returns undefined if the text is not a certificate. */
 export function parsedPem(pem: string): X509Certificate | undefined {
   try {
     return new X509Certificate(pem);
@@ -66,12 +64,12 @@ export function parsedPem(pem: string): X509Certificate | undefined {
   }
 }
 
-/** The SHA-256 fingerprint of a certificate in lower-case hex. */
+/** The SHA-256 fingerprint of a certificate, in lower-case hex. */
 export function fingerprintOf(pem: string): string {
   return certificateFingerprint(new X509Certificate(pem));
 }
 
-/** The certificates of a PEM text, each ending with a line break. */
+/** The certificates of a PEM text, each with a line break at its end. */
 export function splitPem(text: string): readonly string[] {
   return certificateBlocks(text).map((block) => `${block}\n`);
 }

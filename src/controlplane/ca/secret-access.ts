@@ -9,7 +9,6 @@ export interface ProvenAccount {
 }
 
 export interface SecretAccessOptions {
-  /** The API server of a cluster. Undefined for an unknown cluster. */
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -22,11 +21,10 @@ interface Verdict {
 }
 
 const reviewPath = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-/** How long a result is kept, the same as in upstream. */
+/** How long a result is kept, as in upstream. */
 const keptMs = 60_000;
-/** The wait before the next try after a failed review. */
+/** How long the next try waits after a failed review. */
 const failedMs = 2000;
-/** The maximum number of accounts whose results are kept. */
 const maxKept = 4096;
 
 /**
@@ -41,7 +39,7 @@ export class SecretAccess {
   }
 
   /**
-   * Returns the result known now. Undefined means none yet. If a review is running, `learned` is called with its
+   * The result that is known now. Undefined means none yet. If a review is running, `learned` is called with its
    * result.
    */
   known(account: ProvenAccount, learned: (allowed: boolean) => void): boolean | undefined {
@@ -68,8 +66,8 @@ export class SecretAccess {
       verdict.allowed = await this.#review(account);
       verdict.untilMs = clock.steadyMs() + keptMs;
     } catch (error) {
-      // Keep the previous result if the API server does not answer, so that a gateway keeps its certificate. Without a
-      // previous result, refuse.
+      // If the API server does not answer, the previous result stays, so that a gateway keeps its certificate. If there
+      // is none, the account is refused.
       verdict.allowed ??= false;
       verdict.untilMs = clock.steadyMs() + failedMs;
       log.warn("could not ask whether an account may list Secrets", {

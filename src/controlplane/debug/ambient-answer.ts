@@ -5,7 +5,6 @@ import type { EncodedResource } from "../translate/index.ts";
 import type { Budget } from "./bounded-answer.ts";
 import type { InspectionSources } from "./inspection-sources.ts";
 
-/** The resources of ztunnels. */
 export function ambient(sources: InspectionSources, budget: Budget): unknown {
   const { addresses, authorizations } = sources.ambient();
   const found = { workloads: [] as JsonValue[], services: [] as JsonValue[], policies: [] as JsonValue[] };
@@ -28,8 +27,7 @@ export function ambient(sources: InspectionSources, budget: Budget): unknown {
 const addressLengths: ReadonlySet<number> = new Set([4, 16]);
 
 /**
- * Prints addresses as text instead of bytes. Like upstream, encodes this text in base64, because the field's type is
- * bytes.
+ * Prints addresses as text instead of bytes. As in upstream, this text is in base64, because the field's type is bytes.
  */
 function readable(value: JsonValue, field = ""): JsonValue {
   if (Array.isArray(value)) return value.map((inner) => readable(inner, field));
@@ -41,7 +39,7 @@ function readable(value: JsonValue, field = ""): JsonValue {
 }
 
 function addressText(bytes: Buffer): string {
-  // Let URL shorten an IPv6 address: the host of a URL contains the address in its shortest form.
+  // The host of a URL has an IPv6 address in its shortest form.
   return bytes.length === 4
     ? bytes.join(".")
     : new URL(`http://[${bytes.toString("hex").match(/.{4}/g)?.join(":") ?? ""}]`).hostname.slice(1, -1);

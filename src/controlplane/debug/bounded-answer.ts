@@ -5,7 +5,6 @@ const maxListed = 20_000;
 
 class TooMany extends Error {}
 
-/** The number of entries that an answer may still get. */
 export class Budget {
   #left = maxListed;
 
@@ -15,7 +14,7 @@ export class Budget {
   }
 }
 
-/** Refuses an answer of too many entries, with a hint at a narrower request. */
+/** Refuses an answer with too many entries, and hints at a narrower request. */
 export function bounded(answer: (budget: Budget) => unknown): HttpAnswer {
   try {
     return json(answer(new Budget()));
@@ -28,7 +27,7 @@ export function bounded(answer: (budget: Budget) => unknown): HttpAnswer {
   }
 }
 
-/** Whether the request wants objects of this namespace. It does unless it names another one with `?namespace=`. */
+/** Whether the request wants objects of this namespace. It does unless it names another one by `?namespace=`. */
 export function isWanted(url: URL, namespace: string): boolean {
   const wanted = url.searchParams.get("namespace");
   return wanted === null || wanted === namespace;

@@ -28,7 +28,6 @@ import { multiClusterServices } from "./multi-cluster-answer.ts";
 
 export type ControlPlaneState = "starting" | "ready" | "draining";
 
-/** The parts of a control plane from which its HTTP endpoints answer. */
 export interface DebugSources {
   readonly settings: ControlPlaneSettings;
   readonly version: string;
@@ -38,7 +37,6 @@ export interface DebugSources {
   readonly clusters: MeshClusters;
   readonly authenticator: Authenticator;
   readonly issued: IssuedCertificates;
-  /** The mesh config in force, as it was written. */
   readonly meshConfig: () => unknown;
   readonly state: () => ControlPlaneState;
 }
@@ -49,7 +47,9 @@ const answerOf: Readonly<Record<ControlPlaneState, { readonly status: number; re
   draining: { status: 503, body: "draining\n" },
 };
 
-/** The routes of a control plane's HTTP ports: readiness, upstream's `/debug/` pages, Serin's own, and metrics. */
+/**
+ * The routes of a control plane's HTTP ports: readiness, upstream's `/debug/` pages, Serin's own pages, and metrics.
+ */
 export class DebugRoutes {
   readonly #sources: DebugSources;
 
@@ -57,7 +57,7 @@ export class DebugRoutes {
     this.#sources = sources;
   }
 
-  /** Whether callers of a namespace may see all proxies. Only callers of the control plane's own namespace may. */
+  /** Whether callers of a namespace may see all proxies. Only those of the control plane's own namespace may. */
   isSystem(namespace: string): boolean {
     return namespace === this.#rootNamespace();
   }
@@ -67,7 +67,7 @@ export class DebugRoutes {
     return mesh.inputs.mesh.get(meshKey)?.rootNamespace ?? settings.namespace;
   }
 
-  /** All routes. A shadow control plane signs no certificates, so it has no identity of its own. */
+  /** A shadow control plane signs no certificates, so it has no identity of its own. */
   all(identity?: ControlPlaneIdentity): Readonly<Record<string, DebugRoute>> {
     const { settings, mesh, clusters, issued, state } = this.#sources;
     const { discovery, graph, inputs } = mesh;
@@ -83,7 +83,7 @@ export class DebugRoutes {
             (proxy) => inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
             this.#isProven,
           ),
-          // Proxies that have disconnected are listed only for callers that request them. Other callers would believe
+          // Proxies that have disconnected are listed only for callers that ask for them. Other callers would believe
           // that these proxies are connected.
           ...(url.searchParams.get("gone") === "true" ? goneProxies(discovery, settings.revision, this.#isProven) : []),
         ]),
@@ -123,8 +123,8 @@ export class DebugRoutes {
   }
 
   /**
-   * Whether a proxy has proved its identity. Without TLS, its address is the only proof, so only the pod with this
-   * address receives the answers.
+   * Whether a proxy has proved its identity. Without TLS, its address is the only proof: only the pod with this address
+   * receives the answers.
    */
   readonly #isProven = ({
     verified,

@@ -8,8 +8,8 @@ import { clients, dump, instances, sidecarScope } from "./proxy-answers.ts";
 import { endpointShards, serviceForm, services } from "./registry-answers.ts";
 
 /**
- * The control plane's state, at upstream's paths below `/debug/` and in its forms. `?namespace=` filters objects that
- * have one.
+ * The control plane's state, at upstream's paths below `/debug/` and in upstream's forms. `?namespace=` filters objects
+ * that have one.
  */
 export function inspectionRoutes(sources: InspectionSources): Readonly<Record<string, DebugRoute>> {
   const { discovery } = sources;
@@ -79,8 +79,7 @@ const withoutCounterpart: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds the list of all paths as upstream has it (without the common prefix and without the list itself), and an HTML
- * page of these paths.
+ * Adds upstream's list of all paths (without the common prefix and the list itself), and an HTML page with these paths.
  */
 export function withIndex(routes: Readonly<Record<string, DebugRoute>>): Readonly<Record<string, DebugRoute>> {
   const paths = Object.keys(routes)

@@ -9,7 +9,6 @@ import type { DiscoveryServer, ProxyIdentity } from "../serve/index.ts";
 import type { AmbientResources } from "../translate/index.ts";
 import type { MultiClusterServiceForm } from "./multi-cluster-answer.ts";
 
-/** The state of a control plane from which upstream's `/debug/` paths answer. */
 export interface InspectionSources {
   readonly discovery: DiscoveryServer;
   readonly registry: ServiceRegistry;
@@ -17,19 +16,17 @@ export interface InspectionSources {
   readonly networkGateways: NetworkGatewaysModel;
   /** Ztunnels' resources. The first request derives them. */
   readonly ambient: () => AmbientResources;
-  /** Kinds of configuration with all their objects as last seen. */
+  /** Kinds of configuration, with all their objects as last seen. */
   readonly configuration: () => readonly {
     readonly kind: ConfiguredKind;
     readonly informer: Pick<Informer<KubernetesObject>, "list">;
   }[];
   readonly rootNamespace: () => string;
-  /** Whether the host is cluster-local: in each cluster, it means the service of that cluster. */
   readonly isClusterLocal: (hostname: string) => boolean;
   readonly multiCluster: () => readonly MultiClusterServiceForm[];
-  /** The mesh config as written, without defaults. */
   readonly meshConfig: () => unknown;
   readonly types: () => EnvoyTypes;
-  /** The scope of a proxy's outbound traffic, or undefined for proxies that have none. */
+  /** The scope of a proxy's outbound traffic. Undefined for a proxy that has none. */
   readonly outboundScopeOf: (proxy: ProxyIdentity) => OutboundScope | undefined;
   readonly collections: () => readonly { readonly name: string; readonly stats: CollectionStats }[];
 }

@@ -10,9 +10,9 @@ export interface MultiClusterServiceForm {
   readonly Namespace: string;
   readonly Exported: boolean;
   readonly Imported: boolean;
-  /** Empty while the import has no host. */
+  /** The import's address. Empty as long as it has none. */
   readonly ClusterSetVIP: string;
-  /** The clusters in which these endpoints are visible, by host. Only for exported services. */
+  /** The clusters that see the endpoints of an exported service, by host. */
   readonly Discoverability: Readonly<Record<string, string>> | null;
 }
 

@@ -4,7 +4,7 @@ import { bounded, isWanted, type Budget } from "./bounded-answer.ts";
 import type { InspectionSources } from "./inspection-sources.ts";
 import { endpointsOf, protocolName, serviceForm, services } from "./registry-answers.ts";
 
-/** The streams of the wanted proxies. As in upstream, any part of a connection's id names a proxy. */
+/** The streams of the wanted proxies. As in upstream, a request may name a proxy by any part of its id. */
 function streamsOf({ streams }: DiscoveryServer, url: URL) {
   const wanted = url.searchParams.get("proxyID") ?? "";
   return [...streams]
@@ -17,7 +17,7 @@ const notConnected: HttpAnswer = {
   body: "Proxy not connected to this Pilot instance. It may be connected to another instance.\n",
 };
 
-/** The connected proxies, each with what it subscribes to if `withWatches` is set. */
+/** The connected proxies, with what each subscribes to if `withWatches` is set. */
 export function clients(
   discovery: DiscoveryServer,
   url: URL,
@@ -50,7 +50,6 @@ export function clients(
   return { totalClients: found.length, clients: found };
 }
 
-/** The resources of one type that a proxy should have now. */
 export function dump({ discovery, types }: InspectionSources, url: URL, typeUrl: string): HttpAnswer {
   if (!url.searchParams.has("proxyID"))
     return { status: 400, body: "You must provide a proxyID in the query string\n" };
@@ -61,7 +60,9 @@ export function dump({ discovery, types }: InspectionSources, url: URL, typeUrl:
   }));
 }
 
-/** The part of the mesh that the proxy's Sidecar selects, or everything that is exported to its namespace. */
+/**
+ * The part of the mesh that the proxy's Sidecar selects or, without one, everything that is exported to its namespace.
+ */
 export function sidecarScope(sources: InspectionSources, url: URL): HttpAnswer {
   if (!url.searchParams.has("proxyID"))
     return { status: 400, body: "You must provide a proxyID in the query string\n" };

@@ -5,7 +5,6 @@ import { serviceKey, type ServiceModel } from "../model/service/service-model.ts
 import { isWanted, type Budget } from "./bounded-answer.ts";
 import type { InspectionSources } from "./inspection-sources.ts";
 
-/** The services of the wanted namespace. */
 export function services({ registry }: Pick<InspectionSources, "registry">, url: URL): readonly ServiceModel[] {
   return [...registry.kubernetes.values(), ...registry.imported.values(), ...registry.entries.values()]
     .filter(({ namespace }) => isWanted(url, namespace))
@@ -26,7 +25,6 @@ export function protocolName(protocol: string): string {
   return protocol === "unknown" ? "UnsupportedProtocol" : protocol.toUpperCase();
 }
 
-/** A service in upstream's form. */
 export function serviceForm(service: ServiceModel): Readonly<Record<string, unknown>> {
   const {
     registry,

@@ -18,7 +18,6 @@ function entry(name: string, spec: object, more: object = {}, namespace = "shop"
   } as unknown as ServiceEntry;
 }
 
-/** The pool of IPv4 has three addresses. */
 const smallRanges = ["240.240.0.0/30", "2001:2::/48"];
 
 /**
@@ -140,7 +139,7 @@ test("an address that another namespace writes takes none that was allocated", a
       serviceEntryKind,
       entry("takes", { hosts: ["evil.example.com"], addresses: ["240.240.0.1", "2001:2::1"] }, {}, "evil"),
     );
-    // The controller handles entries in order. Once this entry has an address, it has also seen the entry of `evil`.
+    // The controller handles entries in order. When this entry has an address, it has also seen the entry of `evil`.
     client.put(serviceEntryKind, entry("later", { hosts: ["b.example.com"] }));
     await given("later", some);
     assert.deepEqual((await client.get(serviceEntryKind, "asks", "shop"))?.status?.addresses, before);
@@ -240,7 +239,7 @@ test("addresses that others wrote are given last, and never those of a namespace
     async (client, given) => {
       client.put(serviceEntryKind, entry("vips", { hosts: ["v.example"], addresses: written(1, 3) }, {}, "honest"));
       client.put(serviceEntryKind, entry("all", { hosts: ["e.example"], addresses: written(4, 14) }, {}, "evil"));
-      // Other entries of the namespace with the same addresses. An address counts once for each namespace.
+      // An address counts once for each namespace, so these entries add nothing.
       for (let index = 0; index < 9; index += 1)
         client.put(
           serviceEntryKind,

@@ -14,11 +14,10 @@ export interface AddressAllocationOptions {
   readonly log: Logger;
 }
 
-/** Why a host got no address of a pool. */
 interface Refusal {
   readonly host: string;
   readonly usage: PoolUsage;
-  /** Whether the namespace has used up its share of the pool. If false, the pool is full. */
+  /** Whether the namespace has used up its share of the pool. Otherwise, the pool is full. */
   readonly isShare: boolean;
 }
 
@@ -30,7 +29,7 @@ interface HostAddress {
 const fieldManager = "istio.io/ip-autoallocate";
 
 /**
- * Writes an address for each host of a ServiceEntry that needs one into the entry's status. Runs on the leader only.
+ * Writes an address for each host of a ServiceEntry that needs one into the entry's status. Only the leader runs this.
  */
 export async function runAddressAllocation(options: AddressAllocationOptions, signal: AbortSignal): Promise<void> {
   const { entries, queues, clock, log } = options;
@@ -60,13 +59,13 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
  */
 const maxRanges = 64;
 /**
- * How many waiting entries of each namespace are tried again when an address becomes free. When one of them gets an
- * address, the next waiting entry is tried.
+ * The maximum number of waiting entries of each namespace that are tried again when an address becomes free. When one
+ * of them gets an address, the next waiting entry is tried.
  */
 const maxTriedAgain = 8;
 
 interface Holder {
-  /** Whether a user wrote the address. If false, a control plane allocated it. */
+  /** Whether a user wrote the address. Otherwise, a control plane allocated it. */
   readonly isWritten: boolean;
 }
 
@@ -77,11 +76,13 @@ interface Holder {
 class AddressAllocation {
   readonly #options: AddressAllocationOptions;
   readonly #usages: readonly PoolUsage[];
-  /** The keys of the entries that have an address, by canonical address or by range. */
+  /** The keys of the entries that have an address or range, by the address in canonical form or the range. */
   readonly #holders = new Map<string, Map<string, Holder>>();
   /** The ranges that users have written, by namespace. */
   readonly #ranges = new Map<string, Map<string, AddressRange>>();
-  /** Entries by the address that this control plane has allocated to them but that their status does not show yet. */
+  /**
+   * The entries to which this control plane has allocated an address that their status does not show yet, by address.
+   */
   readonly #promised = new Map<string, string>();
   /** The keys of entries with a host that lacks an address, by namespace. The next one to try is first. */
   readonly #waiting = new Map<string, Set<string>>();
@@ -106,8 +107,7 @@ class AddressAllocation {
       if (this.#promised.get(address) === key) this.#breakPromise(address, key);
       for (const holder of holders.keys()) concerned.add(holder);
     }
-    // Check the entries of this namespace again, because an entry whose allocated address is in the range needs another
-    // address.
+    // An entry of this namespace needs another address if its allocated address is in the range. So check them again.
     if (hasNewRange)
       for (const entry of this.#options.entries.list())
         if (entry.metadata.namespace === namespace && givenTo(entry).length > 0) concerned.add(keyOf(entry));
@@ -191,14 +191,13 @@ class AddressAllocation {
     return this.#stopWaiting(key) ? this.#nextWaiting(namespaceOf(key)) : [];
   }
 
-  /** The entry of the namespace that has waited longest for an address. */
   #nextWaiting(namespace: string): readonly string[] {
     return [...(this.#waiting.get(namespace) ?? [])].slice(0, 1);
   }
 
   /**
-   * Whether an entry must get another address: an older entry has its address too, or a user of the same namespace has
-   * written it.
+   * Whether an entry must get another address, because an older entry also has its address, or a user of the same
+   * namespace has written it.
    */
   #isInConflict(entry: ServiceEntry, given: readonly HostAddress[]): boolean {
     const key = keyOf(entry);
@@ -254,7 +253,7 @@ class AddressAllocation {
     return [{ value, host }];
   }
 
-  /** Removes an entry from the waiting ones. Returns whether it was among them. */
+  /** Returns whether the entry was waiting. */
   #stopWaiting(key: string): boolean {
     const namespace = namespaceOf(key);
     const keys = this.#waiting.get(namespace);
@@ -310,7 +309,7 @@ class AddressAllocation {
     for (const [address, holder] of this.#promised) if (holder === key) this.#breakPromise(address, key);
   }
 
-  /** The addresses and ranges of an entry that lie in the pools, and whether a user wrote them. */
+  /** The addresses and ranges of an entry that are in the pools, and whether a user wrote each. */
   #addressesOf(entry: ServiceEntry | undefined): ReadonlyMap<string, boolean> {
     const all = new Map<string, boolean>();
     if (entry === undefined) return all;

@@ -29,7 +29,6 @@ export class AddressPool {
     return number >= this.#first && number <= this.#last;
   }
 
-  /** Whether another range shares addresses with this one. */
   overlaps(range: string): boolean {
     const found = cidrOf(range);
     if (found?.address.length !== this.#bytes) return false;
@@ -37,14 +36,13 @@ export class AddressPool {
     return first <= this.#last && last >= this.#first;
   }
 
-  /** The number of addresses. */
   get size(): bigint {
     return this.#last - this.#first + 1n;
   }
 
   /**
-   * Takes the first free address outside of these ranges. Returns undefined if there is none. It skips a whole range in
-   * one step, because a range may have too many addresses to try one by one.
+   * Takes the first free address outside of these ranges. Undefined if there is none. A range is skipped in one step,
+   * because it may have too many addresses to try one by one.
    */
   take(isTaken: (address: string) => boolean, ranges: readonly AddressRange[] = []): string | undefined {
     for (let left = this.size; left > 0n;) {
@@ -59,13 +57,12 @@ export class AddressPool {
   }
 }
 
-/** A range that is compared with many addresses. */
 export class AddressRange {
   readonly #first: bigint;
   readonly #bytes: number;
   readonly last: bigint;
 
-  /** `text` is an address and a prefix length. */
+  /** Reads an address and a prefix length. */
   constructor(text: string) {
     const found = cidrOf(text);
     if (found === undefined)
@@ -82,7 +79,7 @@ export class AddressRange {
   }
 }
 
-/** The canonical spelling of a single address, which pools use. Undefined for anything else. */
+/** The spelling of a single address that pools use. Undefined for anything else. */
 export function canonicalAddress(text: string): string | undefined {
   const found = cidrOf(text);
   return found === undefined || found.length !== found.address.length * 8 ? undefined : bytesToIp(found.address);

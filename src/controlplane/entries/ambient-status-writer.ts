@@ -18,7 +18,6 @@ import {
 export interface AmbientStatusWriterOptions {
   readonly client: KubeClient;
   readonly statuses: AmbientStatuses;
-  /** The last known objects of a kind. */
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
   /** Whether an object is in this revision's model. Conditions of other objects are left alone. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
@@ -37,7 +36,7 @@ const kinds: Readonly<Record<AmbientStatusKind, KindDefinition<WithConditions>>>
 const fieldManager = "istio-ambient-status";
 const separator = " ";
 
-/** Writes ambient mode's conditions into the status of services, entries and policies. Runs on the leader only. */
+/** Writes ambient mode's conditions into the status of services, entries and policies. Only the leader runs this. */
 export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions, signal: AbortSignal): Promise<void> {
   const { statuses, objectsOf, queues, clock, log } = options;
   const names = Object.keys(kinds) as AmbientStatusKind[];
@@ -59,7 +58,7 @@ export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions
         for (const change of changes) reconciler.add(`${kind}${separator}${change.key}`);
       }),
     );
-    // Check all objects, because an earlier leader may have written conditions that no longer hold.
+    // An earlier leader may have written conditions that no longer hold. So check all objects.
     for (const object of objectsOf(kind)?.list() ?? [])
       if (ownConditions(kind, object).length > 0)
         reconciler.add(`${kind}${separator}${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);
@@ -73,7 +72,7 @@ function ownConditions(kind: AmbientStatusKind, object: WithConditions): readonl
 
 /**
  * Writes the conditions of an object, and keeps those of other writers. Fails with `conflict` if the object has changed
- * since it was read. The next try reads it again.
+ * since it was read; the next try reads it again.
  */
 async function write(
   { client, statuses, objectsOf, isRead, clock }: AmbientStatusWriterOptions,
@@ -105,7 +104,7 @@ async function write(
   );
 }
 
-/** Keeps the former transition time if the condition is unchanged. */
+/** An unchanged condition keeps its former transition time. */
 function merged(condition: AmbientCondition, known: IstioCondition | undefined, now: string): IstioCondition {
   const { type, status, reason, message, observedGeneration } = condition;
   const isSame = known !== undefined && known.status === status && known.reason === reason && known.message === message;

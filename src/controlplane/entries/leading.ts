@@ -9,9 +9,8 @@ import { runAmbientStatusWriter } from "./ambient-status-writer.ts";
 export interface EntryControllersOptions extends LeadingControllerOptions {
   readonly statuses: AmbientStatuses;
   readonly objectsOf: (kind: AmbientStatusKind) => Informer<KubernetesObject> | undefined;
-  /** Whether an object is in this revision's model. */
   readonly isRead: (kind: AmbientStatusKind, key: string) => boolean;
-  /** The ranges from which addresses are allocated. If empty, none are. */
+  /** The ranges from which addresses are allocated. If empty, none are allocated. */
   readonly addressRanges: readonly string[];
 }
 
@@ -33,7 +32,7 @@ export async function runEntryControllers(options: EntryControllersOptions, sign
           leading,
         ),
     ),
-    // One leader for all revisions, because they share the addresses.
+    // All revisions have one leader, because they share the addresses.
     entries === undefined || addressRanges.length === 0
       ? undefined
       : leadAlone(

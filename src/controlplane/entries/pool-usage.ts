@@ -1,6 +1,6 @@
 import type { AddressPool } from "./address-pool.ts";
 
-/** The divisor for the part of a pool that is reserved for namespaces with less than their share: one eighth. */
+/** The divisor for the part of a pool that is reserved for namespaces with less than their share. */
 const keptPart = 8n;
 
 /**
@@ -17,7 +17,6 @@ export class PoolUsage {
     this.pool = pool;
   }
 
-  /** Counts one more or one less address of the namespace in this pool. */
   count(namespace: string, isWritten: boolean, more: 1 | -1): void {
     const counts = isWritten ? this.#written : this.#given;
     const count = (counts.get(namespace) ?? 0) + more;
@@ -35,8 +34,8 @@ export class PoolUsage {
   }
 
   /**
-   * Whether the namespace may get another address. It may while more than the reserved part of the pool is free. After
-   * that, it may have at most half of what other namespaces leave of the pool.
+   * Whether the namespace may get another address. It may as long as more than the reserved part of the pool is free.
+   * After that, it may have at most half of what other namespaces leave of the pool.
    */
   mayGet(namespace: string): boolean {
     const free = this.pool.size - BigInt(this.#givenToAll);

@@ -13,7 +13,7 @@ const maxNameLength = 253;
 const localityLabel = "istio-locality";
 
 /**
- * The name of a proxy's WorkloadEntry. It is the name that the proxy states, or else group, address and network joined.
+ * The name of a proxy's WorkloadEntry: the one that the proxy states, or else group, address and network joined.
  * Undefined if the proxy has no entry.
  */
 export function registeredEntryName({
@@ -23,15 +23,15 @@ export function registeredEntryName({
 }: Pick<ProxyIdentity, "registration" | "address" | "network">): string | undefined {
   if (registration === undefined) return undefined;
   if (registration.group === "") return registration.entry;
-  // Shorten a long name at its beginning, because the address at its end distinguishes the entries of a group.
+  // The address at its end distinguishes the entries of a group, so a long name is cut at its beginning.
   return [registration.group, address.replaceAll(":", "-"), ...(network === "" ? [] : [network])]
     .join("-")
     .slice(-maxNameLength);
 }
 
 /**
- * Makes a proxy's entry from the template of its group. The proxy's own values override the group's metadata, and the
- * metadata overrides the template.
+ * Makes a proxy's entry from the template of its group. The proxy's own values override the group's metadata, which
+ * override the template.
  */
 export function entryOfGroup(name: string, proxy: ProxyIdentity, group: WorkloadGroup): WorkloadEntry {
   const { template, metadata } = group.spec as Partial<WorkloadGroup["spec"]>;
@@ -78,7 +78,7 @@ export function isAutoRegistered({ metadata }: WorkloadEntry): boolean {
   return (metadata.annotations?.[istioAnnotations.autoRegistrationGroup] ?? "") !== "";
 }
 
-/** The reason why a proxy may not use an entry. If undefined, the proxy may use it. */
+/** Why a proxy may not use an entry. Undefined if the proxy may use it. */
 export function registrationFault(proxy: ProxyIdentity, account: string | undefined): string | undefined {
   if (!proxy.verified) return "its credentials do not identify it; it must use the port with TLS";
   if (account !== undefined && account !== "" && account !== proxy.serviceAccount)

@@ -25,11 +25,9 @@ import { entryOfGroup, isAutoRegistered, registeredEntryName, registrationFault 
 export interface WorkloadRegistrationOptions {
   readonly client: KubeClient;
   readonly entries: Informer<WorkloadEntry>;
-  /** The name of this replica. Entries record which replica their proxy is connected to. */
+  /** The name of this replica. Entries record to which replica their proxy is connected. */
   readonly instance: string;
-  /** The namespace of all replicas' pods. */
   readonly instanceNamespace: string;
-  /** The cluster of these pods. */
   readonly clusterId: string;
   /** An entry is deleted when its proxy has been disconnected for this long. */
   readonly graceMs: number;
@@ -44,7 +42,6 @@ interface Connected {
   readonly connectedAtMs: number;
   streams: number;
   disconnectedAtMs: number | undefined;
-  /** A health result that is not written yet. */
   health: (ProbedHealth & { readonly atMs: number }) | undefined;
 }
 
@@ -58,9 +55,9 @@ const sweepGraces = 10;
 const maxSwept = 200;
 
 /**
- * Keeps the WorkloadEntries of proxies outside the cluster. An entry is created from the proxy's group when the proxy
- * connects, and deleted when the proxy has been disconnected for the grace period. Meanwhile, the entry records to
- * which replica the proxy is connected, and the results of its probes.
+ * Keeps the WorkloadEntries of proxies outside of the cluster. When a proxy connects, its entry is created from its
+ * group. When the proxy has been disconnected for the grace period, the entry is deleted. Until then, the entry records
+ * to which replica the proxy is connected, and the results of its probes.
  */
 export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   /** Resolves when the groups are known, so that registrations can be checked. */
@@ -110,14 +107,15 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, graceMs, log } = this.#options;
-    // Register the connected proxies of a group when the group is created, because they may have connected before.
+    // Proxies of a group may have connected before the group was created. Register them then.
     using _groups = this.#groups.subscribe(({ object, type }) => {
       if (type === "delete") return;
       for (const [key, { proxy }] of this.#connected)
         if (proxy.namespace === object.metadata.namespace && proxy.registration?.group === object.metadata.name)
           this.#reconciler.add(key);
     });
-    // Restore the entry of a connected proxy if another replica marks it as disconnected, or somebody deletes it.
+    // Another replica may mark the entry of a connected proxy as disconnected, and somebody may delete it. Restore it
+    // then.
     using _entries = this.#options.entries.subscribe(({ key }) => {
       if (this.#connected.has(key)) this.#reconciler.add(key);
     });
@@ -221,7 +219,6 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return await this.#cleanUp(key);
   }
 
-  /** Creates or marks the entry of a connected proxy, and writes its health. */
   async #keep(name: string, known: Connected, found: WorkloadEntry | undefined): Promise<void> {
     const { client, instance } = this.#options;
     const { proxy, connectedAtMs } = known;
@@ -303,13 +300,12 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return undefined;
   }
 
-  /** Where a replica's pod is. It distinguishes a replica that has ended from one in another namespace or cluster. */
+  /** Where a replica's pod is. This tells a replica that has ended from one in another namespace or cluster. */
   #home(name: string): string {
     const { clusterId, instanceNamespace } = this.#options;
     return `${clusterId}/${instanceNamespace}/${name}`;
   }
 
-  /** Whether this replica finds its own pod in the cluster to which it writes. */
   async #seesOwnPod(): Promise<boolean> {
     return await (this.#isInCluster ??= this.#hasPod(this.#options.instance).catch(
       () => ((this.#isInCluster = undefined), false),
@@ -325,9 +321,9 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 
   /**
-   * Marks proxies as disconnected that a killed replica left behind, with the current time: those that have not
-   * connected to any replica since. Skips entries whose replica cannot be looked up here, because their proxies may
-   * still be connected.
+   * Marks proxies as disconnected, with the current time, that a killed replica left behind and that have not connected
+   * to any replica since. Skips entries whose replica cannot be looked up here, because their proxies may still be
+   * connected.
    */
   async #markLeftBehind(): Promise<void> {
     const { client, entries, instance, clock, log } = this.#options;
@@ -339,7 +335,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       return !known;
     };
     // Whether a missing pod proves that its replica has ended. It proves nothing if this replica does not find its own
-    // pod in the cluster to which it writes: the pods of the others may be elsewhere too.
+    // pod in the cluster to which it writes: the pods of the other replicas may be elsewhere, too.
     const knowsPods = await this.#seesOwnPod();
     let marked = 0;
     for (const entry of entries.list()) {
@@ -355,7 +351,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       marked += 1;
       await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(clock.nowMs()) }).catch(
         (error: unknown) => {
-          // Ignore a conflict, because the proxy may just have connected again.
+          // The proxy may just have connected again, so a conflict is no fault.
           if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
         },
       );
@@ -403,7 +399,7 @@ function isOfProxy({ metadata: { annotations = {} }, status }: WorkloadEntry): b
   return annotations[autoRegistrationGroup] !== undefined || isProbed;
 }
 
-/** Whether the entry of a proxy that is connected to this replica is wrongly marked as disconnected. */
+/** Whether the entry of a proxy that is connected to this replica is marked as disconnected. */
 function isWronglyMarkedGone({ metadata: { annotations = {} } }: WorkloadEntry, instance: string): boolean {
   return annotations[workloadController] === instance && annotations[connectedAt] === undefined;
 }
@@ -427,7 +423,7 @@ function timeText(atMs: number): string {
   return new Date(atMs).toISOString();
 }
 
-/** Sets annotations of an entry. Null removes one. Fails with `conflict` if the entry has changed since it was read. */
+/** Sets annotations of an entry; null removes one. Fails with `conflict` if the entry has changed since it was read. */
 async function annotate(
   client: KubeClient,
   { metadata }: WorkloadEntry,

@@ -14,7 +14,7 @@ type WithConditions = KubernetesObject & { status?: { conditions?: readonly Isti
 
 /**
  * Serin's own condition. It is true while fields of the object have no effect, or have none at Serin's own proxies.
- * Otherwise the object does not have the condition.
+ * Otherwise, the object does not have the condition.
  */
 export const fieldCondition = "serin.dev/FieldsWithoutEffect";
 const fieldManager = "istio-field-status";
@@ -74,7 +74,7 @@ export async function runFieldStatusWriter(
 
 /**
  * Writes the conditions of an object, and keeps those of other writers. Fails with `conflict` if the object has changed
- * since it was read. The next attempt reads it again.
+ * since it was read; the next attempt reads it again.
  */
 async function write(client: KubeClient, kind: KindDefinition, object: KubernetesObject, clock: Clock): Promise<void> {
   const conditions = wantedConditions(kind, object, clock);
@@ -89,7 +89,6 @@ async function write(client: KubeClient, kind: KindDefinition, object: Kubernete
   );
 }
 
-/** The conditions to write, or undefined if the object already has them. */
 function wantedConditions(
   kind: KindDefinition,
   object: WithConditions,

@@ -2,8 +2,7 @@ import type { Condition } from "../../api/index.ts";
 import type { WantedCondition } from "../model/index.ts";
 
 /**
- * Adds the transition times to the wanted conditions: the current time if the status changes, and otherwise the former
- * time.
+ * Adds the transition times to the wanted conditions: the current time if the status changes, or else the former time.
  */
 export function mergeConditions(
   wanted: readonly WantedCondition[],

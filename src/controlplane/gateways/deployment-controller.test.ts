@@ -33,7 +33,6 @@ const proxy = {
 };
 const spec = { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] };
 
-/** A controller for one Gateway, whose placement the test sets. */
 function controller(gateway: KubernetesObject): {
   readonly client: FakeKubeClient;
   readonly place: (overlays: GatewayPlacement["overlays"], ports?: GatewayPlacement["ports"]) => void;

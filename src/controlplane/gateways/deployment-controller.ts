@@ -36,7 +36,6 @@ export interface GatewayDeploymentOptions {
 
 const apply = { fieldManager, force: true } as const;
 
-/** The state that the controller keeps for a Gateway while it has a placement. */
 interface Remembered {
   /**
    * The parameters with which the Gateway was last deployed. They stay in use while the current ones cannot be read.
@@ -46,7 +45,7 @@ interface Remembered {
   inTheWay?: string;
 }
 
-/** Deploys proxies for the Gateways that this revision owns or is a canary for. Runs on the leader only. */
+/** Deploys proxies for the Gateways that this revision owns or for which it is a canary. Only the leader runs this. */
 export async function runGatewayDeploymentController(
   options: GatewayDeploymentOptions,
   signal: AbortSignal,
@@ -82,8 +81,8 @@ export async function runGatewayDeploymentController(
   };
   using _proxyConfigs = options.proxyConfigs.subscribe(addAll);
   using _values = options.onProxyChange?.(addAll);
-  // Watch for objects that somebody else changes or deletes, so that they are repaired. A change of status matters only
-  // if it changes the availability, because a canary may then be removed.
+  // Objects that somebody else changes or deletes must be repaired. A change of status matters only if it changes the
+  // availability, because a canary may be removed then.
   deployments.subscribe((change) => {
     if (
       change.type === "delete" ||
@@ -107,7 +106,6 @@ function proxyOf(
   return withProxyConfigs(proxy(), proxyConfigs.values(), { namespace, name, rootNamespace: rootNamespace() });
 }
 
-/** The Gateway for which an object was made, as `namespace/name`. */
 function gatewayOf({
   metadata,
 }: {
@@ -117,8 +115,8 @@ function gatewayOf({
 }
 
 /**
- * Creates, changes and removes the objects of a Gateway. Returns how long to wait before the next check. If undefined,
- * no conflicting object exists.
+ * Creates, changes and removes the objects of a Gateway. Returns how long to wait before the next check, or undefined
+ * if no conflicting object exists.
  */
 async function reconcile(
   options: GatewayDeploymentOptions,
@@ -158,8 +156,7 @@ async function reconcile(
   await applyAll(serviceKind, wanted.services);
   await applyAll(autoscalerKind, wanted.autoscalers);
   await applyAll(disruptionBudgetKind, wanted.budgets);
-  // Remember the parameters only now that they are applied: parameters that cannot be applied must not become the
-  // fallback.
+  // Parameters that cannot be applied must not become the fallback. So remember them only now that they are applied.
   memory.overlays = overlays;
   for (const unwanted of wanted.unwanted) {
     const found = await client.get(unwanted.kind, unwanted.name, namespace);
@@ -189,8 +186,8 @@ function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gat
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 
 /**
- * Logs the objects of others that are in the way, and returns how long to wait before the next check: this controller
- * does not watch such objects. A service account that a user made is not in the way, because the proxies can use it.
+ * Logs the objects of others that are in the way, and returns how long to wait before the next check, because this
+ * controller does not watch such objects. A service account that a user made is not in the way: the proxies can use it.
  */
 function waitFor(
   { log }: GatewayDeploymentOptions,
@@ -310,9 +307,7 @@ function unwantedOf(names: readonly string[], overlays: Readonly<Record<string, 
   return kinds.flatMap((kind) => names.map((name) => ({ kind, name })));
 }
 
-/**
- * Whether a Deployment is an ended canary, an abandoned canary, or the waypoint of an account that no longer needs one.
- */
+/** Whether a Deployment is an ended or abandoned canary, or the waypoint of an account that no longer needs one. */
 function isLeftOver(
   { metadata }: Deployment,
   gateway: Gateway,

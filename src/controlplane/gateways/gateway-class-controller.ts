@@ -36,7 +36,7 @@ const builtInClasses: Readonly<Record<string, BuiltInClass>> = {
   },
 };
 
-/** How long to wait before checking again whether the Gateway API is installed. */
+/** The time after which it is checked again whether the Gateway API is installed. */
 const absentRetryMs = 10_000;
 /** The time within which a deleted class is created again. */
 const resyncMs = 60_000;
@@ -51,7 +51,7 @@ export interface GatewayClassOptions {
 }
 
 /**
- * Creates missing GatewayClasses of Istio. Accepts these and all others that name one of its controllers. Writes the
+ * Creates missing GatewayClasses of Istio. Accepts these and all others that name one of its controllers. It writes the
  * supported features only once, because a control plane of another version may write its own, and the two would
  * overwrite each other forever.
  */
@@ -94,7 +94,7 @@ export async function runGatewayClassController(
   await Promise.all([classes.run(signal), reconciler.run(signal)]);
 }
 
-/** Creates the class. Returns undefined if that fails, for example because the Gateway API is not installed. */
+/** Creates a class. Undefined if that fails, for example because the Gateway API is not installed. */
 async function createClass(
   client: KubeClient,
   name: string,
@@ -109,7 +109,6 @@ async function createClass(
     .catch(() => undefined);
 }
 
-/** The class that gets the supported features in its status. */
 const featuredClassName = "istio";
 const features = supportedFeatures.map((name) => ({ name }));
 

@@ -15,7 +15,6 @@ import {
 } from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
 
-/** The objects that deploy a Gateway. */
 export interface GatewayObjects {
   readonly serviceAccount: ServiceAccount;
   readonly service: Service;
@@ -28,7 +27,7 @@ export const managedBy = "istio.io-gateway-controller";
 export const statusPort = 15_021;
 const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
 
-/** Makes the objects of the revision that owns the Gateway. `ports` are the ports of its Service. */
+/** The objects of the revision that owns the Gateway. `ports` are the ports of its Service. */
 export function gatewayObjects(gateway: Gateway, ports: readonly GatewayPort[], proxy: ProxySettings): GatewayObjects {
   const name = serviceName(gateway);
   const labels = commonLabels(gateway);
@@ -66,7 +65,7 @@ export function gatewayObjects(gateway: Gateway, ports: readonly GatewayPort[], 
   };
 }
 
-/** Makes the Deployment of a canary revision. The Gateway's Service selects its pods too. */
+/** The Deployment of a canary revision. The Gateway's Service also selects its pods. */
 export function canaryDeployment(gateway: Gateway, proxy: ProxySettings): Deployment {
   return gatewayDeployment(gateway, proxy, {
     name: canaryName(gateway, proxy.revision),
@@ -81,8 +80,8 @@ function canaryName(gateway: Gateway, revision: string): string {
 }
 
 /**
- * The reference that makes the Gateway the owner of an object. It has the API version in which the cluster serves
- * Gateways, so that the garbage collector finds the owner.
+ * Makes the Gateway the owner of an object. The API version is the one in which the cluster serves Gateways, so that
+ * the garbage collector finds the owner.
  */
 export function ownerOf(gateway: Gateway): OwnerReference {
   return {
@@ -149,7 +148,7 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
-      // Start a new proxy before an old one ends, so that requests are always served.
+      // A new proxy starts before an old one ends, so that requests are always served.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template,
     },
@@ -194,8 +193,8 @@ export function uniquePorts(gateway: Gateway): readonly { port: number; protocol
 }
 
 /**
- * The number of replicas that the annotation asks for. Returns undefined if it is absent or not a whole number. Then
- * the Deployment's default or an autoscaler decides.
+ * The number of replicas that the annotation asks for. Undefined if it is absent or not a whole number. Then the
+ * Deployment's default or an autoscaler decides.
  */
 export function replicasOf(gateway: Gateway, annotation: string): number | undefined {
   const text = gateway.metadata.annotations?.[annotation];

@@ -9,7 +9,7 @@ import { underOtherSource } from "../../inject/index.ts";
 export const autoscalerKind = horizontalPodAutoscalerKind;
 export const disruptionBudgetKind = podDisruptionBudgetKind;
 
-/** The field that identifies an element of each list. Lists with such a field are merged, and others are replaced. */
+/** The field that identifies an element, for each list. Lists with such a field are merged, and others are replaced. */
 const mergeKeys: Readonly<Record<string, string>> = {
   containers: "name",
   initContainers: "name",
@@ -21,7 +21,7 @@ const mergeKeys: Readonly<Record<string, string>> = {
   hostAliases: "ip",
 };
 
-/** Labels by which the control plane recognises its own objects. */
+/** Labels by which the control plane recognizes its own objects. */
 const ownLabels = /^(gateway\.networking\.k8s\.io|gateway\.istio\.io|istio\.io)\//;
 
 /**
@@ -52,7 +52,6 @@ export function overlaid<Value extends KubernetesObject>(object: Value, text: st
   } as unknown as Value;
 }
 
-/** An autoscaler, if the parameters request one. */
 export function scalerOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
   const scaleTargetRef = { apiVersion: "apps/v1", kind: "Deployment", name: deployment.metadata.name ?? "" };
   return besideDeployment(
@@ -63,7 +62,6 @@ export function scalerOf(deployment: Deployment, text: string | undefined): read
   );
 }
 
-/** A disruption budget, if the parameters request one. */
 export function budgetOf(deployment: Deployment, text: string | undefined): readonly KubernetesObject[] {
   return besideDeployment(
     deployment,

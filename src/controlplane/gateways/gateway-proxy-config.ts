@@ -6,14 +6,13 @@ import type { ProxySettings } from "./proxy-pod.ts";
 
 export interface GatewayProxyScope {
   readonly namespace: string;
-  /** The Gateway's name. */
   readonly name: string;
   readonly rootNamespace: string;
 }
 
 /**
- * The settings of a Gateway's proxies: the mesh config, overridden by the ProxyConfigs of the mesh, the namespace and
- * its label.
+ * The settings of a Gateway's proxies. The ProxyConfigs of the mesh, the namespace and the Gateway's label override the
+ * mesh config.
  */
 export function withProxyConfigs(
   proxy: ProxySettings,

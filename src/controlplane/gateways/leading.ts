@@ -21,17 +21,15 @@ export interface GatewayControllersOptions extends LeadingControllerOptions {
   readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly WantedRouteStatuses[];
   readonly ingressStatuses: Collection<WantedIngressStatus>;
-  /** Whether this control plane reads the namespace. */
   readonly includes: (namespace: string) => boolean;
   readonly proxy: () => ProxySettings;
   readonly onProxyChange: (changed: () => void) => Disposable;
-  /** Whether the ambient mesh spans several networks. */
   readonly severalNetworks: boolean;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
   readonly rootNamespace: () => string;
 }
 
-/** Runs the controllers that write to the cluster. Only one replica of a revision runs these controllers at a time. */
+/** Runs the controllers that write to the cluster. Only one replica of a revision runs them at a time. */
 export async function runGatewayControllers(options: GatewayControllersOptions, signal: AbortSignal): Promise<void> {
   const {
     revision,

@@ -1,7 +1,6 @@
 import type { KubernetesObject } from "../../api/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
-/** The field manager of the objects and statuses that the controllers of gateways write. */
 export const fieldManager = "istio.io/gateway-controller";
 
 /**

@@ -7,21 +7,19 @@ type Resources = NonNullable<Container["resources"]>;
 
 const pullPolicies = ["Always", "IfNotPresent", "Never"] as const;
 
-/** The values of the installation for the pods of the Gateways that this control plane deploys. */
 export interface GatewayPodValues {
   readonly container: Pick<Container, "imagePullPolicy">;
   /** The source of the volume with the mesh's root. */
   readonly root: ReturnType<typeof rootSource>;
   /** `gateways.seccompProfile`, which replaces the container runtime's default. */
   readonly seccompProfile?: { readonly type: string };
-  /** Fields of every pod's spec. */
   readonly pod: Partial<PodSpec>;
   /** `global.proxy.resources`, which waypoints do not use. */
   readonly resources?: Resources;
   readonly waypoint: { readonly resources?: Resources; readonly pod: Partial<PodSpec> };
 }
 
-/** Reads the values that the injector's ConfigMap holds. Fields of a wrong type are ignored. */
+/** Reads the values in the injector's ConfigMap. Fields of a wrong type are ignored. */
 export function readGatewayPodValues(values: Tree): GatewayPodValues {
   const policy = pullPolicies.find((known) => known === textAt(values, "global", "imagePullPolicy"));
   const seccompProfile = filled(treeAt(values, "gateways", "seccompProfile"));
@@ -44,7 +42,7 @@ export function readGatewayPodValues(values: Tree): GatewayPodValues {
   };
 }
 
-/** The value, or undefined if it is empty, or neither a list nor an object. */
+/** The value itself. Undefined if it is empty, or neither a list nor an object. */
 function filled(value: unknown): unknown {
   return (Array.isArray(value) && value.length > 0) || (isTree(value) && Object.keys(value).length > 0)
     ? value

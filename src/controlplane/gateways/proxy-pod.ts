@@ -4,14 +4,13 @@ import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import type { GatewayPodValues } from "./pod-values.ts";
 
-/** The settings that this control plane gives to the proxies that it deploys. */
 export interface ProxySettings {
   readonly revision: string;
   readonly image: string;
-  /** `istiod.istio-system.svc:15012`. */
+  /** The control plane's address, for example `istiod.istio-system.svc:15012`. */
   readonly discoveryAddress: string;
   readonly clusterId: string;
-  /** The cluster's DNS domain: `cluster.local`. */
+  /** The cluster's DNS domain, for example `cluster.local`. */
   readonly clusterDomain: string;
   readonly trustDomain: string;
   readonly network: string;
@@ -19,9 +18,9 @@ export interface ProxySettings {
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** The number of threads of a proxy. 0 means one for each core. If absent, the mesh config decides. */
   readonly concurrency?: number | undefined;
-  /** `proxyStatsMatcher` of the mesh config. Absent if it has none. */
+  /** The mesh config's `proxyStatsMatcher`. Absent if it has none. */
   readonly statsMatcher?: StatsMatcher | undefined;
-  /** The policy that the proxies' environment names. Absent if it names none. */
+  /** The compliance policy that the proxies' environment names. Absent if it names none. */
   readonly compliance?: CompliancePolicy | undefined;
   /** The fields of pods that the installation's values set. Absent if they set none. */
   readonly podValues?: GatewayPodValues | undefined;
@@ -30,22 +29,20 @@ export interface ProxySettings {
 export interface ProxyPod {
   readonly mode: "router" | "waypoint";
   readonly namespace: string;
-  /** The Deployment's name. */
   readonly name: string;
   readonly serviceAccount: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** The user id of proxies. */
 const proxyUser = 1337;
 const metricsPort = 15_020;
 const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
 /**
- * A draining proxy ends with its last connection. A connection that is still open after this time is cut. The proxy of
- * a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream uses Kubernetes' default of 30
- * s, with which an upgrade would cut long connections.
+ * How long a draining proxy may take: it ends with its last connection, and a connection that is still open after this
+ * time is cut. The proxy of a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream uses
+ * Kubernetes' default of 30 s, with which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
 const usualRoot = rootSource({ clusterTrustBundle: false, trustBundleName: "" });
@@ -77,11 +74,11 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
     spec: {
       serviceAccountName: pod.serviceAccount,
       terminationGracePeriodSeconds,
-      // The kernel does not deliver SIGTERM to the first process of a PID namespace while it has no handler for it. A
-      // pod that is deleted while its proxy starts would then stay for the whole grace period. In a shared PID
+      // The kernel does not deliver SIGTERM to the first process of a PID namespace as long as it has no handler for
+      // it. A pod that is deleted while its proxy starts would then stay for the whole grace period. In a shared PID
       // namespace, the first process is the pause container, so the proxy gets the signal.
       shareProcessNamespace: true,
-      // Allow the proxy to listen on the Gateway's ports, which may be below 1024.
+      // The Gateway's ports, on which the proxy listens, may be below 1024.
       securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
       containers: [proxyContainer(proxy, pod)],
       volumes: [
@@ -138,8 +135,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
     env: proxyEnvironment(proxy, pod),
     startupProbe: {
       httpGet: { path: "/healthz/ready", port: statusPort },
-      // Ten minutes, the same as for a sidecar. Killing a proxy that starts slowly does not help, because its node
-      // stays slow.
+      // Ten minutes, as for a sidecar. Killing a proxy that starts slowly does not help, because its node stays slow.
       failureThreshold: 600,
       initialDelaySeconds: 1,
       periodSeconds: 1,
@@ -171,7 +167,7 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
 
 /** Environment variables that the pod sets itself. The mesh config cannot override them. */
 const ownVariables: ReadonlySet<string> = new Set(["ISTIO_META_ENABLE_HBONE"]);
-/** The mesh config cannot override the control plane's policy either. */
+/** The variable of the control plane's compliance policy, which the mesh config cannot override either. */
 const policyVariable = "COMPLIANCE_POLICY";
 
 function proxyEnvironment(

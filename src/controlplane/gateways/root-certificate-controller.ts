@@ -8,9 +8,8 @@ export interface RootCertificateControllerOptions {
   readonly root: () => string;
   /** Revocation lists in PEM. If empty, no ConfigMap is written. */
   readonly revocations?: () => string;
-  /** Registers a listener for changes of the root or the revocation lists. */
   readonly onRootChange: (changed: () => void) => void;
-  /** `istio-ca-root-cert` if absent. */
+  /** The name of the root's ConfigMap, `istio-ca-root-cert` if absent. */
   readonly rootConfigMap?: string;
   /** The ConfigMap of the revocation lists. If undefined, they are not published. */
   readonly revocationConfigMap?: string | undefined;
@@ -34,12 +33,11 @@ const bundleName = "istio.io:istiod-ca:root-cert";
 const bundleSigner = "istio.io/istiod-ca";
 
 /**
- * How soon a namespace that the mesh config's selectors exclude is checked again, in milliseconds. The selectors may
- * include it later.
+ * The time after which a namespace is checked again that the mesh config's selectors exclude. They may include it
+ * later.
  */
 const leftOutRetryMs = 10_000;
 
-/** A ConfigMap that is written into every namespace. */
 interface Copy {
   readonly name: string;
   readonly key: string;
@@ -124,7 +122,7 @@ async function write(
   const wanted = text();
   const found = informer.get(`${namespace}/${name}`);
   if (wanted === "") {
-    // Delete an old list of the control plane, because proxies would still use it. Keep a user's ConfigMap, and keep an
+    // Proxies would still use an old list of the control plane, so delete it. A user's ConfigMap stays, and so does an
     // empty list, which upstream writes when there is none.
     const resourceVersion = found?.metadata.resourceVersion;
     if (

@@ -24,7 +24,6 @@ import { mergeConditions } from "./conditions.ts";
 import { patchStatus } from "./patch-status.ts";
 import { sameParent } from "./same-parent.ts";
 
-/** The fields that all kinds of routes share for their status. */
 type AnyRoute = KubernetesObject & {
   spec: { parentRefs?: readonly Partial<ParentReference>[] };
   status?: { parents?: RouteParentStatus[] };
@@ -37,21 +36,19 @@ const routeKinds: Readonly<Record<WantedRouteStatuses["kind"], KindDefinition<An
   UDPRoute: udpRouteKind,
 };
 
-/** What the writer of a kind of route needs. */
 export interface RouteWriting extends WantedRouteStatuses {
   readonly client: KubeClient;
   /** Whether this control plane reads the namespace. Another control plane may own the entries in other namespaces. */
   readonly includes: (namespace: string) => boolean;
 }
 
-/** Whether this revision writes the entry of one of the route's parents. */
 export function isOwned({ parents }: WantedRouteStatus): boolean {
   return parents.some(({ owned }) => owned);
 }
 
 /**
  * The keys of routes without a parent of this revision that still have an outdated entry of ours: one for a parent that
- * no revision wants. Such an entry stays if no replica of this revision led when it should have been removed.
+ * no revision wants. Such an entry is left if no replica of this revision led when it should have been removed.
  */
 export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);
@@ -71,10 +68,8 @@ export async function staleRoutes({ client, includes, kind, statuses }: RouteWri
 /**
  * Writes the entries of the parents that this revision owns. Keeps the entries of other controllers and those of
  * parents that another revision owns. Removes all other entries of ours, because a controller must report only about
- * its own parents.
- *
- * A route in a namespace that this control plane does not read stays unchanged. Another control plane may read that
- * namespace. It would not restore removed entries, because its wanted status has not changed.
+ * its own parents. A route in a namespace that this control plane does not read stays unchanged. Another control plane
+ * may read that namespace. It would not restore removed entries, because its wanted status has not changed.
  */
 export async function writeRoute(
   { client, includes, kind: kindName, statuses }: RouteWriting,
@@ -111,7 +106,7 @@ export async function writeRoute(
 
 /**
  * Whether the route names this parent, and the parent is a Gateway of ours that this replica does not know yet. Another
- * revision may own the Gateway, and has then written the entry.
+ * revision may own the Gateway and have written the entry.
  */
 async function isNewParent(
   client: KubeClient,
@@ -135,7 +130,6 @@ async function isNewParent(
   return found !== undefined && (await isOurClass(client, found.spec.gatewayClassName));
 }
 
-/** Whether routes may attach to Gateways of the class. */
 async function isOurClass(client: KubeClient, className: string): Promise<boolean> {
   if (className === ingressClassName) return true;
   return (await client.get(gatewayClassKind, className))?.spec.controllerName === gatewayControllerName;

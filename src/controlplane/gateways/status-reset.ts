@@ -12,7 +12,7 @@ import { isServedClass } from "../model/index.ts";
 import { fieldManager, patchStatus } from "./patch-status.ts";
 
 /**
- * Removes our status from a Gateway whose class now belongs to another controller or to none. Otherwise the Gateway
+ * Removes our status from a Gateway whose class now belongs to another controller or to none. Otherwise, the Gateway
  * would stay `Programmed` although nobody serves it. The CRD's default conditions then report that it waits for a
  * controller.
  */
@@ -25,7 +25,7 @@ export async function resetGateway(client: KubeClient, key: string): Promise<voi
   await patchStatus<Gateway>(client, gatewayKind, gateway, status as unknown as GatewayStatus);
 }
 
-/** The same as {@link resetGateway}, for the ListenerSets of such a Gateway. */
+/** Like {@link resetGateway}, for the ListenerSets of such a Gateway. */
 export async function resetListenerSet(client: KubeClient, key: string): Promise<void> {
   const [namespace = "", name = ""] = key.split("/");
   const set = await client.get(listenerSetKind, name, namespace);

@@ -183,7 +183,7 @@ test("the entries of another control plane stay in namespaces that this one does
   graph.batch(() => statuses.set("shop/web", { uid: "", parents }));
   isRead = false;
   graph.batch(() => statuses.delete("shop/web"));
-  // The writer handles its queue in order. Once it has written this status, it has handled the changes above.
+  // The writer handles its queue in order. When it has written this status, it has handled the changes above.
   graph.batch(() =>
     ingresses.set("shop/web", { namespace: "shop", name: "web", uid: "", addresses: [{ ip: "10.0.0.1" }] }),
   );

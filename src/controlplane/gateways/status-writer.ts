@@ -39,11 +39,8 @@ export interface StatusWriterOptions {
   readonly gateways: Collection<WantedGatewayStatus>;
   readonly listenerSets: Collection<WantedListenerSetStatus>;
   readonly policies: Collection<WantedPolicyStatus>;
-  /** The statuses of each kind of route. */
   readonly routes: readonly WantedRouteStatuses[];
-  /** Kubernetes' kind Ingress. */
   readonly ingresses: Collection<WantedIngressStatus>;
-  /** Whether this control plane reads the namespace. */
   readonly includes: (namespace: string) => boolean;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -53,8 +50,8 @@ export interface StatusWriterOptions {
 const separator = " ";
 
 /**
- * Writes the status of the Gateways, ListenerSets, policies, routes and Ingresses that this revision owns. Runs on the
- * leader only.
+ * Writes the status of the Gateways, ListenerSets, policies, routes and Ingresses that this revision owns. Only the
+ * leader runs this.
  */
 export async function runStatusWriter(options: StatusWriterOptions, signal: AbortSignal): Promise<void> {
   const { queues, clock, log } = options;
@@ -177,8 +174,8 @@ async function writeGateway(
     )
   )
     return;
-  // If the object has a count, include the field even if no count is wanted: a merge patch keeps the fields that it
-  // omits.
+  // A merge patch keeps the fields that it omits. So if the object has a count, include the field even if no count is
+  // wanted.
   await patchStatus<Gateway>(
     client,
     gatewayKind,

@@ -52,7 +52,7 @@ export function waypointObjects(gateway: Gateway, waypoint: WaypointDeployment, 
   };
 }
 
-/** Makes the Deployment of a canary revision, with the same Service and service account. */
+/** The Deployment of a canary revision, with the same Service and service account. */
 export function waypointCanary(gateway: Gateway, waypoint: WaypointDeployment, proxy: ProxySettings): Deployment {
   return waypointDeployment(gateway, waypoint, proxy, {
     name: `${waypoint.name}-${proxy.revision}`,
@@ -90,7 +90,7 @@ function waypointDeployment(
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
-      // Start a new proxy before an old one ends, so that requests are always served.
+      // A new proxy starts before an old one ends, so that requests are always served.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: proxyPodTemplate(
         { ...proxy, network },
@@ -137,7 +137,7 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
   return {
     apiVersion: "v1",
     kind: "Service",
-    // Let clients choose a near pod if there are several.
+    // If there are several pods, clients may choose a near one.
     metadata: {
       ...metadata,
       annotations: { [istioAnnotations.trafficDistribution]: "PreferClose", ...metadata.annotations },

@@ -8,8 +8,8 @@ interface WithSpec<Spec> extends KubernetesObject {
 
 export interface ConfigRules<Spec> {
   /**
-   * The revision whose objects are read. An object that names another revision, or a tag of this revision, is left out.
-   * An object that names no revision is read. If absent, all objects are read.
+   * The revision that reads objects. An object that names another revision is left out, unless it names a tag of this
+   * revision or none at all. If absent, all objects are read.
    */
   readonly revision?: string;
   /**
@@ -17,13 +17,13 @@ export interface ConfigRules<Spec> {
    * release may have accepted it. `isCorrected` says that the object is used without its faulty fields.
    */
   readonly refused: (object: KubernetesObject, issues: readonly FieldIssue[], isCorrected?: boolean) => void;
-  /** Corrects an object with these issues. If absent or undefined, the object is refused as a whole. */
+  /** Corrects an object with these issues. If this is absent or returns undefined, the object is refused as a whole. */
   readonly correct?: (object: WithSpec<Spec>, issues: readonly FieldIssue[]) => Corrected<Spec> | undefined;
-  /** The spec to use instead of a refused one. If absent or undefined, the object is left out. */
+  /** The spec to use instead of a refused one. If this is absent or returns undefined, the object is left out. */
   readonly instead?: (object: KubernetesObject) => Spec | undefined;
 }
 
-/** The facts of a valid configuration object. Undefined if it belongs to another revision or is refused. */
+/** The facts of a configuration object. Undefined if it belongs to another revision or is refused. */
 export function configFacts<Spec>(
   kind: KindDefinition<WithSpec<Spec>>,
   object: WithSpec<Spec>,

@@ -7,14 +7,13 @@ import { authorityIn } from "./secret-facts.ts";
 
 export interface ConfigMapIngestOptions {
   readonly client: KubeClient;
-  /** The references to ConfigMaps. Several may name the same one. */
   readonly references: readonly Collection<ConfigMapReference>[];
   readonly configMaps: SourceCollection<ConfigMapFacts>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Reads the ConfigMaps that Gateways and policies name, and no others. */
+/** Reads only the ConfigMaps that Gateways and policies name. */
 export class ConfigMapIngest {
   readonly #objects: NamedObjects<ConfigMap>;
 

@@ -16,8 +16,7 @@ export class DiscoveryNamespaces {
   }
 
   /**
-   * Sets the labels of a namespace. Undefined means that the namespace is deleted. Returns whether the namespace has
-   * become included or excluded.
+   * Sets the labels of a namespace, or undefined if it is deleted. Returns whether it has become included or excluded.
    */
   setNamespace(name: string, labels: Labels | undefined): boolean {
     const before = this.includes(name);
@@ -26,7 +25,7 @@ export class DiscoveryNamespaces {
     return before !== this.includes(name);
   }
 
-  /** Replaces the selectors. Returns the namespaces that have become included or excluded. */
+  /** Returns the namespaces that have become included or excluded. */
   setSelectors(selectors: readonly LabelSelector[]): ReadonlySet<string> {
     const before = new Map([...this.#labels.keys()].map((name) => [name, this.includes(name)]));
     this.#selectors = selectors;

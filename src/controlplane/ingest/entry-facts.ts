@@ -12,7 +12,7 @@ import { isTrueText } from "../model/true-text.ts";
 import { configFacts, type ConfigRules } from "./config-facts.ts";
 import { statedPreference } from "./service-facts.ts";
 
-/** The facts of a ServiceEntry, including the addresses that its status contains for its hosts. */
+/** The facts of a ServiceEntry, including the addresses that its status has for its hosts. */
 export function serviceEntryFacts(
   object: ServiceEntry,
   rules: ConfigRules<ServiceEntry["spec"]>,
@@ -31,7 +31,7 @@ export function serviceEntryFacts(
   };
 }
 
-/** The facts of a WorkloadEntry. An entry with health checks is unhealthy until a probe succeeds. */
+/** An entry with health checks is unhealthy until a probe succeeds. */
 export function workloadEntryFacts(
   object: WorkloadEntry,
   rules: ConfigRules<WorkloadEntry["spec"]>,

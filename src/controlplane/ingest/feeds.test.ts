@@ -92,7 +92,6 @@ test("a policy that was never valid denies what its current version selects", ()
   assert.equal(selected(), "c", "a version that was valid");
 });
 
-/** A VirtualService whose first route and destination change headers. */
 const changing = (set: Readonly<Record<string, string>>, add: Readonly<Record<string, string>> = {}) => ({
   hosts: ["a"],
   http: [

@@ -61,20 +61,16 @@ import { podFactsExcerpt, podFacts } from "./pod-facts.ts";
 import { defaultValidatorFacts, tagFacts } from "./tag-facts.ts";
 import { statedPreference, nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
-/** Turns the objects of one kind into facts of the model. */
 export interface Feed {
   readonly kind: KindDefinition;
   /** The fields to read. Absent means whole objects. */
   readonly excerpt?: Excerpt;
-  /**
-   * Whether a cluster that forbids this control plane to read the kind is treated as a cluster without such objects.
-   */
+  /** Whether a cluster that forbids reading the kind is treated like a cluster without such objects. */
   readonly isOptional?: boolean;
   /** Takes the current version of an object. Undefined means that the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;
 }
 
-/** A feed with the informer that reads its objects. */
 export interface InformedFeed<OfFeed> {
   readonly feed: OfFeed;
   readonly informer: Informer<KubernetesObject>;
@@ -102,7 +98,6 @@ type MakeFeed = <Value extends KubernetesObject, Facts>(
   convert: (object: Value) => Facts | undefined,
 ) => Feed;
 
-/** What all feeds of one model share. */
 interface FeedMaking {
   readonly inputs: MeshInputs;
   readonly revision: string;
@@ -125,8 +120,8 @@ export function createFeeds(
     isRefused = !isCorrected;
     onIssues(object, issues, isCorrected);
   };
-  // While an object is refused, its last valid version stays in force. If it never had one, a substitute may be in
-  // force, which each later version of the object replaces.
+  // While an object is refused, its last valid version stays in force. An object that was never valid may have a
+  // substitute, which each later version of the object replaces.
   const feed: MakeFeed = (kind, target, convert) => {
     const withoutValid = new Set<string>();
     return {
@@ -152,7 +147,6 @@ export function createFeeds(
   ];
 }
 
-/** The feeds of Kubernetes' own kinds. */
 function clusterFeeds({ inputs, revision, feed }: FeedMaking): readonly Feed[] {
   return [
     feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({
@@ -227,7 +221,6 @@ function istioFeeds(making: FeedMaking): readonly Feed[] {
   ];
 }
 
-/** The feed of a kind whose facts are its spec. */
 function configFeed<Spec>(
   { feed, revision, refused }: FeedMaking,
   kind: KindDefinition<KubernetesObject & { spec: Spec }>,

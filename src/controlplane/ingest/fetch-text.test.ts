@@ -86,7 +86,6 @@ test("no key set is fetched from a blocked network: not by address, by name, by 
   }
 });
 
-/** Runs with the port of a server on the loopback. */
 async function withServer(listener: RequestListener, run: (port: number) => Promise<void>): Promise<void> {
   const server = createHttpServer(listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -98,7 +97,7 @@ async function withServer(listener: RequestListener, run: (port: number) => Prom
   }
 }
 
-/** Fetches paths of a server on the loopback, which this fetch is allowed to reach. */
+/** This fetch is allowed to reach the loopback. */
 function getFrom(port: number, timeoutMs: number): (path: string) => Promise<string> {
   return async (path) =>
     await fetchTextWithin(`http://127.0.0.1:${port}${path}`, AbortSignal.timeout(timeoutMs), {

@@ -13,11 +13,10 @@ import {
 } from "../../base/index.ts";
 import { requireFinalResponse, readBytes } from "../../base/joined-bytes/index.ts";
 
-/** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {
   /**
-   * Roots in PEM, in addition to those of the operating system. Called for each request, so that a changed file has an
-   * effect.
+   * Roots in PEM, in addition to those of the operating system. Called for each request, so that a change of the file
+   * has an effect.
    */
   readonly additionalRoots: () => Promise<string | undefined>;
   /** Networks to which no request is sent, not even after a redirect. */
@@ -38,15 +37,15 @@ const maxBytes = 1 << 20;
 /** The limit of Go's HTTP client. */
 const maxRedirects = 10;
 /**
- * The fetch accepts gzip, because object stores compress some documents even if the client does not ask for it. It
- * names a user agent, because firewalls refuse clients without one.
+ * The headers of each request. gzip is accepted because object stores compress some documents even if the client does
+ * not ask for it. A user agent is named because firewalls refuse clients without one.
  */
 const requestHeaders = { "user-agent": "istiod", accept: "*/*", "accept-encoding": "gzip" };
 
 /**
  * Fetches a text of at most a megabyte over HTTP or HTTPS from an address that an administrator chose, which may be on
  * this machine. The server may belong to someone else, so its redirects and its name must not lead to this machine or
- * its link. HTTPS uses the roots of the operating system.
+ * its link. HTTPS trusts the roots of the operating system.
  */
 export async function fetchText(url: string, signal: AbortSignal): Promise<string> {
   return await fetchTextWithin(url, signal, {
@@ -57,7 +56,7 @@ export async function fetchText(url: string, signal: AbortSignal): Promise<strin
   });
 }
 
-/** Fetches a text of at most a megabyte over HTTP or HTTPS, within bounds. */
+/** Fetches a text of at most a megabyte over HTTP or HTTPS. */
 export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: FetchBounds): Promise<string> {
   let address = new URL(url);
   const first = address.host;
@@ -71,7 +70,7 @@ export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: 
     const answer = await getOver(address, { ...ca, signal, lookup: permittedLookup(address, boundsOf(address)) });
     const status = answer.statusCode ?? 0;
     const { location } = answer.headers;
-    // Do not read the body of any other answer, because it may have no end.
+    // The body of any other answer may have no end, so it is not read.
     if (status < 200 || status >= 300) answer.destroy();
     if (status >= 300 && status < 400 && location !== undefined) {
       address = new URL(location, address);
@@ -92,7 +91,7 @@ function withoutBrackets(hostname: string): string {
 }
 
 /**
- * Throws if the host is an address that is not permitted. The returned lookup refuses names that resolve to such an
+ * Throws if the host is an address that is not permitted. The returned look-up refuses names that resolve to such an
  * address.
  */
 function permittedLookup({ hostname }: URL, bounds: FetchBounds): LookupFunction {
@@ -123,7 +122,7 @@ function refusalOf(host: string, address: string, { blockedNetworks, isInside }:
 }
 
 function isBlocked(address: string, networks: readonly Network[]): boolean {
-  // Treat an unspecified address like a loopback one, because a connection to it reaches the loopback.
+  // A connection to an unspecified address reaches the loopback.
   const isUnspecified = isOwnMachineAddress(address) && !isLoopbackAddress(address);
   return [address, ...(isUnspecified ? ["127.0.0.1", "::1"] : [])].some((reached) => isAddressOf(reached, networks));
 }
@@ -145,7 +144,7 @@ function getOver(address: URL, options: Http.RequestOptions): Promise<Http.Incom
 
 function decoded(url: string, answer: Http.IncomingMessage): Readable {
   if (!/^(x-)?gzip$/i.test(answer.headers["content-encoding"] ?? "")) return answer;
-  // Bound the compressed bytes too. Blocks of gzip may be empty, so the bound of the text might never be reached.
+  // Blocks of gzip may be empty, so the limit of the text might never be reached. So limit the compressed bytes, too.
   let read = 0;
   const bounded = new Transform({
     transform: (chunk: Buffer, _encoding, done) => {
@@ -154,7 +153,7 @@ function decoded(url: string, answer: Http.IncomingMessage): Readable {
       else done(null, chunk);
     },
   });
-  // Pass the errors of all streams on to the reader of the result.
+  // `pipeline` passes the errors of all streams on to the reader of the result.
   return pipeline(answer, bounded, process.getBuiltinModule("node:zlib").createGunzip(), () => undefined);
 }
 

@@ -14,13 +14,14 @@ export interface GatewayNamesOptions {
 }
 
 /**
- * The time between two look-ups of a name: upstream's shortest interval. More frequent changes would only cause pushes.
+ * The time between two look-ups of a name, upstream's shortest interval. More frequent changes would only cause more
+ * pushes.
  */
 const refreshMs = 30_000;
 
 /**
- * Resolves the host names of network gateways regularly, because proxies need addresses. The last known addresses stay
- * while no server answers.
+ * Resolves the host names of network gateways regularly, because proxies need addresses. While no server answers, the
+ * last known addresses stay.
  */
 export class GatewayNames {
   readonly #options: GatewayNamesOptions;

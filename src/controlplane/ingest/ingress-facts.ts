@@ -4,7 +4,6 @@ import type { IngressFacts } from "../model/facts.ts";
 
 const classAnnotation = "kubernetes.io/ingress.class";
 
-/** The facts of an Ingress, or undefined if it belongs to another revision. */
 export function ingressFacts({ metadata, spec = {} }: Ingress, revision: string): IngressFacts | undefined {
   const wanted = metadata.labels?.[istioLabels.revision];
   if (wanted !== undefined && wanted !== revision) return undefined;

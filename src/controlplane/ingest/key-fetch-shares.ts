@@ -1,16 +1,14 @@
 import { onAbort } from "../../base/index.ts";
 import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
 
-/** The maximum number of key sets that are fetched at the same time. */
 const maxFetches = 64;
 /** The maximum memory for all key sets together. Each has at most a megabyte. */
 const maxKeyBytes = 64 * 1_048_576;
-/** The maximum number of bytes that a character of a key set takes. */
 const bytesPerCharacter = 2;
 /** The average time between two fetches of a namespace's key sets. */
 const fetchSpacingMs = 20;
 
-/** The waiting fetches of the same namespaces, the oldest first. */
+/** The waiting fetches of one set of namespaces, the oldest first. */
 interface Queue {
   readonly namespaces: readonly string[];
   readonly begin: Set<(place: Disposable) => void>;
@@ -25,7 +23,7 @@ interface Queue {
 export class KeyFetchShares {
   readonly #places: SharedBudget;
   readonly #memory: SharedBudget;
-  /** The memory of each key set, by the set's id, with the namespace for which it counts. */
+  /** The memory of each key set and the namespace for which it counts, by the key set's id. */
   readonly #held = new Map<string, { readonly namespace: string; readonly share: BudgetShare }>();
   /** The queue with the next turn comes first. */
   readonly #waiting = new Map<string, Queue>();
@@ -65,7 +63,7 @@ export class KeyFetchShares {
       this.#held.set(id, { namespace, share });
       return true;
     }
-    // The memory of the earlier text still counts, because that text stays in force.
+    // The earlier text stays in force, so its memory still counts.
     return false;
   }
 
@@ -88,7 +86,7 @@ export class KeyFetchShares {
     return undefined;
   }
 
-  /** Gives the next queue its turn. The queue then moves behind the others. */
+  /** Gives the next queue its turn, after which the queue is the last one. */
   #beginNext(): void {
     for (const [key, queue] of this.#waiting) {
       const [begin] = queue.begin;

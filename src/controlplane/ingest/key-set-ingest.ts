@@ -21,7 +21,7 @@ export interface KeySetIngestOptions {
   readonly requestAuthentications: Collection<RequestAuthenticationFacts>;
   readonly keySets: SourceCollection<KeySetFacts>;
   readonly fetchText: FetchText;
-  /** Which process fetches the key sets. Absent means this control plane. */
+  /** Who fetches the key sets. Absent means this control plane. */
   readonly fetcher?: KeySetFetcher | undefined;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
@@ -38,16 +38,14 @@ const retryMaxMs = 60_000;
 
 /**
  * Fetches the key sets of RequestAuthentications at regular intervals, so that proxies need no access to the issuers.
- * If a fetch fails, the last key set stays in force. Without any key set, the issuer's tokens are refused.
+ * If a fetch fails, the last key set stays in force. As long as there is no key set, the issuer's tokens are refused.
  */
 export class KeySetIngest {
   readonly #options: KeySetIngestOptions;
   readonly #followed = new Map<string, AbortController>();
-  /** Divides the fetches and the memory among namespaces. */
   readonly #shares = new KeyFetchShares();
-  /** The namespaces whose rules name a key set, by its id. */
+  /** The namespaces whose rules name a key set, by the key set's id. */
   #namespaces: ReadonlyMap<string, readonly string[]> = new Map();
-  /** The number of key sets of each namespace. */
   #counts: ReadonlyMap<string, number> = new Map();
   readonly #counters: Readonly<Record<"fetched" | "failed", { increment(): void }>>;
 
@@ -166,7 +164,6 @@ export class KeySetIngest {
     return text;
   }
 
-  /** Reads the URL of an issuer's keys from its OpenID Connect discovery document. */
   async #discover(issuer: string, signal: AbortSignal): Promise<string> {
     const document: unknown = JSON.parse(
       await this.#options.fetchText(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`, signal),

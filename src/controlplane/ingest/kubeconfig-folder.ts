@@ -27,7 +27,7 @@ const extensions: ReadonlySet<string> = new Set([".yaml", ".yml"]);
  * larger than this.
  */
 const maxFileBytes = 1024 * 1024;
-/** The maximum number of files, which is more than any mesh has clusters. */
+/** The maximum number of files. No mesh has so many clusters. */
 const maxFiles = 1000;
 /** The maximum depth of the folders of a mounted volume. */
 const maxDepth = 4;
@@ -37,7 +37,7 @@ const maxDepth = 4;
  * (`PILOT_MULTICLUSTER_KUBECONFIG_PATH`). The id of a file's cluster is the name that its current context gives to the
  * cluster. The folder is read each second, because file events are not reliable: the kubelet replaces a volume's files
  * through a symbolic link. A missing folder is treated as empty. If a file becomes unusable, its last cluster stays in
- * use, and the fault is logged once. An empty file has not been written yet, so it is skipped.
+ * use, and the fault is logged once. An empty file is skipped, because it has not been written yet.
  */
 export class KubeconfigFolder implements RemoteConfigSource {
   readonly noun = "file";
@@ -136,7 +136,7 @@ export class KubeconfigFolder implements RemoteConfigSource {
 }
 
 /**
- * The files with a kubeconfig's extension, as paths in the folder, sorted. The kubelet keeps the files of a volume in a
+ * The files with a kubeconfig's extension, as sorted paths in the folder. The kubelet keeps the files of a volume in a
  * hidden folder, and links to them.
  */
 async function filesBelow(root: string, below: string, depth: number): Promise<string[]> {

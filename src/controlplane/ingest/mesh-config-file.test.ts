@@ -19,7 +19,7 @@ test("a mesh config that is invalid or unreadable leaves the previous one in for
     () => undefined,
     // A YAML parser would take half a minute for this text.
     () => writeFileSync(path, `networks: ${"[{fr, {f".repeat(150)}`),
-    // Reading a directory fails, like reading a file on a broken disk.
+    // Reading a directory fails like reading a file on a broken disk.
     () => (rmSync(path), mkdirSync(path)),
     () => rmSync(path, { recursive: true }),
   ];

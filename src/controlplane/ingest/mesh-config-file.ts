@@ -6,7 +6,7 @@ import { meshTextTree, parseMeshText, type MeshText } from "../../api/mesh-confi
 
 const pollMs = 1000;
 
-/** Throws a user error for an invalid text. Logs fields without effect. */
+/** Throws a user error for an invalid text. Logs fields that have no effect. */
 function readConfig<Config>(text: string, path: string, content: MeshText<Config>, log: Logger): Config {
   const { config, warnings } = parseMeshText(text, path, content);
   if (warnings.length > 0)
@@ -15,8 +15,8 @@ function readConfig<Config>(text: string, path: string, content: MeshText<Config
 }
 
 /**
- * Follows a file of a mounted ConfigMap by reading it each second. File events are not reliable, because the kubelet
- * replaces the folder through symbolic links. A missing file is treated as empty. While the file is invalid or
+ * Follows a file of a mounted ConfigMap. The file is read each second, because file events are not reliable: the
+ * kubelet replaces the folder through symbolic links. A missing file is treated as empty. While the file is invalid or
  * unreadable, its last valid content stays in force.
  */
 class ConfigFile<Config> {
@@ -35,12 +35,10 @@ class ConfigFile<Config> {
     this.#log = log;
   }
 
-  /** The text in force: the last valid one. */
   get text(): string {
     return this.#text;
   }
 
-  /** The parsed text in force. */
   get tree(): unknown {
     return meshTextTree(this.#text, this.#path);
   }

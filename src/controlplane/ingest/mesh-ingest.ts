@@ -22,7 +22,6 @@ export interface MeshIngestOptions {
   readonly log: Logger;
 }
 
-/** Whether the model holds a version of an object, and since which generation. */
 export interface ProcessedVersion {
   readonly processed: boolean;
   readonly generation: number;
@@ -34,14 +33,14 @@ interface HeldVersion {
   generation: number | undefined;
 }
 
-/** Matches the API groups that configure a mesh. */
 const configurationGroups = /(^|\.)(istio\.io|gateway\.networking\.k8s\.io)$/;
 
-/** The maximum number of remembered deleted objects. They are remembered so that a deletion can be acknowledged too. */
+/** The maximum number of deleted objects that are remembered, so that a deletion can be acknowledged, too. */
 const maxRemembered = 200_000;
 
 /**
- * Feeds the model from informers. Remembers which version of each object the model holds, and since which generation.
+ * Feeds the model from informers. It remembers which version of each object the model holds, and since which
+ * generation.
  */
 export class MeshIngest {
   readonly synced: Promise<void>;
@@ -54,7 +53,6 @@ export class MeshIngest {
   readonly #settling = new Set<HeldVersion>();
   readonly #log: Logger;
   readonly #excluded: MeshInputs["excludedNamespaces"];
-  /** The faults of the object that is being read. */
   #faults: string | undefined;
   /** Whether that object is used in spite of its faults. */
   #isCorrected = false;
@@ -109,24 +107,22 @@ export class MeshIngest {
     this.#refill(changed);
   }
 
-  /** Whether the mesh config's selectors include the namespace. */
   includesNamespace(name: string): boolean {
     return this.#namespaces.includes(name);
   }
 
-  /** Call this when the model begins to settle, which includes all objects read so far. */
+  /** Notes that the model begins to settle, which includes all objects that were read so far. */
   settling(): void {
     for (const held of this.#unsettled) this.#settling.add(held);
     this.#unsettled.clear();
   }
 
-  /** Call this when the model has settled. It then contains the objects that were read before it began to settle. */
+  /** Notes that the model has settled. It contains the objects that were read before it began to settle. */
   settled(generation: number): void {
     for (const held of this.#settling) held.generation = generation;
     this.#settling.clear();
   }
 
-  /** The last seen version of an object. */
   get(kind: string, key: string): KubernetesObject | undefined {
     return this.informer(kind)?.get(key);
   }
@@ -136,7 +132,6 @@ export class MeshIngest {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer;
   }
 
-  /** The kinds of Istio and the Gateway API with their objects of all revisions. */
   configuration(): readonly { readonly kind: Feed["kind"]; readonly informer: Informer<KubernetesObject> }[] {
     return this.#feeds.flatMap(({ feed: { kind }, informer }) =>
       configurationGroups.test(kind.group) ? [{ kind, informer }] : [],
@@ -168,7 +163,6 @@ export class MeshIngest {
     try {
       feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
     } catch (error) {
-      // Report an object that cannot be read, and continue with the others.
       this.#faults = `it cannot be read: ${messageOf(error)}`;
       this.#log.error("an object could not be read and has no effect", {
         kind: feed.kind.kind,
@@ -208,7 +202,7 @@ export class MeshIngest {
   }
 }
 
-/** The feeds of the kinds that the control plane reads. Logs the others. */
+/** The feeds of the kinds that the control plane reads. Logs the kinds that it ignores. */
 function withoutIgnored(feeds: readonly Feed[], { isIgnored, log }: MeshIngestOptions): readonly Feed[] {
   if (isIgnored === undefined) return feeds;
   const left = feeds.filter(({ kind }) => isIgnored(kind));

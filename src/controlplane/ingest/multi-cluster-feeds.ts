@@ -11,7 +11,7 @@ import type { Logger } from "../../base/index.ts";
 import type { SourceCollection } from "../../kube/index.ts";
 import type { ServiceExportFacts, ServiceImportFacts } from "../model/facts.ts";
 
-/** The kinds of the Multi-Cluster Services API that are read. If absent, none are read. */
+/** The kinds of the Multi-Cluster Services API that are read. A kind that is absent is not read. */
 export interface MultiClusterKinds {
   readonly exports?: KindDefinition<ServiceExport>;
   readonly imports?: KindDefinition<ServiceImport>;
@@ -30,14 +30,14 @@ export function multiClusterKinds(settings: {
   };
 }
 
-/** Called with the object that was ignored, and with its faults. */
+/** Called with an object that was ignored as a whole or in part, and with its faults. */
 export type TellOfIssues = (object: KubernetesObject, issues: readonly FieldIssue[]) => void;
 
 export interface MultiClusterReading {
   readonly kinds: MultiClusterKinds;
   /** Called for an object that is ignored as a whole. */
   readonly refused: TellOfIssues;
-  /** Called for fields that are ignored while the others are used. */
+  /** Called for fields that are ignored while the object's other fields are used. */
   readonly warned: TellOfIssues;
 }
 
@@ -83,7 +83,6 @@ export function multiClusterFeeds<Feed extends object>(
   ];
 }
 
-/** Logs the fields of an object that are ignored while the other fields are read. */
 export function warnOfFields(log: Logger): TellOfIssues {
   return ({ kind, metadata }, issues) =>
     log.warn("fields of an object are ignored", {

@@ -82,6 +82,6 @@ test("an object that two namespaces name stays read when the one for which it co
   await untilRead(["shop/roots"]);
   named("shop", []);
   named("flood", ["shop/roots", ...several("flood", 100)]);
-  // Another namespace names the object too. The object now counts for that namespace, which reads one object less.
+  // Now the object counts for `flood`, as one of the four that `flood` may have.
   await untilRead([...several("flood", 3), "shop/roots"]);
 });

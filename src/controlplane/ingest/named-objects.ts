@@ -13,9 +13,8 @@ export interface ObjectName {
 export interface NamedObjectsOptions<Value extends KubernetesObject> {
   readonly client: KubeClient;
   readonly kind: KindDefinition<Value>;
-  /** The references to objects. Several may name the same one. */
   readonly references: readonly Collection<ObjectName>[];
-  /** Called for each referenced object. If `object` is undefined, it does not exist. */
+  /** Called for each referenced object. `object` is undefined if it does not exist. */
   readonly take: (name: ObjectName, object: Value | undefined) => void;
   /** Called when the last reference to an object is gone. */
   readonly forget: (key: string) => void;
@@ -28,12 +27,11 @@ export interface NamedObjectsOptions<Value extends KubernetesObject> {
 }
 
 /**
- * The maximum number of objects of one kind that are watched at the same time. Each watch takes memory here and at the
- * API server, and anybody who may write Gateways decides how many objects they name.
+ * The maximum number of objects of one kind that are watched at once. Each watch takes memory here and at the API
+ * server, and anybody who may write Gateways decides how many objects they name.
  */
 const defaultMaxWatched = 8192;
 
-/** A named object, with the namespaces of the objects that name it. */
 interface Wanted extends Pick<ObjectName, "namespace" | "name"> {
   readonly authors: Set<string>;
 }
@@ -52,8 +50,8 @@ interface Watched {
 
 /**
  * Watches only the objects that configuration names, each with a watch of its own. The namespaces of the objects with
- * references share the watches: each namespace may have half of the watches that the others leave. Further objects are
- * not read.
+ * references share the watches: each may have half of the watches that the others leave. Objects beyond that are not
+ * read.
  */
 export class NamedObjects<Value extends KubernetesObject> {
   readonly #options: NamedObjectsOptions<Value>;
@@ -162,8 +160,7 @@ export class NamedObjects<Value extends KubernetesObject> {
       if (change.key === key) take(wanted, change.type === "set" ? change.object : undefined);
     });
     void informer.synced.then(() => {
-      // Record that the object does not exist, because an earlier watch may have recorded the object before it was
-      // deleted.
+      // An earlier watch may have recorded the object before it was deleted. So record that it does not exist.
       if (!stop.signal.aborted && informer.get(key) === undefined && !knownAbsent(key)) take(wanted, undefined);
     });
     const done = informer.run(AbortSignal.any([stop.signal, outer])).finally(() => subscription[Symbol.dispose]());

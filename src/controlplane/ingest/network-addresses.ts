@@ -2,8 +2,8 @@ import type { Gateway } from "../../api/gateway/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 
 /**
- * The addresses of a network's Gateway, from its status, or else from its spec. Empty for other Gateways, so that
- * changes of their status have no effect.
+ * The addresses of a Gateway with a network's label, from its status or else from its spec. Empty for other Gateways,
+ * so that changes of their status have no effect.
  */
 export function networkAddresses({ metadata, spec, status }: Gateway): {
   readonly networkAddresses?: readonly string[];

@@ -3,14 +3,14 @@ import { messageOf } from "../../base/index.ts";
 import { DerReader, derTags } from "../../x509/index.ts";
 
 const enumerated = 0x0a;
-/** The tags of fields of RFC 6960: choices and optional fields. */
+/** Tags of choices and optional fields in RFC 6960. */
 const byName = 0xa1;
 const byKey = 0xa2;
 const extensions = 0xa1;
 const good = 0x80;
 const revoked = 0xa1;
 const unknown = 0x82;
-/** `id-pkix-ocsp-basic` */
+/** The object identifier `id-pkix-ocsp-basic`. */
 const basicResponse = "2b0601050507300101";
 /** The bit of an integer's first byte that makes it negative. */
 const sign = 0x80;
@@ -29,9 +29,7 @@ export function stapleFault(staple: Buffer, certificate: X509Certificate): strin
   }
 }
 
-/**
- * Returns the serial number of the certificate that a response is about. Throws if the staple is not such a response.
- */
+/** The serial number of the certificate that a response is about. Throws if the staple is not such a response. */
 function serialOf(staple: Buffer): bigint {
   const file = new DerReader(staple);
   const response = file.inside(derTags.sequence);
@@ -76,7 +74,7 @@ function readSingle(single: DerReader): bigint {
 }
 
 /**
- * Reads a positive integer in its shortest encoding. Envoys read no other encoding. A certificate with a negative
+ * Reads a positive integer in its shortest encoding, the only one that Envoys read. So a certificate with a negative
  * serial number gets no staple.
  */
 function positiveInteger(bytes: Buffer): bigint {
@@ -86,7 +84,7 @@ function positiveInteger(bytes: Buffer): bigint {
   return BigInt(`0x${bytes.toString("hex")}`);
 }
 
-/** Reads a time, whose day must exist. */
+/** The day must exist. */
 function readTime(reader: DerReader): void {
   const text = reader.next(derTags.generalizedTime).contents.toString("latin1");
   const iso = text.replace(time, "$1-$2-$3T$4:$5:$6.000Z");

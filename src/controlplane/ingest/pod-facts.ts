@@ -26,8 +26,8 @@ const containers: Excerpt = {
 };
 
 /**
- * The fields that {@link podFacts} needs. With thousands of pods, the other fields would be most of the data read at
- * start.
+ * The fields that {@link podFacts} needs. With thousands of pods, the other fields would be most of the data that is
+ * read at the start.
  */
 export const podFactsExcerpt: Excerpt = {
   metadata: { number: 1, holds: metadataExcerpt },
@@ -56,12 +56,12 @@ export const podFactsExcerpt: Excerpt = {
   },
 };
 
-/** The facts of a pod. Returns undefined if it has ended, because another pod may already have its address. */
+/** The facts of a pod. Undefined if it has ended, because another pod may already have its address. */
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (isFinishedPod(pod)) return undefined;
-  // Ignore the address of a pod without a node. A pod gets its address from its node, so only a user with the right to
-  // write statuses can have written this one.
+  // A pod gets its address from its node. If it has no node, only a user with the right to write statuses can have
+  // written the address, so it is ignored.
   const reported = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const addresses = (spec?.nodeName ?? "") === "" ? [] : reported;
   const sidecar = sidecarOf(pod);
@@ -110,7 +110,7 @@ function proxyConfigOf(pod: Pod): OwnProxyConfig | undefined {
 function idleTimeoutOf(pod: Pod): number | undefined {
   const text = variableOf(proxyContainerOf(pod), "ISTIO_META_IDLE_TIMEOUT");
   const milliseconds = text === undefined ? undefined : goDurationMs(text);
-  // Ignore a negative duration or one that is too long, because an Envoy refuses a listener with it.
+  // An Envoy refuses a listener with a negative or too long duration.
   const isUsable = milliseconds !== undefined && milliseconds >= 0 && milliseconds <= maxIdleMs;
   return isUsable ? Math.round(milliseconds) : undefined;
 }
@@ -141,7 +141,7 @@ function variableOf(container: Container | undefined, name: string): string | un
   return container?.env?.find((entry) => entry.name === name)?.value;
 }
 
-/** The sidecar of a pod: a container `istio-proxy`, except in gateways and waypoints. */
+/** The sidecar of a pod is the container `istio-proxy`, except in gateways and waypoints. */
 function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
   const container = proxyContainerOf(pod);
   if (container === undefined || otherModes.some((mode) => container.args?.includes(mode) === true)) return undefined;

@@ -6,7 +6,6 @@ import { NamedObjects, type ObjectName } from "./named-objects.ts";
 
 export interface PullSecretIngestOptions {
   readonly client: KubeClient;
-  /** The secrets that plugins name. */
   readonly references: readonly Collection<ObjectName>[];
   readonly pullSecrets: SourceCollection<PullSecretFacts>;
   readonly clock: Clock;
@@ -16,7 +15,7 @@ export interface PullSecretIngestOptions {
 const wantedType = "kubernetes.io/dockerconfigjson";
 const wantedKey = ".dockerconfigjson";
 
-/** Reads the pull secrets that plugins name for their images, and no others. */
+/** Reads only the pull secrets that plugins name for their images. */
 export class PullSecretIngest {
   readonly #objects: NamedObjects<Secret>;
 

@@ -3,7 +3,7 @@ import type { MetricsRegistry } from "../../telemetry/index.ts";
 
 export interface RefusedObject {
   readonly kind: KindDefinition;
-  /** `namespace/name`. */
+  /** The object's `namespace/name`. */
   readonly key: string;
   /** The faults, one line for each field. */
   readonly faults: string;
@@ -27,7 +27,7 @@ export class RefusedObjects {
     );
   }
 
-  /** Sets the faults of an object. Undefined means that the object is valid or deleted. */
+  /** Sets the faults of an object, or undefined if it is valid or deleted. */
   set(kind: KindDefinition, key: string, faults: string | undefined, isCorrected = false): void {
     const id = refusedId(kind, key);
     const known = this.#objects.get(id);
@@ -73,7 +73,7 @@ export class RefusedObjects {
   }
 }
 
-/** The id of an object among the refused ones, such as `networking.istio.io/VirtualService shop/web`. */
+/** The id of a refused object, for example `networking.istio.io/VirtualService shop/web`. */
 export function refusedId({ group, kind }: Pick<KindDefinition, "group" | "kind">, key: string): string {
   return `${group}/${kind} ${key}`;
 }

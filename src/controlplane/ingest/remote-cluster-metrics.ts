@@ -3,7 +3,6 @@ import type { MetricsRegistry } from "../../telemetry/index.ts";
 export type RemoteSyncStatus = (typeof statuses)[number];
 const statuses = ["synced", "syncing", "timeout", "closed"] as const;
 
-/** Upstream's metrics of remote clusters. */
 export interface RemoteClusterMetrics {
   managed(remotes: number): void;
   timedOut(cluster: string): void;

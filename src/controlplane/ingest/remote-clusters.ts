@@ -24,16 +24,15 @@ export interface RemoteClient extends KubeClient {
 export interface RemoteClustersOptions {
   /** The client of the control plane's own cluster, whose secrets name the remote clusters. */
   readonly client: KubeClient;
-  /** The namespace of these secrets. */
   readonly namespace: string;
-  /** A folder of kubeconfigs, which is read instead of secrets. */
+  /** A folder of kubeconfigs, which is read instead of the secrets. */
   readonly kubeconfigFolder?: string | undefined;
   readonly clusterId: string;
   readonly inputs: RemoteInputs;
   readonly connect: (config: KubeConfig, clusterId: string) => RemoteClient;
   /** How long the start waits for a cluster that does not answer. 0 means forever. */
   readonly timeoutMs: number;
-  /** The insecure kubeconfig fields that are allowed, for example those that name files. */
+  /** The insecure fields of kubeconfigs that are allowed, for example those that name files. */
   readonly insecureOptions: ReadonlySet<string>;
   /** The kinds of the Multi-Cluster Services API to read. If absent, none are read. */
   readonly multiClusterKinds?: MultiClusterKinds;
@@ -47,7 +46,9 @@ export interface RemoteClustersOptions {
 /** The state of a cluster in the answer of `/debug/clusterz`. */
 export interface ClusterState {
   readonly id: string;
-  /** `namespace/name`, or the path of the file in its folder. Absent for the control plane's own cluster. */
+  /**
+   * The Secret's `namespace/name`, or the path of the file in its folder. Absent for the control plane's own cluster.
+   */
   readonly secretName?: string;
   readonly syncStatus: RemoteSyncStatus;
 }
@@ -72,19 +73,16 @@ interface Remote {
 const maxClusters = 500;
 
 /**
- * Reads the remote clusters. They are named by Secrets with the label `istio/multiCluster=true`, or by the files of a
- * folder.
- *
- * Each cluster is read independently, so that a cluster that does not answer does not delay the others. A changed
- * kubeconfig replaces the previous one only after the cluster has been read with it.
+ * Reads the remote clusters. Secrets with the label `istio/multiCluster=true` name them, or the files of a folder. Each
+ * cluster is read independently, so that one that does not answer does not delay the others. A changed kubeconfig
+ * replaces the previous one only after the cluster has been read with it.
  */
 export class RemoteClusters {
-  /** Resolves when all clusters named at the start have been read or have timed out. */
+  /** Resolves when every cluster that is named at the start has been read or has timed out. */
   readonly synced: Promise<void>;
   readonly #options: RemoteClustersOptions;
   readonly #configs: RemoteConfigSource;
   readonly #metrics: RemoteClusterMetrics;
-  /** The remote clusters by id. */
   readonly #remotes = new Map<string, Remote>();
   /** Readers with a former kubeconfig, which stay until their successors have read the cluster. */
   readonly #leaving = new Set<Remote>();
@@ -92,8 +90,8 @@ export class RemoteClusters {
   readonly #named = new Map<string, readonly string[]>();
   readonly #started: (() => void)[] = [];
   /**
-   * The promise of the last config, after which the next one is handled. Parsing a kubeconfig is asynchronous, so
-   * configs are chained to be handled in order.
+   * Resolves when the last config has been handled. Parsing a kubeconfig is asynchronous, so each config is handled
+   * after its predecessor, to keep their order.
    */
   #handled: Promise<void> = Promise.resolve();
   #selectors: readonly LabelSelector[] = [];
@@ -107,7 +105,6 @@ export class RemoteClusters {
     this.synced = this.#firstSync();
   }
 
-  /** Follows the secrets or files until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     this.#metrics.managed(0);
@@ -129,7 +126,7 @@ export class RemoteClusters {
     await Promise.all([...this.#remotes.values(), ...this.#leaving].map((remote) => this.#end(remote)));
   }
 
-  /** The API server of a cluster, with the kubeconfig with which it was last read. Undefined for an unknown cluster. */
+  /** The API server of a cluster, by the kubeconfig with which it was last read. Undefined for an unknown cluster. */
   clientOf(clusterId: string): KubeClient | undefined {
     return this.#inForce(clusterId)?.client;
   }
@@ -144,7 +141,6 @@ export class RemoteClusters {
     return this.#inForce(clusterId)?.ingest.get("Service", key);
   }
 
-  /** The states of the remote clusters, sorted by id. */
   states(): readonly ClusterState[] {
     return [...this.#remotes.values()]
       .map(({ id, source, status }) => ({ id, secretName: source, syncStatus: status }))
@@ -199,7 +195,7 @@ export class RemoteClusters {
   }
 
   /**
-   * Reads the cluster with the kubeconfig of another secret or file that names it too. Returns whether there is one.
+   * Reads the cluster with the kubeconfig of another secret or file that also names it. Returns whether there is one.
    */
   async #inherit({ id, source }: Remote): Promise<boolean> {
     for (const { key, kubeconfigs } of this.#configs.list()) {
@@ -268,7 +264,7 @@ export class RemoteClusters {
     });
     this.#limit(remote);
     void ingest.synced.then(() => {
-      // Stop here if the kubeconfig has changed again: the reader with the newest one will replace the reader in force.
+      // If the kubeconfig has changed again, the reader with the newest one will replace the reader in force.
       if (ended.aborted || this.#remotes.get(id) !== remote) return;
       ingest.enter();
       this.#replace(remote);
@@ -277,7 +273,7 @@ export class RemoteClusters {
     });
   }
 
-  /** Limits how long the start waits for the cluster. After the limit, the cluster is still read. */
+  /** Limits how long the start waits for the cluster. The cluster is still read after that. */
   #limit(remote: Remote): void {
     const { timeoutMs, clock, log } = this.#options;
     if (timeoutMs === 0) return;
@@ -295,9 +291,7 @@ export class RemoteClusters {
     void remote.ingest.synced.then(() => timer[Symbol.dispose]());
   }
 
-  /**
-   * Lets the reader replace the cluster's former readers. Their objects stay until the successor has read the cluster.
-   */
+  /** Removes the former readers' objects from the model. They stay there until the successor has read the cluster. */
   #replace(successor: Remote): void {
     for (const previous of this.#leavingOf(successor.id)) previous.ingest.leave(successor.ingest);
   }

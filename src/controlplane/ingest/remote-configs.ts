@@ -3,25 +3,23 @@ import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
 
-/** One Secret or file with kubeconfigs. */
 export interface RemoteConfig {
   /** The Secret's `namespace/name`, or the file's path in its folder. */
   readonly key: string;
-  /** The texts of kubeconfigs by cluster id. */
+  /** The texts of kubeconfigs, by cluster id. */
   readonly kubeconfigs: ReadonlyMap<string, string>;
 }
 
 export interface RemoteConfigChange {
   readonly type: "add" | "update" | "delete";
-  /** The config. A deleted config has no kubeconfigs. */
+  /** A deleted config has no kubeconfigs. */
   readonly config: RemoteConfig;
 }
 
-/** Where the kubeconfigs of remote clusters are kept. */
 export interface RemoteConfigSource {
   /** The word for one config in messages. */
   readonly noun: "secret" | "file";
-  /** Resolves when all configs have been read once, and subscribers have seen them. */
+  /** Resolves when all configs have been read and subscribers have seen them. */
   readonly synced: Promise<void>;
   list(): readonly RemoteConfig[];
   /** Whether some config is unreadable, so that it is not known which clusters it names. */
@@ -29,12 +27,10 @@ export interface RemoteConfigSource {
   get(key: string): RemoteConfig | undefined;
   /** Calls `take` for all present configs, then for their changes. */
   subscribe(take: (change: RemoteConfigChange) => void): Disposable;
-  /** Follows the configs until the signal. */
   run(signal: AbortSignal): Promise<void>;
 }
 
 export interface SecretConfigsOptions {
-  /** The client of the cluster that holds the Secrets. */
   readonly client: KubeClient;
   readonly namespace: string;
   readonly clock: Clock;
@@ -43,7 +39,7 @@ export interface SecretConfigsOptions {
 
 const secretLabel = "istio/multiCluster";
 
-/** The Secrets with the label `istio/multiCluster=true`, whose data maps cluster ids to kubeconfigs. */
+/** The Secrets with the label `istio/multiCluster=true`. Their data maps cluster ids to kubeconfigs. */
 export class SecretConfigs implements RemoteConfigSource {
   readonly noun = "secret";
   readonly hasUnreadable = false;
@@ -92,7 +88,6 @@ function configOf(key: string, { data = {} }: Secret): RemoteConfig {
   return { key, kubeconfigs: new Map(decoded) };
 }
 
-/** The config of a deleted Secret or file. */
 export function withoutKubeconfigs(key: string): RemoteConfig {
   return { key, kubeconfigs: new Map() };
 }

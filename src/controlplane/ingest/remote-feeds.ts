@@ -12,12 +12,12 @@ import { nodeFacts, serviceFacts, sliceFacts } from "./service-facts.ts";
 
 /** A feed that remembers its objects, so that the whole cluster can be removed from the model. */
 export interface RemoteFeed extends Feed {
-  /** Removes all objects except those that the successor holds of the same cluster. */
+  /** Removes all objects except those that the successor, which reads the same cluster, holds. */
   leaveTo(successor: RemoteFeed | undefined): void;
   holds(key: string): boolean;
 }
 
-/** The feeds of all kinds that are read from a remote cluster. Configuration is not among them. */
+/** The feeds of all kinds that are read from a remote cluster. Configuration is not read there. */
 export function createRemoteFeeds(
   inputs: RemoteInputs,
   clusterId: string,

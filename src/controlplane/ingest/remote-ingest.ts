@@ -48,7 +48,6 @@ export class RemoteIngest {
     for (const subscription of this.#subscriptions) subscription[Symbol.dispose]();
   }
 
-  /** Brings the objects into the model, and follows their changes from now on. */
   enter(): void {
     this.#entered = true;
     const { inputs, clusterId } = this.#options;
@@ -69,7 +68,6 @@ export class RemoteIngest {
     if (successor === undefined) this.#options.inputs.clusters.delete(this.#options.clusterId);
   }
 
-  /** The last seen version of an object. */
   get(kind: string, key: string): KubernetesObject | undefined {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind)?.informer.get(key);
   }

@@ -17,16 +17,15 @@ const stapleKey = "tls.ocsp-staple";
 
 const trustedLabel = "TRUSTED CERTIFICATE";
 const revocationLabel = "X509 CRL";
-/** The PEM blocks that the control plane sends to proxies, and any first lines of such blocks. */
+/** The PEM blocks that the control plane sends to proxies. `blockStart` also finds blocks without an end. */
 const block = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----[^-]+-----END \1-----/g;
 const blockStart = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----/g;
-/** A private key without a passphrase. */
 const keyBlock = /-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----[^-]+-----END \1-----/;
 /** The algorithms of PKCS#8 that are read: RSA, ECDSA and Ed25519. */
 const keyAlgorithms: ReadonlySet<string> = new Set(["2a864886f70d010101", "2a8648ce3d0201", "2b6570"]);
 /**
- * The form of a key by the tag of its second field, which is an algorithm (PKCS #8), the modulus of RSA, or the number
- * of an ECDSA key.
+ * The form of a key, by the tag of its second field. This field is an algorithm (PKCS #8), the modulus of an RSA key,
+ * or the number of an ECDSA key.
  */
 const keyForms: ReadonlyMap<number, "pkcs8" | "pkcs1" | "sec1"> = new Map([
   [derTags.sequence, "pkcs8"],
@@ -39,11 +38,11 @@ const keyForms: ReadonlyMap<number, "pkcs8" | "pkcs1" | "sec1"> = new Map([
  */
 const noRevocations = "no revocation list\n";
 
-/** The extension with which a certificate requires a staple (RFC 7633), and the value that Envoys look for. */
+/** The extension by which a certificate requires a staple (RFC 7633), and the value for which Envoys look. */
 const tlsFeature = "2b06010505070118";
 const mustStaple = "3003020105";
 
-/** The keys that Envoys accept: the minimum length of an RSA key in bits, and the curves of ECDSA keys. */
+/** The minimum length of RSA keys in bits, and the curves of ECDSA keys, that Envoys accept. */
 const minRsaBits = 2048;
 const curves: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
 
@@ -102,8 +101,8 @@ function serverFault(
 }
 
 /**
- * Whether a certificate has no name of the kinds that Envoys look for. Node writes the attributes of a multi-valued RDN
- * on one line, and quotes alternative names that contain commas.
+ * Whether a certificate has no name of the kinds for which Envoys look. Node writes the attributes of a multi-valued
+ * RDN on one line, and quotes alternative names that contain commas.
  */
 function isNameless({ subject, subjectAltName = "" }: X509Certificate): boolean {
   const kinds = subjectAltName.replaceAll(/"(?:[^"\\]|\\.)*"/g, "");
@@ -111,8 +110,8 @@ function isNameless({ subject, subjectAltName = "" }: X509Certificate): boolean 
 }
 
 /**
- * The OCSP staple of a certificate. One that Envoys would reject is left out: the certificate works without it, unless
- * it requires a staple.
+ * The OCSP staple of a certificate. A staple that Envoys would reject is left out. The certificate works without it,
+ * unless it requires a staple.
  */
 function stapleOf(data: Data, leaf: X509Certificate): Pick<KeyPair, "ocspStaple" | "stapleFault"> {
   const ocspStaple = data[stapleKey] ?? "";
@@ -122,14 +121,13 @@ function stapleOf(data: Data, leaf: X509Certificate): Pick<KeyPair, "ocspStaple"
 }
 
 /**
- * Whether Envoys require a staple. They do if `status_request` is the only TLS feature that the certificate lists, and
- * not if it lists others too.
+ * Whether Envoys require a staple. They do if `status_request` is the only TLS feature that the certificate lists, but
+ * not if it lists others, too.
  */
 function requiresStaple(leaf: X509Certificate): boolean {
   return readCertificate(leaf.raw).extensions.get(tlsFeature)?.value.toString("hex") === mustStaple;
 }
 
-/** Reads the roots and the revocation lists from the data of a Secret or a ConfigMap. */
 export function authorityIn(data: Data): SecretPart<Authority> {
   const key = authorityKeys.find((candidate) => isThere(data, candidate));
   if (key === undefined) return { fault: `it must have the key cacert or ca.crt; it has ${keysOf(data)}` };
@@ -160,7 +158,7 @@ function keysOf(data: Data): string {
  * were read are sent, because any faulty block would make Envoys reject the whole text.
  */
 function certificatesIn(key: string, text: string, use: "chain" | "roots"): SecretPart<string> {
-  // Leave out certificates with trust settings after the first one: Envoys do not read them in a chain.
+  // In a chain, Envoys read no certificates with trust settings after the first certificate.
   const blocks = blocksIn(text, (label) => label !== revocationLabel)?.filter(
     ({ label }, at) => use === "roots" || at === 0 || label !== trustedLabel,
   );
@@ -180,13 +178,13 @@ function certificatesIn(key: string, text: string, use: "chain" | "roots"): Secr
 function certificateOf({ label, text }: PemBlock, use: "chain" | "roots"): string {
   const { raw } = new X509Certificate(text);
   const settings = use === "roots" && label === trustedLabel ? derOfPem(text, /^TRUSTED/) : undefined;
-  // Check the encoding of the lengths: OpenSSL also reads encodings that DER forbids, and Envoys do not.
+  // OpenSSL also reads encodings of lengths that DER forbids, and Envoys do not.
   checkDer(settings ?? raw);
   readCertificate(raw);
   return settings === undefined ? pemOf("CERTIFICATE", raw) : pemOf(trustedLabel, settings);
 }
 
-/** The revocation lists of a text in PEM. Empty if there is none. */
+/** The revocation lists of a text, in PEM. Empty if there are none. */
 function revocationsIn(key: string, text: string): SecretPart<string> {
   const blocks = blocksIn(text, (label) => label === revocationLabel);
   if (blocks === undefined) return { fault: `${key} has a revocation list without an end` };
@@ -219,9 +217,9 @@ function blocksIn(text: string, isWanted: (label: string) => boolean): PemBlock[
 }
 
 /**
- * Reads the first private key of a text. Returns undefined if Envoys do not accept its algorithm. OpenSSL would compute
- * the public key of a DSA or Diffie-Hellman key, which can take hours with numbers that an attacker chose. Like
- * OpenSSL, recognises the algorithm by the key's bytes and not by its PEM label.
+ * Reads the first private key of a text. Undefined if Envoys do not accept its algorithm. OpenSSL would compute the
+ * public key of a DSA or Diffie-Hellman key, which can take hours with numbers that an attacker chose. Like OpenSSL,
+ * this recognizes the algorithm by the key's bytes and not by its PEM label.
  */
 function keyIn(text: string): KeyObject | undefined {
   const key = derOfPem(keyBlock.exec(text)?.[0] ?? "", /PRIVATE KEY$/);

@@ -76,14 +76,12 @@ PQQDAgNHADBEAiAXrtYGVvAZZn5+/7jQ0FRiEzsKkwNfpMIECQSI6Ju8ugIgFi78
 MTg0asP7wuWQtlsNawHw9GBE+mKrFnbsr1m7pwA=
 -----END CERTIFICATE-----
 `;
-/** The private key of the certificate above. */
 const rareKey = `-----BEGIN EC PRIVATE KEY-----
 MHQCAQEEIOdvQH+eMWQ3HrEmyG8EX1YRTo1j7Dpidimdo79ngXrdoAcGBSuBBAAK
 oUQDQgAE3AosJRRrNsG8vq7qZ7Ed54ia2KU9TL6JJYGLoyF9hYlVLAlGcQ9eTXBE
 3rAyqP1iiKt94Cmqgdr6BI858lv67g==
 -----END EC PRIVATE KEY-----
 `;
-/** A revocation list. */
 const revocations = `-----BEGIN X509 CRL-----
 MIIBZDBOAgEBMA0GCSqGSIb3DQEBCwUAMAwxCjAIBgNVBAMMAXgXDTI2MTEyODA3
 MDEwNVoXDTI2MTIyODA3MDEwNVqgDjAMMAoGA1UdFAQDAgEBMA0GCSqGSIb3DQEB
@@ -143,7 +141,6 @@ BgEFBQcBGAQFMAMCAQUwCgYIKoZIzj0EAwIDSQAwRgIhAPLcWcqCxRv4RVNzW/gB
 pO57A5M=
 -----END CERTIFICATE-----
 `;
-/** The private key of the certificate above. */
 const stapledKey = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgQy0z1F8M75iicNUA
 e0A8/SuRkzs+z7tYdOrLVUQkxxWhRANCAAQhOoi1nbHjY8a2Gk0OrGjY+jVO1z0y
@@ -221,7 +218,7 @@ test("a fault in a block that is sent is a fault of the secret", () => {
   }
 });
 
-/** Variants of the DER: in each of them, the length of another element is encoded with more bytes than necessary. */
+/** Variants of the DER. In each, the length of another element is encoded with more bytes than necessary. */
 function loosened(der: Buffer): Buffer[] {
   let at = 0;
   const copy = (bytes: Buffer, target: number): Buffer => {
@@ -273,7 +270,6 @@ test("a root keeps its trust settings", () => {
   });
 });
 
-/** DER in hex. */
 const element = (tag: string, contents: string): string => {
   const length = contents.length / 2;
   const bytes = (length + 0x1_00_00).toString(16).slice(1);
@@ -281,7 +277,6 @@ const element = (tag: string, contents: string): string => {
   return `${tag}${prefix}${contents}`;
 };
 const goodTime = "20260101000000Z";
-/** The base64 of an OCSP response. */
 const stapleOf = (
   serial: string,
   {

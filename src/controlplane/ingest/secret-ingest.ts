@@ -7,7 +7,6 @@ import { missingSecret, secretFacts } from "./secret-facts.ts";
 
 export interface SecretIngestOptions {
   readonly client: KubeClient;
-  /** The references of configuration to secrets. Several references may name the same secret. */
   readonly references: readonly Collection<SecretReference>[];
   readonly secrets: SourceCollection<SecretFacts>;
   readonly clock: Clock;
@@ -15,15 +14,15 @@ export interface SecretIngestOptions {
 }
 
 /**
- * Reads only the secrets that configuration names, with one watch for each. An attacker who reads the control plane's
- * memory therefore finds no other secrets, and changes of other secrets cost nothing.
+ * Reads only the secrets that configuration names, with one watch for each. So an attacker who reads the control
+ * plane's memory finds no other secrets, and changes of other secrets cost nothing.
  */
 export class SecretIngest {
   readonly #options: SecretIngestOptions;
   readonly #objects: NamedObjects<Secret>;
   /**
-   * The references by `namespace/name` of their secret: a search through all of them would be slow, because one object
-   * may name thousands of secrets.
+   * The references by `namespace/name` of the secret. One object may name thousands of secrets, so a search through all
+   * references would be slow.
    */
   readonly #bySecret: readonly CollectionIndex<SecretReference>[];
 

@@ -18,15 +18,15 @@ import type { IsIgnored } from "../../api/pilot-settings/index.ts";
 const httpOk = 200;
 
 /**
- * A client that uses the API version which the server serves, because clusters may have an older Gateway API. It uses
- * the first served version of those that a kind lists; these must have compatible fields. For a kind that the control
- * plane must not read, this client returns no objects.
+ * A client that uses the API version which the server serves, because clusters may have an older Gateway API. Of the
+ * versions that a kind lists, it uses the first one that is served; these versions must have compatible fields. For a
+ * kind that the control plane must not read, this client returns no objects.
  */
 export class ServedVersionClient implements KubeClient {
   readonly #client: KubeClient;
   readonly #isIgnored: IsIgnored;
   readonly #served = new Map<string, KindDefinition>();
-  /** Discovery requests in progress by group and version, because many kinds share a group. */
+  /** Discovery requests in progress, by group and version, because many kinds share a group. */
   readonly #requests = new Map<string, Promise<ReadonlySet<string>>>();
 
   constructor(client: KubeClient, isIgnored: IsIgnored = () => false) {
@@ -51,7 +51,7 @@ export class ServedVersionClient implements KubeClient {
     try {
       return await this.#client.list(await this.#servedKind(kind), options);
     } catch (error) {
-      // Look the version up again next time: the CustomResourceDefinition may no longer serve it.
+      // The CustomResourceDefinition may no longer serve the version, so look it up again next time.
       if (isKubeCode(error, "not-found")) this.#served.delete(keyOfKind(kind));
       throw error;
     }
@@ -62,8 +62,7 @@ export class ServedVersionClient implements KubeClient {
     object: Value,
     options?: WriteOptions,
   ): Promise<Value> {
-    // Refuse to create an object of an ignored kind. A controller never sees such an object, so it would create the
-    // object again and again.
+    // A controller never sees an object of an ignored kind, so it would create the object again and again.
     if (this.#isIgnored(kind)) throw userError("not-found", `${kind.plural}.${kind.group} is ignored here`);
     const served = await this.#servedKind(kind);
     return await this.#client.create(served, { ...object, apiVersion: apiVersionOf(served) }, options);

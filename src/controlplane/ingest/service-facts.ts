@@ -96,7 +96,7 @@ function protocolText(port: ServicePort): string {
 }
 
 /**
- * The protocol of a port as Istio selects it. A port that names none gets a protocol only if its number is well known.
+ * The protocol of a port, as Istio selects it. A port that names none gets a protocol only if its number is well known.
  */
 function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === "UDP") return "unknown";
@@ -106,8 +106,8 @@ function appProtocolOf(port: ServicePort): AppProtocol {
 }
 
 /**
- * Which endpoints clients prefer, according to the Service's field, or else its annotation, or else its namespace's
- * annotation. An unknown value has no effect.
+ * Which endpoints clients prefer: the Service's field says so, or else its annotation, or else its namespace's
+ * annotation. An unknown value in a field has no effect.
  */
 function preferenceOf({ metadata, spec }: Service): Pick<ServiceFacts, "preference" | "inheritsPreference"> {
   if (spec?.internalTrafficPolicy === "Local") return { preference: "only-node" };
@@ -122,13 +122,12 @@ const preferences: Readonly<Record<string, TrafficPreference>> = {
   prefersamenode: "node",
 };
 
-/** The preference that the annotation names, or undefined without it. */
+/** The preference in the annotation. Undefined without the annotation. */
 function annotatedPreference(annotations: Readonly<Record<string, string>> | undefined): TrafficPreference | undefined {
   const text = annotations?.[istioAnnotations.trafficDistribution]?.toLowerCase() ?? "";
   return text === "" ? undefined : (ownField(preferences, text) ?? "none");
 }
 
-/** The traffic preference of a namespace or a ServiceEntry. */
 export function statedPreference(annotations: Readonly<Record<string, string>> | undefined): {
   readonly preference?: TrafficPreference;
 } {
@@ -137,8 +136,8 @@ export function statedPreference(annotations: Readonly<Record<string, string>> |
 }
 
 /**
- * The facts of a slice. Returns undefined for slices without a Service, for slices of host names, and for copies of
- * other clusters' slices, whose endpoints are read from their own cluster.
+ * The facts of a slice. Undefined for a slice without a Service, for a slice of host names, and for a copy of another
+ * cluster's slice, whose endpoints are read from that cluster.
  */
 export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
   const labels = slice.metadata.labels ?? {};
@@ -156,7 +155,7 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
     ports: (slice.ports ?? []).flatMap((port) =>
       port.port === undefined || (port.protocol ?? "TCP") !== "TCP" ? [] : { name: port.name ?? "", port: port.port },
     ),
-    // Leave out terminating endpoints that are not ready. They receive no requests, even where unready endpoints do.
+    // Terminating endpoints that are not ready receive no requests, even where unready endpoints do.
     endpoints: endpoints
       .filter(({ conditions }) => conditions?.ready !== false || conditions.terminating !== true)
       .map(facts),
@@ -166,7 +165,7 @@ export function sliceFacts(slice: EndpointSlice): SliceFacts | undefined {
 
 type SliceEndpoint = NonNullable<EndpointSlice["endpoints"]>[number];
 
-/** Whether the endpoint was ready before it began to terminate. */
+/** Whether the endpoint is terminating but still serves. */
 function isDraining({ conditions }: SliceEndpoint): boolean {
   return conditions?.ready === false && conditions.terminating === true && conditions.serving !== false;
 }

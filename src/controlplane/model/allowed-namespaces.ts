@@ -3,7 +3,6 @@ import type { AllowedNamespaces, Listener } from "../../api/gateway/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
-/** Whether the listener accepts routes and waypoint users of the namespace. */
 export function allowsNamespace(
   listener: Listener,
   route: { readonly namespace: string },
@@ -14,7 +13,6 @@ export function allowsNamespace(
   return admits(listener.allowedRoutes.namespaces, route.namespace, owner.namespace, inputs, reader);
 }
 
-/** Whether an object's `allowed namespaces` include a namespace. */
 export function admits(
   { from, selector }: AllowedNamespaces,
   namespace: string,

@@ -3,20 +3,19 @@ import type { Collection, CollectionIndex, CollectionReader } from "../../kube/i
 import { byAge, type AuthorizationPolicyFacts, type ConfigFacts, type Labels } from "./facts.ts";
 import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 
-/** The target of policies: a workload, or a proxy of a Gateway with the Services that use it. */
+/** What policies apply to: a workload, or a proxy of a Gateway with the Services that use it. */
 export interface PolicySubject {
   readonly namespace: string;
   readonly labels: Labels;
-  /** Set for a proxy of a Gateway (Gateway API). */
+  /** The Gateway (Gateway API) of a proxy. Absent for workloads. */
   readonly gateway?: { readonly name: string; readonly className: string };
   /**
-   * Whether the subject is a waypoint, which obeys only policies with targetRefs. Ztunnels enforce policies with
+   * Whether the subject is a waypoint, which obeys only policies with targetRefs. Ztunnels enforce those with
    * selectors.
    */
   readonly waypoint?: boolean;
-  /** Whether the subject obeys only policies with targetRefs, like a waypoint. */
+  /** Whether the subject obeys only policies with targetRefs, as a waypoint does. */
   readonly ignoresSelectors?: boolean;
-  /** The services of this waypoint's filter chain. */
   readonly services?: readonly {
     readonly kind: "Service" | "ServiceEntry";
     readonly namespace: string;
@@ -30,7 +29,8 @@ interface AttachedSpec {
 }
 
 /**
- * Finds the policies of one kind that apply to a subject. Uses indexes, so a change of other policies has no effect.
+ * Finds the policies of one kind that apply to a subject. It uses indexes, so that a change of other policies has no
+ * effect.
  */
 export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   readonly #wide: CollectionIndex<Facts>;
@@ -52,9 +52,9 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   }
 
   /**
-   * The policies for a subject: first those of the root namespace, then those of the subject's namespace and of its
-   * services. With `own` as the first scope, the subject's policies come first. Within a namespace, older policies come
-   * first.
+   * The policies for a subject. First come those of the root namespace, then those of the subject's namespace, then
+   * those of its services' namespaces. With `own` as `first`, those of the subject's namespace come before the root
+   * namespace's. Within a namespace, older policies come first.
    */
   attachedTo(
     subject: PolicySubject,
@@ -106,7 +106,7 @@ function targetKey(kind: string, namespace: string, name: string): string {
   return `${kind}/${namespace}/${name}`;
 }
 
-/** A dry run only reports the policy's effect. */
+/** A dry run only reports what the policy would do. */
 export function isDryRun(policy: AuthorizationPolicyFacts): boolean {
   return /^(true|1|t)$/i.test(policy.annotations["istio.io/dry-run"] ?? "");
 }

@@ -21,11 +21,11 @@ export interface BackendTlsTarget {
   readonly policy: BackendTlsPolicyFacts;
   readonly index: number;
   readonly target: TargetReference;
-  /** `Service/namespace/name` or `ServiceEntry/namespace/name`. */
+  /** The target as `Service/namespace/name` or `ServiceEntry/namespace/name`. */
   readonly backend: string;
-  /** Empty if the policy has no effect. */
+  /** The hosts to which the policy applies. Empty if it has no effect. */
   readonly hosts: readonly string[];
-  /** Undefined means all ports. */
+  /** The port to which the policy applies. Undefined means all ports. */
   readonly port: number | undefined;
   readonly tls: ClientTls;
   readonly accepted: Verdict;
@@ -36,10 +36,10 @@ export interface BackendTlsTarget {
   readonly ignored: boolean;
 }
 
-/** A name of roots that do not exist. A cluster with these roots trusts no server, so it sends no request. */
+/** The name of roots that do not exist. A cluster with it trusts no server, so it sends no request. */
 const noRoots = "invalid://";
 
-/** The targets by `namespace/policy#index of the target`. */
+/** The targets of policies, by `namespace/policy#index of the target`. */
 export function deriveBackendTlsTargets(graph: CollectionGraph, inputs: MeshInputs): Collection<BackendTlsTarget> {
   const byTarget = inputs.backendTlsPolicies.index("target", (policy) =>
     isIgnored(policy) ? [] : policy.spec.targetRefs.map((target) => backendOf(target, policy.namespace)),
@@ -111,7 +111,7 @@ function sameTarget(left: TargetReference, right: TargetReference): boolean {
   );
 }
 
-/** Whether the left policy takes precedence: the older policy does, or else the one whose name sorts first. */
+/** The older policy takes precedence and, of equally old ones, the one whose name sorts first. */
 function goesBefore(left: BackendTlsPolicyFacts, right: BackendTlsPolicyFacts): boolean {
   if (left.namespace !== right.namespace || left.name === right.name) return false;
   return (compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name)) < 0;
@@ -170,14 +170,14 @@ function aliasRemark({ namespace, name, externalName }: ServiceFacts): string {
 }
 
 interface Roots {
-  /** Undefined means the system's roots. */
+  /** The roots. Undefined means the system's. */
   readonly credential: string | undefined;
   readonly accepted: Verdict;
   readonly unresolved: Verdict;
   readonly remark: readonly string[];
 }
 
-/** The trusted roots of the first reference, which must name a ConfigMap. */
+/** The roots of the first reference, which must name a ConfigMap. */
 function rootsOf(
   { namespace, spec: { validation } }: BackendTlsPolicyFacts,
   inputs: MeshInputs,
@@ -225,7 +225,6 @@ function tlsOf({ validation }: BackendTlsPolicySpec, credentialName: string | un
   };
 }
 
-/** The ConfigMaps with the roots that a policy refers to. */
 export function configMapsOfPolicy({ namespace, spec }: BackendTlsPolicyFacts): readonly ConfigMapReference[] {
   return spec.validation.caCertificateRefs
     .filter(({ group, kind }) => group === "" && kind === "ConfigMap")

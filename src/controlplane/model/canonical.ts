@@ -1,7 +1,7 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Labels } from "./facts.ts";
 
-/** Istio's canonical service and revision of a workload. Labels are tried in the order of precedence. */
+/** Istio's canonical service of a workload. The labels are in order of precedence. */
 export function canonicalName(labels: Labels, workloadName: string): string {
   return firstOf(labels, [istioLabels.canonicalName, "app.kubernetes.io/name", "app"]) ?? workloadName;
 }
@@ -10,7 +10,6 @@ export function canonicalRevision(labels: Labels): string {
   return firstOf(labels, [istioLabels.canonicalRevision, "app.kubernetes.io/version", "version"]) ?? "latest";
 }
 
-/** The labels that set a workload's canonical service and revision. */
 export const canonicalLabels = [
   "app",
   "app.kubernetes.io/name",

@@ -6,7 +6,6 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 import { endpointNetworks, type EndpointNetworks } from "./networks.ts";
 import { remoteKey } from "./remote-inputs.ts";
 
-/** The pods and nodes of one cluster (the control plane's own or a remote one) from which endpoints are computed. */
 export interface ClusterView {
   readonly id: string;
   readonly networkOf: EndpointNetworks;
@@ -14,7 +13,7 @@ export interface ClusterView {
   node(name: string): NodeFacts | undefined;
 }
 
-/** The pods and nodes of a cluster. `clusterId` is undefined for the cluster that the control plane runs in. */
+/** The pods and nodes of a cluster. `clusterId` is undefined for the cluster in which the control plane runs. */
 export function clusterView(
   clusterId: string | undefined,
   mesh: MeshSettings,
@@ -51,8 +50,8 @@ function networkLabelOf(namespace: NamespaceFacts | undefined): string {
 }
 
 /**
- * The default network of the workloads in the control plane's own cluster: the label of the root namespace, or else
- * this control plane's setting.
+ * The default network of workloads in the control plane's own cluster: the root namespace's label, or else this control
+ * plane's setting.
  */
 export function localNetwork(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {
   return networkLabelOf(reader.get(inputs.namespaces, mesh.rootNamespace)) || mesh.network;
@@ -73,7 +72,6 @@ export function localMesh(inputs: MeshInputs, reader: CollectionReader): MeshSet
 
 const settled = memos.memo<MeshSettings, MeshSettings>("local-mesh");
 
-/** The default network of a remote cluster's workloads. */
 export function remoteNetwork(
   clusterId: string,
   mesh: MeshSettings,

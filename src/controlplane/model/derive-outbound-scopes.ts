@@ -11,12 +11,10 @@ export interface ScopeSources extends ScopeChoiceSources, ReachSources {
 
 export interface OutboundScopes {
   readonly groups: SourceCollection<ProxyGroup>;
-  /** The choices by the group's key. */
   readonly choices: Collection<ScopeChoice>;
   readonly scopes: Collection<OutboundScope>;
 }
 
-/** Derives the scope of each group of proxies, and what the proxies of each scope reach. */
 export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSources): OutboundScopes {
   const groups = graph.source<ProxyGroup>("proxy-groups");
   const { services, serviceEntries, namespaces } = sources.inputs;
@@ -44,7 +42,6 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
       gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
-  // Keep one object for each scope, however many groups share it.
   const chosen = graph.flatten(
     "chosen-scopes",
     choices,

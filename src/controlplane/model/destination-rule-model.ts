@@ -18,7 +18,7 @@ import { visibilityOf } from "./service/service-visibility.ts";
 /** The DestinationRules of one namespace for one host, merged. */
 export interface DestinationRuleModel {
   readonly namespace: string;
-  /** The name of the oldest rule, which represents all of them. */
+  /** The name of the oldest rule, which stands for all of them. */
   readonly name: string;
   readonly host: string;
   readonly trafficPolicy: TrafficPolicy | undefined;
@@ -28,7 +28,6 @@ export interface DestinationRuleModel {
   readonly visibleIn: readonly string[];
 }
 
-/** The rules that one namespace has for one host. */
 export interface HostRules {
   readonly namespace: string;
   readonly host: string;
@@ -37,8 +36,8 @@ export interface HostRules {
   /** The rules for clients of other namespaces. */
   readonly exported: readonly DestinationRuleModel[];
   /**
-   * The rules that apply only to clients of the namespace. Such rules of the root namespace take precedence over the
-   * rules of services' namespaces.
+   * The rules that apply only to clients of the namespace. Those of the root namespace take precedence over rules of
+   * services' namespaces.
    */
   readonly private: readonly DestinationRuleModel[];
 }
@@ -46,19 +45,18 @@ export interface HostRules {
 export interface DestinationRules {
   /** The rules of each host, by `namespace/host`. */
   readonly hosts: Collection<HostRules>;
-  /** The wildcard hosts for which a namespace has rules. Changes only when such a host appears or goes. */
+  /** The wildcard hosts for which a namespace has rules. It changes only if such a host appears or goes. */
   readonly wildcards: Collection<WildcardSet>;
-  /** All rules of a namespace. */
   readonly ofNamespace: CollectionIndex<HostRules>;
-  /** Rules by the namespaces in their exportTo. */
+  /** The rules by the namespaces in their `exportTo`. */
   readonly forGuests: CollectionIndex<HostRules>;
-  /** Rules that match labels of their clients. All of them have the one key {@link clientLabelsKey}. */
+  /** Rules that match labels of their clients, all under the key {@link clientLabelsKey}. */
   readonly withClientLabels: CollectionIndex<DestinationRuleFacts>;
-  /** Rules whose effect depends on the client's location. All of them have one key. */
+  /** Rules whose effect depends on the client's location, all under one key. */
   readonly withLocality: CollectionIndex<DestinationRuleFacts>;
-  /** BackendTLSPolicies by host. */
+  /** The BackendTLSPolicies by host. */
   readonly backendTls: CollectionIndex<BackendTlsTarget>;
-  /** All targets, by `namespace/policy#index of the target`. */
+  /** The targets of all BackendTLSPolicies, by `namespace/policy#index of the target`. */
   readonly backendTlsTargets: Collection<BackendTlsTarget>;
 }
 
@@ -70,7 +68,7 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
   const byHost = inputs.destinationRules.index("namespace-host", (rule) => [
     `${rule.namespace}/${rule.spec.host.toLowerCase()}`,
   ]);
-  // Use one key for rules with the short and with the full spelling of a host.
+  // Rules with the short and the full spelling of a host get the same key.
   const spellings = graph.derive("destination-rule-hosts", inputs.destinationRules, (rule, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
@@ -130,12 +128,10 @@ function deriveWildcards(graph: CollectionGraph, hosts: Collection<HostRules>): 
   );
 }
 
-/** The names of the client labels that a rule matches. */
 export function clientLabelNames(rule: DestinationRuleFacts): readonly string[] {
   return [...Object.keys(rule.spec.workloadSelector?.matchLabels ?? {}), ...failoverLabelNames(rule)];
 }
 
-/** The labels by which a rule orders endpoints for failover. */
 export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly string[] {
   const priorities = policiesOf(spec).flatMap((policy) => [
     ...(policy.loadBalancer?.localityLbSetting?.failoverPriority ?? []),
@@ -145,8 +141,8 @@ export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly str
 }
 
 /**
- * Whether the rule's effect depends on the client's locality. Failover has an effect only with outlier detection, and
- * weights by locality have one in any case.
+ * Whether the rule's effect depends on the client's locality. Outlier detection enables failover, which does, and
+ * weights by locality always do.
  */
 function needsLocality({ spec }: DestinationRuleFacts): boolean {
   return policiesOf(spec).some(
@@ -201,13 +197,16 @@ function consolidate(
   };
 }
 
-/** Merges rules for the same clients: subsets are joined, and the oldest rule with a traffic policy provides it. */
+/**
+ * Merges rules for the same clients. Their subsets are joined, and the traffic policy is that of the oldest rule with
+ * one.
+ */
 function merge(models: readonly DestinationRuleModel[]): readonly DestinationRuleModel[] {
   return [...Map.groupBy(models, clientsText).values()].flatMap((same) => {
     const [oldest] = same;
     if (oldest === undefined || same.length === 1) return same;
     const subsets = new Map<string, readonly DestinationSubset[]>();
-    // Keep the subsets of one rule together, even if two of them have the same name.
+    // The subsets of one rule stay together, even if two of them have the same name.
     for (const model of same)
       for (const [name, own] of Map.groupBy(model.subsets, (subset) => subset.name))
         if (!subsets.has(name)) subsets.set(name, own);
@@ -219,7 +218,7 @@ function merge(models: readonly DestinationRuleModel[]): readonly DestinationRul
   });
 }
 
-/** A text for the clients of a rule. Two rules with equal texts have the same clients. */
+/** A text that is equal for rules with the same clients. */
 function clientsText({ selector, visibleIn }: DestinationRuleModel): string {
   return JSON.stringify([
     selector === undefined ? null : Object.entries(selector).sort(([a], [b]) => compareText(a, b)),
@@ -231,7 +230,7 @@ const subsetsByName = memos.memo<readonly DestinationSubset[], ReadonlyMap<strin
   "subsets-by-name",
 );
 
-/** A rule's subset by name. If two subsets have the name, returns the first one. */
+/** The first subset of the name, if several have it. */
 export function subsetOf(
   rule: Pick<DestinationRuleModel, "subsets"> | undefined,
   name: string | undefined,
@@ -243,8 +242,8 @@ export function subsetOf(
 }
 
 /**
- * The subsets of a rule that get clusters, for a service with this number of ports: each subset gets a cluster for each
- * port. Subsets beyond the maximum are left out as if the rule did not contain them.
+ * The subsets of a rule that get clusters, for a service with this number of ports. Each subset has a cluster for each
+ * port. Subsets beyond the maximum are treated as if the rule did not contain them.
  */
 export function clusterSubsets(
   rule: Pick<DestinationRuleModel, "subsets" | "host"> | undefined,
@@ -257,7 +256,7 @@ export function clusterSubsets(
 
 /**
  * The endpoints of one cluster, for a service with this number of ports: all of them, or those of a rule's subset. Many
- * subsets may have the same endpoints, so all subsets together have no more endpoints than a service may have.
+ * subsets may select the same endpoints, so the subsets together get no more endpoints than a service may have.
  */
 export function clusterEndpoints(
   endpoints: readonly EndpointModel[],
@@ -280,8 +279,8 @@ export interface RuleClient {
 
 /**
  * The rule for a service and client: a rule of the client's namespace, or else an exported one of the service's
- * namespace, or else one of the root namespace. The first namespace that has any rule for the service wins, with its
- * most specific host. In the root namespace, private rules take precedence over exported ones.
+ * namespace, or else one of the root namespace. The first of these namespaces with any rule for the service decides, by
+ * its rule with the most specific host. In the root namespace, private rules take precedence over exported ones.
  */
 export function destinationRuleFor(
   service: { readonly hostname: string; readonly namespace: string },
@@ -291,7 +290,7 @@ export function destinationRuleFor(
   reader: CollectionReader,
 ): DestinationRuleModel | undefined {
   const found = ownRuleFor(service, client, mesh, rules, reader);
-  // Leave out policies for ServiceEntries of other namespaces that have the host: they do not apply to this service.
+  // Policies for ServiceEntries of other namespaces with the same host do not apply to this service.
   const policies = reader
     .lookup(rules.backendTls, service.hostname)
     .filter(({ policy }) => policy.namespace === service.namespace);
@@ -379,9 +378,9 @@ function mostSpecificRules(
 }
 
 /**
- * Chooses the rule of a client. A rule that selects the client takes precedence over rules for all clients. There may
- * be several rules for all clients, because only rules with the same exportTo are merged. As in upstream, the merged
- * rule whose oldest member is the youngest is used.
+ * Chooses the rule of a client. A rule that selects the client takes precedence over rules for all clients. Several
+ * rules for all clients may be left, because only rules with the same exportTo are merged. As in upstream, the merged
+ * rule whose oldest member is the youngest is then used.
  */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(
@@ -393,7 +392,7 @@ function choose(found: readonly DestinationRuleModel[], client: RuleClient): Des
   return selecting ?? found.findLast(({ selector }) => selector === undefined);
 }
 
-/** The rule's name in the metadata of the clusters that it configures. */
+/** The name of a rule in the metadata of the clusters that it configures. */
 export function destinationRulePath(rule: DestinationRuleModel): string {
   return `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/destination-rule/${rule.name}`;
 }

@@ -14,22 +14,21 @@ export type ProxyConfigFacts = ConfigFacts<ProxyConfigObject["spec"]>;
 
 /** A TrafficExtension, or a WasmPlugin converted to one. */
 export interface TrafficExtensionFacts extends ConfigFacts<TrafficExtension["spec"]> {
-  /** Part of the resource name, so that agents load a module again when the object changes. */
+  /** A part of the resource name, so that agents load the module again when the object changes. */
   readonly resourceVersion: string;
 }
 
-/** Registry credentials in Docker's format. Empty, with a fault, if they cannot be used. */
+/** Registry credentials in Docker's format. `config` is empty, with a fault, if they cannot be used. */
 export interface PullSecretFacts {
   readonly config: string;
   readonly fault?: string;
 }
 
-/** Configuration that changes the resources of proxies in ways that the mesh's model does not represent. */
+/** Configuration that changes the resources of proxies directly, and so is no part of the mesh's model. */
 export interface ExtensionInputs {
   readonly envoyFilters: SourceCollection<EnvoyFilterFacts>;
-  /** Used for proxies that this control plane deploys. Injection webhooks read ProxyConfigs themselves. */
+  /** The ProxyConfigs, for proxies that this control plane deploys. Injection webhooks read ProxyConfigs themselves. */
   readonly proxyConfigs: SourceCollection<ProxyConfigFacts>;
-  /** The Secrets that plugins refer to. */
   readonly pullSecrets: SourceCollection<PullSecretFacts>;
   readonly wasmPlugins: SourceCollection<TrafficExtensionFacts>;
   readonly trafficExtensions: SourceCollection<TrafficExtensionFacts>;
@@ -45,7 +44,7 @@ export function createExtensionInputs(graph: CollectionGraph): ExtensionInputs {
   };
 }
 
-/** Upstream's suffix for a converted WasmPlugin. No Kubernetes object can have such a name. */
+/** Upstream's suffix for a converted WasmPlugin. No Kubernetes object can have a name with it. */
 const translatedMark = "~istio-translated-wasmplugin";
 
 export function translatedName(plugin: string): string {
@@ -58,8 +57,8 @@ export interface PullSecretReference {
 }
 
 /**
- * The references to the pull secrets of plugins. A plugin only gets secrets of its own namespace, even if it names
- * another one.
+ * References to the pull secrets of plugins. A plugin gets only secrets of its own namespace, even if it names another
+ * one.
  */
 export function derivePullSecretReferences(
   graph: CollectionGraph,

@@ -13,18 +13,17 @@ import {
   type ServiceEntryFacts,
 } from "./facts.ts";
 
-/** The properties of a proxy that extensions select by. */
 export interface ExtendedProxy {
   readonly type: "sidecar" | "router" | "waypoint";
   readonly namespace: string;
   readonly labels: Labels;
-  /** The key of the proxy's {@link Waypoint}. Undefined for a proxy that is no waypoint. */
+  /** The key of its {@link Waypoint}. Undefined if the proxy is no waypoint. */
   readonly waypoint?: string | undefined;
 }
 
 /**
- * A traffic extension of a proxy. It applies to all traffic, or to traffic for a waypoint's services that have these
- * hosts in the names of their filter chains.
+ * A traffic extension of a proxy. It applies to all traffic or, with `hosts`, to traffic for those of a waypoint's
+ * services that have these hosts in the names of their filter chains.
  */
 export interface SelectedExtension {
   readonly facts: TrafficExtensionFacts;
@@ -36,7 +35,7 @@ export interface ExtensionSelectionOptions {
   readonly serviceEntries: Collection<ServiceEntryFacts>;
   readonly rootNamespace: () => string;
   readonly domain: () => string;
-  /** The host in the names of a service's filter chains, if it is behind the waypoint with this key. */
+  /** The host in the names of the service's filter chains, if the waypoint with this key serves it. */
   readonly servedHost: (waypoint: string, service: ExtendedService) => string | undefined;
 }
 
@@ -71,8 +70,7 @@ export class ExtensionSelection {
   }
 
   /**
-   * The EnvoyFilters of a proxy. They are sorted by priority, then with those of the root namespace first, then by age,
-   * then by name.
+   * The EnvoyFilters of a proxy, sorted by priority, then those of the root namespace first, then by age, then by name.
    */
   envoyFiltersOf(proxy: ExtendedProxy): readonly EnvoyFilterFacts[] {
     const root = this.#options.rootNamespace();
@@ -96,9 +94,9 @@ export class ExtensionSelection {
   }
 
   /**
-   * The traffic extensions of a proxy. They are sorted by priority, highest first. For equal priorities, those of the
-   * proxy's own namespace come first, then those of the root namespace, then those of services. Within each of these,
-   * older ones come first.
+   * The traffic extensions of a proxy, the highest priority first. Among equal priorities, those of the proxy's own
+   * namespace come first, then those of the root namespace, then those of services. Within each of these, older ones
+   * come first.
    */
   trafficExtensionsOf(proxy: ExtendedProxy): readonly SelectedExtension[] {
     const found = new Map<string, SelectedExtension>();
@@ -150,9 +148,9 @@ export class ExtensionSelection {
   }
 
   /**
-   * The hosts of the targets behind a waypoint. The host alone does not identify a target. Services of several
-   * namespaces may have it, and an extension must neither process the requests of other namespaces nor be readable to
-   * them.
+   * The hosts of the extension's targets behind a waypoint. The host alone does not identify a target, because services
+   * of several namespaces may have it, and an extension must neither process requests of other namespaces nor be
+   * readable to them.
    */
   #hostsOf({ namespace, spec }: TrafficExtensionFacts, waypoint: string): readonly string[] {
     const { serviceEntries, domain, servedHost } = this.#options;

@@ -38,15 +38,13 @@ import type { Labels } from "../../api/index.ts";
 
 // The part of each object that translation reads. Changes of other fields have no effect.
 
-/** Upstream's defaults for an ambient mesh. */
 const defaultHbone: HboneSettings = { sent: true, preferred: false, takenBySidecars: true };
 
-/** The HBONE settings of the mesh. */
 export function hboneOf(mesh: Pick<MeshSettings, "hbone"> | undefined): HboneSettings {
   return mesh?.hbone ?? defaultHbone;
 }
 
-/** Settings of the mesh and of this control plane. There is one item, under {@link meshKey}. */
+/** Settings of the mesh and of this control plane. The only item has the key {@link meshKey}. */
 export interface MeshSettings
   extends
     Pick<
@@ -93,51 +91,60 @@ export interface MeshSettings
       | "tracingServiceName"
     > {
   readonly trustDomain: string;
-  /** Set for one proxy: how long its connections with clients may be idle. Absent means Envoy's default, an hour. */
+  /**
+   * How long a proxy's connections with clients may be idle. Set only for a proxy with this setting of its own. Absent
+   * means Envoy's default, an hour.
+   */
   readonly idleTimeoutMs?: number;
   /** Whether proxies accept requests of HTTP/1.0. Absent means no. */
   readonly acceptsHttp10?: boolean;
-  /** From `defaultConfig`. Absent if not set. */
+  /** The number of threads of proxies, from `defaultConfig`. */
   readonly proxyConcurrency?: number | undefined;
-  /** The trust domains of the mesh config's additional authorities. Servers accept clients from these too. */
+  /** The trust domains of the mesh config's additional authorities. Servers also accept clients from these. */
   readonly trustedDomains: readonly string[];
   /** The networks, from the file beside the mesh config. */
   readonly networks: MeshNetworks;
   /**
-   * Which objects are used as gateways into networks. Absent means all with a network's label, as in upstream Istio.
+   * Which objects are used as gateways into networks. Absent means all objects with a network's label, as in upstream
+   * Istio.
    */
   readonly networkGateways?: NetworkGatewayPolicy;
   /** Whether ambient mode reaches global services in all clusters and networks. Absent means no. */
   readonly ambientMultiNetwork?: boolean;
   /**
-   * Which proxies use HBONE within HBONE to enter other networks, in a mesh with several networks. Absent means only
-   * waypoints.
+   * Which proxies enter other networks by HBONE within HBONE, in an ambient mesh with several networks. Absent means
+   * only waypoints.
    */
   readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
-  /** Absent means that every cluster discovers the services of all clusters. */
+  /**
+   * How the Multi-Cluster Services API applies. Absent means that every cluster discovers the services of all clusters.
+   */
   readonly multiClusterServices?: MultiClusterServices;
-  /** Absent means upstream's defaults, as in {@link hboneOf}. */
+  /** Which proxies use HBONE. Absent means upstream's defaults, as in {@link hboneOf}. */
   readonly hbone?: HboneSettings;
   /** Whether waypoints accept connections whose server name matches a wildcard host. Absent means no. */
   readonly wildcardTlsAtWaypoints?: boolean;
-  /** Labels of their workloads that proxies send each other for telemetry. Absent means none. */
+  /** The labels of their workloads that proxies send each other for telemetry. Absent means none. */
   readonly exchangedLabels?: readonly string[];
-  /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means {@link defaultDynamicDnsHosts}. */
+  /**
+   * The maximum number of hosts of ALLOW_ANY_DYNAMIC_DNS that a sidecar keeps at once. Absent means {@link
+   * defaultDynamicDnsHosts}.
+   */
   readonly dynamicDnsMaxHosts?: number;
-  /** When proxies get endpoints that are not ready. Absent means automatic. */
+  /** Whether proxies get endpoints that are not ready. Absent means automatic. */
   readonly unreadyEndpoints?: UnreadyEndpoints;
   /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */
   readonly gatewaysIgnoreSelectors?: boolean;
   /** Whether Gateways (networking.istio.io) select only proxies of their own namespace. Absent means no. */
   readonly gatewaysStayInNamespace?: boolean;
-  /** Absent means the control plane. */
+  /** Who fetches key sets. Absent means the control plane. */
   readonly keySetFetcher?: KeySetFetcher;
   /**
    * Whether a workload may use several external authorizers. Absent means that a request is denied if several
    * authorizers apply to it.
    */
   readonly severalAuthorizers?: boolean;
-  /** Limits the TLS of all proxies, whatever else is configured. If absent, there is no such limit. */
+  /** Limits the TLS of all proxies, whatever else is configured. Absent means no limit. */
   readonly compliance?: CompliancePolicy;
   /** How clients of services keep their sessions. Absent means upstream's defaults, without sessions. */
   readonly sessions?: SessionRules;
@@ -147,33 +154,33 @@ export interface MeshSettings
   /** Which Kubernetes Ingresses belong to the mesh, and who serves them. Absent means none. */
   readonly ingress?: IngressSettings;
   readonly clusterId: string;
-  /** The network of workloads that do not name one. Usually empty. */
+  /** The network of workloads that name none. Usually empty. */
   readonly network: string;
-  /** The cluster's DNS domain: `cluster.local`. */
+  /** The cluster's DNS domain, for example `cluster.local`. */
   readonly domain: string;
   readonly connectTimeoutMs: number;
-  /** The sampling percentage of traces without any other setting. */
+  /** The percentage of requests that are traced if nothing else sets one. */
   readonly traceSamplingPercent: number;
-  /** Empty means that proxies write no access log. */
+  /** The file of the proxies' access log. Empty means that they write none. */
   readonly accessLogFile: string;
-  /** Empty means the proxy's default format. */
+  /** The format of the access log. Empty means the proxy's default. */
   readonly accessLogFormat: string;
   readonly accessLogEncoding: "TEXT" | "JSON";
-  /** How proxies normalize paths before they compare them. */
   readonly pathNormalization: PathNormalization;
 }
 
 export const meshKey = "mesh";
 
 /**
- * With these settings, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service.
+ * Settings with which other clusters discover an endpoint only if a ServiceExport of its own cluster offers the
+ * service.
  */
 export interface MultiClusterServices {
-  /** The API group of ServiceImports that routes name. */
+  /** The API group by which routes name ServiceImports. */
   readonly group: string;
-  /** Whether ServiceImports have the host `<service>.<namespace>.svc.clusterset.local`. */
+  /** Whether ServiceImports get the host `<service>.<namespace>.svc.clusterset.local`. */
   readonly host: boolean;
-  /** Whether hosts in the cluster's domain have only endpoints in the client's cluster. */
+  /** Whether hosts in the cluster's domain have only endpoints in the client's own cluster. */
   readonly clusterLocal: boolean;
 }
 
@@ -190,30 +197,29 @@ export interface IngressSettings {
 }
 
 /**
- * The uid of an object, and empty for one that no API server has stored. An object that is deleted and created again
- * has another uid, and no status. If the model settles once for both events, only the uid shows that the status must be
+ * An object's uid, or empty if no API server has stored the object. An object that is deleted and created again has
+ * another uid and no status. If the model settles only after both events, only the uid shows that the status must be
  * written again.
  */
 export type ObjectUid = string;
 
-/** A Kubernetes Ingress. */
 export interface IngressFacts {
   readonly namespace: string;
   readonly name: string;
   readonly uid: ObjectUid;
   readonly createdAt: string;
-  /** The class from the deprecated annotation. */
+  /** The class that the deprecated annotation names. */
   readonly annotatedClass: string | undefined;
   readonly className: string | undefined;
   readonly tls: readonly { readonly hosts: readonly string[]; readonly secretName: string }[];
-  /** The rules. A rule without a host has the host `*`. */
+  /** A rule without a host has the host `*`. */
   readonly rules: readonly { readonly host: string; readonly paths: readonly IngressPathFacts[] }[];
 }
 
 export interface IngressPathFacts {
   readonly path: string;
   readonly pathType: "Exact" | "Prefix" | "ImplementationSpecific";
-  /** Absent if the backend is not a Service. */
+  /** The backend's Service. Absent if the backend is something else. */
   readonly service: string | undefined;
   readonly port: number | string | undefined;
 }
@@ -223,13 +229,12 @@ export type { Labels };
 export interface NamespaceFacts {
   readonly name: string;
   readonly labels: Labels;
-  /** The weight for Services without a setting of their own. */
+  /** The weight of a waypoint's canary, for Services without a setting of their own. */
   readonly waypointCanaryWeight?: string | undefined;
   /** The traffic preference of services without a setting of their own. Absent means none. */
   readonly preference?: TrafficPreference;
 }
 
-/** Which endpoints a client prefers. */
 export type TrafficPreference = "none" | "close" | "node" | "only-node";
 
 export interface NodeFacts {
@@ -240,7 +245,7 @@ export interface NodeFacts {
 }
 
 export interface PodFacts {
-  /** Absent means the cluster of the control plane. */
+  /** The pod's cluster. Absent means that of the control plane. */
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
@@ -250,39 +255,36 @@ export interface PodFacts {
   readonly node: string;
   readonly serviceAccount: string;
   /**
-   * Set if the API server gave the pod no account, as with mirror pods. Every node may create such pods in any
-   * namespace and with any labels, so they do not prove which accounts the node may act for. `serviceAccount` is then
-   * `default`.
+   * Set if the API server gave the pod no account, as it does for mirror pods. `serviceAccount` is then `default`.
+   * Every node may create such pods in any namespace and with any labels, so they do not prove which accounts the node
+   * may act for.
    */
   readonly hasNoAccount?: true;
-  /** Whether the pod is ready. False as soon as it is terminating. */
+  /** Whether the pod is ready. It is not ready from the beginning of its termination. */
   readonly ready: boolean;
-  /** Whether the pod is terminating and still serves. */
+  /** Whether the pod is terminating but still serves. */
   readonly leaving: boolean;
-  /** Whether a ztunnel captures the pod's traffic, according to the CNI agent's annotation. */
+  /** Whether a ztunnel captures the pod's traffic, as the CNI agent's annotation says. */
   readonly redirected: boolean;
-  /** The name of the pod's controller, or else of the pod. A label may set another name. */
+  /** The name of the pod's controller, or else of the pod, unless a label sets another name. */
   readonly workloadName: string;
-  /** The pod's sidecar. Gateways and waypoints are not sidecars. */
+  /** The pod's sidecar. Absent for gateways and waypoints, whose proxies are no sidecars. */
   readonly sidecar?: SidecarProxyFacts;
-  /** The proxy settings of this pod that differ from those of the mesh. */
+  /** The pod's proxy settings that differ from the mesh's. */
   readonly proxyConfig?: OwnProxyConfig;
   readonly containerPorts: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
 }
 
 export interface SidecarProxyFacts {
-  /**
-   * How connections reach the proxy. With NONE, no connection is redirected, and the proxy listens on its own ports.
-   */
+  /** How connections reach the proxy. With NONE, nothing is redirected, and the proxy listens on ports of its own. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
-  /** Whether the proxy also accepts HBONE. */
   readonly hbone: boolean;
   /** Set if the proxy requests the endpoints of its own workload, for zone-aware balancing. */
   readonly selfDiscovery?: true;
 }
 
 export interface ServiceFacts {
-  /** Absent means the cluster of the control plane. */
+  /** The Service's cluster. Absent means that of the control plane. */
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
@@ -291,32 +293,32 @@ export interface ServiceFacts {
   readonly families: readonly string[];
   readonly selector: Labels;
   readonly ports: readonly ServicePortFacts[];
-  /** An ExternalName is a DNS alias without addresses, so it is not a destination of its own. */
+  /** An ExternalName is a DNS alias without addresses, so it is no destination itself. */
   readonly type: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
   readonly externalName: string;
-  /** RFC 3339, to the second. Of two services with one hostname, the older one is used. */
+  /** The time of creation in RFC 3339, to the second. Of two services with one hostname, the older one is used. */
   readonly createdAt: string;
   /**
    * The namespaces that see the service. `.` means its own, `*` all, and `~` none. Empty means the mesh config's
    * default.
    */
   readonly exportTo: readonly string[];
-  /** The addresses of the Service's load balancer. Empty until it has any. */
+  /** The addresses of the Service's load balancer. Empty as long as it has none. */
   readonly balancerAddresses: readonly string[];
-  /** The service's addresses and names outside the cluster. */
+  /** Addresses and names outside the cluster. */
   readonly externalAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
   readonly preference: TrafficPreference;
-  /** Set if the service has no setting of its own, so that its namespace's setting applies. */
+  /** Set if the Service has no setting of its own. Its namespace's setting then applies. */
   readonly inheritsPreference?: true;
   readonly publishNotReady: boolean;
-  /** The value of the Service's annotation for the weight of a waypoint's canary. */
+  /** The weight of the waypoint's canary, as the Service's annotation gives it. */
   readonly waypointCanaryWeight?: string | undefined;
 }
 
-/** A ServiceExport: a cluster offers its endpoints of the service with this name to other clusters. */
+/** A ServiceExport: its cluster offers its endpoints of the service of this name to other clusters. */
 export interface ServiceExportFacts {
-  /** Absent means the cluster of the control plane. */
+  /** The export's cluster. Absent means that of the control plane. */
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
@@ -324,13 +326,13 @@ export interface ServiceExportFacts {
   readonly ownerUid: ObjectUid;
 }
 
-/** A ServiceImport: a cluster reaches the exported service with this name at its own addresses. */
+/** A ServiceImport: its cluster reaches the exported service of this name at addresses of its own. */
 export interface ServiceImportFacts {
-  /** Absent means the cluster of the control plane. */
+  /** The import's cluster. Absent means that of the control plane. */
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
-  /** Empty for an import without a host. */
+  /** The import's addresses. Empty if it has none. */
   readonly addresses: readonly string[];
 }
 
@@ -340,7 +342,7 @@ export interface ServicePortFacts {
   readonly protocol: "TCP" | "UDP" | "SCTP";
   readonly target: number | string;
   readonly appProtocol: AppProtocol;
-  /** Set if ztunnels have no name for its protocol: gRPC-Web, MongoDB, MySQL or Redis. */
+  /** Set if ztunnels have no name for the port's protocol: gRPC-Web, MongoDB, MySQL or Redis. */
   readonly unnamedProtocol?: true;
 }
 
@@ -354,7 +356,7 @@ export interface SliceFacts {
   readonly service: string;
   readonly ports: readonly { readonly name: string; readonly port: number }[];
   readonly endpoints: readonly EndpointFacts[];
-  /** Endpoints that are terminating and still serve. Absent if there are none. */
+  /** Endpoints that are terminating but still serve. Absent if there are none. */
   readonly draining?: readonly EndpointFacts[];
 }
 
@@ -362,11 +364,10 @@ export interface EndpointFacts {
   readonly addresses: readonly string[];
   readonly ready: boolean;
   readonly node: string;
-  /** `namespace/name`. Empty if the endpoint is not a pod. */
+  /** The endpoint's pod, as `namespace/name`. Empty if the endpoint is not a pod. */
   readonly pod: string;
 }
 
-/** A configuration object: its name, its precedence, and its checked spec. */
 export interface ConfigFacts<Spec> {
   readonly namespace: string;
   readonly name: string;
@@ -378,7 +379,7 @@ export interface ConfigFacts<Spec> {
   readonly spec: Spec;
 }
 
-/** A revision tag: a webhook configuration that points to a revision. */
+/** A revision tag, which is a webhook configuration that points to a revision. */
 export interface TagFacts {
   readonly tag: string;
   readonly revision: string;
@@ -387,26 +388,25 @@ export interface TagFacts {
 export interface ServiceAccountFacts {
   readonly namespace: string;
   readonly name: string;
-  /** Whether this control plane deploys the Gateway's proxies. */
   readonly managed: boolean;
 }
 
 export interface GatewayClassFacts {
   readonly name: string;
-  /** The labels and annotations that configure waypoints. All others are left out. */
+  /** The labels that configure waypoints. Other labels and annotations are left out. */
   readonly labels: Labels;
   readonly annotations: Labels;
   readonly controllerName: string;
 }
 
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
-  /** Whether the status shows that some revision has served the object. */
+  /** Whether the status says that some revision has served the object. */
   readonly programmed: boolean;
-  /** The addresses of a Gateway into another network. */
+  /** The addresses of a Gateway that describes a gateway into another network. */
   readonly networkAddresses?: readonly string[];
   /**
-   * The ports of proxies that somebody else deploys, by the ports of their Service. Listeners on other ports are left
-   * out. Absent means the same ports.
+   * The ports on which proxies listen that the user deploys, by the ports of their Service. Listeners on other ports
+   * are left out. Absent means that both ports are the same.
    */
   readonly targetPorts?: ReadonlyMap<number, number>;
 }
@@ -425,29 +425,28 @@ export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
 export interface IstioGatewayFacts extends ConfigFacts<IstioGateway["spec"]> {
   /**
-   * The namespace of the object (such as an Ingress or a Gateway of the Gateway API) from which this one was generated.
-   * Absent if a user wrote it.
+   * The namespace of the object (an Ingress or a Gateway of the Gateway API) from which this one was generated. Absent
+   * if a user wrote it.
    */
   readonly author?: string;
 }
 
 export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
-  /** Addresses that a control plane assigned to its hosts. Empty if the entry opts out. */
+  /** The addresses that a control plane assigned, by host. Empty if the entry opts out. */
   readonly allocated?: Readonly<Record<string, readonly string[]>>;
-  /** Absent means that the namespace's preference applies. */
+  /** The traffic preference. Absent means that the namespace's applies. */
   readonly preference?: TrafficPreference;
 }
 
 export type SidecarFacts = ConfigFacts<Sidecar["spec"]>;
 export interface WorkloadEntryFacts extends ConfigFacts<WorkloadEntry["spec"]> {
-  /** Whether the workload has a health probe that has not succeeded yet. */
+  /** Set while the workload has a health probe that has not succeeded yet. */
   readonly unhealthy?: true;
 }
 
 export type RequestAuthenticationFacts = ConfigFacts<RequestAuthentication["spec"]>;
 export type TelemetryFacts = ConfigFacts<Telemetry["spec"]>;
 
-/** The names of the labels that the mesh config uses to order endpoints for failover. */
 export function meshFailoverLabels({
   localityLbSetting,
   zoneAwareLbSetting,
@@ -457,7 +456,7 @@ export function meshFailoverLabels({
   );
 }
 
-/** `namespace/name`. */
+/** The key `namespace/name`. */
 export function factsKey(facts: { readonly namespace: string; readonly name: string }): string {
   return `${facts.namespace}/${facts.name}`;
 }
@@ -466,12 +465,12 @@ export function hostnameOf(service: { readonly namespace: string; readonly name:
   return `${service.name}.${service.namespace}.svc.${domain}`;
 }
 
-/** Sorts by age, then by name. Istio and Gateway API break ties this way. */
+/** Sorts by age, then by name, as Istio and the Gateway API break ties. */
 export function byAge(left: ConfigFacts<unknown>, right: ConfigFacts<unknown>): number {
   return compareText(left.createdAt, right.createdAt) || compareText(factsKey(left), factsKey(right));
 }
 
-/** Sorts values that are not objects, or objects of several kinds: by age, then by name, then by namespace. */
+/** Sorts items that are no configuration objects, or of several kinds: by age, then by name, then by namespace. */
 export function byCreation(
   left: { readonly createdAt: string; readonly name: string; readonly namespace: string },
   right: { readonly createdAt: string; readonly name: string; readonly namespace: string },

@@ -6,12 +6,11 @@ const nameOverrideAnnotation = "gateway.istio.io/name-override";
 
 type Named = Pick<GatewayFacts, "name" | "annotations"> & { readonly spec: { readonly gatewayClassName: string } };
 
-/** The Service in front of a Gateway's proxies. Their Deployment has the same name. */
+/** The name of the Service in front of a Gateway's proxies, and of their Deployment. */
 export function gatewayServiceName({ name, annotations, spec }: Named): string {
   return annotations[nameOverrideAnnotation] ?? defaultName(name, spec.gatewayClassName);
 }
 
-/** The service account of a Gateway's proxies. */
 export function gatewayAccountName({ name, annotations, spec }: Named): string {
   return annotations[istioAnnotations.serviceAccountName] ?? defaultName(name, spec.gatewayClassName);
 }

@@ -19,15 +19,15 @@ import { qualifiedHost } from "./service/service-hostname.ts";
 import type { ServiceRegistry } from "./service/service-model.ts";
 import { workloadEntriesByLabel, workloadEntryLabels } from "./workload-entry.ts";
 
-/** A port of a scope at which a VirtualService does not apply, because it would have too many routes in a proxy. */
+/** A port of a scope at which a VirtualService does not apply, because a proxy would have too many routes of it. */
 export interface WithheldPort {
   readonly virtualService: string;
   readonly port: number;
 }
 
 /**
- * What a proxy leaves out of objects because of its limits: a message for each object, by `namespace/name`. Objects of
- * which nothing is left out have no item.
+ * What a proxy leaves out of objects because of its limits: by `namespace/name`, a message for each object of which
+ * something is left out.
  */
 export interface LimitReports {
   readonly DestinationRule: Collection<string>;
@@ -59,7 +59,8 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
       "limits-of-virtual-services",
       sources.virtualServices.models,
       (model, reader, key): Iterable<readonly [string, string]> => {
-        // A proxy that several Gateways select has the servers of all of them. Report the proxy that lacks most routes.
+        // A proxy that several Gateways select has the servers of all of them. Report the proxy that lacks the most
+        // routes.
         const [most] = reader
           .lookup(serversOf, key)
           .toSorted((left, right) => right.count - left.count || compareText(left.first, right.first));
@@ -83,7 +84,7 @@ function textOf({ path, message }: LimitFault): string {
   return `${path}: ${message}`;
 }
 
-/** Which of the rule's subsets have no clusters at one of its host's services, or undefined if all have. */
+/** The rule's subsets that have no clusters at one of its host's services. Undefined if all subsets have clusters. */
 function lostSubsets(
   rule: DestinationRuleFacts,
   mesh: MeshSettings,

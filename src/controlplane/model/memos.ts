@@ -1,7 +1,7 @@
 import { Memos } from "../../kube/memo/index.ts";
 
 /**
- * Caches the results of the control plane's pure functions. The graph of the mesh's derived collections reports their
- * sizes.
+ * Caches results of the control plane's pure functions. The graph of the derived collections reports the sizes of the
+ * caches.
  */
 export const memos = new Memos();

@@ -38,23 +38,23 @@ import type { KeySetFacts } from "./request-authentication-keys.ts";
 import { createRemoteInputs, type RemoteInputs } from "./remote-inputs.ts";
 import type { SecretFacts } from "./secret-facts.ts";
 
-/** The sources of the model. Keys are `namespace/name`, or the name for cluster-scoped objects. */
+/** The sources of the model. Keys are `namespace/name`, or the name of a cluster-scoped object. */
 export interface MeshInputs {
   readonly mesh: SourceCollection<MeshSettings>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
-  /** Namespaces whose objects are not read, because no discovery selector of the mesh config matches them. */
+  /** Namespaces whose objects are not read, because no discovery selector of the mesh config matches the namespace. */
   readonly excludedNamespaces: SourceCollection<true>;
   readonly nodes: SourceCollection<NodeFacts>;
   readonly pods: SourceCollection<PodFacts>;
   readonly services: SourceCollection<ServiceFacts>;
   readonly slices: SourceCollection<SliceFacts>;
-  /** The ServiceExports of all clusters. Those of a remote cluster have a {@link remoteKey}. */
+  /** The ServiceExports of all clusters. A remote cluster's have a {@link remoteKey}. */
   readonly serviceExports: SourceCollection<ServiceExportFacts>;
-  /** The ServiceImports of all clusters. Those of a remote cluster have a {@link remoteKey}. */
+  /** The ServiceImports of all clusters. A remote cluster's have a {@link remoteKey}. */
   readonly serviceImports: SourceCollection<ServiceImportFacts>;
   readonly serviceAccounts: SourceCollection<ServiceAccountFacts>;
   readonly tags: SourceCollection<TagFacts>;
-  /** Contains at most one validator. */
+  /** The default validator, if there is one. */
   readonly defaultValidators: SourceCollection<Pick<TagFacts, "revision">>;
   readonly gatewayClasses: SourceCollection<GatewayClassFacts>;
   readonly ingresses: SourceCollection<IngressFacts>;
@@ -79,14 +79,14 @@ export interface MeshInputs {
   readonly requestAuthentications: SourceCollection<RequestAuthenticationFacts>;
   readonly telemetries: SourceCollection<TelemetryFacts>;
   readonly extensions: ExtensionInputs;
-  /** Fetched key sets, by {@link KeySource.id}. They do not come from the API server. */
+  /** Key sets that this control plane has fetched, by {@link KeySource.id}. */
   readonly keySets: SourceCollection<KeySetFacts>;
   /** The Secrets that configuration refers to. */
   readonly secrets: SourceCollection<SecretFacts>;
   /** The ConfigMaps that configuration refers to. */
   readonly configMaps: SourceCollection<ConfigMapFacts>;
   readonly remote: RemoteInputs;
-  /** The addresses of network gateways that are given by DNS name. This control plane resolves them. */
+  /** The addresses of network gateways that are given by DNS name, as this control plane resolved them. */
   readonly resolvedNames: SourceCollection<{ readonly addresses: readonly string[] }>;
 }
 

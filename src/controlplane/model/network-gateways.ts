@@ -7,29 +7,28 @@ import { isAddress } from "./ip-address.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { remoteKey } from "./remote-inputs.ts";
 
-/** A gateway into a network. */
 export interface NetworkGateway {
   readonly network: string;
-  /** Empty for gateways from the mesh networks configuration. */
+  /** The gateway's cluster. Empty for a gateway that the mesh networks configuration names by address. */
   readonly cluster: string;
   readonly address: string;
-  /** The port that passes mutual TLS through by server name. 0 if there is none. */
+  /** The port at which the gateway passes mutual TLS through by server name. 0 if there is none. */
   readonly port: number;
   /** The port for HBONE. 0 if there is none. */
   readonly hbonePort: number;
 }
 
-/** All network gateways of a mesh. */
 export interface NetworkGateways {
-  /** Sorted by address and port. */
+  /** The gateways, sorted by address and port. */
   readonly all: readonly NetworkGateway[];
-  /** The factor that makes weights divisible by the number of gateways of each network, if it is not too large. */
+  /** A factor that makes weights divisible by the number of gateways of each network, unless it would be too large. */
   readonly scale: number;
 }
 
 /**
- * The maximum factor of weights. Anybody who may create Gateways or Services can add networks with gateways. Without
- * this bound, a few of them could create weights that no proxy accepts, in the clusters of all namespaces.
+ * The maximum of {@link NetworkGateways.scale}. Anybody who may create Gateways or Services can add networks with
+ * gateways. Without the maximum, a few of them could make weights that no proxy accepts, in the clusters of all
+ * namespaces.
  */
 const maxScale = 10_000;
 
@@ -37,9 +36,8 @@ const noNetworkGateways: NetworkGateways = { all: [], scale: 1 };
 const gatewaysKey = "all";
 
 export interface NetworkGatewaysModel {
-  /** Includes gateways given by DNS name, which proxies resolve themselves. */
+  /** The gateways, including those that are given by DNS name, which proxies resolve themselves. */
   readonly unresolved: Collection<NetworkGateways>;
-  /** The gateways with IP addresses, without those that have only a name. */
   readonly resolved: Collection<NetworkGateways>;
 }
 
@@ -48,8 +46,8 @@ export function gatewaysOf(collection: Collection<NetworkGateways>, reader: Coll
 }
 
 /**
- * The gateways into a network. As in upstream, these are the ones in the endpoint's own cluster, or else all gateways
- * of the network.
+ * The gateways into a network. As in upstream, these are the ones in the endpoint's own cluster or, if there are none,
+ * all gateways of the network.
  */
 export function gatewaysTo(gateways: NetworkGateways, network: string, cluster: string): readonly NetworkGateway[] {
   const ofNetwork = gateways.all.filter((gateway) => gateway.network === network);
@@ -73,8 +71,7 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
     const described = reader
       .lookup(localResources, anyGateway)
       .map((gateway) => ({ gateway, cluster: mesh.clusterId }));
-    // Leave out Gateways of remote clusters that describe the gateway of another cluster, because they apply only in
-    // their own cluster.
+    // In remote clusters, a Gateway that describes a gateway of another cluster applies only to that remote cluster.
     const ofOthers = reader
       .lookup(remoteResources, anyGateway)
       .filter(({ spec }) => spec.gatewayClassName !== remoteClassName)
@@ -109,7 +106,7 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
   return { unresolved, resolved };
 }
 
-/** Whether the labels of a namespace's Services and Gateways make them gateways into networks. */
+/** Whether labels may make the namespace's Services and Gateways gateways into networks. */
 export function mayAddGateways(namespace: string, { networkGateways: policy }: MeshSettings): boolean {
   return policy?.namespaces?.includes(namespace) !== false;
 }
@@ -136,8 +133,8 @@ function networkGateways(found: readonly NetworkGateway[]): NetworkGateways {
 }
 
 /**
- * A number that is divisible by each of the given numbers of gateways. If it would exceed the maximum, the largest of
- * them are ignored, and the weights for those networks are rounded.
+ * A number that is divisible by each number of gateways. If it would exceed the maximum, the largest numbers are
+ * ignored, and the weights for the networks with so many gateways are rounded.
  */
 function scaleFor(sizes: readonly number[]): number {
   let scale = 1;
@@ -164,7 +161,7 @@ function configuredGateways({ networks }: MeshSettings): readonly NetworkGateway
 const portLabel = "networking.istio.io/gatewayPort";
 const defaultGatewayPort = 15_443;
 
-/** The gateways of a Service whose label `topology.istio.io/network` names their network. */
+/** The gateways of a Service whose label `topology.istio.io/network` names a network. */
 function labelledGateways(service: ServiceFacts, cluster: string): readonly NetworkGateway[] {
   const network = service.labels[istioLabels.network] ?? "";
   const labelledPort = Number(service.labels[portLabel] ?? defaultGatewayPort);
@@ -175,7 +172,10 @@ function labelledGateways(service: ServiceFacts, cluster: string): readonly Netw
   return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort }));
 }
 
-/** The Services that the mesh networks name as gateways of networks that consist of whole clusters. */
+/**
+ * The Services that the mesh networks configuration names as gateways. They lead into networks that consist of whole
+ * clusters.
+ */
 function registeredGateways(
   mesh: MeshSettings,
   inputs: MeshInputs,
@@ -191,7 +191,7 @@ function registeredGateways(
           cluster === mesh.clusterId
             ? reader.get(inputs.services, `${namespace}/${name}`)
             : reader.get(inputs.remote.services, remoteKey(cluster, `${namespace}/${name}`));
-        // Leave out a Service with a network's label, which takes precedence over the mesh networks.
+        // A network label of the Service takes precedence over the mesh networks configuration.
         if (service === undefined || service.labels[istioLabels.network] !== undefined) return [];
         return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort: 0 }));
       });
@@ -219,7 +219,8 @@ function resourceGateways(gateway: GatewayFacts, cluster: string): readonly Netw
 }
 
 /**
- * Whether a listener passes TLS through automatically: by its option, or because the Gateway's label names its port.
+ * Whether a listener passes TLS through by server name, because its option says so or the Gateway's label names its
+ * port.
  */
 function isAutoPassthrough({ labels }: GatewayFacts, listener: GatewayFacts["spec"]["listeners"][number]): boolean {
   if (listener.tls === undefined) return false;

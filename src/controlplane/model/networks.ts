@@ -3,12 +3,14 @@ import type { Labels } from "./facts.ts";
 import { addressBytes, cidrOf } from "./ip-address.ts";
 import { memos } from "./memos.ts";
 
-/** The network of an endpoint, by its address and the labels of its workload. Empty if its network has no name. */
+/**
+ * Finds an endpoint's network by the endpoint's address and its workload's labels. Empty if the network has no name.
+ */
 export type EndpointNetworks = (address: string, labels: Labels) => string;
 
 /**
  * A function that finds the network of an endpoint. As in upstream, the workload's label takes precedence, then the
- * label of its cluster's root namespace, then the mesh networks.
+ * label of its cluster's root namespace, then the mesh networks configuration.
  */
 export function endpointNetworks(
   clusterId: string,
@@ -32,7 +34,7 @@ interface NetworkRange {
 
 interface NetworkTable {
   readonly byRegistry: ReadonlyMap<string, string>;
-  /** The address ranges of networks. Larger ranges come first. */
+  /** The address ranges of networks, larger ones first. */
   readonly ranges: readonly NetworkRange[];
 }
 

@@ -23,33 +23,28 @@ import {
 import type { VirtualServices } from "./routing/virtual-service-model.ts";
 import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "./routing/virtual-service-shape.ts";
 
-/** A service in a scope. The scope may contain only some of its ports. */
 export interface ScopedService {
-  /** See {@link serviceKey}. */
   readonly key: string;
   readonly hostname: string;
   readonly registry: ServiceModel["registry"];
   readonly ports: readonly number[];
 }
 
-/** The destinations of one egress listener of a Sidecar. */
 export interface EgressScope {
-  /** Absent means every port. */
+  /** The listener's port. Absent means every port. */
   readonly port: IstioPort | undefined;
   readonly bind: string | undefined;
   readonly captureMode: CaptureMode;
-  /** Oldest first. */
+  /** The services, oldest first. */
   readonly services: readonly ScopedService[];
   /**
-   * The key of a list of services that listeners of several scopes share. Undefined if the listener has a list of its
-   * own.
+   * Identifies a list of services that listeners of several scopes share. Undefined if the listener has its own list.
    */
   readonly reach: string | undefined;
-  /** Keys in the order of precedence. */
+  /** Keys, in order of precedence. */
   readonly virtualServices: readonly string[];
 }
 
-/** Everything that the proxies of one scope can reach. */
 export interface OutboundScope extends ScopeChoice {
   readonly egress: readonly EgressScope[];
   /** The services of all egress listeners, and those that their VirtualServices name. At most one for each host. */
@@ -58,7 +53,6 @@ export interface OutboundScope extends ScopeChoice {
   readonly egressProxy: Destination | undefined;
 }
 
-/** What a scope's services and routes are selected from. */
 export interface ReachSources {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;
@@ -67,7 +61,10 @@ export interface ReachSources {
 
 const everything: SidecarEgress = { captureMode: "DEFAULT", hosts: ["*/*"] };
 
-/** What the proxies of a scope reach: the services and routes that their Sidecar selects, or else all visible ones. */
+/**
+ * What the proxies of a scope reach: the services and routes that their Sidecar selects or, without one, all visible
+ * ones.
+ */
 export function outboundScope(
   choice: ScopeChoice,
   mesh: MeshSettings,
@@ -98,7 +95,6 @@ interface SelectedEgress {
   readonly virtualServices: readonly VirtualServiceShape[];
 }
 
-/** The hosts of one namespace in an egress listener. */
 interface HostSelection {
   readonly hosts: string[];
   readonly excluded: string[];
@@ -142,17 +138,19 @@ function egressScope(
   };
 }
 
-/** The port by which an egress listener selects services. A listener for HTTP_PROXY selects services of all ports. */
+/**
+ * The port by which an egress listener selects services. Undefined means all ports, as for a listener for HTTP_PROXY.
+ */
 function matchedPort({ port }: Pick<SidecarEgress, "port">): number | undefined {
   return port === undefined || port.number === 0 || port.protocol === "HTTP_PROXY" ? undefined : port.number;
 }
 
 /**
- * All services that a namespace sees, if no two have the same host. Namespaces that see the same services then share
+ * All services that a namespace sees, if no two of them have the same host. Namespaces that see the same services share
  * one list.
  */
 interface Reach {
-  /** Oldest first. */
+  /** The services, oldest first. */
   readonly services: readonly ScopedService[];
   readonly byName: readonly ScopedService[];
   readonly hosts: ReadonlySet<string>;
@@ -162,8 +160,8 @@ const reaches = memos.memo<readonly ServiceModel[], Reach | null>("reaches");
 const reachOfServices = memos.memo<readonly ScopedService[], Reach>("reaches-of-services");
 
 /**
- * The visible services as a client reaches them. Undefined if several services have the same host, because the client's
- * namespace then decides which one is meant.
+ * The visible services as a client reaches them. Undefined if several have the same host, because it then depends on
+ * the client's namespace which one is meant.
  */
 function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
   let reach = reaches.get(visible);
@@ -220,16 +218,15 @@ function isSelected(
   matches: (selected: string) => boolean,
 ): boolean {
   const relevant = [selections.get(namespace), selections.get("*")];
-  // An exclusion removes a host only if it covers the whole host: a wildcard stays if only one of its hosts is
-  // excluded.
+  // An exclusion must cover the whole host: a wildcard stays even if one of its hosts is excluded.
   if (relevant.some((selection) => selection?.excluded.some((excluded) => hostCovers(excluded, host)) === true))
     return false;
   return relevant.some((selection) => selection?.hosts.some(matches) === true);
 }
 
 /**
- * Keeps one service for each host: the one of the client's own namespace, or else a Kubernetes Service, or else the
- * oldest service. Of ServiceEntries of one namespace, those that name the client's namespace come first.
+ * Keeps one service for each host: that of the client's own namespace, or else a Kubernetes Service, or else the oldest
+ * service. Of the ServiceEntries of one namespace, those that name the client's namespace come first.
  */
 function onePerHost(services: readonly ServiceModel[], namespace: string): readonly ServiceModel[] {
   const chosen = new Map<string, ServiceModel>();
@@ -248,7 +245,7 @@ function isBetter(service: ServiceModel, known: ServiceModel, namespace: string)
   return rank(service) > rank(known);
 }
 
-/** Joins listeners: a service has the ports of all listeners that contain it. */
+/** A service has the ports of all listeners that contain it. */
 function unionOfServices(
   egress: readonly SelectedEgress[],
   namespace: string,

@@ -4,8 +4,8 @@ import type { GatewayFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
 /**
- * The revision that owns a Gateway or a route. Without labels, it is the revision of the tag `default`, or else that of
- * the default validator, which the chart `base` points to its `defaultRevision`.
+ * The revision that owns a Gateway or a route. If no label names one, it is the revision of the tag `default`, or else
+ * that of the default validator, which the chart `base` points to its `defaultRevision`.
  */
 export function owningRevision(
   gateway: Pick<GatewayFacts, "namespace" | "labels">,

@@ -23,8 +23,8 @@ export function peerAuthenticationsFor(
 }
 
 /**
- * The policies of {@link peerAuthenticationsFor} that apply to all workloads. Results that depend only on these
- * policies are not recomputed when one of thousands of policies with selectors changes.
+ * The policies of {@link peerAuthenticationsFor} that apply to all workloads. A result that depends only on them is not
+ * computed again when one of thousands of policies with selectors changes.
  */
 export function inheritedPeerAuthenticationsFor(
   namespace: string,
@@ -36,7 +36,6 @@ export function inheritedPeerAuthenticationsFor(
   return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(inherited, scope));
 }
 
-/** The mutual TLS mode that all workloads of a namespace share. */
 export function namespaceMutualTls(
   namespace: string,
   rootNamespace: string,
@@ -45,16 +44,15 @@ export function namespaceMutualTls(
   return effective(inheritedModes(namespace, rootNamespace, policies));
 }
 
-/** The policies that apply to one workload. */
 export interface EffectivePeerAuthentication {
   readonly strict: boolean;
-  /** The policy that selects the workload and sets modes for ports. */
+  /** The policy that selects the workload, if it sets modes for ports. */
   readonly withPorts: PeerAuthenticationFacts | undefined;
 }
 
 /**
- * Whether the policies of the namespace and of the mesh require strict mutual TLS. They also decide for a policy with a
- * selector that sets no mode itself.
+ * Whether the policies of the namespace and the mesh require mutual TLS. A policy with a selector but without a mode
+ * inherits this.
  */
 export function inheritedStrict(
   namespace: string,
@@ -65,8 +63,8 @@ export function inheritedStrict(
 }
 
 /**
- * What applies to a workload: its own policy wins over the namespace's, which wins over the mesh's. On one level, the
- * oldest wins. `policies` are those of the namespace and of the root namespace.
+ * Which mode applies to a workload: its own policy's before the namespace's before the mesh's. Of several policies on
+ * one level, the oldest counts. `policies` are those of the namespace and of the root namespace.
  */
 export function effectivePeerAuthentication(
   workload: { readonly namespace: string; readonly labels: Labels },
@@ -79,18 +77,18 @@ export function effectivePeerAuthentication(
   return { strict, withPorts: own !== undefined && Object.keys(own.spec.portLevelModes).length > 0 ? own : undefined };
 }
 
-/** The connections that a workload's port accepts: only mutual TLS, only plain text, or both. */
+/** What a workload's port accepts: only mutual TLS, both, or only plain text. */
 export type EffectiveMutualTls = "STRICT" | "PERMISSIVE" | "DISABLE";
 
-/** The mutual TLS modes of a workload's ports. `ports` contains those that a policy names. */
+/** The modes of a workload's ports. `ports` contains only those that a policy names. */
 export interface WorkloadMutualTls {
   readonly mode: EffectiveMutualTls;
   readonly ports: ReadonlyMap<number, EffectiveMutualTls>;
 }
 
 /**
- * The modes of a workload's ports: a port's mode wins over the workload's, which wins over the namespace's, which wins
- * over the mesh's. The default is PERMISSIVE. `policies` are those of the namespace and of the root namespace.
+ * The modes of a workload's ports: a port's mode before the workload's before the namespace's before the mesh's. The
+ * default is PERMISSIVE. `policies` are those of the namespace and of the root namespace.
  */
 export function workloadMutualTls(
   workload: { readonly namespace: string; readonly labels: Labels },
@@ -145,14 +143,13 @@ function wholeNamespace(policies: readonly PeerAuthenticationFacts[], namespace:
   return policies.filter((policy) => policy.namespace === namespace && !hasSelector(policy)).sort(byAge)[0]?.spec.mode;
 }
 
-/** The name of the ztunnel policy to which a PeerAuthentication with ports is converted. */
 export function convertedPolicyName(policy: PeerAuthenticationFacts): string {
   return `converted_peer_authentication_${policy.name}`;
 }
 
 export const staticStrictPolicyName = "istio_converted_static_strict";
 
-/** The ports of a policy, by number, whose mode differs from that of all other ports. */
+/** The ports whose mode differs from that of all other ports. */
 export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolean): readonly number[] {
   const differing = Object.entries(spec.portLevelModes).filter(
     ([, mode]) => mode !== "UNSET" && (mode === "STRICT") !== strict,
@@ -160,7 +157,6 @@ export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolea
   return differing.map(([port]) => Number(port)).sort((left, right) => left - right);
 }
 
-/** The keys of the ztunnel policies that stand for the PeerAuthentications of a workload. */
 export function convertedPolicyKeys(effective: EffectivePeerAuthentication, rootNamespace: string): readonly string[] {
   const { withPorts, strict } = effective;
   if (withPorts !== undefined && differingPorts(withPorts, strict).length > 0)

@@ -5,15 +5,15 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 
 export interface ProviderCluster {
   readonly host: string;
-  /** `outbound|port||host`. */
+  /** The cluster's name, `outbound|port||host`. */
   readonly cluster: string;
 }
 
 type SecretProvider = Extract<ExtensionProvider, { readonly kind: "secrets" }>;
 
 /**
- * The provider of the certificates whose names begin with `sds://`. As in upstream, it is the first suitable provider
- * of the mesh config.
+ * The provider of certificates whose names begin with `sds://`. As in upstream, it is the mesh config's first provider
+ * of this kind.
  */
 export function secretProvider(mesh: Pick<MeshSettings, "extensionProviders"> | undefined): SecretProvider | undefined {
   return mesh?.extensionProviders.find((provider) => provider.kind === "secrets");
@@ -21,7 +21,6 @@ export function secretProvider(mesh: Pick<MeshSettings, "extensionProviders"> | 
 
 type ProviderMesh = Pick<MeshSettings, "domain" | "rootNamespace" | "defaultServiceExportTo">;
 
-/** Finds the services of extension providers. */
 export class ProviderClusters {
   readonly #inputs: MeshInputs;
 
@@ -30,12 +29,10 @@ export class ProviderClusters {
   }
 
   /**
-   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if several namespaces have a
-   * ServiceEntry for it, which makes it ambiguous. The root namespace's entry takes precedence over all others, and
-   * entries that are exported to all namespaces over the rest. A Service keeps its host even if entries repeat the
-   * host, because its clients use it too.
-   *
-   * This matters because a proxy rejects a whole listener that names an unknown cluster.
+   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, because a proxy rejects a whole
+   * listener that names an unknown cluster. It is also undefined if the host is ambiguous, because several namespaces
+   * have a ServiceEntry for it. The root namespace's entry takes precedence over all others, and entries that are
+   * exported to all namespaces over the rest. A Service keeps its host even if entries repeat it.
    */
   of({ service, port }: ProviderService, mesh: ProviderMesh, reader: CollectionReader): ProviderCluster | undefined {
     const slash = service.indexOf("/");
@@ -45,7 +42,7 @@ export class ProviderClusters {
     return found ? { host, cluster: `outbound|${port}||${host}` } : undefined;
   }
 
-  /** The cluster of the mesh's SDS provider. Also undefined if the mesh has no such provider. */
+  /** The cluster of the mesh's SDS provider. Undefined if there is no provider, or its service has no cluster. */
   ofSecrets(mesh: MeshSettings, reader: CollectionReader): ProviderCluster | undefined {
     const provider = secretProvider(mesh);
     return provider === undefined ? undefined : this.of(provider.settings, mesh, reader);

@@ -11,22 +11,22 @@ import type {
 } from "./facts.ts";
 
 /**
- * The objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration is read only from
- * the control plane's own cluster.
+ * Objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration is read only from the
+ * control plane's own cluster.
  */
 export interface RemoteInputs extends SharedInputs {
-  /** The remote clusters by id. A cluster appears after its first complete read. */
+  /** The remote clusters, by id. A cluster appears after its first complete read. */
   readonly clusters: SourceCollection<RemoteClusterFacts>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
   readonly nodes: SourceCollection<NodeFacts>;
   readonly pods: SourceCollection<PodFacts & OfCluster>;
   readonly services: SourceCollection<ServiceFacts & OfCluster>;
   readonly slices: SourceCollection<SliceFacts & OfCluster>;
-  /** Only Gateways that describe a network's gateway are used. */
+  /** The Gateways, of which only those that describe a network's gateway are used. */
   readonly gateways: SourceCollection<GatewayFacts & OfCluster>;
 }
 
-/** The sources that contain objects of all clusters, because they describe the whole mesh. */
+/** Sources with the objects of all clusters, because these describe the whole mesh. */
 interface SharedInputs {
   readonly serviceExports: SourceCollection<ServiceExportFacts>;
   readonly serviceImports: SourceCollection<ServiceImportFacts>;
@@ -40,7 +40,7 @@ export interface RemoteClusterFacts {
   readonly id: string;
 }
 
-/** `cluster/namespace/name`, or `cluster/name` for cluster-scoped objects. */
+/** The key `cluster/namespace/name`, or `cluster/name` for a cluster-scoped object. */
 export function remoteKey(clusterId: string, key: string): string {
   return `${clusterId}/${key}`;
 }

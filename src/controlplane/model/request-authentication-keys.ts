@@ -1,16 +1,15 @@
 import type { JwtRule } from "../../api/istio/index.ts";
 
-/** A key set (JWKS) that this control plane has fetched, by {@link KeySource.id}. */
+/** A key set (JWKS) that this control plane has fetched. `source` is a {@link KeySource.id}. */
 export interface KeySetFacts {
   readonly source: string;
   readonly keys: string;
 }
 
-/** The source of a rule's keys. */
 export interface KeySource {
   /** Rules with the same id share one fetched key set. */
   readonly id: string;
-  /** Absent if the issuer's discovery document provides it. */
+  /** The address of the key set. Absent if the issuer's discovery document names it. */
   readonly address?: string | undefined;
   readonly issuer: string;
   readonly timeoutMs: number;
@@ -23,7 +22,7 @@ export function keyFetchTimeoutMs({ timeoutMs = defaultTimeoutMs }: Pick<JwtRule
   return timeoutMs;
 }
 
-/** Where a rule's keys are fetched from, or undefined if the rule contains them. */
+/** Where a rule's keys are fetched from. Undefined if the rule contains its keys. */
 export function keySource(rule: Pick<JwtRule, "issuer" | "jwks" | "jwksUri" | "timeoutMs">): KeySource | undefined {
   if (rule.jwks !== undefined) return undefined;
   const timeoutMs = keyFetchTimeoutMs(rule);

@@ -17,8 +17,8 @@ import { localityText, type LocalityModel } from "./service/service-endpoint-mod
 import { sourceLabelNames, sourceLabelsKey, type VirtualServices } from "./routing/virtual-service-model.ts";
 
 /**
- * Proxies that receive equal configuration: those of one namespace with the same labels in one locality. A group is
- * added when its first proxy connects.
+ * Proxies that receive equal configuration: those of one namespace with the same labels in one locality. A group exists
+ * from the connection of its first proxy on.
  */
 export interface ProxyGroup {
   readonly kind: "sidecar" | "router";
@@ -27,39 +27,38 @@ export interface ProxyGroup {
   readonly locality: LocalityModel;
   readonly node: string;
   readonly network: string;
-  /** Absent means the cluster of the control plane. */
+  /** The proxies' cluster. Absent means that of the control plane. */
   readonly clusterId?: string | undefined;
   /** The networks whose endpoints the proxies request. Absent means all. */
   readonly networkView?: readonly string[] | undefined;
   readonly hbone: boolean;
   /** Whether the proxies answer DNS themselves. */
   readonly dnsCapture: boolean;
-  /** The proxy settings that differ from the mesh. Absent if there are none. */
+  /** The proxies' settings that differ from the mesh's. Absent if there are none. */
   readonly proxyConfig?: OwnProxyConfig | undefined;
 }
 
-/** The scope of a group. Groups share a scope unless they differ in something that configuration matches. */
+/** The scope of a group. Groups that are equal in everything that configuration matches share a scope. */
 export interface ScopeChoice {
   readonly scope: string;
   readonly kind: ProxyGroup["kind"];
   readonly namespace: string;
-  /** The labels that configuration matches. All others are left out. */
+  /** The labels that configuration matches. Others are left out. */
   readonly labels: Labels;
-  /** The clients' locality, or undefined while no configuration depends on it. */
+  /** The clients' locality. Undefined while no configuration depends on it. */
   readonly locality: LocalityModel | undefined;
   readonly node: string;
-  /** The clients' network, or undefined while no configuration depends on it. */
+  /** The clients' network. Undefined while no configuration depends on it. */
   readonly network: string | undefined;
   readonly clusterId: string | undefined;
   readonly networkView: readonly string[] | undefined;
   readonly hbone: boolean;
   readonly dnsCapture: boolean;
   readonly proxyConfig?: OwnProxyConfig | undefined;
-  /** The key of the Sidecar. Undefined means everything that is exported to the namespace. */
+  /** The key of the Sidecar. Undefined means that the clients reach everything that is exported to their namespace. */
   readonly sidecar: string | undefined;
 }
 
-/** The configuration that a choice of scopes depends on. */
 export interface ScopeChoiceSources {
   readonly inputs: MeshInputs;
   readonly virtualServices: VirtualServices;
@@ -68,7 +67,6 @@ export interface ScopeChoiceSources {
 
 const anySelector = "any";
 
-/** Chooses the scope of a group. Groups share a scope if they are equal in everything that configuration matches. */
 export function chooseScope(
   group: ProxyGroup,
   { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean },
@@ -131,7 +129,9 @@ export function chooseScope(
   };
 }
 
-/** Whether tracing is on. Spans contain the workload's name, so clients of different workloads cannot share a scope. */
+/**
+ * Spans contain the workload's name, so clients of different workloads must not share a scope if requests are traced.
+ */
 function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
   const tracing = inputs.telemetries.index("tracing", ({ spec }) => (spec.tracing.length > 0 ? [anySelector] : []));
   return (
@@ -143,7 +143,7 @@ function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionRead
 
 /**
  * The Sidecar of a workload: one of its namespace that selects it, or else one for the whole namespace, or else the
- * root namespace's. The oldest wins among equals.
+ * root namespace's. Of several equal ones, the oldest counts.
  */
 export function sidecarFor(
   workload: { readonly namespace: string; readonly labels: Labels },

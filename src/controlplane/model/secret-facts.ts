@@ -4,25 +4,25 @@ import { externalSecretPrefix, type ServerTls } from "../../api/istio/index.ts";
 export type SecretPart<Value> = { readonly value: Value } | { readonly fault: string };
 
 export interface KeyPair {
-  /** The chain in PEM, and the key in PEM too. */
+  /** The certificate chain, in PEM as the key. */
   readonly certificateChain: string;
   readonly privateKey: string;
-  /** DER in base64. Absent if there is none. */
+  /** The OCSP staple, DER in base64. Absent if the secret has none, or none that can be used. */
   readonly ocspStaple?: string;
-  /** Why a staple is left out. Absent if none is. */
+  /** Why a staple of the secret is left out. Absent if none is. */
   readonly stapleFault?: string;
   /** Why a server cannot present the certificate, although a client can. Absent if it can. */
   readonly serverFault?: string;
 }
 
 export interface Authority {
-  /** The trusted certificates in PEM. */
+  /** The trusted certificates, in PEM. */
   readonly certificates: string;
-  /** Revocation lists in PEM. Absent if there are none. */
+  /** The revocation lists, in PEM. Absent if there are none. */
   readonly revocations?: string;
 }
 
-/** A secret that a gateway requests. If it does not exist, its faults say so. */
+/** A secret that a gateway requests. If it does not exist, the faults of its parts say so. */
 export interface SecretFacts {
   readonly namespace: string;
   readonly name: string;
@@ -31,57 +31,53 @@ export interface SecretFacts {
   readonly authority: SecretPart<Authority>;
 }
 
-/** A secret and its recipients. All proxies of a namespace request it by the same name. */
+/** A secret and the proxies that may get it. All proxies of a namespace request it by the same name. */
 export interface SecretReference {
   readonly proxyNamespace: string;
-  /** The resource's name: `kubernetes://name` or `kubernetes-gateway://namespace/name`, optionally with `-cacert`. */
+  /**
+   * The resource's name: `kubernetes://name` or `kubernetes-gateway://namespace/name`, either with or without
+   * `-cacert`.
+   */
   readonly resource: string;
   readonly namespace: string;
   readonly name: string;
   readonly part: "keyPair" | "authority";
-  /** Whether the secret may be missing, because another one provides the same. */
+  /** Whether the secret may be missing, because another secret provides the same. */
   readonly optional: boolean;
   /** Whether a server presents the certificate. Absent if a client does. */
   readonly isServer?: boolean;
-  /** The Gateway (Gateway API) that names the secret. Absent if an Istio object names it. */
+  /** The Gateway (Gateway API) that names the secret. Absent if an Istio object does. */
   readonly recipient?: SecretRecipient;
   /** The namespace of the object that names the secret. Absent if it is the secret's own. */
   readonly author?: string;
 }
 
-/** A Gateway of the Gateway API, with the identity of its proxies. */
 export interface SecretRecipient {
   /** The Gateway's name, in the namespace of its proxies. */
   readonly gateway: string;
-  /** The account of the Gateway's proxies. Absent if somebody else deploys them, with an account of their choice. */
+  /** The account of the Gateway's proxies. Absent if the user deploys them, with any account. */
   readonly account?: string;
 }
 
-/**
- * A secret whose name has this suffix contains the authority for the certificate in the secret whose name lacks the
- * suffix.
- */
+/** A secret with this suffix contains the authority for the certificate in the secret without it. */
 export const authoritySuffix = "-cacert";
 
 /**
- * The resource name of a Secret. Names that already contain the secret's location stay unchanged. As in upstream, the
- * name of an SDS provider means a Secret if there is no such provider.
+ * The resource name of a Secret. A name that already says where the secret is stays unchanged. As in upstream, the name
+ * for an SDS provider means a Secret if there is no such provider.
  */
 export function credentialResource(given: string): string {
   const name = given.startsWith(externalSecretPrefix) ? given.slice(externalSecretPrefix.length) : given;
   return name.includes("://") ? name : `kubernetes://${name}`;
 }
 
-/** A secret that a server names. */
 export interface ServerCredential {
   readonly resource: string;
-  /**
-   * Who serves the secret: with `provider`, an SDS provider. Otherwise it is a Secret, which the control plane sends.
-   */
+  /** Who serves the secret: an SDS provider, or the control plane, which sends a Secret. */
   readonly from: "control-plane" | "provider";
 }
 
-/** A server's certificates, in the order in which they are offered, and its client authority. */
+/** A server's certificates, in the order in which they are offered, and the authority of its clients. */
 export function serverCredentials(
   tls: ServerTls,
   hasProvider: boolean,
@@ -103,8 +99,8 @@ export function serverCredentials(
 }
 
 /**
- * The secrets that a resource name means for proxies of a namespace, in the order of lookup. Empty for names that do
- * not refer to a secret. An authority is in the secret with its suffix, or else in the secret of the certificate.
+ * The secrets that a resource name means for proxies of a namespace, in the order of lookup. Empty if the name refers
+ * to no secret. An authority is in the secret with {@link authoritySuffix}, or else in the secret of the certificate.
  */
 export function secretReferences(resource: string, proxyNamespace: string): readonly SecretReference[] {
   const [, scheme, path = ""] = /^(kubernetes|kubernetes-gateway):\/\/(.+)$/.exec(resource) ?? [];
@@ -121,7 +117,6 @@ export function secretReferences(resource: string, proxyNamespace: string): read
   ];
 }
 
-/** The resource names by which proxies may request a secret. */
 export function resourcesOfSecret({ namespace, name }: Pick<SecretFacts, "namespace" | "name">): readonly string[] {
   const names = name.endsWith(authoritySuffix) ? [name] : [name, `${name}${authoritySuffix}`];
   return names.flatMap((own) => [

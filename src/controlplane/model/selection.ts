@@ -2,7 +2,6 @@ import { matchesLabels } from "../../api/index.ts";
 import type { CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import type { Labels } from "./facts.ts";
 
-/** Whether a policy applies to some workloads only. */
 export function hasSelector({
   spec,
 }: {
@@ -12,13 +11,13 @@ export function hasSelector({
 }
 
 /**
- * Labels whose values differ between the workloads of a namespace. Others, such as `app.kubernetes.io/instance`, often
- * have one value in a whole namespace.
+ * Labels whose values usually differ between the workloads of a namespace. Other labels, such as
+ * `app.kubernetes.io/instance`, often have one value in a whole namespace.
  */
 const distinctiveLabels: readonly string[] = ["app.kubernetes.io/name", "app", "k8s-app", "name"];
 
 /**
- * The index keys of an object with a label selector: one of the selector's labels, with its value. A pod looks up
+ * The index keys of an object with a label selector: one of the selector's labels with its value. A pod finds
  * candidates by its own labels, and depends only on these keys.
  */
 export function selectorKeys(scope: string, selector: Labels): readonly string[] {
@@ -26,7 +25,6 @@ export function selectorKeys(scope: string, selector: Labels): readonly string[]
   return key === undefined ? [] : [`${scope}/${key}=${selector[key] ?? ""}`];
 }
 
-/** The objects of the scope whose selector matches the labels. */
 export function selecting<Item>(
   index: CollectionIndex<Item>,
   scope: string,
@@ -39,14 +37,14 @@ export function selecting<Item>(
   );
 }
 
-/** The keys of an item in an index by labels: `scope/label=value` for each of its labels. See {@link selectedBy}. */
+/** The keys of an item in an index by labels: `scope/label=value` for each label. See {@link selectedBy}. */
 export function labelKeys(scope: string, labels: Labels): readonly string[] {
   return Object.entries(labels).map(([key, value]) => `${scope}/${key}=${value}`);
 }
 
 /**
- * The items of an index by labels that have all labels of the selector. An empty selector matches none. Depends only on
- * the label with the fewest items: any item that matches later has this label too.
+ * The items of an index by labels that have all labels of the selector. An empty selector matches none. The result
+ * depends only on the selector's label with the fewest items, because any item that matches later has this label, too.
  */
 export function selectedBy<Item>(
   index: CollectionIndex<Item>,
@@ -62,8 +60,8 @@ export function selectedBy<Item>(
 }
 
 /**
- * The key with the fewest items. Reads the index without a reader, so that the caller's result does not depend on the
- * items of each key. Any of the keys would lead to the same selection.
+ * The key with the fewest items. It reads the index without a reader, so that the caller's result does not depend on
+ * the items of each key. Any of the keys would lead to the same selection.
  */
 export function rarestKey(index: CollectionIndex<unknown>, keys: readonly string[]): string | undefined {
   const [first] = keys;

@@ -14,7 +14,7 @@ export class TelemetrySelection {
   }
 
   /**
-   * The objects for a subject, from the widest to the narrowest. First comes the oldest namespace-wide object of the
+   * The objects for a subject, from the widest to the narrowest. First come the oldest namespace-wide objects of the
    * root namespace, of the subject's namespace and of its services' namespaces. Then come the objects in the namespaces
    * of the subject and its services that name the subject or a service, oldest first.
    */

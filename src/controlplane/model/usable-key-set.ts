@@ -3,9 +3,9 @@ import { memos } from "./memos.ts";
 const usable = memos.memo<object, string | null>("usable-key-sets");
 
 /**
- * The key set (JWKS) in a form that Envoy accepts. Undefined if it has no key that Envoy can use: Envoy then rejects
- * the whole listener, and a waypoint's listener serves other namespaces too. The result is remembered for `owner`, the
- * object that contains the text.
+ * The key set (JWKS) in a form that Envoy accepts. Undefined if Envoy can use none of its keys: it would reject the
+ * whole listener then, and a waypoint's listener serves other namespaces, too. The result is remembered for `owner`,
+ * the object that contains the text.
  */
 export function usableKeySet(owner: object, text: string): string | undefined {
   return usable.of(owner, () => readKeySet(text) ?? null) ?? undefined;
@@ -20,7 +20,7 @@ function readKeySet(text: string): string | undefined {
   }
   if (typeof set !== "object" || set === null) return undefined;
   const listed: unknown = Reflect.get(set, "keys");
-  // Accept a single key as a set.
+  // A single key counts as a set of one.
   const keys = (Array.isArray(listed) ? (listed as readonly unknown[]) : [set]).flatMap(plainKey);
   return keys.some(isUsable) ? JSON.stringify({ keys }) : undefined;
 }
@@ -66,7 +66,6 @@ function isUsable(key: Key): boolean {
 
 const minModulusBits = 512;
 const maxModulusBits = 16_384;
-/** The exponents of RSA keys that Envoy accepts. */
 const exponents: readonly unknown[] = [3n, 65_537n];
 
 function isRsaKey(key: Key): boolean {
@@ -86,7 +85,7 @@ interface Curve {
   readonly b: bigint;
 }
 
-/** The curves y² = x³ - 3x + b of NIST. */
+/** NIST's curves y² = x³ - 3x + b. */
 const curves: Readonly<Record<string, Curve>> = {
   "P-256": {
     algorithm: "ES256",
@@ -121,7 +120,7 @@ function isPoint(key: Key): boolean {
   );
 }
 
-/** The curve of a key that names none: that of its algorithm, or the first curve. */
+/** The curve of a key that names none is that of its algorithm, or else the first curve. */
 function curveOf(alg: unknown): string {
   return Object.entries(curves).find(([, { algorithm }]) => algorithm === alg)?.[0] ?? "P-256";
 }
@@ -135,7 +134,7 @@ function bytesOf(key: Key, member: string): Buffer | undefined {
     : undefined;
 }
 
-/** Whether the text is base64url, with or without padding. */
+/** Whether the text is base64url. Padding is optional. */
 function isBase64Url(text: string): boolean {
   return /^[\w-]+$/.test(text) || (/^[\w-]+={1,2}$/.test(text) && text.length % 4 === 0);
 }

@@ -1,2 +1,2 @@
-/** The reason and message of a fault. Undefined if there is none. */
+/** A fault, or undefined if there is none. */
 export type Verdict = { readonly reason: string; readonly message: string } | undefined;

@@ -1,7 +1,7 @@
 import type { Condition } from "../../api/index.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** A condition without its transition time, which the writer fills in. */
+/** The writer adds the transition time. */
 export type WantedCondition = Omit<Condition, "lastTransitionTime">;
 
 export type ConditionMaker = (type: string, fault: Verdict, goodReason: string, goodMessage: string) => WantedCondition;

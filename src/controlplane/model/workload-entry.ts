@@ -9,26 +9,26 @@ export function workloadEntryLabels({ labels, spec }: Pick<WorkloadEntryFacts, "
   return { ...spec.labels, ...labels };
 }
 
-/** The WorkloadEntries by each of their labels. */
 export function workloadEntriesByLabel({ workloadEntries }: MeshInputs): CollectionIndex<WorkloadEntryFacts> {
   return workloadEntries.index("label", (entry) => labelKeys(entry.namespace, workloadEntryLabels(entry)));
 }
 
-/** The workload's name: that of the WorkloadGroup that registered it, or else its label, or else the entry's name. */
+/**
+ * The workload's name: that of the WorkloadGroup that registered it, or else the one in its label, or else the entry's
+ * name.
+ */
 export function workloadNameOfEntry({ annotations, labels, name }: WorkloadEntryFacts): string {
   return annotations[istioAnnotations.autoRegistrationGroup] ?? labels[istioLabels.workloadName] ?? name;
 }
 
-/**
- * The number of a named port. A name such as `constructor` must not find a property that every JavaScript object has.
- */
+/** A name such as `constructor` must not find a property that every JavaScript object has. */
 export function portNamed(ports: WorkloadEntryFacts["spec"]["ports"], name: string): number | undefined {
   return Object.hasOwn(ports, name) ? ports[name] : undefined;
 }
 
 /**
- * The port of a WorkloadEntry behind a port of a Service. The entry names ports by the Service's target port if that is
- * a name, and otherwise by the name of the Service's port.
+ * The port of a WorkloadEntry behind a port of a Service. If the Service's target port is a name, it is the entry's
+ * port of that name. If it is a number, the entry may replace it by a port with the name of the Service's port.
  */
 export function workloadEntryTarget(
   { name, target }: ServicePortFacts,

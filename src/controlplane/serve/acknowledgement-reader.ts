@@ -1,24 +1,24 @@
-/** A plain ACK. Nearly all requests of the delta protocol are plain ACKs. */
+/** A plain ACK, as nearly all requests of the delta protocol are. */
 export interface Acknowledgement {
   readonly typeUrl: string;
   readonly nonce: string;
 }
 
-/** The tags of two fields of `envoy.service.discovery.v3.DeltaDiscoveryRequest`. Both are length-delimited. */
+/** Tags of `envoy.service.discovery.v3.DeltaDiscoveryRequest`. Both fields are length-delimited. */
 const typeUrlTag = (2 << 3) | 2;
 const nonceTag = (6 << 3) | 2;
-/** The length from which a field's length needs more than one byte. Such fields are left to the full decoder. */
+/** The length from which a field's length takes more than one byte. Such requests are left to the full decoder. */
 const longLength = 128;
 
 /** Reads plain ACKs without decoding everything that a request may contain. */
 export class AcknowledgementReader {
-  /** The type that was read last. All clients acknowledge a change with the same type, so its text is made once. */
+  /**
+   * The type that was read last. Clients acknowledge a change with the same type, so its text is made once for all of
+   * them.
+   */
   #lastType = "";
 
-  /**
-   * Reads a plain acknowledgement. Returns undefined for any other request, including malformed ones, which the full
-   * decoder must judge.
-   */
+  /** Reads a plain ACK. Undefined for any other request, even a malformed one, which the full decoder must judge. */
   read(request: Uint8Array): Acknowledgement | undefined {
     const bytes = Buffer.isBuffer(request) ? request : Buffer.from(request.buffer, request.byteOffset, request.length);
     let typeUrl = "";
@@ -45,7 +45,7 @@ export class AcknowledgementReader {
 
 function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
   if (end - start !== text.length) return false;
-  // Begin at the end, because type URLs differ there.
+  // Type URLs differ at their end, so begin there.
   for (let index = text.length - 1; index >= 0; index -= 1)
     if (bytes[start + index] !== text.charCodeAt(index)) return false;
   return true;

@@ -1,20 +1,19 @@
 import type { Clock } from "../../base/index.ts";
 
 /**
- * The maximum time that a response waits for an acknowledgement. A client that does not acknowledge the resources on
- * which routes depend must not delay routes forever.
+ * How long a response waits for an acknowledgement. A client that does not acknowledge the resources on which routes
+ * depend must not delay the routes forever.
  */
 const longestWaitMs = 2000;
 const timerSlackMs = 10;
 
-/** How long a response waits until the client has acknowledged the resources that it depends on. */
+/** How long a response waits for the client to acknowledge the resources on which it depends. */
 export class AcknowledgementWait {
   readonly #clock: Clock;
   readonly #onOver: () => void;
   #sinceMs: number | undefined;
   #timer: Disposable | undefined;
 
-  /** `onOver` is called when the longest wait has passed without an acknowledgement. */
   constructor(clock: Clock, onOver: () => void) {
     this.#clock = clock;
     this.#onOver = onOver;
@@ -32,7 +31,6 @@ export class AcknowledgementWait {
     return false;
   }
 
-  /** Ends the wait, because the client has acknowledged something or is gone. */
   end(): void {
     this.#sinceMs = undefined;
     this.#timer?.[Symbol.dispose]();

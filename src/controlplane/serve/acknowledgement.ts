@@ -7,12 +7,11 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 import { contains } from "./subscription.ts";
 
 /**
- * Whether a proxy has proven its identity. The port without TLS accepts any claim, so the acknowledgements and
- * rejections of an unproven proxy must not steer a rollout.
+ * Whether a proxy has proven its identity. The port without TLS accepts every claim, so the ACKs and NACKs of an
+ * unproven proxy must not steer a rollout.
  */
 export type IsProven = (proxy: NamedProxy) => boolean;
 
-/** Which proven proxies have acknowledged everything that the generation caused. */
 export function acknowledgements(
   server: DiscoveryServer,
   generation: number,
@@ -33,7 +32,7 @@ export function acknowledgements(
   return [...connected, ...gone].sort((left, right) => (left.id < right.id ? -1 : 1));
 }
 
-/** The proxies that have disconnected a short while ago, in the form of {@link connectedProxies}. */
+/** The proxies that disconnected a short while ago, in the form of {@link connectedProxies}. */
 export function goneProxies(server: DiscoveryServer, revision: string, isProven: IsProven): readonly ConnectedProxy[] {
   return server
     .recentlyGone()

@@ -9,14 +9,13 @@ import type { ResourceView } from "./resource-views/resource-view.ts";
 
 interface Known {
   readonly resource: EncodedResource;
-  /** Entries of the form `network/address`. CIDRs include their length. */
+  /** Entries of the form `network/address`. A CIDR includes its length. */
   readonly aliases: readonly string[];
-  /** The services of a workload, and its node. */
   readonly services: readonly string[];
   readonly node: string;
 }
 
-/** Finds addresses by keys other than their names. All streams that request single addresses share it. */
+/** Finds addresses by other keys than their names. All streams that request single addresses share it. */
 class AddressIndex {
   readonly #view: ResourceView;
   readonly #known = new Map<string, Known>();
@@ -62,8 +61,9 @@ const indexes = new WeakMap<ResourceView, { readonly index: AddressIndex; users:
 const aliased = memos.memo<EncodedResource, EncodedResource>("resources-with-aliases");
 
 /**
- * The addresses that one ztunnel has asked for, by uid, `namespace/hostname` or `network/address`. An answer with a
- * service also contains its workloads. The first answer also contains the workloads of the ztunnel's own node.
+ * The addresses that one ztunnel has asked for by uid, `namespace/hostname` or `network/address`. An answer with a
+ * service also contains the service's workloads. The first answer also contains the workloads of the ztunnel's own
+ * node.
  */
 export class AddressDemand {
   readonly #view: ResourceView;
@@ -83,11 +83,11 @@ export class AddressDemand {
     const shared = indexes.get(this.#view);
     if (shared === undefined) return;
     shared.users -= 1;
-    // Drop the index with its last user, because nothing keeps it up to date then.
+    // Nothing keeps the index up to date after its last user has left.
     if (shared.users === 0) indexes.delete(this.#view);
   }
 
-  /** Names of the resources that answer a key. Empty if there are none yet. */
+  /** The names of the resources that answer a key. Empty as long as there are none. */
   answersTo(key: string): readonly string[] {
     const own =
       this.#view.get(key) === undefined
@@ -100,12 +100,11 @@ export class AddressDemand {
     return this.#node === "" ? [] : this.#index.lookup(nodeKey(this.#node));
   }
 
-  /** Takes the names of changed objects. Must be called before the methods that ask for names. */
+  /** Takes the names of changed objects. It must be called before any method that looks up names. */
   changed(names: readonly string[]): void {
     this.#index.update(names);
   }
 
-  /** Whether a client that has asked for these keys gets the resource. */
   isFor(name: string, requested: Pick<ReadonlySet<string>, "has">): boolean {
     const known = this.#index.get(name);
     return (
@@ -116,7 +115,6 @@ export class AddressDemand {
     );
   }
 
-  /** The resource with all names under which it may have been requested. */
   withAliases(resource: EncodedResource): EncodedResource {
     const aliases = this.#index.get(resource.name)?.aliases ?? [];
     if (aliases.length === 0) return resource;

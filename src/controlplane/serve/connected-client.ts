@@ -8,34 +8,31 @@ import { bytesOfTexts, readProxyIdentity, type ProxyIdentity } from "./proxy-ide
 import type { ProbedHealth } from "./proxy-registration.ts";
 import { decodeRequest, resourceRequest, type DiscoveryProtocol } from "./read-request.ts";
 
-/** One connected client, before and after its first request names its node. */
+/** One connected client. Its node is known only after its first request. */
 export interface DiscoveryClient {
-  /** Takes the bytes of a request. They are only read during the call. Throws a user error if the stream must end. */
+  /** The bytes are read only during the call. Throws a user error if the stream must end. */
   receive(bytes: Uint8Array): void;
   drained(): void;
   close(): void;
 }
 
-/** The memory that the server keeps for one client. Throws if the client's address exceeds its share. */
+/** Counts the memory that the server keeps for one client. Throws if the client's address exceeds its share. */
 export interface KeptMemory {
   readonly forItself: (bytes: number) => void;
   readonly forStream: (bytes: number) => void;
   readonly end: () => void;
 }
 
-/** What a client needs of the server that serves all of them. */
 export interface ClientServer {
   readonly clock: Clock;
   readonly acknowledgements: AcknowledgementReader;
-  /** Whether requests wait for the model. */
   readonly isSettling: () => boolean;
-  /** Whether one more request can wait for the model. */
   readonly canHold: () => boolean;
-  /** Lets a request wait for the model. Copies its bytes. */
+  /** Copies the request's bytes, and lets it wait for the model. */
   readonly hold: (request: HeldRequest) => void;
   /**
-   * Computes the views of a proxy before it subscribes. Returns false if the model is still settling after this turn of
-   * the event loop.
+   * Computes the views of a proxy before it subscribes. Returns false if the model is still settling at the end of this
+   * turn of the event loop.
    */
   readonly expect: (proxy: ProxyIdentity) => boolean;
   readonly open: (proxy: ProxyIdentity) => DiscoveryStream;
@@ -49,29 +46,28 @@ export interface ConnectedClientOptions {
   readonly server: ClientServer;
   readonly debug: DebugConnection;
   readonly kept: KeptMemory;
-  /** Checks that the credentials allow the proxy that the first request claims to be. Throws if they do not. */
+  /** Checks that the credentials allow the proxy that the first request claims to be. Throws otherwise. */
   readonly identified: (claimed: ProxyIdentity) => ProxyIdentity;
 }
 
-/** The time limit for a client's first request, far more than any client needs. */
+/** The time limit for a client's first request. No client needs nearly as long. */
 const maxSilenceMs = 30_000;
-/** The memory for each client, in addition to its labels, metadata and networks. */
+/** The memory that a client takes besides its labels, metadata and networks. */
 const bytesOfClient = 16 << 10;
 
-/** Reads the requests of one client in their order, and opens its stream with the first one for resources. */
+/** Reads the requests of one client in order. The first one for resources opens the client's stream. */
 export class ConnectedClient implements DiscoveryClient {
   readonly #options: ConnectedClientOptions;
   readonly #silence: Disposable;
   #proxy: ProxyIdentity | undefined;
   #stream: DiscoveryStream | undefined;
   #isOpen = true;
-  /** How many of the client's requests wait for the model. */
   #heldCount = 0;
 
   constructor(options: ConnectedClientOptions) {
     this.#options = options;
     const { sink, server } = options;
-    // Refuse a stream that sends no request within the limit, because it would stay open forever.
+    // Without the limit, a stream that sends no request would stay open forever.
     const refuse = (): void =>
       sink.refuse?.(
         userError("bad-request", `the first request of a stream must come within ${maxSilenceMs / 1000} s`),
@@ -81,8 +77,8 @@ export class ConnectedClient implements DiscoveryClient {
 
   receive(bytes: Uint8Array): void {
     const { server, debug } = this.#options;
-    // Debug pages answer even while the model settles. If an earlier request of the client waits, a debug request waits
-    // too, because the earlier one may name the node.
+    // Debug pages answer even while the model settles. If an earlier request of the client waits, a debug request must
+    // wait, too, because the earlier one may name the node.
     const waits = server.isSettling() && (this.#heldCount > 0 || !debug.isFor(bytes)) && server.canHold();
     if (waits) this.#hold(bytes);
     else this.#take(bytes);
@@ -135,7 +131,6 @@ export class ConnectedClient implements DiscoveryClient {
     else this.#stream.receive(resourceRequest(request));
   }
 
-  /** Handles the most frequent request, an acknowledgement, without decoding all of it. */
   #acknowledges(bytes: Uint8Array): boolean {
     const { protocol, server } = this.#options;
     if (this.#stream === undefined || protocol !== "delta") return false;

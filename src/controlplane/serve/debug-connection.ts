@@ -7,26 +7,25 @@ import { decodeRequest, type DiscoveryProtocol } from "./read-request.ts";
 
 const maxDebugNonces = 16;
 
-/** One request of a type below `istio.io/debug`. It gets one answer and no subscription. */
+/** A request of a type below `istio.io/debug`. It gets one answer and begins no subscription. */
 export interface DebugRequest {
   readonly protocol: DiscoveryProtocol;
   readonly typeUrl: string;
   readonly names: readonly string[];
-  /** The nonce of the answer. */
   readonly nonce: string;
 }
 
 export interface DebugConnection {
-  /** Whether the bytes are a debug request, and somebody answers it. */
+  /** Whether the bytes may be a debug request. False if nobody answers debug requests. */
   isFor(bytes: Uint8Array): boolean;
-  /** Answers a debug request. Returns false if the request is of another kind. */
+  /** Returns false if the request is of another kind. */
   take(proxy: ProxyIdentity, request: DeltaDiscoveryRequest | DiscoveryRequest): boolean;
   drained(): void;
   close(): void;
 }
 
 /**
- * Answers the debug requests of one connection one by one. A client that sends more before it has read an answer is
+ * Answers the debug requests of a connection one by one. A client that sends more before it has read an answer is
  * disconnected.
  */
 export function debugConnection(
@@ -44,7 +43,7 @@ export function debugConnection(
   ): Promise<void> => {
     count += 1;
     const nonce = `debug-${count}`;
-    // Remember the nonces of the last answers, because an acknowledgement of one of them is not a request.
+    // An acknowledgement of an answer is not a request. It is recognized by the nonce of one of the last answers.
     if (nonces.size >= maxDebugNonces) nonces.delete(nonces.keys().next().value ?? "");
     nonces.add(nonce);
     const bytes = await ask(proxy, { protocol, typeUrl, names, nonce });
@@ -74,7 +73,7 @@ export function debugConnection(
   };
 }
 
-/** Whether the bytes of a request may be those of a debug request. Costs less than reading all of them. */
+/** Whether a request may be a debug request. It may be another one, but this check costs less than decoding it. */
 function mentionsDebug(bytes: Uint8Array): boolean {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(debugType);
 }

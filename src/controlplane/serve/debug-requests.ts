@@ -14,25 +14,24 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 export type DebugRoute = (url: URL) => HttpAnswer | Promise<HttpAnswer>;
 
 export interface DebugRequestsOptions {
-  /** The routes of the HTTP port, by their whole path. */
   readonly routes: () => Readonly<Record<string, DebugRoute>>;
   readonly types: () => EnvoyTypes;
   /**
-   * Whether this is the control plane's own namespace. Its callers may see everything. Others may see only the proxies
-   * of their own namespace.
+   * Whether this is the control plane's own namespace, whose callers may see everything. Other callers may see only the
+   * proxies of their own namespace.
    */
   readonly isSystem: (namespace: string) => boolean;
-  /** The answering control plane in istioctl's form. */
+  /** The answering control plane, in istioctl's form. */
   readonly instance: { readonly id: string; readonly version: string; readonly revision: string };
 }
 
 const syncType = `${debugType}/syncz`;
 const dumpType = `${debugType}/config_dump`;
-/** The paths of `istio.io/debug` that callers of other namespaces may request. */
+/** Paths of `istio.io/debug` that callers of other namespaces may request. */
 const openToAll: ReadonlySet<string> = new Set(["config_dump"]);
 /**
  * Whether a caller of this namespace may request a path below `/debug/`. Callers of the control plane's namespace may
- * request all paths, and others only those about their own proxies.
+ * request all paths, other callers only those about their own proxies.
  */
 export function mayAskDebug(namespace: string, url: URL, isSystem: (namespace: string) => boolean): boolean {
   if (isSystem(namespace)) return true;
@@ -40,7 +39,7 @@ export function mayAskDebug(namespace: string, url: URL, isSystem: (namespace: s
   return openToAll.has(url.pathname.slice("/debug/".length)) && proxy.endsWith(`.${namespace}`);
 }
 
-/** The text of Go's server, because `istioctl` searches for it. */
+/** This is the text of Go's server, for which `istioctl` searches. */
 const notFound = "404 page not found\n";
 
 interface Answer {
@@ -142,7 +141,7 @@ export class DebugRequests implements DebugAnswerer {
     });
   }
 
-  /** The version of each type that each connected proxy was sent, and whether the proxy has acknowledged it. */
+  /** The version of each type that each connected proxy was sent, and whether it has acknowledged that version. */
   #clientConfigs(server: DiscoveryServer, isVisible: (namespace: string) => boolean): Answer["resources"] {
     const types = this.#options.types();
     const desc = types.mustHave("envoy.service.status.v3.ClientConfig");
@@ -178,7 +177,7 @@ export class DebugRequests implements DebugAnswerer {
   }
 
   /**
-   * The parts of the proxy's dump, each as one resource. Empty if the proxy is not connected here, or if the caller may
+   * The parts of the proxy's dump, one resource each. Empty if the proxy is not connected here, or if the caller may
    * not see it.
    */
   #dump(server: DiscoveryServer, proxyId: string, isVisible: (namespace: string) => boolean): Answer["resources"] {

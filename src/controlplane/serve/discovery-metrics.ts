@@ -3,17 +3,19 @@ import type { Counter, Gauge, Histogram, MetricFamily, MetricsRegistry } from ".
 import { typeUrls } from "../../wire/xds/index.ts";
 import { shortTypeName } from "./push-order.ts";
 
-/** The metrics of the discovery service, under upstream's names. Clients choose each `typeUrl`, and may invent some. */
+/**
+ * The metrics of the discovery service, under upstream's names. Clients choose each `typeUrl`, and may invent types.
+ */
 export interface DiscoveryMetrics {
   /**
-   * `sinceMs` is the time since the change arrived, or undefined for an answer to a request. `tookMs` is the time to
-   * encode and hand over the response.
+   * Counts a response. `sinceMs` is the time since the change arrived, or undefined for an answer to a request.
+   * `tookMs` is the time that encoding and handing over the response took.
    */
   pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(typeUrl: string): void;
-  /** Counts an ACK or NACK that answers an older response than the last one. */
+  /** Counts an ACK or NACK of an older response than the last one. */
   expired(typeUrl: string): void;
-  /** Counts a stream of a proxy that claims this version, until the result is disposed. */
+  /** Counts a stream of a proxy that claims this version, until the result is disposed of. */
   connected(version: string): Disposable;
 }
 
@@ -23,7 +25,6 @@ const pushBounds = [0.001, 0.01, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
 const sizeBounds = [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000];
 const msPerSecond = 1000;
 
-/** The counters of one type's responses. */
 interface PushedHandles {
   readonly pushes: Counter;
   readonly sizes: Histogram;
@@ -31,21 +32,21 @@ interface PushedHandles {
 }
 
 /**
- * The name of each known type in metrics. All unknown types share one name, because any client may invent types, with
- * which it could use up the label sets of a metric.
+ * The name of each known type in metrics. All unknown types share one name, because a client that invents types could
+ * use up a metric's label sets.
  */
 const namesOfTypes: ReadonlyMap<string, string> = new Map(
   Object.values(typeUrls).map((typeUrl) => [typeUrl, shortTypeName(typeUrl)]),
 );
 const unknownType = "unknown";
 /**
- * The maximum number of versions that are counted at once. A mesh has a few. Clients may invent others, and proxies
- * beyond the limit count as one version.
+ * The maximum number of versions that are counted separately at a time. A mesh has a few. Clients may invent more, so
+ * proxies beyond the limit count as one version.
  */
 const maxVersions = 256;
 const otherVersions = "other";
 
-/** Counts streams by the version that their proxies claim. A version has a series while it has streams. */
+/** Counts streams by the version that their proxies claim. A version has a series as long as it has streams. */
 function countedByVersion(family: MetricFamily<Gauge>): DiscoveryMetrics["connected"] {
   const streams = new Map<string, number>();
   const count = (label: string, delta: 1 | -1): void => {

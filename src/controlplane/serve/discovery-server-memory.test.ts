@@ -48,7 +48,6 @@ function start(maxKeptBytes?: number, probed?: (message: string) => void) {
   return { server, add };
 }
 
-/** The memory that `run` leaves in use. */
 function bytesLeftBy(run: () => void): number {
   collect();
   const before = process.memoryUsage().heapUsed;
@@ -64,7 +63,6 @@ function encode(request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): 
   );
 }
 
-/** Connects a client and sends its first request. */
 function describe(server: DiscoveryServer, { id = node.id, metadata }: { id?: string; metadata: JsonObject }) {
   const client = server.connect("delta", { peer: "10.0.0.1", write: () => true }, () => false);
   client.receive(encode({ node: { id, metadata } }));
@@ -90,7 +88,7 @@ const stray = (count: number): string[] => Array.from({ length: count }, (_, ind
 test("an address whose clients name what does not exist is refused beyond its share, and others are served", () => {
   const { server, add } = start(4 << 20);
   add(stray(100));
-  // Names of existing resources are shared, so they take no memory for the client.
+  // The names of existing resources are shared, so they take no memory for the client.
   const honest = strayClient(server, "10.0.0.9");
   honest.subscribe(stray(100));
   const clients = [1, 2].map(() => strayClient(server, "10.0.0.1"));

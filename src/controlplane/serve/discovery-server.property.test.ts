@@ -209,7 +209,6 @@ test("ten thousand reconnects of one proxy, and as many of others, leave no stat
   for (let round = 0; round < 10_000; round += 1) reconnect(node.id);
   assert.deepEqual([server.streams.size, timers.length, server.recentlyGone().length], [0, 0, 1]);
   for (let round = 0; round <= 10_000; round += 1) reconnect(`sidecar~10.0.0.1~b-${round}.shop~shop.svc.cluster.local`);
-  // The server remembers only the latest 10,000 proxies that have gone.
   assert.deepEqual([server.streams.size, timers.length, server.recentlyGone().length], [0, 0, 10_000]);
   const refused: string[] = [];
   server.connect("delta", { write: () => true, refuse: (error) => refused.push(error.message) }, () => false);

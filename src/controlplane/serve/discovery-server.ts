@@ -24,35 +24,31 @@ export interface DiscoveryServerOptions {
   readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
   /** The generation of the model, which grows with each settling. */
   readonly generation: () => number;
-  /** Handles machines outside of the cluster. If absent, this control plane does not handle them. */
+  /** Handles machines outside of the cluster. Absent if this control plane does not handle any. */
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   /** Answers debug requests. If absent, they get no answer, like requests for unknown types. */
   readonly debug?: DebugAnswerer | undefined;
-  /** Lets the model settle in several turns of the event loop. If absent, it always settles in one. */
+  /** Lets the model settle in several turns of the event loop. If absent, it always settles in one turn. */
   readonly turns?: ModelTurns | undefined;
   readonly metrics: DiscoveryMetrics;
-  /** The limit of the memory that the server keeps for single clients only. 512 MiB if absent. */
+  /** The maximum memory that the server keeps for single clients. 512 MiB if absent. */
   readonly maxKeptBytes?: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** A model that settles in several turns of the event loop. In between, its views are partly old and partly new. */
+/** A model that settles in several turns of the event loop. Between them, its views are partly old and partly new. */
 export interface ModelTurns {
   readonly isSettling: () => boolean;
-  /** Ends the settling at once. */
   readonly settle: () => void;
-  /**
-   * Computes the views of a proxy before it subscribes. Returns false if the model is still settling after this turn of
-   * the event loop.
-   */
+  /** Computes the views of a proxy before it subscribes, see {@link ClientServer.expect}. */
   readonly expect: (proxy: ProxyIdentity) => boolean;
 }
 
 const keepBodiesMs = 3000;
 /**
- * The limit of the memory that the server keeps for single clients only: their identities, and names of resources that
- * do not exist. A client of the port without authentication chooses all of this. A proxy needs about ten kilobytes.
+ * The maximum memory that the server keeps for single clients: for their identities, and for names of resources that do
+ * not exist. A client of the port without authentication chooses all of this. A proxy needs about ten kilobytes.
  */
 const defaultKeptBytes = 512 << 20;
 /** All discovery streams of this control plane. It does not depend on gRPC. */
@@ -61,10 +57,9 @@ export class DiscoveryServer {
   readonly #options: DiscoveryServerOptions;
   /** Each open stream's count in the metric of versions. */
   readonly #counted = new Map<DiscoveryStream, Disposable>();
-  /** Streams by the id of their proxy. */
+  /** The number of streams by the proxy's id. */
   readonly #connected = new Map<string, number>();
   readonly #gone = new GoneProxies();
-  /** Streams that have something to send when the model has settled. */
   #pending: DiscoveryStream[] = [];
   readonly #bodies = new ResponseBodies();
   readonly #held = new HeldRequests();
@@ -85,7 +80,7 @@ export class DiscoveryServer {
 
   /**
    * Keeps the encoded bodies for a while after a proxy connects, because proxies that connect at the same time get the
-   * same responses. Keeping them longer is not worth the memory.
+   * same responses. Later, they are not worth their memory.
    */
   #forgetBodiesLater(): void {
     this.#forgetting ??= this.#options.clock.after(keepBodiesMs, () => this.#forgetBodies());
@@ -98,8 +93,8 @@ export class DiscoveryServer {
   }
 
   /**
-   * Begins a stream. `authorize` throws if the caller may not be the proxy that its node names. It returns whether the
-   * caller has proven its identity, and the caller's account.
+   * Begins a stream. `authorize` throws if the caller may not be the proxy that its node names. Otherwise it returns
+   * the account that the caller has proven, or whether it has proven anything.
    */
   connect(
     protocol: DiscoveryProtocol,
@@ -154,13 +149,12 @@ export class DiscoveryServer {
     this.#pending.push(stream);
   }
 
-  /** Whether requests wait for the model. */
   #isSettling(): boolean {
     const { turns } = this.#options;
     return turns !== undefined && (turns.isSettling() || !this.#held.isEmpty);
   }
 
-  /** Whether one more request can wait for the model. Ends the settling if too many wait. */
+  /** Whether one more request may wait for the model. Ends the settling if too many wait. */
   #canHold(): boolean {
     if (!this.#held.isFull) return true;
     this.#options.turns?.settle();
@@ -180,10 +174,10 @@ export class DiscoveryServer {
     return () => clock.steadyMs() - startMs >= budgetMs;
   }
 
-  /** Sends what the last settling changed. Returns false if the time was too short to send it on all streams. */
+  /** Sends what the last settling changed. Returns false if `budgetMs` was too short for all streams. */
   flush(budgetMs = Number.POSITIVE_INFINITY): boolean {
-    // Keep the bodies while proxies connect: the model then settles for each new proxy, but the other proxies'
-    // responses stay the same.
+    // While proxies connect, the model settles for each new proxy, but the responses to the other proxies stay the
+    // same. So keep the bodies then.
     if (this.#forgetting === undefined && !this.#flushesOn) this.#bodies.clear();
     const isDue = this.#dueAfter(budgetMs);
     const pending = this.#pending;
@@ -204,7 +198,6 @@ export class DiscoveryServer {
     return !this.#flushesOn;
   }
 
-  /** Proxies that disconnected a short while ago. */
   recentlyGone(): readonly GoneProxy[] {
     return this.#gone.recent(this.#options.clock.nowMs());
   }

@@ -13,17 +13,19 @@ import { versionOf } from "./state-version.ts";
 import { StreamMemory } from "./stream-memory.ts";
 import { Subscription, type Delivery, type DuePart } from "./subscription.ts";
 
-/** Where responses go. `write` returns false if the stream must wait for {@link DiscoveryStream.drained}. */
 export interface ResponseSink {
   /** The address from which the client connects. Absent if unknown. */
   readonly peer?: string;
-  /** The parts form one response. Their bytes must not change afterwards. */
+  /**
+   * The parts form one response. Their bytes must not change afterwards. If this returns false, the stream must wait
+   * for {@link DiscoveryStream.drained}.
+   */
   write(parts: readonly Buffer[]): boolean;
-  /** Ends the stream with an error. If absent, the stream's owner does this. */
+  /** Ends the stream with an error. If absent, the stream's owner does that. */
   refuse?(error: SerinError): void;
   /**
-   * Runs if the client sends nothing in this time, unless it is disposed of. If absent, the clock alone measures the
-   * time.
+   * Calls `run` if the client sends nothing in this time, unless the result is disposed of. If absent, the clock alone
+   * measures the time.
    */
   afterSilence?(clock: Clock, ms: number, run: () => void): Disposable;
 }
@@ -31,7 +33,7 @@ export interface ResponseSink {
 export interface StreamObserver {
   pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(typeUrl: string, reason: string): void;
-  /** Called when a nonce belongs to a response other than the last one. */
+  /** Called for a nonce that belongs to another response than the last one. */
   expired(typeUrl: string): void;
 }
 
@@ -44,34 +46,27 @@ export interface DiscoveryStreamOptions {
   readonly clock: Clock;
   /** The time of this turn of the event loop. All streams learn of a change in one turn. */
   readonly turnMs: () => number;
-  /** Whether the views are partly old and partly new. */
   readonly isModelSettling: () => boolean;
   readonly observer: StreamObserver;
-  /** Unique in this process. Nonces begin with it. */
+  /** A number that is unique in this process. The stream's nonces begin with it. */
   readonly serial: number;
   /** The encoded bodies of responses, which all streams share. */
   readonly bodies: ResponseBodies;
   /** Called with an estimate of the memory that only this client makes the stream keep. Throws if that is too much. */
   readonly keep: (bytes: number) => void;
-  /** Called when {@link DiscoveryStream.pump} must run after the model has settled. */
   readonly pending: () => void;
 }
 
-/**
- * The maximum number of types of one stream, far more than any proxy requests. Without a bound, a stream could use
- * unlimited memory.
- */
+/** The maximum number of types of a stream, far more than any proxy requests. It limits the stream's memory. */
 const maxTypes = 32;
 const maxNames = 200_000;
-/**
- * The maximum length of the reason that a client gives for a NACK or for an unhealthy application. The rest is cut off.
- */
+/** The maximum length of a client's reason for a NACK or for an unhealthy application. The rest is cut off. */
 const maxReasonCharacters = 4096;
 /** Types that make a proxy send requests to clusters. */
 const usesClusters: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
 /**
- * How long a proxy waits for the first answer while its pod has not been seen. After that, it gets the resources known
- * so far.
+ * How long a proxy waits for the first answer as long as its pod has not been seen. It then gets the resources that are
+ * known so far.
  */
 const unknownWaitMs = 5000;
 
@@ -83,7 +78,7 @@ export class DiscoveryStream {
   readonly proxy: ProxyIdentity;
   readonly connectedAtMs: number;
   readonly subscriptions = new Map<string, Subscription>();
-  /** Whether the stream is in the server's list of those that wait for the model to settle. The server sets it. */
+  /** Whether the stream is in the server's list of streams with something to send. The server sets it. */
   isPending = false;
   readonly #options: DiscoveryStreamOptions;
   readonly #viewSubscriptions: Disposable[] = [];
@@ -94,7 +89,7 @@ export class DiscoveryStream {
   #waiting: Disposable | undefined;
   #gaveUpWaiting = false;
   #nonces = 0;
-  /** Whether any subscription may have something to send. The stream checks them only then. */
+  /** Whether any subscription may have something to send. The stream looks at them only then. */
   #mayBeDue = false;
   #writable = true;
   #closed = false;
@@ -108,8 +103,8 @@ export class DiscoveryStream {
     this.#acknowledgements = new AcknowledgementWait(options.clock, () => {
       this.#clusters.stopWarming();
       this.pump();
-      // While the model settles, nothing is sent. Leave the wait marked as over in that case, so that the stream sends
-      // as soon as the model has settled.
+      // While the model settles, nothing is sent. The wait stays over then, so that the stream sends as soon as the
+      // model has settled.
       if (!options.isModelSettling()) this.#acknowledgements.end();
     });
   }
@@ -136,10 +131,7 @@ export class DiscoveryStream {
     if (this.#memory.hasUnread) this.#memory.refuseTooMuch();
   }
 
-  /**
-   * Fast path for a plain ACK. Does the same as {@link receive}, and returns false if the request must be decoded as a
-   * whole.
-   */
+  /** Does the same as {@link receive} for a plain ACK. Returns false if the request must be decoded as a whole. */
   accept(typeUrl: string, nonce: string): boolean {
     const subscription = this.subscriptions.get(typeUrl);
     if (subscription === undefined || nonce === "" || subscription.sent === "") return false;
@@ -147,7 +139,6 @@ export class DiscoveryStream {
     return true;
   }
 
-  /** Called when the sink accepts more. */
   drained(): void {
     this.#writable = true;
     this.#memory.read();
@@ -171,9 +162,8 @@ export class DiscoveryStream {
     );
   }
 
-  /** Sends what may be sent now. */
   pump(): void {
-    // While the model settles, the views are partly old and partly new. The server calls again when they are complete.
+    // The server calls this again when the views are complete.
     if (this.#options.isModelSettling()) return this.#options.pending();
     let progressed = this.#mayBeDue;
     while (progressed && this.#writable && !this.#closed) {
@@ -204,8 +194,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Whether the proxy's view is known, or was awaited long enough. With an empty answer, a proxy would become ready and
-   * serve nothing.
+   * Whether the proxy's view is known, or the stream has waited long enough for it. With an empty answer, a proxy would
+   * become ready and serve nothing.
    */
   #isKnown({ view }: Subscription): boolean {
     if (this.#gaveUpWaiting || view.known?.() !== false) return true;
@@ -218,8 +208,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Whether additions may be sent. The previous types of the chain must be acknowledged, and so must the endpoints of
-   * new clusters.
+   * Whether additions may be sent. First, the client must acknowledge the earlier types of the chain and the endpoints
+   * of new clusters.
    */
   #mayAdd(subscription: Subscription): boolean {
     const settled = this.#areIdle(typesBefore(subscription.typeUrl));
@@ -228,8 +218,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Whether removals may be sent: the client has acknowledged all additions of the chain, and the types that come later
-   * have no removals left.
+   * Whether removals may be sent. First, the client must acknowledge all additions of the chain, and the removals of
+   * the chain's later types must be sent.
    */
   #mayRemove(subscription: Subscription): boolean {
     const settled = this.#areIdle(chainOf(subscription.typeUrl));
@@ -242,9 +232,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Sends the removal of a cluster before the listener that names it, and returns whether it did. A filter that fetches
-   * keys may name a cluster that does not exist. If the client still had that cluster, the listener would fetch keys
-   * through it.
+   * Sends the removal of clusters before a listener that names them. Returns whether it did. A filter that fetches keys
+   * may name a cluster that does not exist. If the client still had that cluster, it would fetch the keys through it.
    */
   #removeNamedClusters(subscription: Subscription): boolean {
     const clusters = this.subscriptions.get(typeUrls.cluster);
@@ -342,9 +331,9 @@ export class DiscoveryStream {
   }
 
   /**
-   * Takes an ACK or a NACK. Returns false if it answers an older response, because its list of names is then out of
-   * date. A nonce that was already acknowledged does not count as older: a state-of-the-world client sends it again
-   * when it requests other names.
+   * Takes an ACK or a NACK. Returns false if it answers an older response, because its list of names is out of date
+   * then. A nonce that was already acknowledged does not count as older: a state-of-the-world client sends it again to
+   * request other names.
    */
   #acknowledge(
     subscription: Subscription,
@@ -381,7 +370,6 @@ export class DiscoveryStream {
     this.#ordered = undefined;
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
-        // Answer at once if a request waited for this change.
         const isDue = subscription.change(names, generation(), turnMs()) || subscription.hasAsked;
         if (!isDue) return;
         this.#mayBeDue = true;
@@ -394,8 +382,8 @@ export class DiscoveryStream {
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
     const generation = this.#options.generation();
     const names = request.subscribe.filter((name) => name !== "*");
-    // Subscribing to "*" and unsubscribing from it at once requests nothing. Recognise this case, because a first
-    // request without names would request everything.
+    // A client that subscribes to "*" and unsubscribes from it in one request requests nothing. Recognize this, because
+    // a first request without names requests everything.
     const [wantsAll, wantsNothing] = [
       request.subscribe.includes("*"),
       request.subscribe.includes("*") && request.unsubscribe.includes("*"),
@@ -422,8 +410,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Records the clusters that the client says it has. Clusters that do not exist, or that the client does not request,
-   * are left out, because it may claim any number of them.
+   * Records the clusters that the client claims to have. It may claim any number, so those that do not exist or that it
+   * does not request are left out.
    */
   #noteClaims(clusters: Subscription, known: ResourceRequest["known"]): void {
     for (const [name, version] of Object.entries(known)) {
@@ -471,13 +459,13 @@ export class DiscoveryStream {
       const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
       const owed = subscription.typeUrl === typeUrls.endpoint && this.#clusters.takeOwed(wanted).length > 0;
       if (!owed && first && whole.version !== "" && whole.version === versionOf([resources])) return;
-      // Send all requested resources, as old clients expect. Listeners and clusters are always complete anyway.
+      // Old clients expect all requested resources. Listeners and clusters are always complete anyway.
       subscription.ask(subscription.names, {}, generation);
     }
   }
 }
 
-/** A reason that a client sends, as a copy of a bounded length. */
+/** A copy of a reason that a client sent, cut to the maximum length. */
 export function keptReason(reason: string): string {
   return ownCopy(truncated(reason, maxReasonCharacters));
 }

@@ -1,16 +1,15 @@
 import { ownCopy } from "../../base/index.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 
-/** The identity of a proxy, and whether it is proven. */
+/** Who a proxy is, and whether it has proven that. */
 export type NamedProxy = Pick<ProxyIdentity, "id" | "type" | "name" | "namespace" | "peer" | "verified">;
 
-/** A proxy that has disconnected, and when. */
 export interface GoneProxy extends NamedProxy {
   readonly goneAtMs: number;
 }
 
 /**
- * How long disconnected proxies are remembered. A rollout waits that long for a proxy that may only be between two
+ * How long a disconnected proxy is remembered. For so long, a rollout waits for a proxy that may only be between two
  * connections.
  */
 const rememberMs = 30_000;
@@ -18,8 +17,8 @@ const maxRemembered = 10_000;
 
 /**
  * The proxies that disconnected a short while ago. Any client of the port without authentication can get into this
- * list, and the server no longer counts the memory of its entry. The list therefore keeps only short texts, and copies
- * them, because a part of a text would keep the whole text in memory.
+ * list, and the server no longer counts the memory of its entry. So the list keeps only short texts. It copies them,
+ * because a part of a text would keep the whole text in memory.
  */
 export class GoneProxies {
   /** The oldest comes first. */
@@ -40,7 +39,7 @@ export class GoneProxies {
     this.#gone.set(proxy.id, { proxy, atMs: nowMs });
   }
 
-  /** Forgets a proxy that has connected again. */
+  /** Called when the proxy has connected again. */
   forget(id: string): void {
     this.#gone.delete(id);
   }

@@ -16,9 +16,8 @@ export interface GrpcServersOptions {
   readonly authenticator: Authenticator;
   readonly certificates: CertificateService;
   readonly certificateMetrics: CertificateMetrics;
-  /** See {@link GrpcServerOptions.maxConnectionAgeMs}. */
   readonly maxConnectionAgeMs?: number | undefined;
-  /** ISTIO_GPRC_MAXRECVMSGSIZE: the maximum size of a request. If absent, each port has its default. */
+  /** The maximum size of a request (ISTIO_GPRC_MAXRECVMSGSIZE). If absent, each port has its default. */
   readonly maxRequestBytes?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -27,13 +26,13 @@ export interface GrpcServersOptions {
 const defaultMaxRequestBytes = {
   plaintext: 4 << 20,
   /**
-   * A ztunnel that connects again names all addresses that it has, about 1 MiB for 10,000 of them. Such a request is
+   * A ztunnel that connects again names all addresses that it has, in about 1 MiB for 10,000 of them. Such a request is
    * read only after its caller has been authenticated, and counts against the memory for incomplete requests.
    */
   secure: 32 << 20,
 } as const;
 
-/** A discovery server without TLS and without authentication, for the pod's own network only. */
+/** A discovery server without TLS and authentication, only for the pod's own network. */
 export function createPlaintextServer({
   discovery,
   maxConnectionAgeMs,

@@ -10,14 +10,14 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 
 export interface GrpcDiscoveryOptions {
   readonly discovery: DiscoveryServer;
-  /** Authenticates the caller. Undefined on the plaintext port, which does not authenticate clients. */
+  /** Authenticates a caller. Undefined on the plaintext port, which authenticates nobody. */
   readonly authenticate: ((call: GrpcCall) => Promise<Caller>) | undefined;
   readonly log: Logger;
 }
 
 /**
- * The gRPC methods of discovery, one for each protocol. They pass bytes in and bytes out: the discovery server decodes
- * requests and encodes responses.
+ * The gRPC methods of discovery, one for each protocol. They only pass bytes: the discovery server decodes requests and
+ * encodes responses.
  */
 export function discoveryService(
   options: GrpcDiscoveryOptions,
@@ -28,7 +28,7 @@ export function discoveryService(
   ];
 }
 
-/** Serves a stream. The messages of a caller wait in the call, within its window, until it is authenticated. */
+/** Serves a stream. Until the caller is authenticated, its messages wait in the call, within its window. */
 async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options: GrpcDiscoveryOptions): Promise<void> {
   const { discovery, authenticate, log } = options;
   let client: DiscoveryClient | undefined;
@@ -38,7 +38,7 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
     call.end(statusOf(known), known.message);
   };
   try {
-    // Do not wait if nobody has to be authenticated: the proxy is then served in the turn in which it connected.
+    // If nobody has to be authenticated, the proxy is served in the turn in which it connected.
     const caller = authenticate === undefined ? undefined : await authenticate(call);
     if (call.isClosed) return;
     const sink: ResponseSink = {
@@ -87,7 +87,6 @@ function authorize(proxy: ProxyIdentity, caller: Caller | undefined): false | Pr
   );
 }
 
-/** The gRPC status for a SerinError. */
 export function statusOf(error: SerinError): GrpcStatus {
   switch (error.code) {
     case "unauthenticated":

@@ -1,19 +1,18 @@
-/** A request that waits until the model is settled. */
 export interface HeldRequest {
   readonly bytes: Uint8Array;
   readonly take: (bytes: Uint8Array) => void;
 }
 
-/** The maximum memory of held requests, more than the first requests of thousands of proxies need. */
+/** The maximum memory of held requests. The first requests of thousands of proxies need less. */
 const maxHeldBytes = 16 << 20;
-/** The memory of a request in addition to its bytes. A request may be empty. */
+/** The memory of a request besides its bytes. A request may have no bytes. */
 const bytesOfRequest = 512;
 
 function bytesOf({ bytes }: Pick<HeldRequest, "bytes">): number {
   return bytesOfRequest + bytes.length;
 }
 
-/** Requests of all proxies in the order of their arrival, which wait until the model is settled. */
+/** Requests of all proxies that wait until the model has settled, in the order of their arrival. */
 export class HeldRequests {
   #requests: HeldRequest[] = [];
   #bytes = 0;
@@ -22,19 +21,18 @@ export class HeldRequests {
     return this.#requests.length === 0;
   }
 
-  /** Whether no more requests may wait. */
   get isFull(): boolean {
     return this.#bytes >= maxHeldBytes;
   }
 
-  /** Lets a request wait. Copies its bytes, which are valid only during the call. */
+  /** Copies the request's bytes, which are valid only during the call. */
   hold({ bytes, take }: HeldRequest): void {
     const held = { bytes: Uint8Array.from(bytes), take };
     this.#requests.push(held);
     this.#bytes += bytesOf(held);
   }
 
-  /** Handles requests until one of them must wait again, or `isDue` says that others must get their turn. */
+  /** Handles requests until one of them must wait again, or `isDue` says that it is the turn of other work. */
   handle(mustWait: () => boolean, isDue: () => boolean): void {
     const requests = this.#requests;
     this.#requests = [];
@@ -45,8 +43,7 @@ export class HeldRequests {
       this.#bytes -= bytesOf(held);
       held.take(held.bytes);
     }
-    // `take` may have put a request into the new list, because it must wait again. Such a request arrived before the
-    // rest of the old list.
+    // `take` may have put a request that must wait again into the new list. It arrived before the rest of the old list.
     this.#requests = [...this.#requests, ...requests.slice(done)];
   }
 }

@@ -11,7 +11,7 @@ import { foreignPage } from "../../base/foreign-page/index.ts";
 import { inTurns } from "../../base/request-turns/index.ts";
 import { listening } from "./http-server.ts";
 
-/** Answers a GET. Undefined for an unknown path. */
+/** Answers a GET. */
 export type HttpRoute = (url: URL, request: IncomingMessage) => HttpAnswer | Promise<HttpAnswer>;
 
 export interface HttpAnswer {
@@ -25,8 +25,8 @@ export function json(value: unknown, status = 200): HttpAnswer {
 }
 
 /**
- * Restricts a route to callers on this machine, which includes port-forwards. Others get 401. The connection decides,
- * not a header.
+ * Restricts a route to callers on this machine, which includes port-forwards. Others get 401. Only the connection's
+ * address counts, no header.
  */
 export function forLoopback(route: HttpRoute): HttpRoute {
   return (url, request) => {
@@ -40,8 +40,8 @@ export function forLoopback(route: HttpRoute): HttpRoute {
 export type AuthenticateRequest = (request: IncomingMessage) => Promise<{ readonly namespace: string }>;
 
 /**
- * Restricts a route to callers on this machine, and to authenticated callers that may request this path. As in
- * upstream, others get 401 or 403 (ENABLE_DEBUG_ENDPOINT_AUTH).
+ * Restricts a route to callers on this machine, and to authenticated callers that may request the path. As in upstream,
+ * others get 401 or 403 (ENABLE_DEBUG_ENDPOINT_AUTH).
  */
 export function forKnownCallers(
   route: HttpRoute,
@@ -107,8 +107,8 @@ async function answerOf(routes: Readonly<Record<string, HttpRoute>>, request: In
 }
 
 /**
- * The request's URL, or undefined if it is not a path. Several slashes at the beginning count as one, as in Go's
- * servers: istioctl asks for `//version`.
+ * The URL of a request. Undefined if its target is not a path. Several slashes at the beginning count as one, as in
+ * Go's servers: istioctl asks for `//version`.
  */
 function urlOf(request: IncomingMessage): URL | undefined {
   return URL.parse((request.url ?? "/").replace(/^\/+/, "/"), "http://localhost") ?? undefined;

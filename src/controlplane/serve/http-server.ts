@@ -3,7 +3,6 @@ import type { Server } from "node:net";
 import { transientError, userError } from "../../base/index.ts";
 import { readBytes } from "../../base/joined-bytes/index.ts";
 
-/** Resolves once the server listens. */
 export async function listening<Listener extends Server>(
   server: Listener,
   address: string,

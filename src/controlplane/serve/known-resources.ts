@@ -1,7 +1,7 @@
 import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 
-/** The versions by name of lists that were sent on many streams. */
+/** The versions of lists that were sent on many streams, by name. */
 const versionsOfLists = memos.memo<readonly EncodedResource[], ReadonlyMap<string, string>>("versions-of-lists");
 
 function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, string> {
@@ -14,7 +14,7 @@ function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, strin
  */
 export class KnownResources {
   #shared: readonly ReadonlyMap<string, string>[] = [];
-  /** The differences from the shared lists. If undefined, the resource is removed. */
+  /** The differences from the shared lists. Undefined means that the client no longer has the resource. */
   readonly #own = new Map<string, string | undefined>();
   #size = 0;
 
@@ -27,8 +27,8 @@ export class KnownResources {
   }
 
   /**
-   * Records that a client without resources was sent these lists, without reading each resource. Returns false if it
-   * has something already, or if a name is in two lists. The lists must not change afterwards.
+   * Records that a client without resources was sent these lists, without reading each resource. Returns false if the
+   * client already has something, or if a name is in two lists. The lists must not change afterwards.
    */
   begin(lists: readonly (readonly EncodedResource[])[]): boolean {
     if (this.#size > 0 || this.#own.size > 0) return false;
@@ -59,8 +59,8 @@ export class KnownResources {
   }
 
   /**
-   * Records that the client was sent these lists. Equal versions are then stored with the lists. The lists must not
-   * change afterwards.
+   * Records that the client was sent these lists. Versions that equal those of the lists are then stored only there.
+   * The lists must not change afterwards.
    */
   share(lists: readonly (readonly EncodedResource[])[]): void {
     const known = [...this.names()].map((name) => [name, this.get(name) ?? ""] as const);

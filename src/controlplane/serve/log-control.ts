@@ -4,13 +4,13 @@ import { foreignPage } from "../../base/foreign-page/index.ts";
 import { json, type HttpAnswer } from "./http-endpoints.ts";
 import { listening, readBody } from "./http-server.ts";
 
-/** The only scope, because there is one level for the whole process. */
+/** The whole process has one level, so there is only one scope. */
 const scopeName = "default";
 const path = "/scopej/";
 const maxBodyBytes = 64 << 10;
 
 /**
- * Serves the log level like istiod's ControlZ, on the loopback only: GET `/scopej/` returns the level, PUT
+ * Serves the log level like istiod's ControlZ, only on the loopback: GET `/scopej/` returns the level, PUT
  * `/scopej/default` sets it.
  */
 export async function serveLogControl(port: number, threshold: LogThreshold): Promise<Server> {
@@ -40,7 +40,7 @@ async function answerOf(request: IncomingMessage, threshold: LogThreshold): Prom
   const foreign = foreignPage(request);
   if (foreign !== undefined) return { status: 403, body: `${foreign}\n` };
   const { pathname: requestPath } = new URL(request.url ?? "/", "http://localhost");
-  // Accept the path without its last slash, as istioctl sends it.
+  // istioctl leaves out the path's last slash.
   const pathname = `${requestPath}/` === path ? path : requestPath;
   if (pathname !== path && pathname !== path + scopeName)
     return { status: 404, body: `no such path; available paths: ${path}, ${path}${scopeName}\n` };

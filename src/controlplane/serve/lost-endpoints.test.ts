@@ -36,7 +36,6 @@ const passing: readonly KubernetesObject[] = [
 ];
 const node = { id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local" };
 
-/** A mesh whose discovery server sends endpoints to a sidecar and to a waypoint. */
 function serveMesh() {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;
@@ -85,9 +84,7 @@ function counted(resources: readonly (Uint8Array | undefined)[], removed: readon
   };
 }
 
-/**
- * Acknowledges each response at once. The returned function returns the assignments that arrived since its last call.
- */
+/** Acknowledges each response at once. The result returns the assignments that arrived since its last call. */
 function connect(
   { discovery, names }: ReturnType<typeof serveMesh>,
   protocol: "delta" | "state-of-the-world",

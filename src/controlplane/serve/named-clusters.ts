@@ -5,8 +5,8 @@ const prefix = Buffer.from("outbound|");
 const namesOfResources = memos.memo<EncodedResource, ReadonlySet<string>>("clusters-of-resources");
 
 /**
- * The clusters of services that a resource names. They are read from its bytes: a resource contains deeply nested
- * messages, and each of them encodes a name as its length and the text.
+ * The clusters of services that a resource names. They are found in its bytes, because decoding deeply nested messages
+ * would cost more: every message encodes a name as its length and the text.
  */
 export function namedClusters(resource: EncodedResource): ReadonlySet<string> {
   return namesOfResources.of(resource, readNames);
@@ -20,7 +20,7 @@ function readNames({ any }: EncodedResource): ReadonlySet<string> {
   return names;
 }
 
-/** The value of the varint that ends before an offset. */
+/** The value of the varint that ends before `end`. */
 function lengthBefore(bytes: Buffer, end: number): number {
   let at = end - 1;
   let length = bytes[at] ?? 0;

@@ -50,7 +50,7 @@ const parts: readonly {
 
 /**
  * The current configuration of a connected proxy, in the form of Envoy's `/config_dump`. Undefined if it is not
- * connected here. EnvoyFilters may add any type.
+ * connected here.
  */
 export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types: EnvoyTypes): unknown {
   const stream = [...server.streams].find(({ proxy }) => proxy.id === proxyId);
@@ -72,7 +72,7 @@ export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types:
   return { configs };
 }
 
-/** The virtual hosts that a proxy should have by virtual host discovery, by their route configuration. */
+/** The virtual hosts that a proxy should have by virtual host discovery, by route configuration. */
 function announcedHosts(
   subscription: Subscription | undefined,
   types: EnvoyTypes,
@@ -86,7 +86,7 @@ function announcedHosts(
 
 /**
  * A route configuration in the form that proxies show: with the discovered hosts, and without the field that announces
- * discovery.
+ * their discovery.
  */
 function withHosts(table: JsonValue, announced: readonly JsonValue[] | undefined): JsonValue {
   const { vhds, virtual_hosts: own = [], ...fields } = table as Record<string, JsonValue>;
@@ -117,7 +117,7 @@ function wantedResources({ view, wildcard, names }: Subscription): readonly Enco
   return [...names].map((name) => view.get(name)).filter((resource) => resource !== undefined);
 }
 
-/** The fields to remove from a dump: credentials for pulling a plugin's image, which its readers do not need. */
+/** Fields that a dump leaves out: credentials for pulling a plugin's image, which readers of the dump must not have. */
 const secretFields: ReadonlySet<string> = new Set(["ISTIO_META_WASM_IMAGE_PULL_SECRET"]);
 
 function withoutSecrets(value: JsonValue): JsonValue {

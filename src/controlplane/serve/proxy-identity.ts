@@ -4,27 +4,29 @@ import type { Node } from "../../wire/discovery/index.ts";
 import type { ProvenAccount } from "../ca/index.ts";
 import { readProxyRegistration, type ProxyRegistration } from "./proxy-registration.ts";
 
-/** The proxy at the other end of a discovery stream, from the node of its first request. */
+/** The proxy at the other end of a discovery stream, as the node in its first request describes it. */
 export interface ProxyIdentity {
-  /** `pod.namespace`, as upstream's status tables name proxies. Ends with the namespace for which it is authorized. */
+  /**
+   * The proxy as `pod.namespace`, as upstream's status tables name it. The namespace is the one for which the proxy is
+   * authorized.
+   */
   readonly id: string;
   readonly type: string;
   readonly address: string;
   /** The address from which the proxy connects. Empty if unknown. */
   readonly peer: string;
-  /** The last part of the proxy's node id. */
   readonly domain: string;
   readonly name: string;
   readonly namespace: string;
   readonly version: string;
   readonly node: string;
   readonly clusterId: string;
-  /** Empty if the proxy names none. */
+  /** The proxy's network. Empty if the proxy names none. */
   readonly network: string;
-  /** The networks whose endpoints the proxy requests. Empty means all networks. */
+  /** The networks whose endpoints the proxy requests. Empty means all. */
   readonly networkView: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
-  /** The metadata of the proxy's node, as texts. EnvoyFilters select proxies by it. */
+  /** The metadata of the proxy's node, as texts. EnvoyFilters may select proxies by it. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
@@ -32,22 +34,19 @@ export interface ProxyIdentity {
   readonly sendsHbone: boolean;
   /** Whether the proxy requests the endpoints of its own workload (ENABLE_SELF_DISCOVERY). */
   readonly selfDiscovery: boolean;
-  /** Whether the proxy answers its application's DNS queries. */
   readonly dnsCapture: boolean;
-  /** Whether the proxy is an Envoy of any build. */
   readonly envoy: boolean;
-  /** Whether the proxy is an Envoy without Istio's filters. It would refuse configuration that contains them. */
+  /** Whether the proxy is an Envoy without Istio's filters. It would refuse configuration with them. */
   readonly stockEnvoy: boolean;
-  /** Set for a proxy on a machine outside of the cluster. */
   readonly registration?: ProxyRegistration | undefined;
   /**
-   * Whether the proxy accepts virtual hosts as separate resources. Serin's proxy always does, and an Envoy if the mesh
-   * config says so.
+   * Whether the proxy accepts virtual hosts as separate resources. Serin's proxy always does, and an Envoy does if the
+   * mesh config says so.
    */
   readonly virtualHostDiscovery: boolean;
   /**
-   * Whether the proxy accepts the configuration of filters as separate resources. An Envoy always does. Serin's proxy
-   * does unless it is older than this feature.
+   * Whether the proxy accepts the configuration of filters as separate resources. An Envoy always does, and so does
+   * Serin's proxy unless it is older than this feature.
    */
   readonly extensionConfigDiscovery: boolean;
   /** Whether credentials have proven the proxy's namespace. Only such a proxy gets secrets. */
@@ -56,26 +55,22 @@ export interface ProxyIdentity {
   readonly account?: ProvenAccount;
 }
 
-/**
- * The maximum length of all labels. Labels of pods are short: a hundred of the longest ones have a quarter of this
- * length.
- */
+/** The maximum length of all labels. A hundred labels of the maximum length for pods have a quarter of it. */
 const maxNodeCharacters = 131_072;
 /**
- * The maximum length of each text that is not a label or other metadata. Names in Kubernetes have at most 253
- * characters.
+ * The maximum length of each text that is no label or other metadata. Names in Kubernetes have at most 253 characters.
  */
 const maxTextCharacters = 512;
 /**
- * The maximum length of a node id, which consists of four texts. A proxy's texts are parts of it, and keep the whole id
+ * The maximum length of a node id, which consists of four texts. These texts are parts of the id and so keep all of it
  * in memory.
  */
 const maxIdCharacters = 2048;
 /** The maximum number of networks, far more than a mesh has. */
 const maxNetworks = 1000;
-/** The memory of a label or a field of the metadata, in addition to its characters. */
+/** The memory of a label or a metadata field besides its characters. */
 const bytesOfPair = 64;
-/** The memory of a network's name in addition to its characters. */
+/** The memory of a network's name besides its characters. */
 const bytesOfNetwork = 32;
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
@@ -117,8 +112,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     metadata: texts,
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
-    // Ignore what the agents of gRPC libraries say: they have the metadata of sidecars, but the libraries do not speak
-    // HBONE.
+    // Agents of gRPC libraries have the metadata of sidecars, but the libraries do not speak HBONE.
     sendsHbone:
       isTrue(metadata["ENABLE_HBONE"]) && !isTrue(metadata["DISABLE_HBONE_SEND"]) && metadata["GENERATOR"] !== "grpc",
     selfDiscovery: isTrue(metadata["ENABLE_SELF_DISCOVERY"]),
@@ -144,8 +138,8 @@ function checkSize(id: string, ...records: readonly Readonly<Record<string, stri
 }
 
 /**
- * An estimate of the memory for the labels, the metadata and the requested networks, which a client chooses freely.
- * Tens of thousands of labels without values take fifteen times as many bytes as they have characters.
+ * An estimate of the memory for the labels, metadata and networks, which a client chooses freely. Tens of thousands of
+ * labels without values take fifteen times as many bytes as they have characters.
  */
 export function bytesOfTexts({ labels, metadata, networkView }: ProxyIdentity): number {
   const pairs = [...Object.entries(labels), ...Object.entries(metadata)];
@@ -172,9 +166,9 @@ function readNetworkView(text: string): readonly string[] {
   );
 }
 
-/** Fields of the metadata that lists of proxies show. */
+/** Lists of proxies show these fields. */
 const shownFields = ["NAMESPACE", "ISTIO_VERSION", "NODE_NAME", "CLUSTER_ID", "NETWORK", "SERVICE_ACCOUNT"];
-/** Fields of the metadata whose values are names, which are short. */
+/** Fields whose values are names, which are short. */
 const shortFields = [...shownFields, "AUTO_REGISTER_GROUP", "WORKLOAD_ENTRY"];
 
 /**
@@ -189,8 +183,8 @@ function checkCharacters(id: string, texts: Readonly<Record<string, string>>): v
 }
 
 /**
- * Whether the proxy is an Envoy without Istio's filters. Envoys list their extensions. Serin's proxy and ztunnels list
- * nothing.
+ * Whether the proxy is an Envoy without Istio's filters. An Envoy lists its extensions; Serin's proxy and ztunnels list
+ * none.
  */
 function isStockEnvoy(node: Node): boolean {
   return (

@@ -33,7 +33,7 @@ export function typesAfter(typeUrl: string): readonly string[] {
   return afters.get(typeUrl) ?? none;
 }
 
-/** Compares types: first come the types of all chains in their order, then all other types. */
+/** The order of types: first those of all chains in their order, and then all others. */
 export function byPushOrder(left: string, right: string): number {
   return rank(left) - rank(right);
 }
@@ -45,7 +45,6 @@ function rank(typeUrl: string): number {
   return index < 0 ? order.length : index;
 }
 
-/** Whether a state-of-the-world response of this type must be complete. */
 export function isWholeInStateOfTheWorld(typeUrl: string): boolean {
   return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener;
 }
@@ -65,7 +64,6 @@ const shortNames: Readonly<Record<string, string>> = {
   [typeUrls.proxyConfig]: "pcds",
 };
 
-/** The type as metrics name it. */
 export function shortTypeName(typeUrl: string): string {
   return ownField(shortNames, typeUrl) ?? typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
 }

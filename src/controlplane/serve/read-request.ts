@@ -7,16 +7,14 @@ import {
   type DiscoveryRequest,
 } from "../../wire/discovery/index.ts";
 
-/** A request of either protocol in one form. */
 export interface ResourceRequest {
   readonly typeUrl: string;
   readonly nonce: string;
-  /** The error of a NACK. */
   readonly rejection: string | undefined;
   readonly subscribe: readonly string[];
   readonly unsubscribe: readonly string[];
   readonly known: Readonly<Record<string, string>>;
-  /** State of the world only: the complete list of wanted names, and the version that the client has. */
+  /** The complete list of wanted names, and the version that the client has. Only for state of the world. */
   readonly whole: { readonly names: readonly string[]; readonly version: string } | undefined;
 }
 
@@ -40,7 +38,6 @@ export function decodeRequest(
   return request;
 }
 
-/** Brings a request of either protocol into one form. */
 export function resourceRequest(request: DeltaDiscoveryRequest | DiscoveryRequest): ResourceRequest {
   return request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
     ? fromDelta(request)

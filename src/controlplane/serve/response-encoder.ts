@@ -4,18 +4,16 @@ import { fieldOf, type EncodedResource } from "../translate/index.ts";
 export type ResponseForm = "delta" | "any";
 
 /**
- * Builds responses from resources that are already encoded.
- *
- * Both protocols have the same layout: DiscoveryResponse and DeltaDiscoveryResponse have the version in field 1,
- * resources in 2, the type in 4 and the nonce in 5. Delta also has the removed names in 6. Protobuf allows fields in
- * any order. So the fields that differ between clients are in a small head, and all clients share the bytes of the
- * resources behind it.
+ * The fields of a response before its resources, which are already encoded. Both protocols have the same layout:
+ * DiscoveryResponse and DeltaDiscoveryResponse have the version in field 1, resources in 2, the type in 4 and the nonce
+ * in 5. Delta also has the removed names in 6. Protobuf allows fields in any order. So the fields that differ between
+ * clients are in a small head, and all clients share the bytes of the resources behind it.
  */
 export interface ResponseHead {
   readonly version: string;
   readonly typeUrl: string;
   readonly nonce: string;
-  /** Delta only. */
+  /** The removed names, which only delta has. */
   readonly removed: readonly string[];
 }
 
@@ -27,7 +25,7 @@ const removedField = 6;
 const lengthDelimited = 2;
 const maxVarintBytes = 5;
 
-/** The maximum number of types whose bytes are kept. A client may request any type. */
+/** The number of types whose encoded field is kept. A client may request any type. */
 const maxKeptTypes = 64;
 const typeFields = moduleCache<string, Buffer>("type-fields", maxKeptTypes);
 
@@ -39,7 +37,7 @@ function typeFieldOf(typeUrl: string): Buffer {
   return field;
 }
 
-/** The longest nonce whose length fits into one byte. Nonces consist of digits. */
+/** The longest nonce whose length fits into one byte. Nonces consist of ASCII characters. */
 const maxNonceLength = 127;
 
 export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): Buffer {
@@ -50,7 +48,7 @@ export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): 
     head.set(type);
     head[type.length] = (nonceField << 3) | lengthDelimited;
     head[type.length + 1] = nonce.length;
-    // Use a loop, which is faster than a call of Node's functions for so few characters.
+    // For so few characters, a loop is faster than a call of Node's functions.
     for (let index = 0; index < nonce.length; index += 1) head[type.length + 2 + index] = nonce.charCodeAt(index);
     return head;
   }
@@ -61,7 +59,10 @@ export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): 
   return joinFields(fields);
 }
 
-/** The size from which a resource is written with a head of its own. Copying it would take twice its memory. */
+/**
+ * The size from which a resource is not copied but gets a head of its own, because a copy would take as much memory
+ * again.
+ */
 const copiedBytes = 65_536;
 
 function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): Pick<SharedBody, "parts" | "ownBytes"> {
@@ -121,24 +122,22 @@ interface SharedBody {
   readonly resources: readonly EncodedResource[];
   readonly form: ResponseForm;
   readonly parts: readonly Buffer[];
-  /** The size of the parts that are copies. */
   readonly ownBytes: number;
 }
 
-/** The maximum total size of the bodies that are kept because another client may soon get the same. */
+/** The maximum total size of bodies that are kept because another client may soon get the same. */
 const maxKeptBytes = 48 << 20;
 /** The maximum number of kept bodies that are compared. Comparing more would cost more time than it saves. */
 const maxCandidates = 16;
 
 /** The bytes of resource lists, encoded once for all clients with equal lists. */
 export class ResponseBodies {
-  /** Keyed by the first and last resource and the length of the list. The most recently used come last. */
+  /** The bodies by the first and last resource and the length of the list. The most recently used come last. */
   readonly #kept = new Map<string, SharedBody[]>();
   #keptBytes = 0;
-  /** The last body. After a change, many streams in a row need the same body. */
+  /** The last body. After a change, many streams in a row need the same one. */
   #last: SharedBody | undefined;
 
-  /** The parts that together are the body. */
   bodyOf(resources: readonly EncodedResource[], form: ResponseForm): readonly Buffer[] {
     const first = resources[0];
     const last = resources.at(-1);
@@ -159,7 +158,6 @@ export class ResponseBodies {
     return body.parts;
   }
 
-  /** Forgets all bodies, because the next responses will be different. */
   clear(): void {
     this.#kept.clear();
     this.#keptBytes = 0;
@@ -190,8 +188,8 @@ function sameList(left: readonly EncodedResource[], right: readonly EncodedResou
 }
 
 /**
- * Whether two resources have the same bytes. Compares the lengths of both deltas too, because the delta of a resource
- * contains its other names for some clients only.
+ * Whether two resources have the same bytes. The lengths of the deltas are compared, too, because only some clients'
+ * delta of a resource contains its other names.
  */
 function isSame(left: EncodedResource, right: EncodedResource | undefined): boolean {
   return (

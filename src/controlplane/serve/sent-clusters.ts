@@ -5,19 +5,21 @@ import type { Delivery, DuePart, ResourceGroups } from "./subscription.ts";
 export interface ClusterDelivery {
   readonly delivery: Delivery;
   readonly part: DuePart;
-  /** Whether the response lists all clusters. The client removes those that are missing from the list. */
+  /** Whether the response lists all clusters. The client removes those that are missing from it. */
   readonly isComplete: boolean;
-  /** Whether a cluster has endpoints in EDS. Clusters of DNS or of the original destination have none. */
+  /**
+   * Whether a cluster has endpoints in EDS. Clusters that resolve names, and those of the original destination, have
+   * none.
+   */
   readonly hasEndpoints: (name: string) => boolean;
 }
 
-/** A version that no cluster has. It stands for a version of the client's that is not the current one. */
+/** A version that no cluster has. It stands for any version of a client that is not the current one. */
 const anotherVersion = "";
 
-/** The clusters of one client, and which of them still need their endpoints. */
 export class SentClusters {
   readonly #isEnvoy: boolean;
-  /** Clusters with the version that the client has or was sent. */
+  /** The version of each cluster that the client has or was sent. */
   readonly #known = new KnownResources();
   /** New clusters whose endpoints the client has not acknowledged yet. */
   readonly #warming = new Set<string>();
@@ -39,13 +41,12 @@ export class SentClusters {
 
   /**
    * Records that the client has a cluster from an earlier stream. The stored texts are those of the cluster object,
-   * which all streams share: texts from the client would take memory for each client.
+   * which all streams share: the client's own texts would take memory for each client.
    */
   addKnown(cluster: EncodedResource, version: string): void {
     this.#known.set(cluster.name, version === cluster.version ? cluster.version : anotherVersion);
   }
 
-  /** Records the clusters of a response. */
   send({ delivery, part, isComplete, hasEndpoints }: ClusterDelivery): void {
     const isFirst = part === "asked" && this.#known.begin(delivery.groups);
     let sent = 0;
@@ -71,24 +72,22 @@ export class SentClusters {
     if (part === "asked" && !isFirst) this.#known.share(delivery.groups);
   }
 
-  /** Records that the client has acknowledged these endpoints. */
   acknowledgeEndpoints(groups: ResourceGroups): void {
     if (this.#warming.size === 0) return;
     for (const group of groups) for (const { name } of group) this.#warming.delete(name);
   }
 
-  /** Records a response that says that these endpoints do not exist. The client then no longer waits for them. */
+  /** Called for a response that says that these endpoints do not exist. The client no longer waits for them then. */
   withoutEndpoints(names: readonly string[]): void {
     if (this.#warming.size === 0) return;
     for (const name of names) this.#warming.delete(name);
   }
 
-  /** Stops waiting for endpoints. */
   stopWarming(): void {
     this.#warming.clear();
   }
 
-  /** Forgets and returns the names whose endpoints must be sent although the client already has them. */
+  /** Forgets and returns those of the names whose endpoints must be sent although the client already has them. */
   takeOwed(names: Iterable<string>): readonly string[] {
     return [...names].filter((name) => this.#owed.delete(name));
   }

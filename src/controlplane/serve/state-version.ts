@@ -5,7 +5,7 @@ import type { ResourceGroups } from "./subscription.ts";
 
 const listVersions = memos.memo<readonly EncodedResource[], string>("version-of-lists");
 
-/** The version of a whole state-of-the-world response. It is the same in every process for the same resources. */
+/** The version of a whole state-of-the-world response. The same resources have the same version in every process. */
 export function versionOf(groups: ResourceGroups): string {
   const versions = groups.map((list) => listVersions.of(list, versionOfList));
   return versions.length === 1 ? (versions[0] ?? "") : contentHash(Buffer.from(versions.join("\n")));

@@ -1,19 +1,18 @@
 import { userError } from "../../base/index.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** The maximum total length of the names, of all types, that are stored for this stream alone. */
+/** The maximum total length of the names that are stored for this stream alone, of all types together. */
 const maxNameCharacters = 8 << 20;
 
 /** Counts the memory that only one client makes its stream keep. */
 export class StreamMemory {
   readonly #subscriptions: ReadonlyMap<string, Subscription>;
   readonly #keep: (bytes: number) => void;
-  /** The memory that was counted last. */
   #keptBytes = 0;
   /** The part of an unread answer that no other stream shares: the names that do not exist. */
   #unreadBytes = 0;
 
-  /** `keep` takes an estimate of the memory, and throws if that is too much. */
+  /** Counts with `keep`, which takes an estimate of the memory and throws if that is too much. */
   constructor(subscriptions: ReadonlyMap<string, Subscription>, keep: (bytes: number) => void) {
     this.#subscriptions = subscriptions;
     this.#keep = keep;
@@ -36,13 +35,15 @@ export class StreamMemory {
     this.#count(this.#ownBytes);
   }
 
-  /** Counts an answer that the client has not read: it stays in memory, whatever the client requests meanwhile. */
+  /**
+   * Counts an answer. As long as the client has not read it, it stays in memory, whatever the client requests
+   * meanwhile.
+   */
   sentNames(bytes: number, isRead: boolean): void {
     if (!isRead) this.#unreadBytes = bytes;
     this.#countLess();
   }
 
-  /** Called when the client has read what was sent. */
   read(): void {
     if (!this.hasUnread) return;
     this.#unreadBytes = 0;
@@ -50,8 +51,8 @@ export class StreamMemory {
   }
 
   /**
-   * Counts again after an answer, which frees the names that the client claimed. It never counts more, because a push
-   * must not end the stream.
+   * Counts again after an answer, which frees the names that the client claimed. The count never grows here, because a
+   * push must not end the stream.
    */
   #countLess(): void {
     const bytes = this.#ownBytes;

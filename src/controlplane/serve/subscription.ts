@@ -24,22 +24,21 @@ export interface Rejection {
 /** Resources in lists, some of which other streams share. */
 export type ResourceGroups = readonly (readonly EncodedResource[])[];
 
-/** The content of a response: resources with their bytes, and removed names. */
 export interface Delivery {
   readonly groups: ResourceGroups;
   readonly removed: readonly string[];
   readonly range: GenerationRange;
-  /** When the oldest of the changes arrived. Undefined for answers to a request. */
+  /** When the oldest of the changes arrived. Undefined for an answer to a request. */
   readonly sinceMs: number | undefined;
 }
 
-/** The part of a subscription that a response sends. A set of names means that these resources were removed. */
+/** What a response sends of a subscription. A set of names means the removals of these resources. */
 export type DuePart = "asked" | "changed" | "removed" | ReadonlySet<string>;
 
 const noRange: GenerationRange = { first: 0, last: 0 };
 let latestRange = noRange;
 
-/** The range that consists of one generation. All streams that a change affects share the object. */
+/** All streams that a change affects share the object. */
 function rangeOf(generation: number): GenerationRange {
   if (latestRange.last !== generation) latestRange = { first: generation, last: generation };
   return latestRange;
@@ -66,7 +65,7 @@ export class Subscription {
   rejected = "";
   rejection: Rejection | undefined;
   outstanding: Outstanding | undefined;
-  /** Set for a client that requests single addresses, which have keys other than their names. */
+  /** What a ztunnel has asked for. Set for a client that requests single addresses by keys other than their names. */
   demand: AddressDemand | undefined;
   hasDemanded = false;
   /** Names that the client has requested. They are answered at once, even if they do not exist. */
@@ -74,8 +73,8 @@ export class Subscription {
   /** Whether the client has no resource and has requested all. */
   #askedAll = false;
   /**
-   * The removed resources that the client claims to have, in the request that is not answered yet: the total length of
-   * their names, and the memory that these names take.
+   * The total length of the names of removed resources that the client claimed to have, and the memory of these names,
+   * until the client's request is answered.
    */
   #goneCharacters = 0;
   #goneBytes = 0;
@@ -86,7 +85,7 @@ export class Subscription {
   #changedNames: readonly string[] | undefined;
   readonly #changed = new Set<string>();
   readonly #removed = new Set<string>();
-  /** Set while there is something to send. */
+  /** The generations of what must be sent. Set while there is something to send. */
   #range: GenerationRange | undefined;
   #sinceMs: number | undefined;
 
@@ -96,8 +95,8 @@ export class Subscription {
   }
 
   /**
-   * Called when the client requests resources again. `known` are the versions that it has. Equal ones are not sent
-   * again.
+   * Called when the client requests resources again. `known` are the versions that it has. Resources with these
+   * versions are not sent again.
    */
   ask(names: Iterable<string>, known: Readonly<Record<string, string>>, generation: number): void {
     const requested = (this.#requested ??= new Set());
@@ -116,7 +115,7 @@ export class Subscription {
     if (names.length > 0) this.ask(names, {}, generation);
   }
 
-  /** Requests everything in the view. Also reports resources that the client has but the view does not. */
+  /** Requests everything in the view. Resources that the client has but the view does not are answered as removed. */
   askAll(known: Readonly<Record<string, string>>, generation: number): void {
     const names = new Set(Object.keys(known));
     if (names.size === 0) {
@@ -202,7 +201,6 @@ export class Subscription {
     return concerned;
   }
 
-  /** Whether the list is short, and every name in it is wanted and exists. */
   #wantsAllOf(names: readonly string[]): boolean {
     if (names.length === 0 || names.length > maxSharedNames || this.demand !== undefined) return false;
     for (let index = 0; index < names.length; index += 1) {
@@ -228,7 +226,7 @@ export class Subscription {
     this.#endRange();
   }
 
-  /** Whether something must be sent, now or when the client has answered. */
+  /** Whether something must be sent, now or after the client has answered. */
   get isDue(): boolean {
     return this.#range !== undefined;
   }
@@ -242,7 +240,6 @@ export class Subscription {
   get hasRemoved(): boolean {
     return this.#removed.size > 0;
   }
-  /** The changed resources that are still to be sent. */
   *changed(): Iterable<EncodedResource> {
     for (const name of this.#changedNames ?? this.#changed) {
       const found = this.view.get(name);
@@ -261,8 +258,7 @@ export class Subscription {
   }
 
   /**
-   * Takes what must be sent: the requested resources with all pending changes, or only the changes, or only the
-   * removals.
+   * Takes what must be sent: the requested resources with all pending changes, only the changes, or only the removals.
    */
   take(part: DuePart): Delivery {
     if (part === "changed" && this.#changedNames !== undefined) return this.#takeChanged(this.#changedNames);
@@ -303,7 +299,7 @@ export class Subscription {
     this.#goneCharacters = 0;
     this.#goneBytes = 0;
     this.#changedNames = undefined;
-    // Check the size first, because `clear` allocates a new table even for an empty set.
+    // `clear` allocates a new table even for an empty set.
     if (this.#changed.size > 0) this.#changed.clear();
     if (this.#removed.size > 0) this.#removed.clear();
     this.#range = undefined;
@@ -354,7 +350,7 @@ export class Subscription {
   }
 
   /**
-   * Clears the range when nothing is pending. Otherwise a rollout that waits for the acknowledgement would wait
+   * Clears the range when nothing is pending. Otherwise, a rollout that waits for the acknowledgement would wait
    * forever.
    */
   #endRange(): void {

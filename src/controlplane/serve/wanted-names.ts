@@ -2,7 +2,7 @@ import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-views/resource-view.ts";
 
-/** The memory of a name in addition to its characters. It includes the string object and its places in sets. */
+/** The memory of a name besides its characters: its string object and its places in sets. */
 const bytesOfName = 200;
 
 /** An estimate of the memory of a name that only one client knows. */
@@ -29,11 +29,11 @@ export class WantedNames {
   readonly #gone = new Set<string>();
   readonly #own = new Set<string>();
   #ownCharacters = 0;
-  /** The names among its own of which the view had no resource when they were requested. */
+  /** The own names of which the view had no resource when they were requested. */
   #stray: Set<string> | undefined;
   #strayBytes = 0;
 
-  /** Total length of the names that are stored for this client alone. */
+  /** The total length of the names that are stored for this client alone. */
   get characters(): number {
     return this.#ownCharacters;
   }
@@ -66,8 +66,7 @@ export class WantedNames {
   }
 
   /**
-   * Adds the names of a request. It stores the view's own strings, which all streams share, instead of the request's
-   * strings.
+   * Adds the names of a request. It stores the view's own strings, which all streams share, instead of the request's.
    */
   addAll(names: readonly string[], view: ResourceView): void {
     if (this.size === 0 && names.length >= leastShared && view.groups !== undefined && this.#share(names, view)) return;
@@ -90,7 +89,7 @@ export class WantedNames {
   }
 
   /**
-   * Stores the names as a list that streams share, if the view has a list whose names are all requested. Returns
+   * Stores the names as a list that streams share, if the view has a list all of whose names are requested. Returns
    * whether no other names are requested.
    */
   #share(names: readonly string[], view: ResourceView): boolean {

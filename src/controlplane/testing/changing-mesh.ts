@@ -2,7 +2,6 @@ import type { KubernetesObject } from "../../api/index.ts";
 import { config, namespace, node, pod, service, slice } from "./model-fixture.ts";
 
 const http = { number: 80, name: "http", protocol: "HTTP" };
-/** Labels of all pods. */
 export const hash = { "pod-template-hash": "a1" };
 
 export function sidecarPod(name: string, address: string, on: string): KubernetesObject {
@@ -65,16 +64,15 @@ export const objects: readonly (readonly KubernetesObject[])[] = [
   [node("node-1", "z1"), node("node-1", "z2")],
   [node("node-2", "z2")],
 ];
-/** The namespaces of the mesh. */
 export const always = ["istio-system", "shop", "north"].map((name) => namespace(name));
 
-/** A change of the mesh: an object, by its line, and its version. A version that does not exist removes it. */
+/** A change of the mesh: an object, by its line, and its version. A version that does not exist removes the object. */
 export interface ObjectChange {
   readonly object: number;
   readonly version: number;
 }
 
-/** The objects that exist. The pod of the proxy always does: a new stream waits for it. */
+/** The objects that exist. The pod of the proxy always does, because a new stream waits for it. */
 export class PresentObjects {
   readonly #present = new Map<number, KubernetesObject>();
 

@@ -4,12 +4,14 @@ import { envoyRegistry } from "../../wire/envoy/index.ts";
 import type { EncodedResource } from "../translate/resource.ts";
 
 /**
- * The decoded resources. They are kept because resources never change, and tests ask for the parts of a large one again
- * and again.
+ * Resources never change, and tests ask for the parts of a large one again and again, so the decoded content is kept.
  */
 const decoded = new WeakMap<EncodedResource, JsonObject>();
 
-/** The content of a resource as protobuf JSON. It is the same object for the same resource, so nobody may change it. */
+/**
+ * The content of a resource as protobuf JSON. Nobody may change it, because it is the same object for the same
+ * resource.
+ */
 export function decodeResource(schema: DescMessage, resource: EncodedResource | undefined): JsonObject {
   if (resource === undefined) throw new Error("there is no such resource");
   let content = decoded.get(resource);

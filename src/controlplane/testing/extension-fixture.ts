@@ -12,7 +12,7 @@ import { createServedFixture } from "./served-fixture.ts";
 
 export interface TestProxy {
   readonly type?: "sidecar" | "router" | "waypoint";
-  /** `namespace/name` of an existing pod. */
+  /** The `namespace/name` of an existing pod. */
   readonly pod: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly address?: string;
@@ -20,7 +20,7 @@ export interface TestProxy {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Whether the proxy's identity is proven. True if absent. */
   readonly verified?: boolean;
-  /** Whether the proxy is an Envoy. Otherwise it is Serin's own. */
+  /** Whether the proxy is an Envoy. Otherwise, it is Serin's own. */
   readonly envoy?: boolean;
 }
 
@@ -32,8 +32,8 @@ export interface ProxyResources {
 }
 
 /**
- * A whole mesh with its extensions, filled with objects. A proxy is represented by the resources that its streams may
- * get.
+ * A whole mesh with its extensions, filled with objects. Each proxy is represented by the resources that its streams
+ * may get.
  */
 export function createExtensionFixture() {
   const logged: string[] = [];
@@ -99,7 +99,6 @@ function connect(
   };
 }
 
-/** The content of a resource, including any embedded types. */
 export function showResource({ any }: EncodedResource): JsonObject {
   const { typeUrl, value } = fromBinary(AnySchema, any);
   const desc = envoyTypes().mustHave(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));

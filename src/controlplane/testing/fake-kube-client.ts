@@ -14,9 +14,7 @@ import type {
 
 type Handler = (event: WatchEvent<KubernetesObject>) => void;
 
-/**
- * An API server's behaviour in memory, as far as the control plane uses it: objects, versions, watches, token reviews.
- */
+/** Behaves like an API server, as far as the control plane uses it: objects, versions, watches, token reviews. */
 export class FakeKubeClient implements KubeClient {
   /** The user name and pod of each token. A token is valid for the requested audiences unless it names its own. */
   readonly tokens = new Map<
@@ -28,9 +26,7 @@ export class FakeKubeClient implements KubeClient {
       readonly audiences?: readonly string[];
     }
   >();
-  /** The users who may list Secrets. */
   readonly secretReaders = new Set<string>();
-  /** How often a client has asked whether a user may list Secrets. */
   accessReviews = 0;
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Handler>>();

@@ -51,14 +51,13 @@ export interface Shown {
 }
 
 export interface Feature {
-  /** The mesh config as in the ConfigMap. */
   readonly mesh?: object;
   readonly compliance?: CompliancePolicy;
-  /** PILOT_MX_ADDITIONAL_LABELS. */
+  /** The value of PILOT_MX_ADDITIONAL_LABELS. */
   readonly exchangedLabels?: readonly string[];
-  /** PILOT_ENABLE_PERSISTENT_SESSION_FILTER. */
+  /** The value of PILOT_ENABLE_PERSISTENT_SESSION_FILTER. */
   readonly sessions?: boolean;
-  /** Labels of the client's pod and of the gateway's pod. */
+  /** The labels of the client's pod and of the gateway's pod. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly shows: readonly Shown[];
 }

@@ -68,7 +68,6 @@ export const testMultiClusterKinds = multiClusterKinds({
   autoExport: false,
 });
 
-/** A model that is fed with plain objects, for tests. */
 export interface ModelFixture {
   readonly graph: CollectionGraph;
   readonly inputs: MeshInputs;
@@ -185,7 +184,6 @@ export function slice(
   } as KubernetesObject;
 }
 
-/** Any configuration object. */
 export function config(kind: string, key: string, spec: object, metadata: object = {}): KubernetesObject {
   const [namespaceName, name] = key.split("/");
   return {

@@ -22,7 +22,7 @@ import { deriveOutboundResources, fixedClusterNames } from "../translate/outboun
 import { decodeResource, valueAt } from "./decode-resource.ts";
 import { createModelFixture, namespace, node, pod, service, slice, type ModelFixture } from "./model-fixture.ts";
 
-/** The resources of one group of proxies as JSON by name. */
+/** The resources of one group of proxies, as JSON by name. */
 export interface ServedOutbound {
   clusters(): Readonly<Record<string, JsonObject>>;
   endpoints(): Readonly<Record<string, JsonObject>>;
@@ -47,7 +47,6 @@ const plainGroup: ProxyGroup = {
   dnsCapture: false,
 };
 
-/** A model, and proxies that are served from it. */
 export function createOutboundFixture(): OutboundFixture {
   const fixture = createModelFixture();
   const model = deriveMeshModel(fixture.graph, fixture.inputs);
@@ -94,9 +93,7 @@ export function createOutboundFixture(): OutboundFixture {
   };
 }
 
-/** A port of a Service. */
 export const http = { name: "http", port: 80, targetPort: 8080 };
-/** The label of pods with a sidecar. */
 export const sidecarLabel = { "security.istio.io/tlsMode": "istio" };
 
 /** Two namespaces with a Service each, of which one has two pods with sidecars. */
@@ -124,13 +121,12 @@ export const smallMesh: readonly KubernetesObject[] = [
   ]),
 ];
 
-/** The virtual hosts of a route configuration, each with its domains. */
 export function hostsOf(routes: JsonObject | undefined): readonly (readonly [string, readonly string[]])[] {
   const hosts = (routes?.["virtualHosts"] ?? []) as readonly JsonObject[];
   return hosts.map((host) => [host["name"] as string, host["domains"] as string[]]);
 }
 
-/** The localities of an assignment: each with its zone, its priority and its addresses. */
+/** The zone, the priority and the addresses of each locality of an assignment. */
 export function addressesOf(
   assignment: JsonObject | undefined,
 ): readonly (readonly [JsonValue | undefined, number, readonly JsonValue[]])[] {

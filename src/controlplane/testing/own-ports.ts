@@ -1,6 +1,5 @@
 import { freePort } from "../../net/testing/index.ts";
 
-/** The ports of a control plane's listeners. */
 export interface OwnPorts {
   readonly http: number;
   readonly grpc: number;

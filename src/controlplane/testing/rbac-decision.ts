@@ -8,24 +8,19 @@ import {
   type StringMatcher,
 } from "../../wire/envoy/index.ts";
 
-/** A request as policies see it. */
 export interface PolicyRequest {
   readonly method: string;
   readonly path: string;
   readonly host: string;
   readonly port: number;
-  /** SPIFFE id. Undefined without mutual TLS. */
+  /** The client's SPIFFE id. Undefined without mutual TLS. */
   readonly peer?: string;
   readonly address: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** The claims of a valid token. */
   readonly claims?: Readonly<Record<string, string | readonly string[]>>;
 }
 
-/**
- * Whether the rules of all filters admit a request. This evaluator is for tests, and supports only the rules that
- * policies produce.
- */
+/** Whether the rules of all filters admit a request. Supports only the rules that policies produce. */
 export function rbacAllows(filters: readonly (RBAC | undefined)[], request: PolicyRequest): boolean {
   for (const rules of filters) {
     if (rules === undefined || rules.action === RBAC_Action.LOG) continue;

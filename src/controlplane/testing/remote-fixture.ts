@@ -2,7 +2,6 @@ import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import { createRemoteFeeds } from "../ingest/remote-feeds.ts";
 import { testMultiClusterKinds, type ModelFixture } from "./model-fixture.ts";
 
-/** A remote cluster of a model fixture. */
 export interface RemoteFixture {
   readonly apply: (...objects: readonly KubernetesObject[]) => void;
   readonly remove: (...objects: readonly KubernetesObject[]) => void;

@@ -12,7 +12,7 @@ interface ServedFixtureOptions extends Pick<ServedMeshOptions, "maxTurnMs" | "se
   readonly refused?: Parameters<typeof createFeeds>[2];
 }
 
-/** A mesh that is served to proxies, and whose objects the test writes. A change is settled in one turn by default. */
+/** A mesh that is served to proxies, and whose objects the test writes. By default, a change is settled in one turn. */
 export function createServedFixture({
   settings = testMesh,
   log = silentLogger,

@@ -15,10 +15,13 @@ import { isAddress } from "../model/ip-address.ts";
 import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The address families of a proxy. Upstream resolves the names of clusters only to addresses of these families. */
+/** The address families of a proxy. Names in its clusters are resolved only to addresses of these families. */
 export type AddressFamilies = "IPv4" | "IPv6" | "both";
 
-/** The families of a proxy's addresses. Other texts are ignored. Without any address it is IPv4, as in upstream. */
+/**
+ * The families of a proxy's addresses. Other texts are ignored. Without any address, the result is IPv4, as in
+ * upstream.
+ */
 export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies {
   const known = addresses.filter(isAddress);
   if (!known.some((address) => address.includes(":"))) return "IPv4";
@@ -27,15 +30,15 @@ export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies
 
 const lookups = { IPv6: Cluster_DnsLookupFamily.V6_ONLY, both: Cluster_DnsLookupFamily.ALL } as const;
 type Lookup = (typeof lookups)[keyof typeof lookups];
-/** The variants of each resource. Each variant is made once, for all proxies with the same families. */
+/** The variants of each resource. Each is made once, and all proxies with the same families share it. */
 const variants = {
   IPv6: memos.memo<EncodedResource, EncodedResource>("resources-for-ipv6"),
   both: memos.memo<EncodedResource, EncodedResource>("resources-for-both-families"),
 };
 
 /**
- * A resource for proxies of these families. It makes the proxy resolve names to addresses that it can reach. Resources
- * are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
+ * The resource, changed so that a proxy with these families resolves names to addresses that it can reach. The given
+ * resource is made for IPv4, the only family of most meshes, whose proxies share its bytes unchanged.
  */
 export function forAddressFamilies(
   families: "IPv6" | "both",
@@ -65,8 +68,8 @@ function clusterFor(lookup: Lookup, resource: EncodedResource): EncodedResource 
 }
 
 /**
- * A listener whose filters use the same DNS settings as the clusters. Envoy rejects a filter whose DNS cache differs
- * from that of its cluster.
+ * A copy of the listener whose filters have the same DNS settings as the clusters. Envoy rejects a filter whose DNS
+ * cache differs from that of its cluster.
  */
 function listenerFor(lookup: Lookup, resource: EncodedResource): EncodedResource {
   const { buffer, byteOffset, length } = resource.any;
@@ -79,7 +82,7 @@ function listenerFor(lookup: Lookup, resource: EncodedResource): EncodedResource
   return encodeResource(ListenerSchema, resource.name, listener);
 }
 
-/** The type names of both filters contain this text. */
+/** A part of the type names of both filters. */
 const forwarding = "dynamic_forward_proxy";
 
 function filterFor(lookup: Lookup, config: Any): Any {

@@ -5,7 +5,7 @@ import { httpOptionsName } from "./cluster.ts";
 import { packed } from "./envoy-any.ts";
 import { http1Options } from "./header-case.ts";
 
-/** A cluster under construction, and its HTTP options, which are packed at the end. */
+/** A cluster under construction. Its HTTP options are packed into it last. */
 export interface ClusterDraft {
   readonly cluster: Cluster;
   readonly http: HttpProtocolOptions;
@@ -16,7 +16,6 @@ export function isHttp2({ http }: ClusterDraft): boolean {
   return options.case === "explicitHttpConfig" && options.value.protocolConfig.case === "http2ProtocolOptions";
 }
 
-/** A port, and the proxy that connects to it. */
 export interface ProtocolChoice {
   readonly protocol: AppProtocol;
   /** Whether requests to a port without a declared protocol keep the HTTP version of the client. */
@@ -24,17 +23,17 @@ export interface ProtocolChoice {
   readonly mesh: Pick<MeshSettings, "proxyHeaders">;
 }
 
-/** Sets the HTTP version of a port. As in upstream, ports that keep the case of headers are not upgraded to HTTP/2. */
+/**
+ * Sets the HTTP version of requests to the port. As in upstream, connections that keep the case of headers are not
+ * upgraded to HTTP/2.
+ */
 export function useProtocolOf(draft: ClusterDraft, { protocol, followsClient, mesh }: ProtocolChoice): void {
   if (protocol === "http2" || protocol === "grpc") return useHttp2(draft);
   if (mayKeepHeaderCase(protocol) && mesh.proxyHeaders.preserveHttp1HeaderCase) useHttp1(draft, http1Options(true));
   if (protocol === "unknown" && followsClient) useDownstreamProtocol(draft);
 }
 
-/**
- * Whether a proxy's setting for the case of headers changes the clusters of this port: it does if the clusters speak
- * HTTP/1.
- */
+/** Whether the setting to keep the case of headers changes the clusters of this port. It does if they speak HTTP/1. */
 export function mayKeepHeaderCase(protocol: AppProtocol): boolean {
   return protocol === "http" || protocol === "unknown";
 }
@@ -54,7 +53,7 @@ function useHttp1({ http }: ClusterDraft, options: ReturnType<typeof http1Option
   });
 }
 
-/** Lets requests keep the client's HTTP version. Options of HTTP/1 that were set before stay. */
+/** Lets requests keep the client's HTTP version. Options for HTTP/1 that were set before stay. */
 export function useDownstreamProtocol({ http }: ClusterDraft): void {
   const { upstreamProtocolOptions: before } = http;
   const explicit = before.case === "explicitHttpConfig" ? before.value.protocolConfig : undefined;
@@ -75,11 +74,10 @@ export function hasHttpOptions({ http }: ClusterDraft): boolean {
   );
 }
 
-/** Packs the HTTP options into the cluster, if there are any. */
 export function packHttpOptions(draft: ClusterDraft): void {
   const { cluster, http } = draft;
   if (!hasHttpOptions(draft)) return;
-  // Set an HTTP version, because Envoy rejects options without one.
+  // Envoy rejects options without an HTTP version.
   if (http.upstreamProtocolOptions.case === undefined) useHttp1(draft, {});
   cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, http);
 }

@@ -24,7 +24,7 @@ type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 export const connectOriginateName = "connect_originate";
 export const blackHoleName = "BlackHoleCluster";
 export const passthroughName = "PassthroughCluster";
-/** A cluster name that no proxy has. Requests to it get an error, and connections are closed. */
+/** A cluster name that is never defined. Requests to it get an error, and connections are closed. */
 export const unknownService = "UnknownService";
 
 export const unlimited = 4_294_967_295;
@@ -44,7 +44,10 @@ export const rawBuffer: TransportSocketInit = {
   configType: { case: "typedConfig", value: packed(RawBufferSchema, {}) },
 };
 
-/** A transport through the internal listener that speaks HBONE. It passes the endpoint's metadata along. */
+/**
+ * The transport to the internal listener that speaks HBONE. It passes on the endpoint's metadata, which names the
+ * destination.
+ */
 export function internalUpstream(inner: TransportSocketInit): TransportSocketInit {
   return {
     name: "envoy.transport_sockets.internal_upstream",
@@ -62,7 +65,7 @@ export function internalUpstream(inner: TransportSocketInit): TransportSocketIni
   };
 }
 
-/** Istio's mutual TLS to a sidecar. The peer must have one of the service's identities, if they are known. */
+/** Istio's mutual TLS to a sidecar. If the service's identities are known, the peer must have one of them. */
 export function mutualTls(
   mesh: MeshSettings,
   sni: string,
@@ -105,7 +108,8 @@ function meshTls(mesh: MeshSettings, minimum: TlsParameters_TlsProtocol, alpnPro
 }
 
 /**
- * The target of CONNECT requests of the internal listener with the same name: the endpoint's address at the HBONE port.
+ * The cluster of the internal listener with the same name. Its CONNECT requests go to the endpoint's address at the
+ * HBONE port.
  */
 export function connectOriginateCluster(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): Cluster {
   return tunnelCluster(connectOriginateName, mesh, { addressIn: "waypoint", peers });
@@ -119,7 +123,6 @@ interface TunnelClusterOptions {
   readonly options?: ReturnType<typeof tunnelOptions>;
 }
 
-/** The cluster that tunnels to the HBONE port of a connection's original destination. */
 export function tunnelCluster(
   name: string,
   mesh: MeshSettings,
@@ -148,7 +151,6 @@ export function tunnelCluster(
   });
 }
 
-/** The client side's TLS for HBONE. */
 export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit[] = []): TransportSocketInit {
   const commonTlsContext = {
     ...meshTls(mesh, TlsParameters_TlsProtocol.TLSv1_3, ["h2"]),
@@ -160,7 +162,7 @@ export function tunnelTls(mesh: MeshSettings, peers: readonly SubjectAltNameInit
   };
 }
 
-/** HTTP/2 for CONNECT. A connection may be limited to a single tunnel. */
+/** HTTP/2 for CONNECT. With `maxRequestsPerConnection: 1`, each connection carries a single tunnel. */
 export function tunnelOptions(pooling: { readonly maxRequestsPerConnection?: number } = {}) {
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {
@@ -183,7 +185,7 @@ export function blackHoleCluster(mesh: MeshSettings): Cluster {
   });
 }
 
-/** The filter with which clusters exchange metadata between peers, over connections that have negotiated it. */
+/** The filter with which clusters exchange peer metadata over connections that have negotiated the exchange. */
 export function clusterMetadataExchange(mesh: MeshSettings) {
   const { name, configType } = tcpMetadataExchange(mesh);
   return { name, typedConfig: configType.value };

@@ -4,7 +4,7 @@ import { connectOriginateName } from "./cluster.ts";
 import { filterInit } from "./filter-init.ts";
 import { originalDestination } from "./listener-filters.ts";
 
-/** The internal listener that tunnels a connection to an HBONE endpoint, with a CONNECT to the endpoint's address. */
+/** The internal listener that tunnels each connection to an HBONE endpoint, by a CONNECT to the endpoint's address. */
 export function connectOriginateListener(): Listener {
   const config = {
     statPrefix: connectOriginateName,

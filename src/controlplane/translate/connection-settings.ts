@@ -14,7 +14,7 @@ type Options<Field extends keyof ConnectionManagerInit> = Exclude<
   { $typeName: string }
 >;
 
-/** The values of the profile EDGE, which are Envoy's recommendations for a proxy at the edge. */
+/** The values of the profile EDGE, Envoy's recommendations for a proxy at the edge. */
 const edgeDefaults: Omit<ConnectionSettings, "profile"> = {
   listenerBufferBytes: 32 << 10,
   idleTimeoutMs: 3_600_000,
@@ -37,7 +37,6 @@ export function connectionSettingsOf(
   return settings?.profile === "EDGE" && isGateway ? { ...edgeDefaults, ...settings } : settings;
 }
 
-/** The buffers of a gateway's listener. */
 export function listenerBuffers(mesh: Pick<MeshSettings, "connectionSettings">): {
   perConnectionBufferLimitBytes?: number;
 } {
@@ -45,7 +44,7 @@ export function listenerBuffers(mesh: Pick<MeshSettings, "connectionSettings">):
   return bytes === undefined ? {} : { perConnectionBufferLimitBytes: bytes };
 }
 
-/** How long a TCP connection may be idle: as the destination's policy says, or else as the proxy's variable says. */
+/** The idle timeout of a TCP connection: that of the destination's policy, or else that of the proxy's variable. */
 export function tcpIdleTimeout(
   { idleTimeoutMs }: Pick<MeshSettings, "idleTimeoutMs">,
   ofPolicyMs?: number,
@@ -54,10 +53,7 @@ export function tcpIdleTimeout(
   return milliseconds === undefined ? {} : { idleTimeout: durationOfMs(milliseconds) };
 }
 
-/**
- * The connection manager with these settings. They override the mesh's path normalization and the values for the
- * listener.
- */
+/** The manager with these settings, which override the mesh's path normalization and the manager's other values. */
 export function withConnectionSettings(
   manager: ConnectionManagerInit,
   settings: ConnectionSettings | undefined,
@@ -96,8 +92,8 @@ export function withConnectionSettings(
 }
 
 /**
- * Adds options to those of the manager. Without any, the result has no such field, because Envoy would give an empty
- * message a meaning.
+ * Adds options to those of the manager. Without any, the result lacks the field, because Envoy gives an empty message a
+ * meaning.
  */
 function joined<Field extends "commonHttpProtocolOptions" | "http2ProtocolOptions">(
   field: Field,

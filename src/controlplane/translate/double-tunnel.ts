@@ -18,8 +18,8 @@ import { destinationState, filterInit, filterState } from "./filter-init.ts";
 import { originalDestination } from "./listener-filters.ts";
 
 /**
- * The internal listener in front of endpoints in other networks. Its tunnel ends at the server in the other network,
- * and runs through the outer tunnel.
+ * The internal listener in front of endpoints in other networks. Its tunnel runs through the outer tunnel and ends at
+ * the server in the other network.
  */
 export const innerConnectName = "inner_connect_originate";
 /** The listener of the outer tunnel, which ends at the other network's gateway. */
@@ -27,20 +27,19 @@ const outerConnectName = "outer_connect_originate";
 /** The service and port that both CONNECT requests name. */
 const targetState = "istio.double_hbone.hbone_target_address";
 
-/** The names of the clusters of these listeners. */
 export const doubleTunnelNames: readonly string[] = [innerConnectName, outerConnectName];
 
-/** Whether ingress gateways enter other networks this way. */
+/** Whether ingress gateways enter other networks by two tunnels. */
 export function ingressCrossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): boolean {
   return ambientMultiNetwork === true && ambientNetworkCrossing?.ingress === true;
 }
 
-/** The kind of this proxy, by which the gateway decides whether to use a waypoint. */
+/** The kind of the sending proxy. The other network's gateway decides by it whether to use a waypoint. */
 export type TunnelSource = "waypoint" | "gateway";
 
 /**
- * The listeners of HBONE within HBONE: the endpoint's metadata names the gateway and what is requested from it.
- * `network` is the proxy's own.
+ * The listeners for HBONE within HBONE. The endpoint's metadata names the gateway, and the service that the gateway is
+ * asked for. `network` is the proxy's own.
  */
 export function doubleTunnelListeners(source: TunnelSource, network: string): readonly Listener[] {
   const propagate = filterInit("propagate_endpoint_metadata", NetworkSetFilterStateSchema, {
@@ -85,8 +84,9 @@ export function doubleTunnelListeners(source: TunnelSource, network: string): re
 }
 
 /**
- * The clusters of the listeners of {@link doubleTunnelListeners}. The inner tunnel's TLS runs inside the outer tunnel.
- * Each connection to the gateway carries one tunnel, so that the gateway balances every tunnel.
+ * The clusters to which {@link doubleTunnelListeners} connect. The inner tunnel's TLS runs inside the outer tunnel.
+ * Each connection to the gateway carries one tunnel, so that the load balancer in front of the gateway spreads the
+ * tunnels.
  */
 export function doubleTunnelClusters(mesh: MeshSettings): readonly Cluster[] {
   const unpooled = tunnelOptions({ maxRequestsPerConnection: 1 });

@@ -16,14 +16,16 @@ import { filterInit, type FilterInit } from "./filter-init.ts";
 import { type ClusterDraft, hasHttpOptions } from "./cluster-draft.ts";
 
 /**
- * Whether the service is a wildcard whose clients name the host, in each request or in the TLS server name, and the
- * proxy resolves it.
+ * Whether the service is a wildcard host. Its clients name the actual host, in each request or as the TLS server name,
+ * and the proxy resolves it.
  */
 export function isForwarded({ resolution }: Pick<ServiceModel, "resolution">): boolean {
   return resolution === "dynamic-dns";
 }
 
-/** The DNS cache of a cluster. The cluster's filters must configure an equal cache under the same name. */
+/**
+ * The DNS cache of a cluster. Envoy requires that the cluster's filters configure an equal cache under the same name.
+ */
 export type DnsCache = Exclude<MessageInitShape<typeof DnsCacheConfigSchema>, { $typeName: string }>;
 
 export function wildcardCache(hostname: string): DnsCache {
@@ -31,8 +33,9 @@ export function wildcardCache(hostname: string): DnsCache {
 }
 
 /**
- * Makes a cluster whose endpoints are the hosts of its requests. With TLS, the requested name is also verified, unless
- * a rule says otherwise. Envoy needs HTTP options for this on every such cluster, even without TLS.
+ * Makes a cluster whose endpoints are the hosts of its requests. With TLS, the proxy sends the requested name as server
+ * name and verifies it, unless a rule names another. Envoy needs the HTTP options for this on every such cluster, even
+ * without TLS.
  */
 export function forwardDynamically(draft: ClusterDraft, cache: DnsCache, tls: ClientTls | undefined): void {
   const { cluster, http } = draft;
@@ -69,7 +72,7 @@ export function forwardHttpFilter(cache: DnsCache): FilterInit {
   });
 }
 
-/** The filter before the TCP proxy that resolves the server name of each connection. */
+/** The filter that resolves the server name of each connection. It must precede the TCP proxy. */
 export function forwardTlsFilter(hostname: string, port: number): FilterInit {
   return filterInit("envoy.extensions.filters.network.sni_dynamic_forward_proxy", SniDynamicForwardProxySchema, {
     dnsCacheConfig: wildcardCache(hostname),

@@ -20,13 +20,13 @@ export interface AssignmentOptions {
   /** The workloads to which clients use HBONE: none, those without Istio's mutual TLS, or all that accept it. */
   readonly hbone: "never" | "needed" | "always";
   /**
-   * True if the control plane sends the endpoints, so they are known to be ready. False if the proxy resolves names
-   * itself.
+   * Whether the control plane sends the endpoints, so that they are known to be ready. Otherwise, the proxy resolves
+   * names itself.
    */
   readonly healthKnown: boolean;
-  /** The mode of a rule's TLS settings for the endpoints. Undefined if there are none. */
+  /** The TLS mode that a DestinationRule sets for the endpoints. Undefined if it sets none. */
   readonly ruleTls?: ClientTls["mode"] | undefined;
-  /** Absent means that all endpoints are reachable. */
+  /** Where the client is. Absent means that it reaches all endpoints. */
   readonly client?: ClientNetwork | undefined;
 }
 
@@ -37,12 +37,12 @@ export interface LocalityGroup {
 }
 
 /**
- * The limit of the sum of weights. Proxies refuse endpoints whose weights add up to more than 32 bits. The limit is
- * half of that, because each endpoint has at least weight 1 after rounding.
+ * The maximum sum of weights. Proxies refuse endpoints whose weights add up to more than 32 bits. The maximum is half
+ * of that, because rounding raises small weights to 1, which may exceed the maximum.
  */
 const maxTotalWeight = 2 ** 31;
 
-/** The endpoints with smaller weights in the same proportion, if their total exceeds the limit. */
+/** The endpoints with weights that are reduced in proportion if their total exceeds the limit. */
 function withBoundedWeights(endpoints: readonly EndpointModel[], limit: number): readonly EndpointModel[] {
   const total = endpoints.reduce((sum, { weight }) => sum + weight, 0);
   if (total <= limit) return endpoints;
@@ -52,7 +52,7 @@ function withBoundedWeights(endpoints: readonly EndpointModel[], limit: number):
   }));
 }
 
-/** Groups endpoints by locality, and sets how each is reached. They must be sorted by locality. */
+/** Groups endpoints by locality, and sets how each is reached. The endpoints must be sorted by locality. */
 export function localityGroups(
   endpoints: readonly EndpointModel[],
   options: AssignmentOptions,
@@ -66,7 +66,7 @@ export function localityGroups(
       mutualTls: speaksMutualTls(endpoint, options),
     }));
     const reached = options.client === undefined ? located : acrossNetworks(located, options.client);
-    // Include the locality even without reachable endpoints, as upstream does. It has no effect then.
+    // As upstream does, include the locality even without reachable endpoints. It has no effect then.
     return localityGroup(
       reached.map(({ endpoint }) => endpoint),
       reached.map(({ resource }) => resource),
@@ -75,7 +75,6 @@ export function localityGroups(
   });
 }
 
-/** The group of a locality. Its weight is the sum of its endpoints' weights. */
 export function localityGroup(
   endpoints: LocalityGroup["endpoints"],
   resources: readonly LbEndpoint[],
@@ -97,8 +96,8 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
 }
 
 /**
- * Whether an endpoint is reached through HBONE. With `needed`, a sidecar that also accepts Istio's mutual TLS is
- * reached with mutual TLS, whatever policies set.
+ * Whether an endpoint is reached through HBONE. If `hbone` is `needed`, a sidecar that also accepts Istio's mutual TLS
+ * is reached by mutual TLS, whatever policies set.
  */
 function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"]): boolean {
   return endpoint.hbone && (hbone === "always" || (hbone === "needed" && !takesIstioTls(endpoint)));
@@ -144,7 +143,7 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
   });
 }
 
-/** The address of an endpoint. A path, or `@` and an abstract name, means a Unix domain socket. */
+/** A path, or `@` and an abstract name, means a Unix domain socket. */
 function socketAddress(address: string, port: number) {
   if (address.startsWith("/") || address.startsWith("@")) return { case: "pipe" as const, value: { path: address } };
   return tcpAddress(address, port);

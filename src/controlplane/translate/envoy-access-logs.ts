@@ -11,18 +11,18 @@ import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /**
- * The name of an access log's filter that no Envoy accepts. Envoys never get such a filter, and Serin's proxies do not
- * read the name.
+ * A filter name for access logs that no Envoy accepts. {@link withAcceptedLogs} keeps such a filter from Envoys, and
+ * Serin's proxies do not read the name.
  */
 export const unacceptedFilter = "serin.access_loggers.extension_filters.cel";
 
 const converted = memos.memo<EncodedResource, EncodedResource>("listeners-for-envoy");
-/** The bytes by which listeners with such a filter are found, so that the others need not be decoded. */
+/** Listeners with such a filter are found by these bytes, so that the others need not be decoded. */
 const marker = Buffer.from(unacceptedFilter);
 
 /**
- * Leaves out the access logs of Telemetries whose filter no Envoy accepts. An Envoy would reject the listener, which
- * may serve other namespaces too. Serin's proxies keep these logs. Each listener is converted once.
+ * Removes the access logs of Telemetries whose filter no Envoy accepts. An Envoy would reject the whole listener, which
+ * may serve other namespaces too. Each listener is converted once.
  */
 export function withAcceptedLogs(listener: EncodedResource): EncodedResource {
   const known = converted.get(listener);

@@ -1,4 +1,3 @@
-/** A TCP address as an Envoy message. */
 export function tcpAddress(address: string, port: number) {
   return {
     case: "socketAddress" as const,

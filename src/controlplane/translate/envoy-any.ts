@@ -9,7 +9,6 @@ import {
 } from "../../wire/envoy/index.ts";
 import type { ProviderCluster } from "../model/provider-cluster.ts";
 
-/** A message packed as `google.protobuf.Any`. */
 export function packed<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): Any {
   return anyPack(schema, create(schema, init));
 }
@@ -37,8 +36,8 @@ export const overAds = {
 const { initialFetchTimeout: _endless, ...overAdsInTime } = overAds;
 
 /**
- * The source of secrets that may not exist yet. A proxy that waits for such a secret continues without it after a
- * while, so that it does not block others.
+ * The source of secrets that may not exist yet. A proxy waits for such a secret only for a limited time, so that a
+ * missing one does not block others.
  */
 export const secretOverAds = overAdsInTime;
 

@@ -9,16 +9,13 @@ const httpFilterType = "envoy.extensions.filters.network.http_connection_manager
 
 type Phase = SelectedExtension["facts"]["spec"]["phase"];
 
-/** The traffic of a filter chain. */
 export interface ChainTraffic {
   readonly side: "CLIENT" | "SERVER";
-  /** 0 if the chain is for any port. */
+  /** The port of the chain. 0 if the chain is for any port. */
   readonly port: number;
-  /** The service of a waypoint's filter chain. */
   readonly host?: string;
 }
 
-/** The filters for a chain's traffic, by phase. */
 export function extensionsFor(
   extensions: readonly CompiledExtension[],
   traffic: ChainTraffic,
@@ -45,8 +42,8 @@ function isForTraffic(match: SelectedExtension["facts"]["spec"]["match"], { side
 }
 
 /**
- * Filters that read the peer's metadata, or send the proxy's own to the peer. Extensions come after them, so that they
- * do not trust metadata that a client forged.
+ * Filters that read the peer's metadata or send the proxy's own to the peer. Extensions come after them, so that no
+ * extension reads metadata that a client forged.
  */
 const peerNames: ReadonlySet<string> = new Set([
   "istio.metadata_exchange",
@@ -68,7 +65,7 @@ const waypointTelemetry: ReadonlySet<string> = new Set([
   "envoy.filters.http.router",
 ]);
 
-/** Inserts HTTP filters at their phases: around authentication and authorization, and before telemetry. */
+/** Inserts HTTP filters at their phases: before authentication, before or after authorization, and before telemetry. */
 export function insertHttpExtensions(
   manager: HttpConnectionManager,
   found: ReadonlyMap<Phase, readonly CompiledExtension[]>,

@@ -5,7 +5,7 @@ import type { SelectedExtension } from "../model/extension-selection.ts";
 import { guardedScript } from "./guarded-script.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The position and the kind of a filter. `config` is sent as a resource under its name. */
+/** The place and the configuration of one filter. `config` is sent as a separate resource under its name. */
 export interface CompiledExtension {
   readonly name: string;
   readonly selected: SelectedExtension;
@@ -19,12 +19,8 @@ export interface ExtensionContext {
   readonly types: EnvoyTypes;
   /** Whether the proxy is an Envoy. Serin's own proxy runs modules for requests, not for connections. */
   readonly envoy: boolean;
-  /** Whether the proxy accepts the configuration of filters as separate resources. */
   readonly discovers: boolean;
-  /**
-   * The content of an image pull secret, by namespace and name. Empty if it does not exist or the proxy may not read
-   * it.
-   */
+  /** The content of an image pull secret. Empty if it does not exist or the proxy may not read it. */
   readonly pullSecret: (namespace: string, name: string) => string;
 }
 
@@ -48,8 +44,8 @@ export function compileExtension(selected: SelectedExtension, context: Extension
     const http = {
       name: resource,
       // Mark the filter as optional for Serin's own proxy. If the script does not load, this proxy then fails only the
-      // service's requests, and the waypoint's listener stays valid for others. Older versions of the proxy, without
-      // Lua, would skip an optional filter, so they do not get the mark.
+      // service's requests, and the waypoint's listener stays valid for other services. Older versions of the proxy,
+      // which do not support Lua, would skip an optional filter without a word, so they do not get the mark.
       isOptional: isShared && context.discovers && !context.envoy,
       typedConfig: {
         "@type": typeUrl("filters.http.lua.v3.Lua"),
@@ -107,7 +103,8 @@ function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
 }
 
 /**
- * The filter for connections at Serin's own proxy, which does not run the module: none, or one that rejects everything.
+ * The filter for connections at Serin's own proxy, which runs no modules for connections: none if the module fails
+ * open, or else one that rejects every connection.
  */
 function closed(name: string, { failStrategy }: WasmModule): JsonObject | undefined {
   if (failStrategy === "FAIL_OPEN") return undefined;
@@ -131,8 +128,8 @@ function extensionConfig(
 }
 
 /**
- * The configuration of a plugin as the message PluginConfig. Variables named ISTIO_META_ are for the agent that fetches
- * the module, never for the module.
+ * The configuration of a plugin as the message PluginConfig. Variables named ISTIO_META_ are for the proxy's agent,
+ * which fetches the module, and never reach the module.
  */
 function pluginConfig(
   facts: SelectedExtension["facts"],
@@ -182,7 +179,7 @@ function sourceOf({ url, sha256 }: WasmModule): JsonObject {
   return { remote: { httpUri: { uri, timeout: fetchTimeout, cluster: "_" }, sha256 } };
 }
 
-/** Serializes equal content to equal text. */
+/** Serializes a value so that equal content gives equal text. */
 function sortedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);

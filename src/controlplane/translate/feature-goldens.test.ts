@@ -8,7 +8,6 @@ import { showFeature, type Feature } from "../testing/feature-fixture.ts";
 // Each golden/features/<feature>.yaml begins with a document that selects what to show. The objects follow. A JSON file
 // beside it has the resources that proxies get. UPDATE_GOLDEN=1 writes that file again.
 const folder = new URL("golden/features/", import.meta.url);
-/** The objects of every feature: two services, their pods and a gateway. */
 const shop = documents(new URL("golden/shop.yaml", import.meta.url)) as KubernetesObject[];
 
 function documents(file: URL): unknown[] {

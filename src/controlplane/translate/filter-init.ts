@@ -4,7 +4,7 @@ import { maxCopiedLength } from "../../api/istio/index.ts";
 import { FilterStateValue_SharedWithUpstream } from "../../wire/envoy/index.ts";
 import { packed } from "./envoy-any.ts";
 
-/** A filter: its name and its packed configuration. HTTP and network filters have the same form. */
+/** A filter. HTTP and network filters have the same form. */
 export interface FilterInit {
   readonly name: string;
   readonly configType: { readonly case: "typedConfig"; readonly value: Any };
@@ -18,33 +18,33 @@ export function filterInit<Schema extends DescMessage>(
   return { name, configType: { case: "typedConfig", value: packed(schema, config) } };
 }
 
-/** The maximum number of filter chains for a port: for requests and other connections, each with and without TLS. */
+/** A port may have one chain for requests and one for other connections, each with and without TLS. */
 const maxChainsOfPort = 4;
 
 /**
- * How many ports of a listener may have chains with these filters, because each chain repeats the policies. A service
- * has thousands of ports, and its policies may have a megabyte. Connections to further ports are closed, so that they
- * bypass no policy.
+ * How many ports of a listener may have chains with these filters. Each chain repeats the policies, which may have a
+ * megabyte, and a service may have thousands of ports. Connections to further ports are closed, so that they bypass no
+ * policy.
  */
 export function portShare(filters: readonly FilterInit[]): number {
   const length = filters.reduce((sum, { configType }) => sum + configType.value.value.length, 0);
   return Math.max(1, Math.floor(maxCopiedLength / (maxChainsOfPort * Math.max(1, length))));
 }
 
-/** The address to which the next connection goes, in the filter state. */
+/** The key in the filter state of the address to which the next connection goes. */
 export const destinationState = "envoy.filters.listener.original_dst.local_ip";
 
 export interface FilterStateOptions {
   /** Which connections to upstreams inherit the value: only the next one, or also those that follow it. */
   readonly inherits: "ONCE" | "TRANSITIVE";
   /**
-   * Whether the value is a part of a connection pool's key, so that connections with different values do not share a
+   * Whether the value is part of a connection pool's key, so that connections with different values do not share a
    * pool.
    */
   readonly isHashed?: boolean;
 }
 
-/** The filter that sets a value of the filter state to a text with Envoy's command operators. */
+/** Sets a value of the filter state to a text that may contain Envoy's command operators. */
 export function filterState(key: string, format: string, { inherits, isHashed = false }: FilterStateOptions) {
   return {
     key: { case: "objectKey" as const, value: key },

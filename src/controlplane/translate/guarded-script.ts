@@ -7,7 +7,7 @@
  * filter from it. Once it has rejected a script, it therefore also rejects each later version of the listener.
  */
 export function guardedScript(code: string): string {
-  // Cut the script at a zero byte, because an Envoy reads no further and would miss the end of the text.
+  // An Envoy reads a script only up to a zero byte, and so would miss the end of this one.
   const [read = ""] = code.split("\0", 1);
   const level = levelOf(read);
   return `local load, call, set, globals, typeOf, time = loadstring, pcall, rawset, _G, type, os.time
@@ -34,8 +34,8 @@ end
 const logIntervalSeconds = 60;
 
 /**
- * The equals signs between the brackets around a text, so that the text has no closing bracket of its own. Between
- * brackets without an equals sign, Lua 5.1 does not accept another opening bracket.
+ * Equals signs for the brackets around a text, so many that the text does not contain the closing bracket. There is at
+ * least one, because in brackets without any, Lua 5.1 accepts no further opening bracket.
  */
 function levelOf(text: string): string {
   let level = "=";

@@ -61,7 +61,7 @@ test("clusters of ports that may speak HTTP/1 and those of unknown destinations 
   assert.deepEqual(versions("PassthroughCluster"), followingClient);
   assert.match(listeners(), /"preserve_case"/);
   const gateway = outbound({ kind: "router" });
-  // Gateways do not follow their client's version of HTTP.
+  // Gateways do not follow their client's HTTP version.
   assert.deepEqual(
     [80, 81, 82].map((port) => gateway.versions(outboundName(port))),
     [{ httpProtocolOptions: inTheirCase }, { httpProtocolOptions: inTheirCase }, undefined],

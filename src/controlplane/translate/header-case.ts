@@ -15,7 +15,10 @@ const inTheirCase: Http1OptionsInit = {
   },
 };
 
-/** HTTP/1 options with which Envoy keeps the case of header names. Otherwise it writes them in lower case. */
+/**
+ * HTTP/1 options. With `preserveHttp1HeaderCase`, Envoy keeps the case of header names. Otherwise it writes them in
+ * lower case.
+ */
 export function http1Options(preserveHttp1HeaderCase: boolean): Http1OptionsInit {
   return preserveHttp1HeaderCase ? inTheirCase : {};
 }

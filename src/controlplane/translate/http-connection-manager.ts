@@ -40,19 +40,17 @@ export interface HttpConnectionManagerOptions {
   readonly routes: { readonly rds: string } | { readonly inline: MessageInitShape<typeof RouteConfigurationSchema> };
   /** The authentication and authorization filters, in order (`securityFilters(...).http`). */
   readonly security?: readonly FilterInit[];
-  /** Telemetry settings. Absent means those of the mesh config. */
+  /** The telemetry settings. Absent means those of the mesh config. */
   readonly telemetry?: ProxyTelemetry;
-  /** Whether requests may be gRPC-Web, which the port's protocol says. */
+  /** Whether requests may be gRPC-Web, by the protocol of the port. */
   readonly grpcWeb?: boolean;
-  /** Whether requests arrive through HBONE, where the tunnel identifies the peer. */
+  /** Whether requests arrive through HBONE. The tunnel then identifies the peer. */
   readonly hbone?: boolean;
-  /** The DNS caches of wildcard destinations, whose hosts the requests name. */
+  /** The DNS caches of wildcard hosts to which the requests may go. */
   readonly forwarded?: readonly DnsCache[];
-  /** Fields of the connection manager that differ for this listener. */
   readonly fields?: ConnectionManagerInit;
 }
 
-/** An HTTP connection manager as a network filter. */
 export function httpConnectionManagerFilter(options: HttpConnectionManagerOptions): FilterInit {
   return filterInit(
     "envoy.filters.network.http_connection_manager",
@@ -61,7 +59,7 @@ export function httpConnectionManagerFilter(options: HttpConnectionManagerOption
   );
 }
 
-/** A connection manager with upstream's filters in upstream's order. */
+/** A connection manager with the same filters in the same order as upstream's. */
 export function httpConnectionManager(options: HttpConnectionManagerOptions): ConnectionManagerInit {
   const { direction, mesh, routes } = options;
   const { accessLogs, tracing } = options.telemetry ?? meshTelemetry(mesh);
@@ -108,7 +106,7 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
   const server = serverNaming(mesh);
   switch (direction) {
     case "outbound":
-      // Envoy's own name applies if no setting names the server.
+      // If no setting names the server, Envoy's own name applies.
       return proxyHeaders.serverDisabled || proxyHeaders.serverValue !== undefined ? server : {};
     case "inbound":
       return { ...inboundCertificate(mesh, proxyHeaders.clientCertificateDetails), ...server };
@@ -129,8 +127,8 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
 }
 
 /**
- * How client certificates are forwarded: as `wanted`, or else as usual. Their details are set only in the modes that
- * send them.
+ * How client certificates are forwarded: as `wanted`, or else as `usual`. The mode decides whether the details are set,
+ * because only some modes send them.
  */
 function certificateForwarding(
   wanted: ForwardClientCertDetails,
@@ -144,7 +142,6 @@ function certificateForwarding(
     : { forwardClientCertDetails };
 }
 
-/** How the client's certificate is forwarded to the workload. */
 function inboundCertificate(
   { proxyHeaders: { forwardedClientCert: wanted } }: MeshSettings,
   details: MeshSettings["proxyHeaders"]["clientCertificateDetails"] = {},
@@ -155,8 +152,8 @@ function inboundCertificate(
 }
 
 /**
- * The mesh config's header settings that apply where tunnels end. The listeners inside the tunnel have the other
- * settings.
+ * The mesh config's header settings for the listener where tunnels end. The listeners for the connections inside the
+ * tunnel have the other header settings.
  */
 export function tunnelHeaders(mesh: MeshSettings): ConnectionManagerInit {
   return {

@@ -1,9 +1,8 @@
 import type { AppProtocol } from "../model/facts.ts";
 import type { EffectiveMutualTls } from "../model/peer-authentication.ts";
 
-/** The connections that a filter chain matches, and how it treats them. */
 export interface InboundChainMatch {
-  /** Empty means any. */
+  /** The ALPN names of the client's TLS. Empty means any. */
   readonly applicationProtocols: readonly string[];
   readonly transport: "tls" | "raw_buffer";
   readonly serves: "http" | "tcp";
@@ -11,15 +10,18 @@ export interface InboundChainMatch {
   readonly terminates: boolean;
 }
 
-/** The protocol of a port. `sniffed` means that none is declared, and that the first bytes decide. */
+/**
+ * The protocol that a port declares. `sniffed` means that it declares none, so that the first bytes of each connection
+ * decide.
+ */
 export type Carried = "http" | "tcp" | "sniffed";
 
 /**
- * The protocols that are detected as plain-text HTTP. HTTP/1.0 is not among them, because proxies refuse it by default.
- * It passes as TCP instead.
+ * What the HTTP inspector may detect as plain-text HTTP. HTTP/1.0 is not among them and so passes as TCP, because
+ * proxies refuse HTTP/1.0 by default.
  */
 export const plaintextHttpProtocols: readonly string[] = ["http/1.1", "h2c"];
-/** The ALPN names of Istio's clients, which distinguish their TLS from an application's own. */
+/** The ALPN names of Istio's clients. They tell these clients' TLS from TLS of the application. */
 const peerHttp = ["istio-http/1.0", "istio-http/1.1", "istio-h2"];
 const peerTcp = ["istio-peer-exchange", "istio"];
 const peerAny = ["istio", "istio-peer-exchange", ...peerHttp];
@@ -64,7 +66,7 @@ const table: Readonly<Record<EffectiveMutualTls, Readonly<Record<Carried, readon
     sniffed: [peer("http", peerHttp), peer("tcp")],
   },
   PERMISSIVE: {
-    // On a port that is declared as HTTP, TLS cannot be the application's.
+    // The application has no TLS of its own on a port that is declared as HTTP.
     http: [peer("http", peerAny), plain("http")],
     tcp: [peer("tcp", peerAny), plain("tcp"), ownTls],
     sniffed: [

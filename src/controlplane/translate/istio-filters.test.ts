@@ -24,7 +24,6 @@ const exchanging = [
 const httpType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 const tcpType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
 
-/** The configurations of filters of peer metadata in a resource. */
 function exchangesIn(
   value: JsonValue | undefined,
 ): readonly { readonly typeUrl: string; readonly value: JsonObject }[] {

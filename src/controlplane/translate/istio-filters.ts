@@ -18,8 +18,8 @@ const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config
 const tcpExchangeType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
 
 /**
- * The filter that exchanges peer metadata. It reads the peer's from headers and from workload discovery, and sends the
- * proxy's own in headers.
+ * The filter that exchanges peer metadata. It reads the peer's metadata from headers and from workload discovery, and
+ * sends the proxy's own in headers.
  */
 export function httpMetadataExchange(side: "downstream" | "upstream", mesh: MeshSettings): FilterInit {
   const inMeshOnly = side === "upstream" && mesh.proxyHeaders.metadataExchangeInMeshOnly;
@@ -30,9 +30,7 @@ export function httpMetadataExchange(side: "downstream" | "upstream", mesh: Mesh
   });
 }
 
-/**
- * The labels that this proxy exchanges. Two proxies send each other only those that both are configured to exchange.
- */
+/** The labels that this proxy exchanges. Two proxies exchange only labels that both are configured for. */
 function additionalLabels({ exchangedLabels = [] }: MeshSettings): JsonObject {
   return exchangedLabels.length === 0 ? {} : { additional_labels: [...exchangedLabels] };
 }
@@ -42,8 +40,8 @@ export function peerMetadata(name: string, config: JsonObject): FilterInit {
 }
 
 /**
- * The filter that exchanges the metadata of peers over TCP, on connections with the ALPN name `istio-peer-exchange`. It
- * also serves as a filter of clusters.
+ * The filter that exchanges peer metadata over TCP, on connections with the ALPN name `istio-peer-exchange`. Clusters
+ * use the same filter.
  */
 export function tcpMetadataExchange(mesh: MeshSettings): FilterInit {
   return filterInit(metadataExchangeName, TypedStructSchema, {
@@ -53,8 +51,8 @@ export function tcpMetadataExchange(mesh: MeshSettings): FilterInit {
 }
 
 /**
- * The filter that writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces the client's
- * header, because the client's header is unverified.
+ * The filter that writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces a header that
+ * the client sent, because nothing has verified that one.
  */
 export function clientIdentityInXfcc(): FilterInit {
   const value = "By=%FILTER_STATE(io.istio.local_principal:PLAIN)%;URI=%FILTER_STATE(io.istio.peer_principal:PLAIN)%";
@@ -77,14 +75,12 @@ export function clientIdentityInXfcc(): FilterInit {
 
 export type StatsRole = "client" | "server" | "waypoint";
 
-/** Telemetry's overrides of the standard metrics. */
 export interface StatsChoice {
   readonly metrics: readonly MessageInitShape<typeof IstioMetricConfigSchema>[];
-  /** How often metrics of a long connection are reported. */
   readonly reportingIntervalMs?: number | undefined;
 }
 
-/** The filter for Istio's metrics. On the server's side, it does not derive the service's name from the host header. */
+/** The filter for Istio's metrics. On the server's side, it does not take the service's name from the host header. */
 export function istioStats(
   role: StatsRole,
   { metrics, reportingIntervalMs }: StatsChoice = { metrics: [] },
@@ -100,8 +96,8 @@ export function istioStats(
 }
 
 /**
- * The filter that sets the ALPN name for mutual TLS by the request's HTTP version, so that the other side can
- * distinguish it from the application's own TLS.
+ * The filter that sets the ALPN name for mutual TLS by the request's HTTP version, so that the server can tell this TLS
+ * from the application's own.
  */
 export function istioAlpn(): FilterInit {
   return filterInit("istio.alpn", AlpnFilterConfigSchema, {

@@ -13,12 +13,11 @@ import { deriveVirtualServices, type VirtualServices } from "../model/routing/vi
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
 
 /**
- * Whether the control plane's own cluster and remote ones have pods that accept HBONE. Each collection has at most one
- * element.
+ * Says whether pods accept HBONE: one collection for the control plane's own cluster, one for remote clusters. Each has
+ * at most one element.
  */
 export type HboneServers = readonly Collection<boolean>[];
 
-/** The services with their endpoints and configuration: the input of all translations. */
 export interface MeshModel {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;
@@ -26,7 +25,6 @@ export interface MeshModel {
   readonly virtualServices: VirtualServices;
   readonly destinationRules: DestinationRules;
   readonly scopes: OutboundScopes;
-  /** The routes of the Gateway API. */
   readonly routes: RouteModels;
   readonly l4Routes: readonly [tls: Collection<L4RouteModel>, tcp: Collection<L4RouteModel>];
   readonly waypoints: Waypoints;
@@ -58,8 +56,8 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
 }
 
 /**
- * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and apply to clients of a namespace: those in
- * that namespace if there are any, or else those in the Service's own namespace.
+ * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and apply to clients of a namespace: those in the
+ * clients' namespace or, if there are none, those in the Service's namespace.
  */
 export function routesToService(
   service: ServiceModel,
@@ -84,12 +82,10 @@ export function l4RoutesToService(
   );
 }
 
-/** Whether any TLSRoute or TCPRoute is attached to a service. */
 export function anyL4Route({ l4Routes }: Pick<MeshModel, "l4Routes">, reader: CollectionReader): boolean {
   return l4Routes.some((collection) => isAttached(collection, reader));
 }
 
-/** Whether the mesh has any HTTPRoute or GRPCRoute. */
 export function anyRoute({ routes }: Pick<MeshModel, "routes">, reader: CollectionReader): boolean {
   return routes.some((collection) => isAttached(collection, reader));
 }
@@ -105,7 +101,6 @@ export function deriveHboneServers(graph: CollectionGraph, { pods, remote }: Mes
   return [derive("hbone-servers", pods), derive("remote-hbone-servers", remote.pods)];
 }
 
-/** Whether any pod of the mesh accepts HBONE. */
 export function anyHboneServer(servers: HboneServers, reader: CollectionReader): boolean {
   return servers.some((pods) => reader.get(pods, anyKey) !== undefined);
 }
@@ -128,7 +123,7 @@ function attachedTo<Model extends Attached>(
   collections: readonly Collection<Model>[],
   reader: CollectionReader,
 ): readonly Model[] {
-  // Leave out the Service's routes for its host in clusterset.local, as upstream does.
+  // As upstream does, leave out the Service's routes for its host in clusterset.local.
   if (service.clusterSet === true) return [];
   const key = parentKey({
     registry: service.registry,

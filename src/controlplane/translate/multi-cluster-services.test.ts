@@ -36,7 +36,6 @@ interface Mesh {
   readonly west: RemoteFixture;
 }
 
-/** Two clusters with the service shop/web. */
 function twoClusters(services: MultiClusterServices | "off" = plain): Mesh {
   const fixture = createOutboundFixture();
   const own = services === "off" ? {} : { multiClusterServices: services };
@@ -52,7 +51,6 @@ function addressesOf(assignment: JsonObject | undefined): readonly string[] | un
   return [...JSON.stringify(assignment).matchAll(/"address":"([^"]+)"/g)].map(([, address]) => address ?? "").sort();
 }
 
-/** The endpoints that clients of each cluster get. */
 function reached(fixture: OutboundFixture, cluster: string): Readonly<Record<string, readonly string[] | undefined>> {
   return {
     home: addressesOf(fixture.serve().endpoints()[cluster]),

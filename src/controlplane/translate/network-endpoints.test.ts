@@ -16,7 +16,6 @@ function networkNamespace(network: string): KubernetesObject {
   return namespace("istio-system", { "topology.istio.io/network": network });
 }
 
-/** A gateway's Service with a load balancer. */
 function eastWest(network: string, ...addresses: readonly string[]): KubernetesObject {
   const gateway = service(
     "istio-system/istio-eastwestgateway",

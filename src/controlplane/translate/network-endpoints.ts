@@ -9,9 +9,11 @@ import { innerConnectName } from "./double-tunnel.ts";
 import { internalAddress, tcpAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
-/** A client's location among the networks. */
 export interface ClientNetwork {
-  /** Empty if the client has no network label. */
+  /**
+   * The client's network. Empty if the client has no network label. It then reaches endpoints in a network by that
+   * network's gateways.
+   */
   readonly network: string;
   readonly clusterId: string;
   /** The networks whose endpoints the client requests. Undefined means all. */
@@ -22,28 +24,28 @@ export interface ClientNetwork {
 }
 
 /**
- * How a client reaches another network. `double-tunnel`: with HBONE within HBONE through the network's gateway, to the
- * service's host and port. `never`: not at all, so that endpoints of other networks are left out.
+ * How a client reaches another network. `double-tunnel`: by HBONE within HBONE, through the network's gateway to the
+ * service's host and port. `never`: not at all, so it gets no endpoints of other networks.
  */
 export type NetworkCrossing =
   | {
       readonly kind: "double-tunnel";
       readonly host: string;
       readonly port: number;
-      /** Whether the cluster chooses the transport socket by the endpoint's metadata. */
+      /** Whether the cluster selects transport sockets by the endpoint's metadata. */
       readonly matched: boolean;
     }
   | { readonly kind: "never" };
 
-/** An endpoint together with data that proxies do not receive. A gateway may represent endpoints of another network. */
+/** An endpoint with data that proxies do not receive. A gateway may stand for endpoints of another network. */
 export interface LocatedEndpoint {
   readonly endpoint: EndpointModel & { readonly isGateway?: true };
   readonly resource: LbEndpoint;
 }
 
 /**
- * Whether a client receives the endpoint. Endpoints of cluster-local services, and those that their cluster does not
- * export, are only for clients of the same cluster.
+ * Whether a client receives the endpoint. Only clients of the endpoint's cluster receive endpoints of cluster-local
+ * services and endpoints that their cluster does not export.
  */
 export function isSeenBy(
   client: Pick<ClientNetwork, "clusterId" | "view">,
@@ -56,10 +58,10 @@ export function isSeenBy(
 }
 
 /**
- * Distributes the endpoints of one locality as upstream does. Reachable endpoints stay; their weights are multiplied so
- * that they are divisible by the number of gateways of any network. An endpoint of another network adds its weight to
- * its network's gateways if it accepts mutual TLS, which gateways pass through by server name, or if the client enters
- * with HBONE.
+ * Distributes the endpoints of one locality as upstream does. Endpoints that the client reaches directly stay. Their
+ * weights are multiplied by a number that makes them divisible by the number of gateways of every network. The weight
+ * of an endpoint in another network is split among its network's gateways, if the endpoint accepts mutual TLS, which
+ * gateways pass through by server name, or if the client enters by HBONE.
  */
 export function acrossNetworks(
   located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[],
@@ -81,7 +83,7 @@ export function acrossNetworks(
     const isForced = network === "" && endpoint.network !== "" && through.length > 0;
     if (through.length === 0 || (isNear && !isForced))
       direct.push({ endpoint: { ...endpoint, weight }, resource: { ...resource, loadBalancingWeight: weight } });
-    // The gateway is always sent as healthy, so an endpoint that is not ready must not add weight to it.
+    // Gateways are always sent as healthy, so an endpoint that is not ready must not add weight to them.
     else if ((mutualTls || crossing !== undefined) && endpoint.unready !== true)
       for (const gateway of through)
         weights.set(gateway, (weights.get(gateway) ?? 0) + Math.floor(weight / through.length));

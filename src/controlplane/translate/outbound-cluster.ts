@@ -26,7 +26,7 @@ export function subsetClusterName(port: number, subset: string | undefined, host
   return `outbound|${port}|${subset ?? ""}|${host}`;
 }
 
-/** The name of a subset's cluster in the form of a DNS name, for TLS: `outbound_.80_.v1_.host`. */
+/** The name of a subset's cluster in the form of a DNS name, as TLS needs it: `outbound_.80_.v1_.host`. */
 export function serverNameOf(port: number, subset: string | undefined, host: string): string {
   return `outbound_.${port}_.${subset ?? ""}_.${host}`;
 }
@@ -39,7 +39,7 @@ export interface OutboundClusterOptions {
   readonly mesh: MeshSettings;
   readonly isSidecar: boolean;
   /**
-   * Whether requests to a port without a declared protocol keep the HTTP version of the client, as in sidecars and
+   * Whether requests to a port without a declared protocol keep the client's HTTP version, as in sidecars and
    * waypoints.
    */
   readonly followsClient: boolean;
@@ -50,18 +50,18 @@ export interface OutboundClusterOptions {
   /** Whether endpoints that accept mutual TLS get it without a policy. */
   readonly automaticTls: boolean;
   /**
-   * Whether all endpoints are reached through tunnels, which identify the peers. Otherwise an endpoint that is reached
-   * with mutual TLS knows the client's metadata only from headers.
+   * Whether all endpoints are reached through tunnels, which identify the peers. Otherwise, an endpoint that is reached
+   * by mutual TLS learns the client's metadata only from headers.
    */
   readonly allCaptured: boolean;
-  /** Set for cluster types that contain their endpoints. */
+  /** The endpoints. Set for cluster types that contain them. */
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 
 const dnsJitterMs = 100;
 const maxDnsQueries = 100;
 
-/** The statuses with which endpoints keep their sessions. Envoy leaves out draining ones by default. */
+/** The health statuses with which an endpoint keeps its sessions. By default, Envoy excludes draining endpoints. */
 const sessionStatuses = [
   HealthStatus.HEALTHY,
   HealthStatus.DRAINING,
@@ -69,7 +69,7 @@ const sessionStatuses = [
   HealthStatus.DEGRADED,
 ] as const;
 
-/** The cluster of one port of a service or subset. Undefined if it needs endpoints and has none. */
+/** The cluster of a port of a service or subset. Undefined if it needs endpoints and has none. */
 export function outboundCluster(options: OutboundClusterOptions): Cluster | undefined {
   const { service, port, subset, rule, mesh } = options;
   const name = subsetClusterName(port.port, subset, service.hostname);
@@ -103,7 +103,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   useProtocolOf(draft, { protocol: port.protocol, followsClient: options.followsClient, mesh });
   applyTrafficPolicy(draft, policy, { protocol: port.protocol, preference: service.preference, mesh });
   applyTls(draft, policy.tls, {
-    // Without a fixed server name, the proxy sends the host that the client requests.
+    // Without a fixed server name, the proxy sends the host of the request.
     sni: forwarded ? "" : serverNameOf(port.port, subset, service.hostname),
     identities: options.identities,
     meshExternal: service.meshExternal,

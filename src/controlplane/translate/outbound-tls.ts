@@ -21,19 +21,18 @@ import { tlsParameters } from "./tls-compliance.ts";
 import { type TransportSocketInit, validatedBy } from "./tls-context.ts";
 import { typeOf } from "./traffic-policy.ts";
 
-/** The server of a cluster, as TLS needs it. */
 export interface TlsTarget {
-  /** `outbound_.80_.v1_.host`, from which the peer knows which of its services the client calls. */
+  /** The form `outbound_.80_.v1_.host` tells the peer which of its services the client calls. */
   readonly sni: string;
   readonly identities: readonly string[];
   readonly meshExternal: boolean;
   readonly isEntry: boolean;
-  /** The mesh's settings, whose `tlsDefaults` are for TLS other than Istio's mutual TLS. */
+  /** Its `tlsDefaults` are for TLS other than Istio's mutual TLS. */
   readonly mesh: MeshSettings;
   /** Whether endpoints that accept Istio's mutual TLS get it without a policy. */
   readonly automatic: boolean;
   readonly hbone: boolean;
-  /** Whether the proxy may read secrets: gateways, and sidecars that a rule selects by labels. */
+  /** Whether the proxy may read secrets. Gateways may, and sidecars whose rule selects them by labels. */
   readonly mayReadSecrets: boolean;
 }
 
@@ -63,8 +62,8 @@ export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target
     return;
   }
   if (socket === undefined) cluster.transportSocketMatches = matches([hbone(rawBuffer), plaintext]);
-  // Tunnelled endpoints need no Istio mutual TLS, because HBONE replaces it. Any other TLS is meant for the
-  // application, so it also runs inside the tunnel.
+  // HBONE replaces Istio's mutual TLS for tunnelled endpoints. Other TLS is meant for the application, so it also runs
+  // inside the tunnel.
   else if (tls?.mode === "ISTIO_MUTUAL")
     cluster.transportSocketMatches = matches([hbone(rawBuffer), { name: "tlsMode-istio", transportSocket: socket }]);
   else cluster.transportSocketMatches = matches([hbone(socket), { name: "user", transportSocket: socket }]);
@@ -101,7 +100,7 @@ function policySocket(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): T
 }
 
 /**
- * TLS that the application's server terminates. Without a configured server name, the request's host is used and
+ * TLS that the application's server terminates. If no server name is configured, the request's host is sent and
  * verified.
  */
 function originatedTls(draft: ClusterDraft, tls: ClientTls, target: TlsTarget): TransportSocketInit | undefined {
@@ -173,7 +172,8 @@ function validation(tls: ClientTls, checked: boolean, names: readonly string[]):
 }
 
 /**
- * The types of subject alternative names in which a configured name may appear: URI, or else DNS name and IP address.
+ * The types of subject alternative names in which a configured name may appear: URI if it is one, or else DNS name and
+ * IP address.
  */
 function sanTypes(name: string): readonly SubjectAltNameMatcher_SanType[] {
   return name.includes("://")

@@ -6,8 +6,8 @@ import { passthroughOptions } from "./passthrough-cluster.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
 /**
- * Adapts a cluster with {@link passthroughOptions} for proxies whose own config sets whether headers keep their case.
- * All proxies share the mesh's clusters, so only these few proxies get copies, and only if they differ from the mesh.
+ * Adapts a cluster with {@link passthroughOptions} to a proxy whose own config sets whether header names keep their
+ * case. All proxies share the mesh's clusters, so only proxies that differ from the mesh get copies.
  */
 export function withOwnHeaderCase(resource: EncodedResource, preserveHttp1HeaderCase: boolean): EncodedResource {
   const cluster = fromBinary(ClusterSchema, fromBinary(AnySchema, resource.any).value);

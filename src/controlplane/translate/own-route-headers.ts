@@ -4,16 +4,18 @@ import { RouteConfigurationSchema, VirtualHostSchema, type Route, type VirtualHo
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The headers of routes that a proxy's own config sets. Absent means that the mesh's setting applies. */
+/**
+ * Headers that a proxy's own config switches on or off for its routes. Undefined means that the mesh's setting applies.
+ */
 export interface OwnRouteHeaders {
   /** Whether requests carry their attempt count (`x-envoy-attempt-count`). */
   readonly attemptCount: boolean | undefined;
-  /** Whether requests whose host is replaced carry the former host (`x-forwarded-host`). */
+  /** Whether requests whose host is rewritten carry the former host (`x-forwarded-host`). */
   readonly forwardedHost: boolean | undefined;
 }
 
 /**
- * Adapts routes for proxies whose own config sets such headers. All proxies share the mesh's virtual hosts, so only
+ * Adapts routes to a proxy whose own config sets such headers. All proxies share the mesh's virtual hosts, so only
  * these few proxies get copies.
  */
 export function withOwnHeaders(typeUrl: string, resource: EncodedResource, own: OwnRouteHeaders): EncodedResource {

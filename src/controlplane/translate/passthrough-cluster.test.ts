@@ -9,7 +9,6 @@ import { httpOptionsName } from "./cluster.ts";
 import { inboundPassthrough } from "./inbound/inbound-cluster.ts";
 import { passthroughCluster } from "./passthrough-cluster.ts";
 
-/** The connection settings and HTTP options of both clusters for unknown destinations. */
 function clustersOf(mesh: object) {
   const { value } = parseMeshConfig(mesh);
   assert.ok(value);

@@ -14,12 +14,11 @@ import { applyConnectionPool } from "./traffic-policy.ts";
 
 const passthroughIdleMs = 300_000;
 
-/** The original destination, for traffic to no known service. */
 export function passthroughCluster(mesh: MeshSettings): Cluster {
   return originalDestinations({ name: passthroughName, filters: [clusterMetadataExchange(mesh)] }, mesh);
 }
 
-/** A cluster for destinations without a service or rule. Only the mesh config applies to it. */
+/** A cluster for destinations without a service or a rule, so that only the mesh config applies. */
 export function originalDestinations(
   init: Pick<
     Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>,
@@ -29,7 +28,7 @@ export function originalDestinations(
 ): Cluster {
   const cluster = create(ClusterSchema, {
     ...init,
-    // Upstream's name in statistics, which both directions share.
+    // Upstream uses this name in statistics of both directions.
     altStatName: `${passthroughName};`,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
@@ -42,7 +41,7 @@ export function originalDestinations(
   return cluster;
 }
 
-/** The HTTP options of a passthrough cluster. A request keeps the version of HTTP in which it arrived. */
+/** The HTTP options of a passthrough cluster. Each request keeps the HTTP version in which it arrived. */
 export function passthroughOptions(preserveHttp1HeaderCase: boolean) {
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {

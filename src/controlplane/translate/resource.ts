@@ -2,7 +2,7 @@ import { fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufb
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { contentHash } from "./content-hash.ts";
 
-/** A resource in its wire form: encoded once, shared by all streams. */
+/** A resource in its wire form. It is encoded once, and all streams share it. */
 export interface EncodedResource {
   readonly name: string;
   /** A hash of the content. It is the same in every process. */
@@ -22,7 +22,7 @@ export function encodeResource<Schema extends DescMessage>(
   return resourceOf(`type.googleapis.com/${schema.typeName}`, name, contentHash(value), [value]);
 }
 
-/** Builds a resource whose message is the concatenation of the parts, so that fields can be encoded separately. */
+/** Builds a resource whose message is the concatenation of `parts`, so that its fields can be encoded separately. */
 export function resourceOf(
   typeUrl: string,
   name: string,
@@ -32,7 +32,7 @@ export function resourceOf(
   const valueBytes = parts.reduce((sum, part) => sum + part.length, 0);
   const any = [fieldOf(anyField.typeUrl, Buffer.from(typeUrl)), fieldOf(anyField.value, nothing, valueBytes)];
   const anyBytes = valueBytes + any.reduce((sum, part) => sum + part.length, 0);
-  // Put the resource last, so that both protocols can share one buffer.
+  // The field with the `Any` comes last, so that both forms can share one buffer.
   const head = [
     fieldOf(resourceField.version, Buffer.from(version)),
     fieldOf(resourceField.name, Buffer.from(name)),
@@ -55,8 +55,8 @@ const lengthDelimited = 2;
 const nothing = new Uint8Array(0);
 
 /**
- * Encodes a length-delimited field. If `length` is given, the caller appends the content. An empty field is omitted,
- * like an unset one.
+ * Encodes a length-delimited field. If `length` is given, this is only its head, to which the caller appends the
+ * content. An empty field is omitted, like an unset one.
  */
 export function fieldOf(number: number, bytes: Uint8Array, length = bytes.length): Uint8Array {
   if (length === 0) return nothing;
@@ -73,7 +73,6 @@ export function fieldOf(number: number, bytes: Uint8Array, length = bytes.length
   return whole;
 }
 
-/** The encoded message of a resource. */
 export function messageBytes({ any }: EncodedResource): Uint8Array {
   return fromBinary(AnySchema, any).value;
 }
@@ -83,7 +82,7 @@ export function sameResource(left: EncodedResource, right: EncodedResource): boo
   return left.version === right.version && left.name === right.name;
 }
 
-/** A resource of one scope. The collection's key is {@link scopedResourceKey}. */
+/** A resource of one scope. The key of its collection is {@link scopedResourceKey}. */
 export interface ScopedEncodedResource {
   readonly scope: string;
   readonly resource: EncodedResource;
@@ -93,7 +92,6 @@ export function scopedResourceKey(scope: string, name: string): string {
   return `${scope}|${name}`;
 }
 
-/** Creates an entry of a collection. */
 export function scopedEntry(
   scope: string,
   resource: EncodedResource,

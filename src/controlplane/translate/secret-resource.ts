@@ -7,7 +7,7 @@ const bytes = (text: string) => ({
   specifier: { case: "inlineBytes" as const, value: new TextEncoder().encode(text) },
 });
 
-/** A secret under the name by which a proxy requests it. Undefined while the secret is unusable for that. */
+/** The secret in the form in which a proxy requests it. Undefined while the secret lacks what this form needs. */
 export function secretResource(
   resource: string,
   secret: SecretFacts,
@@ -33,7 +33,7 @@ export function secretResource(
   );
 }
 
-/** The roots under the name by which a proxy requests them. Undefined while there are none. */
+/** The roots under the name by which proxies request them. Undefined while there are no valid ones. */
 export function rootsResource(resource: string, authority: SecretFacts["authority"]): EncodedResource | undefined {
   if ("fault" in authority) return undefined;
   const { certificates, revocations } = authority.value;

@@ -13,7 +13,6 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The names of filters that only Istio's build of Envoy has. */
 const istioFilters = new Set([
   "istio.metadata_exchange",
   "istio.stats",
@@ -21,15 +20,15 @@ const istioFilters = new Set([
   "waypoint_downstream_peer_metadata",
   "waypoint_upstream_peer_metadata",
 ]);
-/** The factory of filter states that only Istio's build has, and the stock factory that can hold the same text. */
+/** A kind of filter state that only Istio's build has, and the stock one that can hold the same text. */
 const istioFactory = "istio.hashable_string";
 const stockFactory = "envoy.string";
 
 const converted = memos.memo<EncodedResource, EncodedResource>("resources-for-stock-envoy");
 
 /**
- * Adapts a resource for an Envoy without Istio's filters, which would otherwise reject it. It serves the same traffic,
- * without metadata exchange. Each resource is converted once.
+ * Adapts a resource to an Envoy without Istio's filters, which would otherwise reject it. The Envoy serves the same
+ * traffic, but exchanges no metadata. Each resource is converted once.
  */
 export function withoutIstioFilters(typeUrl: string, resource: EncodedResource): EncodedResource {
   if (typeUrl !== typeUrls.listener && typeUrl !== typeUrls.cluster) return resource;

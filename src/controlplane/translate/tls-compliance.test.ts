@@ -29,7 +29,6 @@ const mesh = {
   meshMTLS: { cipherSuites: ["ECDHE-RSA-AES256-GCM-SHA384", "AES128-GCM-SHA256"] },
 };
 
-/** The parameters of every TLS context in a resource. */
 function parametersIn(value: unknown): unknown[] {
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([key, inner]) =>

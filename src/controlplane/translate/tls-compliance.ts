@@ -10,7 +10,8 @@ import type { MeshSettings } from "../model/facts.ts";
 type TlsParametersInit = Exclude<MessageInitShape<typeof TlsParametersSchema>, { $typeName: string }>;
 
 /**
- * The field `tlsParams` of a TLS context: the configured parameters, within the limits of the control plane's policy.
+ * The field `tlsParams` of a TLS context: the wanted parameters within the limits of the control plane's compliance
+ * policy.
  */
 export function tlsParameters(
   { compliance }: Pick<MeshSettings, "compliance">,
@@ -21,8 +22,8 @@ export function tlsParameters(
 }
 
 /**
- * The limits that a policy sets for TLS. Upstream leaves ciphers and curves unset for FIPS 140-2, because an Envoy that
- * is built for FIPS has no others. Serin always names them, for proxies that support more.
+ * The limits that a compliance policy sets. For FIPS 140-2, upstream leaves ciphers and curves unset, because an Envoy
+ * that is built for FIPS has no others. Serin always names them, because other proxies support more.
  */
 function limitsOf(policy: CompliancePolicy, wanted: TlsParametersInit): TlsParametersInit {
   const { TLSv1_2, TLSv1_3, TLS_AUTO } = TlsParameters_TlsProtocol;
@@ -41,7 +42,7 @@ function limitsOf(policy: CompliancePolicy, wanted: TlsParametersInit): TlsParam
     case "pqc":
       return {
         tlsMinimumProtocolVersion: TLSv1_3,
-        // Raise a lower maximum version, which a server may have set, because no version would be left.
+        // If a server has set a lower maximum version, raise it, because otherwise no version would be left.
         ...((wanted.tlsMaximumProtocolVersion ?? TLS_AUTO) === TLS_AUTO ? {} : { tlsMaximumProtocolVersion: TLSv1_3 }),
         cipherSuites: [...approvedCiphers],
         ecdhCurves: [...approvedCurves[policy]],

@@ -15,7 +15,7 @@ import { tlsParameters } from "./tls-compliance.ts";
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 export type DownstreamTlsInit = Exclude<MessageInitShape<typeof DownstreamTlsContextSchema>, { $typeName: string }>;
 
-/** The TLS 1.2 cipher suites of Istio's servers, unless others are configured. */
+/** The TLS 1.2 cipher suites of Istio's servers. Configured ones replace them. */
 const istioCiphers: readonly string[] = [
   "ECDHE-ECDSA-AES256-GCM-SHA384",
   "ECDHE-RSA-AES256-GCM-SHA384",
@@ -33,7 +33,8 @@ export function downstreamTls(context: DownstreamTlsInit): TransportSocketInit {
 }
 
 /**
- * Istio's mutual TLS on the server's side: the workload's certificate, and clients of the mesh's trust domains only.
+ * The server's side of Istio's mutual TLS: it shows the workload's certificate, and accepts only clients of the mesh's
+ * trust domains.
  */
 export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly string[]): DownstreamTlsInit {
   const { minProtocolVersion, cipherSuites } = mesh.meshMutualTls;
@@ -53,7 +54,7 @@ export function mutualTlsServer(mesh: MeshSettings, alpnProtocols: readonly stri
   };
 }
 
-/** HBONE's TLS on the server's side: TLS 1.3, unless a policy forbids it, and HTTP/2. */
+/** The server's side of HBONE's TLS: TLS 1.3, unless a compliance policy forbids it, and HTTP/2. */
 export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
   return {
     commonTlsContext: {
@@ -69,18 +70,13 @@ export function hboneServer(mesh: MeshSettings): DownstreamTlsInit {
   };
 }
 
-/** The trust domains of the clients that a server accepts. */
 function clientDomains({ trustDomain, trustDomainAliases, trustedDomains }: MeshSettings): readonly string[] {
   return [...new Set([trustDomain, ...trustDomainAliases, ...trustedDomains])].filter((domain) => domain !== "");
 }
 
-/** The workload's own mesh certificate. */
 export const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
 
-/**
- * The validation of peers by their certificates: the named root must have signed them, and further conditions may
- * apply.
- */
+/** Validates peers by their certificates: the named root must have signed them, and `defaults` may add conditions. */
 export function validatedBy(
   root: { readonly name: string; readonly sdsConfig: MessageInitShape<typeof ConfigSourceSchema> },
   defaults: MessageInitShape<typeof CertificateValidationContextSchema>,
@@ -95,14 +91,12 @@ export function validatedBy(
 
 type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
-/**
- * Validation that accepts peers of the mesh with one of these names, or all peers of the mesh if there are no names.
- */
+/** Accepts peers of the mesh with one of these names, or all peers of the mesh if there are none. */
 export function meshPeers(names: readonly SubjectAltNameInit[]) {
   return validatedBy({ name: "ROOTCA", sdsConfig: overAgentSds }, { matchTypedSubjectAltNames: [...names] });
 }
 
-/** Matches all identities of a trust domain, or of a part of it such as `domain/ns/shop/sa`. */
+/** Matches all identities of a trust domain, or those below a path in it such as `domain/ns/shop/sa`. */
 export function trustDomainPeers(domain: string) {
   return {
     sanType: SubjectAltNameMatcher_SanType.URI,

@@ -22,20 +22,19 @@ const httpAlpn = ["h2", "http/1.1"];
 
 export interface ServerTlsContext {
   readonly mesh: MeshSettings;
-  /** The service of the mesh's SDS provider. Undefined if it is unknown. */
   readonly secretService?: ProviderCluster | undefined;
 }
 
 export interface ServerTlsOptions {
-  /** Whether connections carry raw TCP. The peers then exchange their metadata with a protocol that TLS negotiates. */
+  /** Whether connections carry raw TCP. The peers then exchange metadata by a protocol that TLS negotiates. */
   readonly tcp?: boolean;
-  /** Whether client certificates are requested and none is rejected. */
+  /** Whether client certificates are requested but every one is accepted. */
   readonly untrusted?: boolean;
 }
 
 /**
- * TLS that a Gateway's server or a Sidecar's ingress terminates. Certificates are referenced: secrets come over ADS,
- * files from the proxy's agent, and names with `sds://` mean a provider of the mesh config.
+ * TLS that a Gateway's server or a Sidecar's ingress terminates. It only refers to certificates: secrets come over ADS,
+ * files from the proxy's agent, and names with `sds://` from the mesh config's provider.
  */
 export function serverTls(
   tls: ServerTls,
@@ -55,7 +54,10 @@ export function serverTls(
   };
 }
 
-/** The mesh's settings apply if the server has none. Without either, the proxy's default TLS versions apply. */
+/**
+ * The TLS parameters of a server. If the server has no setting, the mesh's applies, and without either, the proxy's
+ * default TLS versions.
+ */
 function parametersOf(tls: ServerTls, mesh: MeshSettings) {
   const { tlsDefaults } = mesh;
   const minimum =
@@ -92,8 +94,9 @@ function certificatesOf(tls: ServerTls, context: ServerTlsContext) {
 }
 
 /**
- * The source of a server's secret. A provider without a known service has no cluster, and a proxy rejects a listener
- * that names an unknown one. This substitute name never exists, so only connections to this server fail.
+ * Where a server's secret comes from. If the provider's service is unknown, there is no cluster to name, and a proxy
+ * rejects a listener that names an unknown one. The name in its place never exists, so only connections to this server
+ * fail.
  */
 function secretConfig({ resource, from }: ServerCredential, { secretService }: ServerTlsContext) {
   if (from === "control-plane") return { name: resource, sdsConfig: secretOverAds };
@@ -102,7 +105,7 @@ function secretConfig({ resource, from }: ServerCredential, { secretService }: S
     : { name: resource, sdsConfig: secretOverCluster(secretService) };
 }
 
-/** The requirements for client certificates. Empty for SIMPLE, which requests no client certificate. */
+/** The requirements for client certificates. Empty for SIMPLE, which requests none. */
 function validationOf(tls: ServerTls, context: ServerTlsContext, untrusted: boolean) {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return {};
   return validatedBy(authorityOf(tls, context), {
@@ -116,7 +119,10 @@ function validationOf(tls: ServerTls, context: ServerTlsContext, untrusted: bool
   });
 }
 
-/** Matches a name in every type of subject alternative name that it may have. A name with `://` can only be a URI. */
+/**
+ * Matches the name in every type of subject alternative name in which it may appear. A name with `://` can only be a
+ * URI.
+ */
 function namedBy(name: string) {
   const kinds = name.includes("://")
     ? [SubjectAltNameMatcher_SanType.URI]

@@ -30,20 +30,18 @@ import { unlimited } from "./cluster.ts";
 import { isHttp2, useDownstreamProtocol, useHttp2, type ClusterDraft } from "./cluster-draft.ts";
 import { durationOfMs } from "./envoy-any.ts";
 
-/** The target that a policy is applied to. */
 export interface PolicyTarget {
   readonly protocol: AppProtocol;
-  /** The service's traffic preference. */
   readonly preference: ServiceModel["preference"];
   readonly mesh: MeshSettings;
 }
 
-/** The policy of one port of a host or subset, after narrower settings have replaced wider ones. */
+/** The policy of one port of a host or subset, in which narrower settings have replaced wider ones. */
 export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retryBudget" | "proxyProtocol" | "tunnel">;
 
 /**
- * A rule's policy for a port, or for that port of a subset. Port settings replace wider ones as a whole, and missing
- * fields get their defaults. The mesh's settings apply if no rule sets any.
+ * The policy of a rule for a port, or for that port of a subset. The settings of a port replace wider ones as a whole,
+ * and fields that they lack get defaults. The mesh's settings apply if no rule sets any.
  */
 export function effectivePolicy(
   rule: DestinationRuleModel | undefined,
@@ -87,8 +85,7 @@ function ofPort(
 }
 
 /**
- * How zone-aware balancing applies. Proxies balance the load between zones themselves, and priorities keep it in their
- * region.
+ * Zone-aware balancing: the proxies themselves balance the load between zones, and priorities keep it in their region.
  */
 export interface ZoneAwareChoice {
   readonly zoneAware: ZoneAwareLoadBalancer;
@@ -98,7 +95,7 @@ export type LocalityChoice = LocalityLoadBalancer | ZoneAwareChoice | "close" | 
 
 /**
  * How locality affects load balancing: the rule's setting, or else the service's preference, or else the mesh config's
- * setting. In each of them, zone-aware balancing takes precedence. "off" means that locality is ignored.
+ * setting. Within each of them, zone-aware balancing takes precedence. "off" means that locality is ignored.
  */
 export function localitySetting(
   { loadBalancer }: EffectivePolicy,
@@ -125,8 +122,8 @@ export function applyTrafficPolicy(
   if (wantsHttp2(policy.connectionPool, protocol, mesh)) useHttp2(draft);
   applyConnectionPool(draft, policy.connectionPool, policy.retryBudget, mesh);
   if (policy.outlierDetection !== undefined) {
-    // A proxy that gets endpoints which are not ready must not use them only because few others can serve, so disable
-    // its panic mode.
+    // A proxy that also gets endpoints which are not ready must not use those only because few others can serve. So its
+    // panic mode is disabled.
     const mayPanic = !sendsUnready({ preference }, policy, mesh);
     applyOutlierDetection(draft.cluster, policy.outlierDetection, mayPanic);
   }
@@ -178,7 +175,7 @@ export function applyConnectionPool(
   if (pool !== undefined) applyHttpPool(draft, pool);
 }
 
-/** Merges the settings: each field comes from the rule, or else from the mesh. */
+/** The merged settings. Each field comes from the rule, or else from the mesh. */
 function joined(mesh: TcpKeepalive | undefined, own: TcpKeepalive | undefined): TcpKeepalive | undefined {
   if (mesh === undefined || own === undefined) return own ?? mesh;
   return {
@@ -252,8 +249,8 @@ function applyHttp2Pool(
 const enforced = 100;
 
 /**
- * Sets the cluster's outlier detection. It ignores success rates, and keeps ejected endpoints out even if most are
- * ejected, unless the policy sets a limit.
+ * Sets outlier detection that ignores success rates. It keeps ejected endpoints out even if most are ejected, unless
+ * the policy sets a limit.
  */
 function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection, mayPanic: boolean): void {
   const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
@@ -320,8 +317,8 @@ function applyLoadBalancer(cluster: Cluster, policy: EffectivePolicy, locality: 
     default:
       cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
       if (loadBalancer?.warmup !== undefined) cluster.lbConfig = slowStart("leastRequestLbConfig", loadBalancer.warmup);
-      // An empty configuration marks a balancer that a DestinationRule chose. gRPC clients get LEAST_REQUEST only with
-      // this mark, and not by default.
+      // An empty configuration marks LEAST_REQUEST as the choice of a DestinationRule. gRPC clients get this policy
+      // only with the mark.
       else if (loadBalancer?.simple === "LEAST_REQUEST")
         cluster.lbConfig = clusterWith({ case: "leastRequestLbConfig", value: {} });
   }
@@ -333,8 +330,8 @@ export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
 }
 
 /**
- * Sets how the cluster balances between localities. Their weights apply only for failover or a configured distribution.
- * In all other cases they would distort load balancing.
+ * Sets how the cluster balances between localities. Weights of localities apply only for failover or a configured
+ * distribution, because otherwise they would distort load balancing.
  */
 function applyLocality(cluster: Cluster, { outlierDetection }: EffectivePolicy, setting: LocalityChoice): void {
   if (typeof setting === "string") return;
@@ -397,8 +394,8 @@ function clusterWith(lbConfig: NonNullable<MessageInitShape<typeof ClusterSchema
 }
 
 /**
- * Whether proxies get the endpoints of a service that are not ready. By default, they do not get them if the policy
- * lets a proxy use unhealthy endpoints when too few are healthy. As in upstream, a preference for near endpoints always
+ * Whether proxies also get those endpoints of a service that are not ready. By default, they do unless the policy lets
+ * a proxy use unhealthy endpoints when too few are healthy. As in upstream, a preference for near endpoints always
  * needs them.
  */
 export function sendsUnready(

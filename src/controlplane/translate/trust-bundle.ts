@@ -12,9 +12,9 @@ export interface BundleRoot {
 }
 
 /**
- * The trust bundle for agents: the only resource of its type, without a name. Each item of `caCertificatesPem` is one
- * certificate in PEM. The metadata names the trust domains of restricted roots by the SHA-256 of their DER, because the
- * type has no field for them.
+ * The trust bundle for agents, the only resource of its type, without a name. Each item of `caCertificatesPem` is one
+ * certificate in PEM. The type has no field for trust domains, so the metadata names those of restricted roots by the
+ * roots' fingerprints.
  */
 export function trustBundle(roots: readonly BundleRoot[]): EncodedResource {
   const restricted = roots.flatMap(({ fingerprint, trustDomains }) =>

@@ -12,7 +12,6 @@ import type { TransportSocketInit } from "./tls-context.ts";
 
 type Wanted = NonNullable<TrafficPolicy["proxyProtocol"]>;
 
-/** A transport socket that sends the PROXY protocol header before the first byte. */
 export function withProxyProtocol(inner: TransportSocketInit, { version }: Wanted): TransportSocketInit {
   const value = packed(ProxyProtocolUpstreamTransportSchema, {
     config: { version: version === "V2" ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 },
@@ -21,7 +20,6 @@ export function withProxyProtocol(inner: TransportSocketInit, { version }: Wante
   return { name: "envoy.transport_sockets.upstream_proxy_protocol", configType: { case: "typedConfig", value } };
 }
 
-/** Lets all transport sockets of a cluster send the PROXY protocol header. */
 export function sendProxyProtocol(cluster: Cluster, wanted: Wanted | undefined): void {
   if (wanted === undefined) return;
   if (cluster.transportSocket !== undefined || cluster.transportSocketMatches.length === 0) {

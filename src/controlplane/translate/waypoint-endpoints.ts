@@ -18,14 +18,17 @@ import { connectOriginateName, originalDestinationFilter } from "./cluster.ts";
 import { internalAddress } from "./envoy-address.ts";
 import { filterMetadata } from "./envoy-any.ts";
 
-/** The waypoints through which gateways send a service's requests. Empty unless the service enables it. */
+/**
+ * The waypoints through which gateways send a service's requests. Empty unless the service or its namespace asks for
+ * that.
+ */
 export function ingressWaypoints(
   service: ServiceModel,
   inputs: MeshInputs,
   waypoints: Waypoints,
   reader: CollectionReader,
 ): readonly WaypointShare[] {
-  // Leave out hosts in clusterset.local, which waypoints do not know.
+  // Waypoints do not know hosts in clusterset.local.
   if (service.registry !== "Kubernetes" || service.clusterSet === true || service.addresses.length === 0) return [];
   const own = service.labels[istioLabels.ingressUseWaypoint];
   const wanted = own ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];
@@ -38,8 +41,8 @@ export function ingressWaypoints(
 const weightUnits = 100;
 
 /**
- * A service's endpoints for clients that go through its waypoint: a tunnel to each waypoint pod, for the service's own
- * address.
+ * The endpoints of a service for clients that go through its waypoint: for each pod of the waypoint, a tunnel to that
+ * pod for the service's own address.
  */
 export function throughWaypoints(
   service: ServiceModel,

@@ -20,7 +20,6 @@ function isServed(port: unknown): port is number {
   return typeof port === "number" && port !== 15_006;
 }
 
-/** The inbound clusters, and the ports of the inbound listener's chains. */
 function inboundOf(proxy: ProxyResources): { readonly clusters: readonly string[]; readonly ports: readonly number[] } {
   const clusters = Object.keys(proxy.show(typeUrls.cluster)).filter((name) => name.startsWith("inbound|"));
   const chains = (proxy.show(typeUrls.listener)["virtualInbound"]?.["filter_chains"] ?? []) as JsonObject[];

@@ -3,7 +3,6 @@ import { workloadEntryLabels, workloadNameOfEntry, type PodFacts, type WorkloadE
 import type { ProxyIdentity } from "../serve/index.ts";
 import { HeldKeys, type HeldKeysOptions } from "./held-keys.ts";
 
-/** The workloads on machines outside of the cluster whose sidecars are connected. */
 export interface MachineSources {
   readonly own: SourceCollection<PodFacts>;
   /** The workloads whose proxies name a remote cluster. */
@@ -23,14 +22,14 @@ export interface ConnectedMachinesOptions {
 /** A connected proxy that may be on a machine outside of the cluster, or in a namespace that is not read. */
 export interface MachineMember {
   readonly proxy: ProxyIdentity;
-  /** The key in the collection of machines. Undefined for pods, and until the workload is known. */
+  /** The key in the collection of machines. Undefined for a proxy of a pod, and until the workload is known. */
   machine: string | undefined;
 }
 
 /**
  * The workloads of sidecars on machines outside of the cluster, such as virtual machines, which have a WorkloadEntry
  * instead of a pod. Sidecars in namespaces that no discovery selector matches are treated in the same way: their pods
- * are never read, but their traffic must still pass. A workload is kept while its sidecar is connected, and for some
+ * are never read, but their traffic must still pass. A workload stays as long as its sidecar is connected, and for some
  * time afterwards.
  */
 export class ConnectedMachines<Member extends MachineMember> {
@@ -53,7 +52,7 @@ export class ConnectedMachines<Member extends MachineMember> {
     this.#held = new HeldKeys({ ...bounds, forgotten });
   }
 
-  /** Calls the function for each sidecar without a pod if its WorkloadEntries or its namespace have changed. */
+  /** Calls `reconsider` for each sidecar without a pod if its WorkloadEntries or its namespace have changed. */
   follow(reconsider: (member: Member) => void): void {
     this.#options.excludedNamespaces.subscribe((changes) => {
       const changed = new Set(changes.map(({ key }) => key));
@@ -82,7 +81,7 @@ export class ConnectedMachines<Member extends MachineMember> {
     return remoteOf(proxy) === undefined && excludedNamespaces.get(proxy.namespace) === true;
   }
 
-  /** Adds the workload of a sidecar on a machine. Removes it when the sidecar turns out to be that of a pod. */
+  /** Adds the workload of a sidecar on a machine. Removes it if the sidecar turns out to be a pod's. */
   join(member: Member): void {
     const { proxy } = member;
     const { hasPod, machines } = this.#options;
@@ -114,8 +113,8 @@ export class ConnectedMachines<Member extends MachineMember> {
 
   /**
    * The workload of a sidecar on a machine, in the form of a pod. Its labels are those that the proxy sends and those
-   * of its WorkloadEntry. Undefined for proxies of pods, and for proxies whose pods may not have been seen yet. A known
-   * machine keeps its workload even if its WorkloadEntry is gone.
+   * of its WorkloadEntry. Undefined for a proxy of a pod, and for a proxy whose pod may not have been seen yet. With
+   * `isKnown`, a machine keeps its workload even if its WorkloadEntry is gone.
    */
   workloadOf(proxy: ProxyIdentity, isKnown = false): PodFacts | undefined {
     if (proxy.type !== "sidecar" || this.#options.hasPod(proxy)) return undefined;
@@ -145,18 +144,17 @@ export class ConnectedMachines<Member extends MachineMember> {
     };
   }
 
-  /** The WorkloadEntries with the proxy's addresses. */
   #entriesOf(proxy: ProxyIdentity): readonly WorkloadEntryFacts[] {
     return entryKeysOf(proxy).flatMap((key) => this.#entries.lookup(key));
   }
 }
 
-/** The key of a machine. Machines may have the same name, so it contains the address. */
+/** Machines may have the same name, so the key contains the address. */
 export function machineKeyOf({ clusterId, namespace, name, address }: ProxyIdentity): string {
   return `${clusterId}/${namespace}/${name}@${address}`;
 }
 
-/** All addresses of a proxy. Its node id names the first one. */
+/** All addresses of a proxy. Its node id names only the first one. */
 function addressesOf({ address, metadata }: ProxyIdentity): readonly string[] {
   return (metadata["INSTANCE_IPS"] ?? address)
     .split(",")
@@ -164,7 +162,6 @@ function addressesOf({ address, metadata }: ProxyIdentity): readonly string[] {
     .filter((text) => text !== "");
 }
 
-/** The keys of the WorkloadEntries with the proxy's addresses. */
 function entryKeysOf(proxy: ProxyIdentity): readonly string[] {
   return addressesOf(proxy).map((address) => `${proxy.namespace}/${address}`);
 }

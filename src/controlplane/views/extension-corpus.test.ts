@@ -52,7 +52,6 @@ function read(path: string): readonly KubernetesObject[] {
   );
 }
 
-/** Leaves out kinds that the model reads and this test does not need. */
 function modelled(objects: readonly KubernetesObject[]): readonly KubernetesObject[] {
   const mark = "2026-01-01T00:00:00Z";
   return objects
@@ -93,7 +92,7 @@ function snapshot(proxy: ProxyResources): Snapshot {
   );
 }
 
-/** The changes between two snapshots, each at its first occurrence. Removed resources are listed only by name. */
+/** The changes between two snapshots, each only at its first occurrence. Removed resources are listed only by name. */
 function difference(before: Snapshot, after: Snapshot): readonly string[] {
   const found: string[] = [];
   const elsewhere = new Map<string, number>();

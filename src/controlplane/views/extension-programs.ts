@@ -23,7 +23,7 @@ import {
 export interface ExtensionProgramsOptions {
   readonly selection: ExtensionSelection;
   readonly types: () => EnvoyTypes;
-  /** Labels of a pod as last seen. The proxy's own labels take precedence. */
+  /** The labels of the proxy's pod, as last seen. The proxy's own labels take precedence. */
   readonly podLabels: (proxy: ProxyIdentity) => Readonly<Record<string, string>>;
   readonly pullSecret: (proxy: ProxyIdentity, namespace: string, name: string) => string;
   readonly failed: (fault: PatchFault) => void;
@@ -39,8 +39,8 @@ const sweepAt = 64;
 const maxVersionLength = 1024;
 
 /**
- * The programs of connected proxies. Proxies with the same extensions share one program, which lives while one of them
- * uses it.
+ * The programs of connected proxies. Proxies with the same extensions share one program, which lives as long as one of
+ * them uses it.
  */
 export class ExtensionPrograms {
   readonly #options: ExtensionProgramsOptions;
@@ -54,7 +54,7 @@ export class ExtensionPrograms {
     this.#options = options;
   }
 
-  /** The program of the extensions, or undefined if none changes the proxy's configuration. */
+  /** The program of a proxy. Undefined if no extension changes the proxy's configuration. */
   of(proxy: ProxyIdentity): ExtensionProgram | undefined {
     const extended = this.#extended(proxy);
     if (extended === undefined) return undefined;
@@ -109,7 +109,7 @@ export class ExtensionPrograms {
     });
   }
 
-  /** Reports plugins for connections, which Serin's own proxy does not run and cannot report. */
+  /** Reports plugins for connections. Serin's own proxy does not run these, and cannot report that. */
   #tellOfPrograms({ namespace, name, spec: { extension } }: TrafficExtensionFacts): void {
     if (extension.kind === "lua" || extension.wasm.type !== "NETWORK") return;
     const without = extension.wasm.failStrategy === "FAIL_OPEN" ? "skips it" : "refuses all connections";

@@ -9,7 +9,7 @@ const maxFaults = 1000;
 
 /**
  * Reports each patch that could not be applied, and each plugin that our own proxies do not run, in the log and in
- * upstream's metric. Each is reported once until its object changes.
+ * upstream's metric. Each is reported once, until its object changes.
  */
 export class ExtensionReports {
   readonly #reported = new Map<string, Set<string>>();
@@ -62,7 +62,7 @@ export class ExtensionReports {
   }
 }
 
-/** The first word of the text: the place where the patch applies, or the field. */
+/** The first word of the text: the place to which the patch applies, or the field. */
 function patchOf(text: string): string {
   return text.split(/[ :]/, 1)[0]?.toLowerCase() ?? "";
 }

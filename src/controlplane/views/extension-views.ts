@@ -14,7 +14,7 @@ import type { ExtensionProgram } from "../translate/index.ts";
 
 interface Extended extends FollowedProxy {
   program: ExtensionProgram | undefined;
-  /** Whether an extension patches the proxy's routes, or has done so since it connected. */
+  /** Whether an extension patches the proxy's routes, or has done so since the proxy connected. */
   hadRoutesPatched: boolean;
 }
 
@@ -40,7 +40,7 @@ export class ExtensionViews {
     },
   });
 
-  /** `served` contains the services behind each waypoint. */
+  /** Follows the services behind each waypoint, which `served` contains. */
   constructor(programs: ExtensionPrograms, inputs: MeshInputs, served: readonly Collection<unknown>[]) {
     const { extensions } = inputs;
     this.#programs = programs;
@@ -50,11 +50,11 @@ export class ExtensionViews {
     this.#reconsiderBy(inputs.mesh);
     this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
-    // Only waypoints have to follow changes of services, and only if there is an extension, which may name services.
+    // Extensions may name services. So waypoints must follow changes of services, but only if there is an extension.
     const hasTargets = (): boolean => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0;
     for (const collection of [inputs.serviceEntries, ...served])
       this.#reconsiderBy(collection, hasTargets, ({ proxy }) => proxy.type === "waypoint");
-    // Follow pods, because a pod's labels select extensions if its proxy does not send them.
+    // If a proxy does not send its pod's labels, the pod's labels still select extensions.
     for (const collection of [inputs.pods, inputs.remote.pods]) {
       collection.subscribe((changes) => {
         if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)
@@ -120,7 +120,7 @@ export class ExtensionViews {
   }
 
   /**
-   * Computes the extensions of these proxies again. If that fails for one of them, it keeps those that it has, and the
+   * Computes the extensions of these proxies again. A proxy for which that fails keeps those that it has, and the
    * others are not affected. The first failure is thrown at the end.
    */
   #reconsiderEach(concerned: Iterable<Extended>): void {

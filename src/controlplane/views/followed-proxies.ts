@@ -1,6 +1,5 @@
 import type { ProxyIdentity } from "../serve/index.ts";
 
-/** A connected proxy whose views somebody follows. */
 export interface FollowedProxy {
   readonly proxy: ProxyIdentity;
   readonly followers: Set<() => void>;
@@ -19,7 +18,7 @@ export interface FollowedProxiesOptions<Followed extends FollowedProxy> {
 
 /**
  * The proxies whose views are followed, each with an entry of its own. Entries are keyed by the identity object of a
- * stream and not by a name. Two streams may claim the same name, and the metadata that a stream sends must only concern
+ * stream and not by a name: two streams may claim the same name, and the metadata that a stream sends must concern only
  * that stream.
  */
 export class FollowedProxies<Followed extends FollowedProxy> {
@@ -43,10 +42,10 @@ export class FollowedProxies<Followed extends FollowedProxy> {
     return this.#byPod.get(key) ?? [];
   }
 
-  /** Calls the function when somebody calls {@link tellFollowers} for the proxy, until the result is disposed. */
+  /** Calls `changed` when somebody calls {@link tellFollowers} for the proxy, until the result is disposed of. */
   follow(proxy: ProxyIdentity, changed: () => void): Disposable {
     const followed = this.#entries.get(proxy) ?? this.#begin(proxy);
-    // Wrap the function, because two subscriptions of one stream may pass the same function.
+    // Two subscriptions of one stream may pass the same function, so wrap it.
     const follower = (): void => changed();
     followed.followers.add(follower);
     return {
@@ -78,7 +77,6 @@ export class FollowedProxies<Followed extends FollowedProxy> {
   }
 }
 
-/** Tells all followers of a proxy that its views have changed. */
 export function tellFollowers({ followers }: FollowedProxy): void {
   for (const follower of followers) follower();
 }

@@ -6,12 +6,12 @@ export interface HeldKeysOptions {
   readonly lingerMs: number;
   /** The maximum number of keys without a holder. The oldest ones are forgotten first. */
   readonly maxLingering: number;
-  /** The maximum total length of these keys. */
+  /** The maximum total length of the keys without a holder. */
   readonly maxLingeringCharacters: number;
   readonly forgotten: (key: string) => void;
 }
 
-/** Keys that exist while somebody holds them, and for some time afterwards, because proxies reconnect. */
+/** Keys that exist as long as somebody holds them, and for some time afterwards, because proxies reconnect. */
 export class HeldKeys<Holder> {
   readonly #options: HeldKeysOptions;
   readonly #holders = new Map<string, Set<Holder>>();
@@ -63,7 +63,6 @@ export class HeldKeys<Holder> {
     }
   }
 
-  /** Cancels the timer of a key that lingers, because the key is used again or forgotten. */
   #stopLingering(key: string): void {
     const lingering = this.#lingering.get(key);
     if (lingering === undefined) return;

@@ -41,7 +41,6 @@ const base: readonly KubernetesObject[] = [
   webService,
 ];
 
-/** The addresses of `local_cluster` by zone. */
 function zonesOf(proxy: ProxyResources): Readonly<Record<string, readonly string[]>> {
   const shown = proxy.show(typeUrls.endpoint)["local_cluster"];
   const groups = (shown?.["endpoints"] ?? []) as unknown as readonly {

@@ -33,10 +33,8 @@ export interface ProxyScopesOptions {
   readonly clock: Clock;
 }
 
-/** The group of a connected proxy, and the scope that was chosen for this group. */
 export interface ProxyPlace {
   readonly group: ProxyGroup;
-  /** The key of the group. */
   readonly key: string;
   readonly choice: ScopeChoice;
 }
@@ -51,14 +49,15 @@ interface Member extends FollowedProxy, MachineMember {
 /** How long a group or pod is kept after its last proxy has disconnected, because proxies reconnect. */
 const lingerMs = 60_000;
 /**
- * The maximum number of groups without a proxy, and of pods without one. It is above the number of proxies that one
- * control plane serves. Clients choose the names, and even the shortest takes about 1 KiB. A proxy whose group was
+ * The maximum number of groups without a proxy, and of pods without one. This is above the number of proxies that one
+ * control plane serves. Clients choose the names, and even the shortest one takes about 1 KiB. A proxy whose group was
  * forgotten gets its group again when it connects.
  */
 const maxLingering = 20_000;
 /**
  * The maximum total length of the keys of groups without a proxy. A key contains all labels, and a group takes about
- * ten times its memory. Without this limit, a client that repeatedly connects with other labels would fill the memory.
+ * ten times the key's memory. Without this limit, a client that repeatedly connects with other labels would fill the
+ * memory.
  */
 const maxLingeringCharacters = 16 << 20;
 /**
@@ -76,7 +75,7 @@ const ownLabels: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The group and the scope of each connected proxy. A group exists while one of its proxies is connected, and for
+ * The group and the scope of each connected proxy. A group exists as long as one of its proxies is connected, and for
  * {@link lingerMs} afterwards.
  */
 export class ProxyScopes {
@@ -121,7 +120,7 @@ export class ProxyScopes {
     remote.pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key.slice(change.key.indexOf("/") + 1));
     });
-    // Follow nodes too, because a proxy's locality is that of its node.
+    // A proxy's locality is that of its node, so follow nodes, too.
     for (const collection of [nodes, remote.nodes]) {
       collection.subscribe((changes) => {
         const changed = new Set(changes.map((change) => change.key));
@@ -129,8 +128,7 @@ export class ProxyScopes {
           if (changed.has(this.#keyIn(member.proxy, this.#nodeOf(member.proxy)))) this.#reconsider(member);
       });
     }
-    // Check the proxies again: when a cluster becomes known, proxies that name it no longer match pods of the control
-    // plane's own cluster.
+    // When a cluster becomes known, proxies that name it no longer match pods of the control plane's own cluster.
     remote.clusters.subscribe((changes) => {
       const changed = new Set(changes.map((change) => change.key));
       for (const member of this.#followed.all()) if (changed.has(member.proxy.clusterId)) this.#reconsider(member);
@@ -153,8 +151,8 @@ export class ProxyScopes {
   }
 
   /**
-   * The services and configuration that a connected proxy sees. Undefined if it has no such limits, or if they are not
-   * known yet.
+   * What a connected proxy sees of the mesh. Undefined if the proxy's kind has no scope, or if its scope is not known
+   * yet.
    */
   outboundScopeOf(proxy: ProxyIdentity): OutboundScope | undefined {
     const choice = this.#placeOf(proxy)?.choice;
@@ -162,7 +160,7 @@ export class ProxyScopes {
   }
 
   /**
-   * Whether all objects that determine a proxy's group have been read. Machines outside of the cluster have no pod. The
+   * Whether all objects that determine a proxy's group have been read. A machine outside of the cluster has no pod. The
    * pod of a gateway or a proxyless gRPC client adds nothing to the labels that the client sends.
    */
   #isKnown(proxy: ProxyIdentity): boolean {
@@ -172,7 +170,7 @@ export class ProxyScopes {
     return this.#machines.isKnown(proxy);
   }
 
-  /** Whether the proxy's pod is known. A machine outside of the cluster never has one. */
+  /** A machine outside of the cluster never has a pod. */
   hasPod(proxy: ProxyIdentity): boolean {
     return this.#podOf(proxy) !== undefined;
   }
@@ -205,7 +203,7 @@ export class ProxyScopes {
     return this.#options.inputs.remote.clusters.get(clusterId) === undefined ? undefined : clusterId;
   }
 
-  /** The key of an object in the proxy's cluster. Remote clusters' objects have the cluster in their keys. */
+  /** The key of an object in the proxy's cluster. For a remote cluster, it contains the cluster's id. */
   #keyIn(proxy: ProxyIdentity, key: string): string {
     const clusterId = this.#remoteOf(proxy);
     return clusterId === undefined ? key : remoteKey(clusterId, key);
@@ -222,8 +220,8 @@ export class ProxyScopes {
     this.#join(member);
     if (member.pod !== pod && pod !== undefined) this.#pods.release(pod, member);
     if (member.key !== key && key !== undefined) this.#groups.release(key, member);
-    // Tell the followers also if the proxy's pod is no longer read: the proxy then gets the inbound resources of a
-    // machine.
+    // If the proxy's pod is no longer read, the proxy gets the inbound resources of a machine, so its followers must
+    // know that, too.
     if (member.key !== key || member.machine !== machine) tellFollowers(member);
   }
 
@@ -320,7 +318,7 @@ function groupKey({
   ]);
 }
 
-/** A function that remembers the last view as long as its inputs are the same. */
+/** Remembers the last view as long as its inputs are the same. */
 export function memoizedViews(
   keyOf: (place: ProxyPlace) => string,
   build: (place: ProxyPlace) => ResourceView,

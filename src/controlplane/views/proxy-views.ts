@@ -56,19 +56,18 @@ export interface ServedResources {
   readonly inbound: InboundResources;
   /** The inbound resources of pods in other clusters. */
   readonly remoteInbound: InboundResources;
-  /** The inbound resources of machines outside of the cluster. Those of `remote` name a remote cluster. */
+  /** The inbound resources of machines outside of the cluster. The proxies of `remote` name a remote cluster. */
   readonly machineInbound: { readonly own: InboundResources; readonly remote: InboundResources };
-  /** Gateways of the Gateway API. */
+  /** Resources for Gateways of the Gateway API. */
   readonly router: RouterResources;
-  /** Gateways of networking.istio.io. */
+  /** Resources for Gateways of networking.istio.io. */
   readonly classic: ClassicGatewayResources;
-  /** The roots for proxies that request them over xDS. */
+  /** The roots, for proxies that request them over xDS. */
   readonly trustBundles: Collection<EncodedResource>;
   readonly waypoint: WaypointResources;
   readonly secrets: SecretViewOptions;
   /** Which of the namespace's secrets an account may have. Undefined means all of them. */
   readonly secretPermission: SecretPermission | undefined;
-  /** Changes of other resources by extensions. */
   readonly extensions: ExtensionViews;
 }
 
@@ -77,7 +76,6 @@ const maxSharedViews = 4096;
 
 const hostTypes: ReadonlySet<string> = new Set([typeUrls.route, typeUrls.virtualHost]);
 
-/** Selects the resources that each proxy may see, by the proxy's type. */
 export class ProxyViews {
   readonly #scopes: ProxyScopes;
   readonly #resources: ServedResources;
@@ -195,7 +193,9 @@ export class ProxyViews {
     return this.#ambient;
   }
 
-  /** One view for all proxies that see the same resources. The key contains everything that the view depends on. */
+  /**
+   * One view for all proxies that see the same resources. The key must contain everything on which the view depends.
+   */
   #shared(key: string, build: () => ResourceView): ResourceView {
     const known = this.#sharedViews.get(key);
     if (known !== undefined) return known;
@@ -206,7 +206,7 @@ export class ProxyViews {
     return view;
   }
 
-  /** The view of a waypoint. The labels of its pods, which never change, say which Gateway they belong to. */
+  /** The labels of a waypoint's pods, which never change, say to which Gateway the pods belong. */
   #waypointView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const scope = waypointKeyOf(proxy);
     const { listeners, clusters, endpoints } = this.#resources.waypoint;
@@ -229,7 +229,6 @@ export class ProxyViews {
     return new SwitchingView(this.#scopes.viewSource(proxy, memoizedViews(keyOf, build)));
   }
 
-  /** The view of a sidecar: the outbound configuration of its scope, and the inbound configuration of its pod. */
   #sidecarView(place: ProxyPlace, proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { scope, clusterId } = place.choice;
     const { outbound } = this.#resources;
@@ -290,8 +289,8 @@ export class ProxyViews {
   }
 
   /**
-   * Listeners and routes come from the Gateway (Gateway API) of the pod's label, or else from the Istio Gateways that
-   * select the pod's labels and from a Gateway that names its Service.
+   * Listeners and routes come from the Gateway (Gateway API) that the pod's label names, or else from the Istio
+   * Gateways that select the pod's labels and from a Gateway that names the pod's Service.
    */
   #routerView(place: ProxyPlace, typeUrl: string): ResourceView {
     const gateway = gatewayOf(place);
@@ -337,7 +336,7 @@ export class ProxyViews {
   }
 }
 
-/** Adapts the view's routes if the proxy's own config sets headers of routes. Otherwise returns the view itself. */
+/** A view with adapted routes if the proxy's own config sets headers of routes. Otherwise, it is the given view. */
 function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceView): ResourceView {
   const headers = choice.proxyConfig?.proxyHeaders;
   if (headers === undefined) return view;
@@ -349,7 +348,7 @@ function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceVi
   return new MappedView(view, (resource) => withOwnHeaders(typeUrl, resource, own));
 }
 
-/** Adapts the fixed clusters for a proxy whose own config says whether headers keep their case. */
+/** Adapts the fixed clusters to a proxy whose own config says whether header names keep their case. */
 function withOwnCase({ choice }: ProxyPlace, fixedClusters: ResourceView): ResourceView {
   const own = choice.proxyConfig?.proxyHeaders?.preserveHttp1HeaderCase;
   return own === undefined

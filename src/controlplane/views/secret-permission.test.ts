@@ -25,7 +25,7 @@ function setUp() {
     log: silentLogger,
   });
   const references = graph.source<SecretReference>("references");
-  /** A Gateway of the namespace `edge` names a secret. If no account is given, somebody else deploys its proxies. */
+  /** A Gateway of the namespace `edge` names a secret. Without an account, the user deploys the Gateway's proxies. */
   const name = (gateway: string, resource: string, account?: string): void => {
     const recipient = { gateway, ...(account === undefined ? {} : { account }) };
     for (const reference of secretReferences(resource, "edge"))
@@ -46,7 +46,6 @@ function setUp() {
     view.subscribe((names) => changes.push(...names));
     return view;
   };
-  /** Pods of the namespace `edge`. */
   const run = (
     pod: string,
     serviceAccount: string,
@@ -70,7 +69,6 @@ test("a workload of a gateway's namespace gets no key that its account could not
   assert.deepEqual(changes, ["kubernetes://one"], "the view of an account with the right changes at once");
   assert.notEqual(gateway.get("kubernetes://one"), undefined);
   for (const view of [workload, far]) assert.equal(view.get("kubernetes://one"), undefined);
-  // Roots are not secret.
   assert.notEqual(workload.get("configmap://edge/roots-cacert"), undefined);
 });
 

@@ -4,7 +4,7 @@ import type { ProvenAccount, SecretAccess } from "../ca/index.ts";
 import { configMapOfResource, type MeshInputs, type SecretRecipient, type SecretReference } from "../model/index.ts";
 
 /**
- * Whether an account may have a resource of this name. Undefined until the API server has answered, which calls
+ * Whether an account may have a resource of this name. Undefined until the API server has answered, which then calls
  * `learned`.
  */
 export type SecretPermission = (
@@ -17,11 +17,9 @@ const gatewayScheme = "kubernetes-gateway://";
 
 /**
  * Decides which secrets a proxy gets. An account gets the secrets that configuration names for its namespace if it
- * could read them itself: as upstream requires, it must be allowed to list Secrets there.
- *
- * The proxies that a control plane created for a Gateway lack that permission, and get only what their own Gateway
- * names. So an attacker who takes over one gateway does not get the keys of all gateways. Roots in ConfigMaps are not
- * secret.
+ * could read them itself: as upstream requires, it must be allowed to list Secrets there. The proxies that a control
+ * plane created for a Gateway lack that permission, and get only what their own Gateway names. So an attacker who takes
+ * over one gateway does not get the keys of all gateways. Roots in ConfigMaps are not secret.
  */
 export function secretPermission(
   inputs: Pick<MeshInputs, "pods">,
@@ -44,8 +42,8 @@ export function secretPermission(
     if (!resource.startsWith(gatewayScheme)) return access.known(account, learned);
     const granted = named.flatMap((index) => index.lookup(`${account.namespace}|${resource}`));
     if (granted.some(({ recipient }) => recipient !== undefined && isProxyOf(recipient, account))) return true;
-    // A ReferenceGrant to a managed Gateway is for the proxies of this Gateway only. Other proxies of its namespace do
-    // not get the secret.
+    // A ReferenceGrant to a managed Gateway is only for the proxies of this Gateway, and not for other proxies of its
+    // namespace.
     const isOpen = granted.some(
       ({ namespace, recipient }) => recipient?.account === undefined || namespace === account.namespace,
     );

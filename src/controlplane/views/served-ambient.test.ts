@@ -180,7 +180,6 @@ function startMesh(...objects: readonly KubernetesObject[]) {
   return { mesh, apply, write };
 }
 
-/** A client's stream, and the names in each response that it has received. */
 function stream({ discovery }: ServedMesh, id: string) {
   const sent: (readonly string[])[] = [];
   const unanswered: { readonly typeUrl: string; readonly responseNonce: string }[] = [];

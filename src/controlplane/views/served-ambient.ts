@@ -3,10 +3,10 @@ import { watchForAmbient, type MeshInputs, type Waypoints } from "../model/index
 import { deriveAmbientResources, type AmbientResources } from "../translate/index.ts";
 
 /**
- * Ztunnels' resources, derived only when they are needed. They are derived when the first ambient object appears in the
- * mesh, so that the first ztunnel does not wait, or when the first client requests them. A mesh of sidecars therefore
- * pays for them neither at start nor at each change. Derived collections stay, because ambient objects may appear
- * again. Must be created before the first write to the inputs.
+ * Ztunnels' resources. They are derived when the first ambient object appears in the mesh, so that the first ztunnel
+ * does not wait, or when the first client requests them. So a mesh of sidecars pays for them neither at start nor at
+ * each change. Derived collections stay, because ambient objects may appear again. This object must be created before
+ * the first write to the inputs.
  */
 export class ServedAmbient {
   readonly #graph: CollectionGraph;

@@ -572,7 +572,6 @@ const waypointLabels = {
 };
 const waypoint: TestProxy = { type: "waypoint", pod: "shop/wp-1", labels: waypointLabels };
 
-/** A waypoint of the Service `web`. */
 function setupWaypoint(...objects: readonly KubernetesObject[]) {
   const gateway = config("Gateway", "shop/wp", {
     gatewayClassName: "istio-waypoint",

@@ -7,7 +7,7 @@ import { ExtensionViews } from "./extension-views.ts";
 import { ExtensionSelection, meshKey, pullSecretName, remoteKey, serviceKey, type MeshInputs } from "../model/index.ts";
 import { servedKey, type WaypointResources } from "../translate/index.ts";
 
-/** EnvoyFilters, WasmPlugins and TrafficExtensions: from the facts of a mesh to their changes of proxies' views. */
+/** EnvoyFilters, WasmPlugins and TrafficExtensions, from the facts of a mesh to their changes of proxies' views. */
 export function servedExtensions(
   inputs: MeshInputs,
   { served }: Pick<WaypointResources, "served">,

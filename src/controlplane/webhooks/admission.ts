@@ -30,7 +30,7 @@ interface Issues {
 
 const none: Issues = { errors: [], warnings: [] };
 
-/** Checks that need all of Envoy's types, which the object's own parser does not load. */
+/** The issues for which all of Envoy's types are needed, which the object's own parser does not load. */
 function moreIssues(kind: KindDefinition, value: unknown): Issues {
   return kind.kind === envoyFilterKind.kind && kind.group === envoyFilterKind.group
     ? envoyValueIssues((value as EnvoyFilter).spec.configPatches, envoyTypes())

@@ -10,15 +10,14 @@ import { createInformer, Reconciler, type Informer, type KubeClient, type QueueM
 
 export interface CaBundleControllerOptions {
   readonly client: KubeClient;
-  /** This control plane's Service. The controller changes only webhooks that call this Service. */
+  /** This control plane's Service. The controller changes only webhooks that call it. */
   readonly service: { readonly namespace: string; readonly name: string };
-  /** The root of the webhooks' certificate in PEM. */
+  /** The root of the webhooks' certificate, in PEM. */
   readonly root: () => string;
-  /** Registers a listener for changes of the root. */
   readonly onRootChange: (changed: () => void) => void;
   /**
-   * Returns why validation is not proven to work yet. If undefined, it works, and the failure policy can become `Fail`.
-   * If the function is absent, failure policies stay unchanged.
+   * Why validation is not proven to work yet. If it returns undefined, validation works, and the failure policy can
+   * become `Fail`. If the function is absent, failure policies stay unchanged.
    */
   readonly validationDoubt?: (() => Promise<string | undefined>) | undefined;
   readonly queues?: QueueMetrics | undefined;
@@ -27,7 +26,7 @@ export interface CaBundleControllerOptions {
 }
 
 const fieldManager = "istiod-ca-bundle";
-/** How often to check whether validation works. */
+/** How often it is checked whether validation works. */
 const doubtRetryMs = 2000;
 
 /** Keeps the CA in the webhooks that call this control plane, so that the API server trusts it. */
@@ -79,7 +78,7 @@ async function patch(
     await client.patchMerge(kind, name, undefined, patch, { fieldManager });
   };
   if (found.webhooks.some((webhook) => isOurs(webhook) && webhook.clientConfig.caBundle !== caBundle)) {
-    // Stop after this write. The event of its change calls this function again, which then handles the failure policy.
+    // The event of this write's change calls this function again, which then handles the failure policy.
     await write(
       {},
       found.webhooks.map((webhook) =>
@@ -100,8 +99,7 @@ async function patch(
     log.debug("validation does not fail closed yet", { webhooks: name, doubt });
     return doubtRetryMs;
   }
-  // Stop after this write. The event of its change calls this function again, which then handles the claim to the
-  // policy.
+  // The event of this write's change calls this function again, which then handles the claim to the policy.
   await write(
     {},
     found.webhooks.map((webhook) => (isOpen(webhook) ? { ...webhook, failurePolicy: "Fail" } : webhook)),

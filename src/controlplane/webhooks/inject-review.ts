@@ -3,7 +3,6 @@ import { messageOf } from "../../base/index.ts";
 import { injectPod, type InjectionContext } from "../../inject/index.ts";
 import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "../../api/admission-review/index.ts";
 
-/** The outcome of a pod's injection, for a log line and the metrics. */
 export interface InjectionReport {
   readonly outcome: "injected" | "skipped" | "failed" | "no-pod";
   readonly pod: string;
@@ -18,7 +17,6 @@ export interface InjectReview {
   readonly report: InjectionReport;
 }
 
-/** The configuration that the review of a pod needs. */
 export interface InjectionScope {
   readonly context: InjectionContext;
   readonly namespaceLabels: Readonly<Record<string, string>>;
@@ -26,12 +24,11 @@ export interface InjectionScope {
 
 const msPerSecond = 1000;
 
-/** The namespace in which the pod will be created. */
 export function namespaceOf(review: AdmissionReview): string {
   return review.request?.namespace ?? (review.request?.object as Pod | undefined)?.metadata?.namespace ?? "default";
 }
 
-/** Reviews a pod. The path may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
+/** The path may name the cluster and the network: `/inject/cluster/<name>/net/<network>`. */
 export function reviewPod(review: AdmissionReview, path: string, scope: InjectionScope): InjectReview {
   const startedMs = performance.now();
   const pod = review.request?.object as Pod | undefined;

@@ -2,12 +2,11 @@ import type { Logger } from "../../base/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { InjectionReport } from "./inject-review.ts";
 
-/** The metrics and log lines of the injection webhook, with upstream's names. */
 export interface InjectionMetrics {
   judged(report: InjectionReport): void;
 }
 
-/** Upstream's histogram bounds in seconds. */
+/** Upstream's histogram bounds, in seconds. */
 const timeBounds = [0.1, 1, 3, 5, 10, 20, 30, 60];
 
 export function createInjectionMetrics(metrics: MetricsRegistry, log: Logger): InjectionMetrics {

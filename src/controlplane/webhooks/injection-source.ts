@@ -15,22 +15,22 @@ import {
 } from "../../inject/index.ts";
 import { createInformer, type KubeClient } from "../../kube/index.ts";
 
-/** Whether pods get a native sidecar unless they choose themselves. `auto` means if every node supports it. */
+/**
+ * Whether pods get a native sidecar unless they choose themselves. `auto` means that they do if every node supports it.
+ */
 export type NativeSidecarMode = "auto" | "true" | "false";
 
 export interface InjectionSourceOptions {
   readonly client: KubeClient;
-  /** The namespace of this control plane. */
   readonly namespace: string;
   /** The Service of this control plane. Its name has the same suffix as the ConfigMap's. */
   readonly serviceName: string;
   readonly defaults: InjectionDefaults;
   readonly nativeSidecars: NativeSidecarMode;
-  /** The policy that is passed on to proxies. */
   readonly compliance?: CompliancePolicy | undefined;
   /** The YAML of the mesh config in force, which is always valid. */
   readonly meshText: () => string;
-  /** The kubelet versions of the nodes, such as `v1.36.0`. */
+  /** The nodes' kubelet versions, such as `v1.36.0`. */
   readonly kubeletVersions: () => readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
@@ -57,7 +57,7 @@ export class InjectionSource {
     return this.#synced.promise;
   }
 
-  /** The settings for the next pod. Returns the same object until a source changes. */
+  /** The settings for the next pod. The object stays the same until a source changes. */
   context(): InjectionContext {
     const mesh = this.#currentMesh();
     const nativeSidecars = this.#hasNativeSidecars();
@@ -70,12 +70,10 @@ export class InjectionSource {
     return this.#context;
   }
 
-  /** The unparsed values of the installation. */
   get values(): InjectionSettings["tree"] {
     return this.#settings.tree;
   }
 
-  /** Calls back after each change of the ConfigMap. */
   onChange(changed: () => void): Disposable {
     this.#listeners.add(changed);
     return { [Symbol.dispose]: () => void this.#listeners.delete(changed) };
@@ -99,7 +97,7 @@ export class InjectionSource {
     await Promise.all([informer.run(signal), proxyConfigs.run(signal)]);
   }
 
-  /** Takes a new version of a ProxyConfig. A refused one has no effect. */
+  /** A refused ProxyConfig has no effect. */
   #takeProxyConfig(key: string, object: ProxyConfigObject | undefined): void {
     this.#context = undefined;
     const parsed = object === undefined ? undefined : proxyConfigKind.parse?.(object);
@@ -112,7 +110,7 @@ export class InjectionSource {
       });
   }
 
-  /** Takes a new version of the ConfigMap. An unreadable one changes nothing. */
+  /** An unreadable ConfigMap changes nothing. */
   #take(map: ConfigMap | undefined): void {
     const { log, defaults } = this.#options;
     try {

@@ -2,7 +2,6 @@ import type { InjectionContext } from "../../inject/index.ts";
 import type { AdmissionReview } from "../../api/admission-review/index.ts";
 import type { InjectionReport } from "./inject-review.ts";
 
-/** Asks the review thread to answer one review. */
 export interface ReviewTask {
   /** The URL's path: `/validate…` or `/inject…`. */
   readonly path: string;
@@ -10,8 +9,8 @@ export interface ReviewTask {
 }
 
 /**
- * The settings for injection, sent when the thread has read the pod's namespace. Without a context, the previous
- * context stays in use.
+ * The settings for injection, which are sent when the thread has read the pod's namespace. Without a context, the
+ * previous one stays in use.
  */
 export interface ScopeMessage {
   readonly namespaceLabels: Readonly<Record<string, string>>;
@@ -24,18 +23,18 @@ export interface ValidationReport {
 }
 
 export interface ReviewAnswer {
-  /** The AdmissionReview of the answer as JSON. */
+  /** The AdmissionReview of the answer, as JSON. */
   readonly text: string;
   readonly validation?: ValidationReport;
   readonly injection?: InjectionReport;
 }
 
-/** The reply to a review. `fault` means that the request cannot be read. */
+/** The reply to a review. A `fault` means that the request cannot be read. */
 export type ReviewReply =
   | ({ readonly kind: "answer" } & ReviewAnswer)
   | { readonly kind: "fault"; readonly message: string };
 
-/** The thread's other message: a request for a {@link ScopeMessage}, for which it waits. */
+/** The thread's other message: it asks for a {@link ScopeMessage}, and waits for it. */
 export interface ScopeRequest {
   readonly namespace: string;
 }

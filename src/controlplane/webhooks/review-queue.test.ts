@@ -108,7 +108,7 @@ test("a review that exceeds its time limit names its object, and the next one ge
   let isSlow = true;
   const limited = new ReviewQueue({
     clock,
-    // The thread requests the scope after it has read the object's name.
+    // The thread asks for the scope after it has read the object's name.
     scope: (namespace) => {
       if (isSlow) passLimit?.();
       return scope(namespace);

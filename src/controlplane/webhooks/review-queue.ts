@@ -26,8 +26,8 @@ export class ReviewQueue {
   }
 
   /**
-   * Reviews the task in its turn. A caller is one API server for the objects of all namespaces, so the namespaces of a
-   * caller take turns too. Returns undefined if too many reviews wait, or if the caller no longer needs the answer.
+   * Reviews the task in its turn. One API server is the caller for the objects of all namespaces, so the namespaces of
+   * a caller take turns, too. Undefined if too many reviews wait, or if the caller no longer needs the answer.
    */
   async review(caller: string, task: ReviewTask, isWanted?: () => boolean): Promise<WebhookVerdict | undefined> {
     return await this.#queue.run(caller, task, isWanted, namespaceIn(task.body));
@@ -39,21 +39,24 @@ export class ReviewQueue {
 }
 
 /**
- * How many bytes at the beginning of a review are searched for the namespace. The API server writes it before the
- * object.
+ * The number of bytes at the beginning of a review in which the namespace is sought. The API server writes it before
+ * the object.
  */
 const headBytes = 4096;
 
 /**
  * The namespace that a review names, without reading the whole review. Empty if it names none at its beginning. No name
- * before the namespace can contain the text that is searched for, because JSON escapes quotes.
+ * before the namespace can contain the text that is sought, because JSON escapes quotes.
  */
 function namespaceIn(body: Uint8Array): string {
   const head = Buffer.from(body.subarray(0, headBytes)).toString("latin1");
   return /"namespace": ?"([a-z0-9-]{1,63})"/.exec(head)?.[1] ?? "";
 }
 
-/** Starts the review thread. It gets the injection configuration on request, if it has changed. */
+/**
+ * Starts the review thread, which asks for the injection configuration. It gets the configuration only if it has
+ * changed.
+ */
 function startThread(
   scope: ReviewQueueOptions["scope"],
   clock: Clock,

@@ -3,7 +3,6 @@ import { istioKinds } from "../../api/istio/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ValidationReport } from "./review-messages.ts";
 
-/** The metrics of the validation webhook, with upstream's names. */
 export interface ValidationMetrics {
   judged(report: ValidationReport): void;
   failed(): void;
@@ -33,7 +32,7 @@ export function createValidationMetrics(metrics: MetricsRegistry): ValidationMet
   };
 }
 
-/** The labels of a metric: group, version and resource of the reviewed kind. */
+/** Group, version and resource of the reviewed kind. */
 function labelsOfKind({ kind, resource }: ValidationReport["request"]): readonly [string, string, string] {
   const known = kinds.find((candidate) => candidate.kind === kind?.kind && candidate.group === kind.group);
   const version = known?.versions.find((candidate) => candidate === kind?.version);

@@ -3,8 +3,8 @@ import { messageOf } from "../../base/index.ts";
 import { denialIn, isKubeCode, lacksDryRun, type KubeClient } from "../../kube/index.ts";
 
 /**
- * Tests with a dry run of an always refused object whether the API server calls this revision's validation. Returns the
- * reason if it does not. If undefined, validation works, or cannot be tested because the kind is not installed or
+ * Tests whether the API server calls this revision's validation, by a dry run with an object that is always refused.
+ * Returns why it does not. Undefined if validation works, or cannot be tested because the kind is not installed or
  * another webhook does not support dry runs.
  */
 export async function validationDoubt(
@@ -32,7 +32,7 @@ export async function validationDoubt(
     return "an object that must be refused was accepted";
   } catch (error) {
     const message = messageOf(error);
-    // Only a refusal that names the field proves our validation, because ours names it.
+    // Only our validation names the field in its refusal.
     if (
       (denialIn(message) !== undefined && message.includes(alwaysRejectAnnotation)) ||
       lacksDryRun(message) ||

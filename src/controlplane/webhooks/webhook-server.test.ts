@@ -29,7 +29,7 @@ const server = await serveWebhooks({
   port: 0,
   certificate: { certificate, privateKey: keyPem(key), notAfterMs: Number.MAX_SAFE_INTEGER },
   scope: (namespace) => {
-    // The thread requests the scope after it has read the object's name.
+    // The thread asks for the scope after it has read the object's name.
     if (namespace === "slow") passLimit?.();
     return { context, namespaceLabels: {} };
   },

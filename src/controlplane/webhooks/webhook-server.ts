@@ -23,7 +23,7 @@ import type { InjectionScope } from "./inject-review.ts";
 import { reviewLimitMs, ReviewQueue, type WebhookVerdict } from "./review-queue.ts";
 import { createValidationMetrics } from "./validation-metrics.ts";
 
-/** How long a review may take to arrive. It can be short, because the API server sends a review in one piece. */
+/** How long a review may take to arrive. The API server sends a review in one piece, so this can be short. */
 const requestTimeoutMs = 20_000;
 /** The time limit of a handshake. An API server in the same cluster needs milliseconds. */
 const handshakeTimeoutMs = 10_000;
@@ -34,7 +34,6 @@ export interface WebhookServerOptions {
   readonly port: number;
   readonly certificate: ServingCertificate;
   readonly compliance?: CompliancePolicy | undefined;
-  /** Returns the settings for injection into pods of a namespace. */
   readonly scope: (namespace: string) => InjectionScope;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
@@ -59,7 +58,7 @@ export async function serveWebhooks(options: WebhookServerOptions): Promise<Serv
 }
 
 /**
- * The TLS settings for a server. They are set again with each later certificate, because node drops them together with
+ * The TLS settings of the server. They are set again with each later certificate, because node drops them together with
  * the former certificate.
  */
 export function webhookTls(
@@ -121,7 +120,7 @@ class ReviewHandler {
   ): Promise<WebhookVerdict> {
     const address = request.socket.remoteAddress ?? "";
     return await this.#bodies.use(request, address, async (body) => {
-      // Let validation and injection take turns like two callers, so that objects do not delay pods.
+      // Validation and injection take turns like two callers, so that objects do not delay pods.
       const caller = `${lane} ${address}`;
       const verdict = await this.#queue.review(caller, { path, body }, () => !response.destroyed);
       if (verdict === undefined) throw busy();
@@ -151,7 +150,7 @@ class ReviewHandler {
   }
 }
 
-/** What a path asks for: validation or injection. As in upstream, segments such as `/cluster/…` may follow. */
+/** What a path asks for. As in upstream, segments such as `/cluster/…` may follow. */
 function laneOf(path: string): Lane | undefined {
   return (["validate", "inject"] as const).find((lane) => path === `/${lane}` || path.startsWith(`/${lane}/`));
 }

@@ -23,7 +23,7 @@ export interface TestAuthorityOptions {
   readonly pathLength?: number;
   readonly fromMs?: number;
   readonly toMs?: number;
-  /** The X.509 version. Version 1 has no extensions. */
+  /** The version of X.509. Version 1 has no extensions. */
   readonly version?: 1 | 3;
 }
 
@@ -31,7 +31,6 @@ const hourMs = 3_600_000;
 const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
 const ec = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
-/** Makes the certificate of an authority, signed by another authority or by itself. */
 export async function makeAuthority(options: TestAuthorityOptions): Promise<TestAuthority> {
   const {
     name,
@@ -79,7 +78,6 @@ export async function makeAuthority(options: TestAuthorityOptions): Promise<Test
   return { certificate: `${certificate.toString("pem")}\n`, key: pair.privateKey };
 }
 
-/** Turns the certificate into one of version 1: removes its version and extensions, and signs it again. */
 function withoutVersion(der: Buffer, signer: KeyObject): string {
   const { signed, algorithm } = readSigned(der);
   const reader = new DerReader(signed.contents);
@@ -96,7 +94,6 @@ export function keyPem(key: KeyObject, type: "pkcs1" | "pkcs8" | "sec1" = "pkcs8
   return key.export({ type, format: "pem" }).toString();
 }
 
-/** Makes an authority's revocation list without entries. */
 export async function revocationList({ certificate, key }: TestAuthority): Promise<string> {
   const algorithm = key.asymmetricKeyType === "ec" ? ec : rsa;
   const list = await X509CrlGenerator.create({

@@ -9,7 +9,8 @@ import { mayAddGateways } from "../network-gateways.ts";
 import { remoteKey, type OfCluster } from "../remote-inputs.ts";
 
 /**
- * Whether the mesh config makes a Service global, so that it includes the Services of the same name in other clusters.
+ * Whether the mesh config makes a Service global. A global Service includes the Services of the same name in other
+ * clusters.
  */
 export function isGlobalService(
   service: { readonly labels: Labels },
@@ -37,7 +38,7 @@ export function isGlobalHere(
   );
 }
 
-/** The Services of the same name in other clusters that are global there. */
+/** The Services of this name in other clusters that are global there. */
 export function globalElsewhere(
   name: string,
   mesh: MeshSettings,
@@ -57,7 +58,6 @@ export function globalElsewhere(
     );
 }
 
-/** The addresses of a global service in other clusters, each with its cluster's network. */
 export function addressesElsewhere(
   service: ServiceFacts,
   mesh: MeshSettings,
@@ -74,20 +74,19 @@ export function addressesElsewhere(
     );
 }
 
-/** A gateway through which ztunnels and waypoints enter another network, with HBONE within HBONE. */
+/** A gateway through which ztunnels and waypoints enter another network, by HBONE within HBONE. */
 export interface AmbientGateway {
-  /** The Gateway as `namespace/name`. */
   readonly gateway: string;
   readonly namespace: string;
-  /** The service account of the gateway's pods. */
   readonly account: string;
   readonly network: string;
   readonly cluster: string;
   readonly address: string;
-  /** 0 means the usual port of HBONE. */
+  /** The gateway's port for HBONE. 0 means the usual one. */
   readonly hbonePort: number;
   /**
-   * The order of several gateways into one network, and of several Gateways with one address. The lowest rank is used.
+   * Orders several gateways into one network, and several Gateways with one address. Clients use the one with the
+   * lowest rank.
    */
   readonly rank: string;
 }
@@ -100,7 +99,7 @@ export interface AmbientGateways {
 /**
  * Gateways into other networks: Gateways of the control plane's own cluster that describe remote gateways, and the
  * east-west gateways of remote clusters. As in upstream Istio, the former are also used without
- * AMBIENT_ENABLE_MULTI_NETWORK: a WorkloadEntry or an endpoint of a ServiceEntry may be in their network.
+ * AMBIENT_ENABLE_MULTI_NETWORK, because a WorkloadEntry or an endpoint of a ServiceEntry may be in their network.
  */
 export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs): AmbientGateways {
   const local = graph.derive("ambient-gateways", inputs.gateways, (gateway, reader) => {
@@ -135,7 +134,7 @@ function gatewaysOf(
   const account =
     annotations[istioAnnotations.serviceAccountName] ??
     (spec.gatewayClassName === remoteClassName ? `${name}-${remoteClassName}` : name);
-  // Put the Gateways of the mesh's administrators first, because everybody may write a Gateway.
+  // Everybody may write a Gateway, so those of the mesh's administrators come first.
   const rank = `${namespace === mesh.rootNamespace ? 0 : 1} ${createdAt} ${namespace}/${name}`;
   return (networkAddresses ?? []).map((address) => ({
     gateway: `${namespace}/${name}`,
@@ -160,7 +159,7 @@ export function ambientGatewayOf(
   );
 }
 
-/** The first gateway into a network that a Gateway of the control plane's own cluster describes. */
+/** The first gateway into a network among those that Gateways of the control plane's own cluster describe. */
 export function describedGatewayOf(
   { local }: Pick<AmbientGateways, "local">,
   network: string,
@@ -170,8 +169,8 @@ export function describedGatewayOf(
 }
 
 /**
- * The one gateway that is used at an address. Several Gateways may name the address, but clients can require only one
- * account of the server there.
+ * The gateway that is used at its address. Several Gateways may name the address, but clients can require only one
+ * account from the server there.
  */
 export function gatewayAt(
   { local, remote }: AmbientGateways,
@@ -183,7 +182,7 @@ export function gatewayAt(
   return first(found.length > 0 ? found : reader.lookup(remote.index("uid", uidKeys), key));
 }
 
-/** The name of the workload that represents a network's gateway. */
+/** The uid of the workload that stands for a network's gateway. */
 export function gatewayUid({ network, address, hbonePort }: AmbientGateway): string {
   return `NetworkGateway/${network}/${address}/${hbonePort}`;
 }

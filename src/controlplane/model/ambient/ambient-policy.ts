@@ -3,8 +3,8 @@ import { isDryRun } from "../authorization-selection.ts";
 import type { AuthorizationPolicyFacts } from "../facts.ts";
 
 /**
- * Fields of a policy's source that a ztunnel cannot check. Only requests carry most of them, and trust domains are not
- * sent to ztunnels.
+ * Fields of a policy's source that a ztunnel cannot check. It does not know trust domains, and only requests carry the
+ * others.
  */
 const sourceFields = [
   "remoteIpBlocks",
@@ -35,7 +35,7 @@ export function requestAttributes(rule: AuthorizationRule): readonly string[] {
 }
 
 /**
- * Whether a ztunnel can enforce the policy. Policies with targets belong to waypoints, and only waypoints know AUDIT
+ * Whether a ztunnel can enforce the policy. Policies with targets belong to waypoints, and only waypoints support AUDIT
  * and CUSTOM. As in upstream, no ztunnel gets a dry-run policy: a ztunnel before 1.29 would enforce it, and ztunnels do
  * not send their version.
  */

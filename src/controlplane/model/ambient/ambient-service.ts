@@ -28,7 +28,6 @@ import { targetPortOf } from "../service/service-ports.ts";
 export interface AmbientService {
   readonly source: "Service" | "ServiceEntry";
   readonly namespace: string;
-  /** The object's name. */
   readonly name: string;
   /** A ServiceEntry's host may be a wildcard. */
   readonly hostname: string;
@@ -36,7 +35,7 @@ export interface AmbientService {
   readonly createdAt: string;
   /** Addresses and CIDRs. */
   readonly addresses: readonly string[];
-  /** Set if a control plane allocated the addresses. Absent if a user wrote them. */
+  /** Whether a control plane allocated the addresses. Absent if a user wrote them. */
   readonly isGivenAddress?: true;
   readonly ports: readonly AmbientPort[];
   readonly selector: Labels;
@@ -47,14 +46,13 @@ export interface AmbientService {
   readonly preference: TrafficPreference;
   readonly publishNotReady: boolean;
   readonly waypointCanaryWeight?: string | undefined;
-  /** Set if only clients of the service's own namespace may use it. */
   readonly ownNamespaceOnly?: true;
 }
 
 export interface AmbientPort {
   readonly name: string;
   readonly port: number;
-  /** 0 means that each workload maps the port's name to a number. */
+  /** The workloads' port. 0 means that each workload has its own number for the port, by `targetName`. */
   readonly target: number;
   readonly targetName: string;
   readonly appProtocol: AppProtocol;
@@ -66,12 +64,12 @@ export interface PortPair {
 }
 
 /**
- * Services of ServiceEntries, one item for each host and object. If several have one host, {@link ambientServiceKey}
- * decides which one is used.
+ * Services of ServiceEntries, one for each host and object. If several entries have the same host, {@link
+ * AmbientEntries.chosen} has the one that is used.
  */
 export interface AmbientEntries {
   readonly all: Collection<AmbientService>;
-  /** The item that is used for each host in each namespace, by `namespace/hostname`. */
+  /** The service that is used for each host in each namespace, by `namespace/hostname`. */
   readonly chosen: Collection<AmbientService & { readonly canonical: boolean }>;
 }
 
@@ -79,7 +77,7 @@ export function ambientServiceKey(service: Pick<AmbientService, "namespace" | "h
   return `${service.namespace}/${service.hostname}`;
 }
 
-/** A Service as ambient needs it, or undefined for an ExternalName, which only DNS serves. */
+/** A Service in ambient's form. Undefined for an ExternalName, which only DNS serves. */
 export function ambientServiceOf(
   service: ServiceFacts,
   mesh: MeshSettings,
@@ -112,12 +110,10 @@ export function ambientServiceOf(
 }
 
 /**
- * Chooses one ServiceEntry for each host in a namespace: the oldest one. A Service with that hostname takes precedence
- * over all entries.
- *
- * An address also belongs to one owner: a Service, or the entry to which a control plane allocated it. An entry of
- * another namespace that claims such an address is not canonical: only clients of its own namespace reach it by the
- * address.
+ * Chooses for each host in a namespace the oldest ServiceEntry. A Service with that hostname takes precedence over all
+ * entries. An address also belongs to only one owner: a Service, or the entry to which a control plane allocated the
+ * address. An entry of another namespace that claims such an address is not canonical: only clients of its own
+ * namespace reach it by the address.
  */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
   const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {
@@ -136,7 +132,7 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
     clusterAddresses.flatMap(singleAddress),
   );
   const given = givenAddresses(inputs);
-  // Choose the oldest ones once for each host, because thousands of entries may have one host.
+  // Thousands of entries may have one host, so the oldest ones are chosen once for each host.
   const hosts = graph.derive("ambient-entry-hosts", all, ({ hostname }) => [[hostname, hostname] as const]);
   const chosen = graph.derive("ambient-entries-chosen", hosts, (hostname, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -159,7 +155,6 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
   return { all, chosen };
 }
 
-/** The Service whose hostname this is. */
 function kubernetesServiceOf(
   hostname: string,
   mesh: MeshSettings,
@@ -231,14 +226,17 @@ function entryPreference(entry: ServiceEntryFacts, namespace: NamespaceFacts | u
   return entry.preference ?? namespace?.preference ?? "none";
 }
 
-/** Indexes services by their selectors, to find those that select a given pod. */
+/** An index by which the services that select a pod can be found. */
 export function selectorIndexOf<Service extends { readonly namespace: string; readonly selector: Labels }>(
   services: Collection<Service>,
 ) {
   return services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
 }
 
-/** The pod's ports behind a service's ports. For a ServiceEntry, the names of its own ports also match. */
+/**
+ * The pod's ports behind a service's ports. For a ServiceEntry, a container port with the same name as the entry's port
+ * also matches.
+ */
 export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "containerPorts">): readonly PortPair[] {
   return service.ports.flatMap(({ port, target, targetName, name }) => {
     const wanted = targetName === "" && service.source === "ServiceEntry" ? name : targetName;
@@ -251,7 +249,7 @@ export function podPortsOf(service: AmbientService, pod: Pick<PodFacts, "contain
   });
 }
 
-/** The ports of a workload that is not a pod and lists its ports by name. */
+/** Like {@link podPortsOf}, for a workload that is not a pod and lists its ports by name. */
 export function entryPortsOf(service: AmbientService, ports: WorkloadEntryFacts["spec"]["ports"]): readonly PortPair[] {
   return service.ports.flatMap(({ port, target, targetName, name }) => {
     const targetPort = targetName === "" ? (portNamed(ports, name) ?? target) : portNamed(ports, targetName);

@@ -9,9 +9,9 @@ interface Labelled {
 }
 
 /**
- * Calls `seen` at the first sign that ztunnels run or will run: a captured pod, a ztunnel's own pod, a waypoint, or a
- * label that adds a namespace or pod to ambient or names a waypoint. Calls it at most once, and never after the result
- * was disposed of. Ignores objects that existed before the call.
+ * Calls `onSign` at the first sign that ztunnels run or will run: a captured pod, a ztunnel's own pod, a waypoint, or a
+ * label that adds a namespace or pod to ambient or names a waypoint. It is called at most once, and never after the
+ * result was disposed of. Objects that existed before this call are no sign.
  */
 export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, onSign: () => void): Disposable {
   const watched: Disposable[] = [];

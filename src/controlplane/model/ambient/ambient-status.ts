@@ -30,11 +30,11 @@ export interface AmbientCondition {
   readonly status: "True" | "False";
   readonly reason: string;
   readonly message: string;
-  /** Set for policies only. */
+  /** The generation of a policy. Absent for other objects. */
   readonly observedGeneration?: number;
 }
 
-/** The ambient conditions of an object. Other conditions of these types are removed. */
+/** The ambient conditions of an object. The writer removes conditions of ambient types that are not among these. */
 export interface AmbientStatus {
   readonly namespace: string;
   readonly name: string;
@@ -42,7 +42,7 @@ export interface AmbientStatus {
   readonly conditions: readonly AmbientCondition[];
 }
 
-/** The statuses by `namespace/name`. Objects without conditions have no item. */
+/** The ambient conditions by `namespace/name`. Objects without any have no item. */
 export interface AmbientStatuses {
   readonly Service: Collection<AmbientStatus>;
   readonly ServiceEntry: Collection<AmbientStatus>;
@@ -58,7 +58,6 @@ const visibilityApplied = "istio.io/VisibilityApplied";
 const ztunnelAccepted = "ZtunnelAccepted";
 const waypointAccepted = "WaypointAccepted";
 
-/** The condition types that ambient mode writes, for each kind. */
 export const ambientConditionTypes: Readonly<Record<AmbientStatusKind, readonly string[]>> = {
   Service: [waypointBound],
   ServiceEntry: [waypointBound, waypointMissing, visibilityApplied],
@@ -67,8 +66,8 @@ export const ambientConditionTypes: Readonly<Record<AmbientStatusKind, readonly 
 };
 
 /**
- * The objects of a kind that this revision reads. Objects that name another revision, and those of excluded namespaces,
- * are left out.
+ * The objects of a kind that this revision reads. These are not objects that name another revision, nor those of
+ * excluded namespaces.
  */
 export function ambientSubjects(inputs: MeshInputs, kind: AmbientStatusKind): Collection<unknown> {
   const {
@@ -138,8 +137,8 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
 
 /**
  * The binding of a ServiceEntry. Other objects of its namespace may have the same hosts, and proxies apply the labels
- * and policies of only one object for each host. If proxies use another object for every host of the entry, the entry
- * has no binding.
+ * and policies of only one object for each host. If they use another object for every host of the entry, the entry has
+ * no binding.
  */
 function bindingOfEntry(
   entry: ServiceEntryFacts,
@@ -164,12 +163,10 @@ function bindingOfEntry(
   };
 }
 
-/** The maximum number of objects that a message names. */
 const maxNamed = 5;
 
 /**
- * The conditions about what needs a waypoint: without one, ztunnels ignore a strategy for connecting, and cannot serve
- * a wildcard host.
+ * Says what needs a waypoint: without one, ztunnels ignore a strategy for connecting, and cannot serve a wildcard host.
  */
 function needOfWaypoint(entry: ServiceEntryFacts): readonly AmbientCondition[] {
   if (wantsRace(entry)) return [missingForRace];
@@ -203,7 +200,7 @@ const visibilities = {
   },
 } as const;
 
-/** The condition about who sees an entry. Empty if the mesh config does not limit that. */
+/** The condition that says who sees an entry. Empty if the mesh config does not limit that. */
 function visibility(namespace: string, inputs: MeshInputs, reader: CollectionReader): readonly AmbientCondition[] {
   if (reader.get(inputs.mesh, meshKey)?.serviceEntryVisibility === undefined) return [];
   const applied = visibilities[entryVisibilityOf(namespace, inputs, reader)];
@@ -243,7 +240,7 @@ function ingressRemark(
     : `; traffic from ingress gateways bypasses it, because ${istioLabels.ingressUseWaypoint} is not true`;
 }
 
-/** The remark about connections that a waypoint refuses because only the client knows the full host name. */
+/** A remark if the waypoint refuses connections because only the client knows the full host name. */
 function forwardingRemark(
   { spec: { resolution, location, ports } }: ServiceEntryFacts,
   takesServerNames: boolean,
@@ -301,7 +298,7 @@ interface Verdict extends WaypointFault {
 }
 
 /**
- * The verdict about a policy's target references: that of a single one or, for several, a verdict that names those that
+ * The verdict about a policy's target references: that of the only one or, for several, a verdict that names those that
  * are not bound.
  */
 function targetsVerdict(

@@ -15,14 +15,12 @@ export interface WaypointFault {
   readonly message: string;
 }
 
-/** The waypoint of a Service or workload. Without both fields, the Service or workload has no waypoint. */
 export interface WaypointBinding {
   readonly waypoint?: Waypoint | undefined;
-  /** Why the waypoint's canary is left out. Absent if it is not. */
+  /** Why the waypoint or its canary is not used. */
   readonly fault?: WaypointFault | undefined;
 }
 
-/** The percentage of a service's connections that one waypoint serves. */
 export interface WaypointShare {
   readonly waypoint: Waypoint;
   readonly weight: number;
@@ -41,7 +39,6 @@ interface ServiceSubject extends Subject {
   readonly registry?: string;
 }
 
-/** Finds the waypoint of a Service or of a pod, published or not. */
 export class WaypointBindings {
   readonly #inputs: MeshInputs;
   readonly #waypoints: Waypoints;
@@ -75,8 +72,8 @@ export class WaypointBindings {
   }
 
   /**
-   * Whether a ServiceEntry is hidden from the waypoint: because nobody may see the entry, or because only its own
-   * namespace may and the waypoint is in another one.
+   * Whether the waypoint must not serve a ServiceEntry: because nobody may see the entry, or because only the entry's
+   * own namespace may and the waypoint is in another one.
    */
   #isHidden({ namespace, source, registry }: ServiceSubject, waypoint: Waypoint, reader: CollectionReader): boolean {
     if (source !== "ServiceEntry" && registry !== "External") return false;
@@ -107,7 +104,7 @@ export class WaypointBindings {
   }
 
   /**
-   * All waypoints that a Service names, including those that are not ready: they get their configuration in advance.
+   * All waypoints that a Service names, even those that are not ready, because they get their configuration in advance.
    */
   waypointsOfService(service: ServiceSubject, reader: CollectionReader): readonly Waypoint[] {
     const primary = this.ofService(service, reader);
@@ -117,8 +114,8 @@ export class WaypointBindings {
   }
 
   /**
-   * The canary of a Service's waypoint, by the Service's labels. As in upstream, the labels of the namespace also count
-   * for a Service that takes its waypoint from the namespace.
+   * The canary of a Service's waypoint, by the Service's labels. As in upstream, the namespace's labels count for a
+   * Service that has its waypoint from the namespace.
    */
   #canaryOf(
     service: ServiceSubject,
@@ -150,7 +147,7 @@ export class WaypointBindings {
   }
 
   /**
-   * The waypoint of a pod. The pod's own label takes precedence even if it is `none` or names a waypoint that is
+   * The waypoint of a pod. The pod's own label takes precedence, even if it is `none` or names a waypoint that is
    * unavailable.
    */
   ofPod(pod: PodFacts, reader: CollectionReader): Waypoint | undefined {
@@ -160,8 +157,8 @@ export class WaypointBindings {
   }
 
   /**
-   * The binding of a workload that is not a pod. A namespace's waypoint that does not accept such workloads does not
-   * apply.
+   * The binding of a workload that is not a pod. A waypoint that only the namespace names does not apply if it accepts
+   * no workloads.
    */
   bindingOfEntry(entry: Subject, reader: CollectionReader): WaypointBinding {
     const bound = this.#bindingOf(entry, "workload", reader);
@@ -216,10 +213,7 @@ export class WaypointBindings {
 }
 
 const unsupportedTraffic = "UnsupportedTrafficType";
-/**
- * Gateway controllers whose Services have no waypoint themselves: the Services of waypoints and of gateways between
- * networks.
- */
+/** Who manages Services that have no waypoint themselves: those of waypoints and of gateways between networks. */
 const waypointManagers: ReadonlySet<string> = new Set([waypointsManagedBy, eastWestManagedBy]);
 
 export function waypointNotReady(key: string): WaypointFault {
@@ -235,9 +229,9 @@ const primaryLabels = { name: istioLabels.useWaypoint, namespace: istioLabels.us
 const canaryLabels = { name: istioLabels.useWaypointCanary, namespace: istioLabels.useWaypointCanaryNamespace };
 
 /**
- * The waypoint that an object names by its label `istio.io/use-waypoint`, or else its namespace. As in upstream, an
- * empty label of the object's own takes precedence too, and names a waypoint that never exists. Undefined without a
- * label.
+ * The waypoint that an object names by its label `istio.io/use-waypoint`, or else the one that its namespace names. As
+ * in upstream, an object's empty label also takes precedence, and names a waypoint that never exists. Undefined if
+ * neither has the label.
  */
 export function wantedWaypoint(
   { namespace, labels }: Pick<Subject, "namespace" | "labels">,
@@ -249,12 +243,12 @@ export function wantedWaypoint(
     : waypointByLabels(namespace, [labels], primaryLabels);
 }
 
-/** Whether the label says that no waypoint is wanted. No waypoint can have this name. */
+/** Whether the label opts out of a waypoint. No waypoint can have this name. */
 export function isNone({ name }: WantedWaypoint): boolean {
   return name === "none";
 }
 
-/** The waypoint that one of these label sets names: the first one that names any. */
+/** The waypoint that the first of these label sets with the label names. */
 function waypointByLabels(
   namespace: string,
   candidates: readonly Labels[],
@@ -265,7 +259,7 @@ function waypointByLabels(
   return name === undefined ? undefined : { name, namespace: labels?.[by.namespace] ?? namespace };
 }
 
-/** Whether the pod is a gateway or a waypoint, which never has a waypoint as a workload. */
+/** Whether the pod belongs to a gateway or a waypoint. Such a pod has no waypoint as a workload. */
 function isGatewayPod(pod: PodFacts): boolean {
   return pod.labels[istioLabels.gatewayManaged] !== undefined || pod.labels[istioLabels.gatewayName] !== undefined;
 }

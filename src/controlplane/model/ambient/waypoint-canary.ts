@@ -6,8 +6,8 @@ import type { Waypoint } from "./waypoint.ts";
 import { fullWeight } from "./waypoint-weight.ts";
 
 /**
- * The capacity of one waypoint pod, chosen so that all pods of the canary revision together receive the Gateway's
- * weight. Undefined if all pods have the same weight: no weight is set, or one side has no ready pod.
+ * The capacity of one waypoint pod. With it, all pods of the canary revision together receive the Gateway's weight.
+ * Undefined if all pods have the same weight, because no weight is set or one side has no ready pod.
  */
 export function capacityOf(pod: PodFacts, waypoint: Waypoint, pods: readonly PodFacts[]): number | undefined {
   const { canaryWeight } = waypoint;
@@ -25,8 +25,8 @@ function isCanaryPod({ labels }: PodFacts): boolean {
 
 /**
  * The pods of a waypoint to which requests may be sent. If none is ready, those that may still serve are used: the
- * terminating ones, or otherwise those that are not ready. Without this fallback, every connection could fail after a
- * kubelet has restarted: it reports a pod with a startup probe as unready until it has probed the pod.
+ * terminating ones or, if there are none, those that are not ready. Without that, every connection could fail after a
+ * kubelet has restarted, because it reports a pod with a startup probe as unready until it has probed the pod.
  */
 export function usedWaypointPods(pods: readonly PodFacts[]): readonly PodFacts[] {
   const ready = pods.filter((pod) => pod.ready);
@@ -40,9 +40,7 @@ export interface WeightedPod {
   readonly weight: number;
 }
 
-/**
- * The pods that receive requests for a service, each with its share of the whole. Pods with a share of 0 are left out.
- */
+/** The pods that receive requests for a service, each with its share of them. Pods without a share are left out. */
 export function weightedPods(
   shares: readonly WaypointShare[],
   podsOf: CollectionIndex<PodFacts>,

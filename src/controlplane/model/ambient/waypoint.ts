@@ -13,32 +13,29 @@ import { weightOf } from "./waypoint-weight.ts";
  * of its namespace.
  */
 export interface Waypoint {
-  /** `namespace/gateway`, and `namespace/gateway/account` for class `istio-mesh`. */
+  /** The key: `namespace/gateway`, and `namespace/gateway/account` for class `istio-mesh`. */
   readonly key: string;
   readonly namespace: string;
   readonly gateway: string;
   readonly className: string;
-  /** The name of the waypoint's Deployment, and of its Service if it has one. */
   readonly name: string;
-  /** The service account of the waypoint's pods. */
   readonly account: string;
   readonly takes: WaypointTraffic;
-  /** How ztunnels forward connections to the waypoint's pods. Undefined means with HBONE. */
+  /** How ztunnels forward connections to the waypoint's pods. Undefined means by HBONE. */
   readonly binding: InboundBinding | undefined;
   readonly port: number;
   /**
-   * Whether traffic is sent to the waypoint. This becomes true with the first ready pod and stays true, so that no
-   * traffic bypasses the waypoint later.
+   * Whether traffic is sent to the waypoint. That starts with the first ready pod and never ends, so that no traffic
+   * bypasses the waypoint later.
    */
   readonly published: boolean;
-  /** Whether at least one of the waypoint's pods is ready now. */
   readonly ready: boolean;
   /**
-   * The percentage of new connections for the pods of the Gateway's canary revision. Undefined means that all pods have
-   * the same weight.
+   * The percentage of new connections that the pods of the Gateway's canary revision get. Undefined means that all pods
+   * have the same weight.
    */
   readonly canaryWeight: number | undefined;
-  /** Whether the waypoint tells servers the client's identity in the header `x-forwarded-client-cert`. */
+  /** Whether the waypoint tells servers the client's identity, in the header `x-forwarded-client-cert`. */
   readonly forwardsClientIdentity: boolean;
 }
 
@@ -46,16 +43,16 @@ export type WaypointTraffic = "service" | "workload" | "all" | "none";
 
 export interface InboundBinding {
   readonly protocol: "NONE" | "PROXY";
-  /** 0 keeps the connection's own port. */
+  /** The port. 0 keeps the connection's own one. */
   readonly port: number;
 }
 
 export interface Waypoints {
-  /** All waypoints by {@link Waypoint.key}. */
+  /** The waypoints by {@link Waypoint.key}. */
   readonly all: Collection<Waypoint>;
   /**
-   * Gateways of other classes, by `namespace/gateway`. Services may name them too: a gateway behind a ztunnel, or one
-   * of another vendor. This control plane sends them no waypoint configuration.
+   * Gateways of other classes, by `namespace/gateway`: gateways behind a ztunnel, and those of other vendors. Services
+   * may name them as their waypoint. This control plane sends them no waypoint configuration.
    */
   readonly gateways: Collection<Waypoint>;
   /** The waypoints of class `istio-mesh`, by `namespace/account`. */
@@ -75,7 +72,7 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
   const gateways = graph.derive("gateways-as-waypoints", inputs.gateways, (gateway, reader) => {
     const { gatewayClassName } = gateway.spec;
     if (isWaypointClass(gatewayClassName) || gatewayClassName === eastWestClassName) return [];
-    // Try the Gateway's own name too, because the Services of other vendors' gateways have it.
+    // The Services of other vendors' gateways have the Gateway's own name.
     const name = [gatewayServiceName(gateway), gateway.name].find(
       (service) => reader.get(inputs.services, `${gateway.namespace}/${service}`) !== undefined,
     );
@@ -94,7 +91,7 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
   };
 }
 
-/** The waypoint, or the gateway between networks, to which a pod belongs, by the labels of its Deployment. */
+/** The key of the waypoint, or of the gateway between networks, to which a pod belongs by its labels. */
 export function waypointKeyOf({
   namespace,
   labels,
@@ -167,8 +164,7 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       takes: "all",
       binding: undefined,
       port: portOf(gateway),
-      // Use the Gateway's status only if it has one waypoint. The status of a Gateway with several says nothing about a
-      // single one.
+      // The status of a Gateway with several waypoints says nothing about a single one.
       published: ready || (named !== undefined && gateway.programmed),
       ready,
       canaryWeight: canaryWeightOf(gateway),
@@ -181,7 +177,7 @@ function trafficOf(text: string | undefined): WaypointTraffic {
   return text === "workload" || text === "all" || text === "none" ? text : "service";
 }
 
-/** Parses `PROTOCOL` or `PROTOCOL/port`. Undefined for anything else. */
+/** Parses `PROTOCOL` or `PROTOCOL/port`. Undefined for other texts. */
 function inboundBinding(text: string | undefined): InboundBinding | undefined {
   const [protocol, port = "0", ...rest] = text?.split("/") ?? [];
   if ((protocol !== "NONE" && protocol !== "PROXY") || rest.length > 0) return undefined;
@@ -196,8 +192,8 @@ function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
 }
 
 /**
- * Whether the Gateway's annotation asks for this header. Upstream reads the annotation from the waypoint's pod, which
- * has it from the Gateway. Here it has an effect without new pods.
+ * Whether the Gateway's annotation asks for the header. Upstream reads the annotation from the waypoint's pod, which
+ * has it from the Gateway. Here it takes effect without new pods.
  */
 function forwardsClientIdentity({ annotations, spec }: GatewayFacts): boolean {
   const name = istioAnnotations.clientIdentityInXfcc;
@@ -208,7 +204,7 @@ function portOf(gateway: GatewayFacts): number {
   return gateway.spec.listeners.find((listener) => listener.protocol === "HBONE")?.port ?? hbonePort;
 }
 
-/** The name by which ztunnels find a waypoint: the hostname of its Service, or a made-up name if it has no Service. */
+/** The name by which ztunnels find a waypoint: the hostname of its Service or, if it has none, an invented name. */
 export function waypointHostname(waypoint: Pick<Waypoint, "name" | "namespace" | "className">, domain: string): string {
   const { name, namespace } = waypoint;
   return waypoint.className === meshClassName

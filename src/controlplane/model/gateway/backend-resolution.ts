@@ -14,7 +14,6 @@ export type ResolvedBackend =
       readonly cluster: string;
       readonly host: string;
       readonly port: number;
-      /** The sessions of the backend's service. Absent if its clients keep none. */
       readonly session?: ServiceSession;
     }
   | { readonly fault: NonNullable<Verdict> };
@@ -23,12 +22,11 @@ export interface BackendContext {
   readonly mesh: MeshSettings;
   readonly inputs: MeshInputs;
   readonly reader: CollectionReader;
-  /** The route's namespace. */
   readonly namespace: string;
   readonly kind: string;
   /**
-   * Whether references to other namespaces need a grant. Those of routes for Services need none, because their clients
-   * may connect anywhere.
+   * Whether references to other namespaces need a grant. Routes for Services need none, because their clients may
+   * connect anywhere.
    */
   readonly needsGrant: boolean;
 }
@@ -39,7 +37,6 @@ function clusterName(port: number, host: string): string {
   return `outbound|${port}||${host}`;
 }
 
-/** A reference to another namespace needs a ReferenceGrant there. */
 export function resolveBackend(reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
   const { mesh, inputs, reader } = context;
   const namespace = reference.namespace ?? context.namespace;
@@ -56,8 +53,7 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
   const name = { namespace, name: reference.name };
   const refused = missingGrant(name, context);
   if (refused !== undefined) return refused;
-  // Use the Service's own host if imported services have none in clusterset.local, because it then reaches all
-  // clusters.
+  // If imported services have no host in clusterset.local, use the Service's own host, which then reaches all clusters.
   const host =
     isImport && mesh.multiClusterServices?.host === true ? clusterSetHost(name) : hostnameOf(name, mesh.domain);
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
@@ -73,15 +69,15 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
 }
 
 /**
- * Resolves an ExternalName Service, which is another name of a host. No proxy has a cluster for it. The host needs the
- * same grant as if the route named it, so that an alias leads nowhere else.
+ * Resolves an ExternalName Service, which is another name of a host and has no cluster. The host needs the same grant
+ * as if the route named it, so that an alias leads nowhere else.
  */
 function resolveAlias(host: string, reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
   const { namespace: _, ...rest } = reference;
   return resolveHostname({ ...rest, group: "networking.istio.io", kind: "Hostname", name: host }, context);
 }
 
-/** The fault of a reference to a Service that no ReferenceGrant of its namespace allows. */
+/** The fault of a reference that no ReferenceGrant of the target's namespace allows. */
 function missingGrant(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   { needsGrant, kind, namespace: own, inputs, reader }: BackendContext,
@@ -95,8 +91,8 @@ function missingGrant(
 }
 
 /**
- * Resolves a host of the mesh: a ServiceEntry's host, or a Service's full name. Each name of a Service needs the same
- * grant as the Service, which may be one of another cluster, or an imported one.
+ * Resolves a host of the mesh: that of a ServiceEntry, or the full name of a Service. Every name of a Service needs the
+ * same grant as the Service itself, even if the Service is of another cluster or imported.
  */
 function resolveHostname(reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
   const { mesh, inputs, reader } = context;
@@ -113,7 +109,7 @@ function resolveHostname(reference: BackendObjectReference, context: BackendCont
   if (refused !== undefined) return refused;
   const service =
     named === undefined || host === clusterSetHost(named) ? undefined : reader.get(inputs.services, factsKey(named));
-  // Leave out the ports of an alias, because as in upstream Istio, an alias of an alias leads nowhere.
+  // As in upstream Istio, an alias of an alias leads nowhere.
   const own = service?.type === "ExternalName" ? [] : (service?.ports.map(({ port }) => port) ?? []);
   const known = [...ports, ...own];
   return known.length === 0
@@ -121,7 +117,6 @@ function resolveHostname(reference: BackendObjectReference, context: BackendCont
     : leadTo(host, known, reference.port, serviceSession(service ?? entries[0], mesh));
 }
 
-/** The Service whose full name the host is, in the clusters' own domain or in `clusterset.local`. */
 function nameInHost(
   host: string,
   { domain, multiClusterServices }: MeshSettings,

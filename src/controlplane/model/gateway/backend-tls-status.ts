@@ -17,7 +17,6 @@ export interface WantedPolicyStatus {
   })[];
 }
 
-/** A route with the Services and hosts of its rules. */
 export interface RouteWithBackends {
   readonly route: ConfigFacts<{
     readonly rules: readonly {
@@ -32,8 +31,8 @@ export interface RouteWithBackends {
 }
 
 /**
- * The status of each BackendTLSPolicy that this revision owns: one entry for each target, and for each Gateway whose
- * routes have a target as backend.
+ * The status of each BackendTLSPolicy that this revision owns. It has an entry for each target, and for each Gateway
+ * whose routes have a target as backend.
  */
 export function deriveBackendTlsStatuses(
   graph: CollectionGraph,
@@ -69,7 +68,7 @@ export function deriveBackendTlsStatuses(
   });
 }
 
-/** The first target that each Gateway's routes have as backend, by the Gateway's key. */
+/** The first target that is a backend of each Gateway's routes, by the Gateway's key. */
 function targetOfGateways(
   targets: readonly BackendTlsTarget[],
   routesTo: (target: BackendTlsTarget) => readonly RouteWithBackends[],

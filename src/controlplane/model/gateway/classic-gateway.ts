@@ -2,7 +2,7 @@ import type { GatewayServer, IstioPort, ServerTls } from "../../../api/istio/ind
 import { factsKey, type IstioGatewayFacts } from "../facts.ts";
 import { anyAddress, isAddress } from "../ip-address.ts";
 
-/** The traffic of a Gateway's server, after TLS was terminated. */
+/** What a Gateway's server carries, after TLS was terminated. */
 export type ServerKind =
   /** Plain-text requests. All such servers of one port are merged. */
   | "http"
@@ -13,41 +13,36 @@ export type ServerKind =
   /** TLS that is passed through and routed by server name. */
   | "passthrough";
 
-/** One server on one port of a proxy. */
 export interface GatewayServerModel {
   /** The server's Gateway as VirtualServices name it: `namespace/name`. */
   readonly gateway: string;
   /** The namespace of the object from which the Gateway was generated. Absent if a user wrote the Gateway. */
   readonly author?: string;
   readonly kind: ServerKind;
-  /** The port on which the proxy listens. */
   readonly port: number;
-  /** The port in the Gateway's spec. If the proxy has a Service, this is the Service's port. */
+  /** The port in the Gateway's spec. If the proxy has a Service, this is a port of the Service. */
   readonly declaredPort: number;
   readonly bind: string;
   readonly name: string;
-  /** `namespace/host`, or `host` for all namespaces. */
+  /** The hosts, as `namespace/host`, or as `host` for all namespaces. */
   readonly hosts: readonly string[];
   readonly tls: ServerTls | undefined;
-  /** The name of the server's route configuration. Empty without routes. */
+  /** The name of the server's route configuration. Empty if the server has no routes. */
   readonly routeName: string;
 }
 
-/** Servers that share a listener. */
 export interface GatewayListenerModel {
   readonly bind: string;
   readonly port: number;
   readonly servers: readonly GatewayServerModel[];
 }
 
-/** All Gateways of one proxy, merged. */
 export interface MergedGateway {
   readonly listeners: readonly GatewayListenerModel[];
-  /** The servers of all listeners, older Gateways first. */
+  /** The servers of all listeners. Those of older Gateways come first. */
   readonly servers: readonly GatewayServerModel[];
-  /** Servers by the name of their route configuration. */
+  /** The servers by the name of their route configuration. */
   readonly tables: ReadonlyMap<string, readonly GatewayServerModel[]>;
-  /** Servers that conflict with others, and why. */
   readonly rejected: readonly { readonly gateway: string; readonly reason: string }[];
 }
 
@@ -69,7 +64,7 @@ function kindOf(protocol: string, tls: ServerTls | undefined): ServerKind {
 
 /**
  * Merges the Gateways of a proxy, older ones first. `portsOf` returns the ports on which the proxy listens for a
- * Gateway's port. Plain HTTP servers of a port are merged. TLS servers are distinguished by server name, and the first
+ * Gateway's port. Plain HTTP servers of a port are merged. TLS servers are told apart by server name, and the first
  * server with a name gets it. Other servers cannot share a port.
  */
 export function mergeGateways(
@@ -130,18 +125,15 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
 }
 
 /**
- * The address in canonical spelling. Empty for 0.0.0.0, which means all IPv4 addresses. Proxies accept only one
- * listener for each address, so with another spelling, one server could exclude those of others.
+ * The address in canonical spelling, but empty for 0.0.0.0, which means all IPv4 addresses. A proxy accepts only one
+ * listener for each address, so without a canonical spelling, one server could exclude those of others.
  */
 function bindOf({ bind = "" }: GatewayServer): string {
   if (bind === anyAddress) return "";
   return isAddress(bind) && bind.includes(":") ? new URL(`tcp://[${bind}]`).hostname.slice(1, -1) : bind;
 }
 
-/**
- * The name of a server's route configuration. Each HTTPS server has one of its own, because it has its own
- * certificates.
- */
+/** The name of a server's route configuration. Each HTTPS server has its own, because it has its own certificates. */
 function routeNameOf(
   kind: ServerKind,
   gateway: IstioGatewayFacts,
@@ -156,7 +148,6 @@ function routeNameOf(
     : "";
 }
 
-/** The servers of one port and address so far. */
 interface SharedListener {
   readonly servers: GatewayServerModel[];
   readonly hosts: Set<string>;
@@ -177,8 +168,8 @@ function conflictOf(server: GatewayServerModel, { servers, hosts, routeNames }: 
 }
 
 /**
- * The host of a server as `namespace/host`. The namespace `.` means the Gateway's own, and `*` means all, which leaves
- * only the host.
+ * The host of a server as `namespace/host`. In the given host, the namespace `.` means the Gateway's own, and `*` means
+ * all, which leaves only the host.
  */
 function qualifiedServerHost(host: string, namespace: string): string {
   const slash = host.indexOf("/");
@@ -192,7 +183,7 @@ export function withoutNamespace(host: string): string {
   return host.slice(host.indexOf("/") + 1);
 }
 
-/** The server names of connections to the server. Empty means any. */
+/** The server names of a server's hosts. Empty means any. */
 export function serverNamesOf(server: GatewayServerModel): readonly string[] {
   const names = [...new Set(server.hosts.map(withoutNamespace))];
   return names.includes("*") ? [] : names.sort();

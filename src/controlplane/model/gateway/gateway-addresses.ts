@@ -8,15 +8,15 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 const addressTypeAnnotation = "networking.istio.io/address-type";
 
 /**
- * Whether the control plane deploys the proxies of a Gateway. Somebody else does if the Gateway names a host or several
- * addresses.
+ * Whether the control plane deploys the proxies of a Gateway. If the Gateway names a host or several addresses, the
+ * user does.
  */
 export function isManaged({ spec: { addresses = [] } }: Pick<GatewayFacts, "spec">): boolean {
   const [first] = addresses;
   return first === undefined || (addresses.length === 1 && (first.type ?? "IPAddress") === "IPAddress");
 }
 
-/** The Services (by full name) in front of a Gateway's proxies, and the addresses that do not belong to a Service. */
+/** The full names of the Services in front of a Gateway's proxies, and the Gateway's addresses that name no Service. */
 export function gatewayHosts(
   gateway: GatewayFacts,
   domain: string,
@@ -38,17 +38,16 @@ export function gatewayHosts(
   };
 }
 
-/** Which of a Gateway's addresses and ports are reachable. */
 export interface GatewayReach {
   readonly addresses: readonly GatewayAddress[];
-  /** `host:port` of each reachable port. */
+  /** The `host:port` of each reachable port. */
   readonly internal: readonly string[];
   readonly fault: Verdict;
 }
 
 /**
  * Finds the addresses and ports at which a Gateway can be reached. `ports` are those of its listeners. A port is
- * reachable when a Service of the Gateway has it and a proxy behind the Service is ready.
+ * reachable if a Service of the Gateway has it and a proxy behind the Service is ready.
  */
 export function gatewayReach(
   gateway: GatewayFacts,
@@ -88,7 +87,6 @@ interface FoundHost {
   readonly unusable: boolean;
 }
 
-/** The Gateway's own namespace and the ports of its listeners. */
 interface HostQuery {
   readonly namespace: string;
   readonly ports: readonly number[];
@@ -128,7 +126,7 @@ function findHost(
   };
 }
 
-/** The addresses outside the cluster. If there are none, those inside the cluster. */
+/** The addresses outside the cluster or, if there are none, those inside. */
 function addressesOf(gateway: GatewayFacts, found: readonly FoundHost[]): readonly GatewayAddress[] {
   const reached = found.filter(({ internal }) => internal.length > 0);
   const external = unique(reached.flatMap(({ service }) => service?.balancerAddresses ?? []));
@@ -148,7 +146,6 @@ function unique(values: readonly string[]): readonly string[] {
   return [...new Set(values)].toSorted();
 }
 
-/** Joins texts as `a, b, and c`. */
 export function joined(texts: readonly string[]): string {
   if (texts.length < 3) return texts.join(" and ");
   return `${texts.slice(0, -1).join(", ")}, and ${texts.at(-1) ?? ""}`;

@@ -8,25 +8,23 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { isGranted } from "./reference-grant.ts";
 import { authoritySuffix } from "../secret-facts.ts";
 
-/** The certificates that a TLS-terminating listener presents, and those that it requires. */
 export interface ListenerTlsResources {
   /** The usable certificates, in the listener's order. */
   readonly certificates: readonly string[];
   /** All secrets that the listener may use, including those that are not usable yet. */
   readonly resourceNames: readonly string[];
   /**
-   * The resource with the roots that verify client certificates. If undefined and the listener's options request client
-   * certificates, the roots are in the secret of the server certificate.
+   * The resource with the roots that verify client certificates. If it is undefined but the listener's options request
+   * client certificates, the roots are in the secret of the server certificate.
    */
   readonly clientRoots: string | undefined;
-  /** How client certificates are verified. Undefined if the Gateway requires none. */
+  /** The check of client certificates. Undefined if the Gateway requires none. */
   readonly validation: FrontendValidation | undefined;
 }
 
-/** Faults of the objects to which a listener refers. */
 export interface ListenerFaults {
   readonly unresolved?: Verdict;
-  /** The fault of the roots. Without valid roots, no client can be verified, so the listener accepts nobody. */
+  /** The fault of the roots. Without valid roots, no client can be verified, so the listener accepts none. */
   readonly authority?: Verdict;
 }
 
@@ -37,8 +35,7 @@ export function endsTls(listener: Listener): boolean {
 }
 
 /**
- * The resources that a listener may use: secrets of its owner's namespace, and others for which a ReferenceGrant
- * exists.
+ * The resources that a listener may use: secrets of its owner's namespace, and secrets that a ReferenceGrant allows.
  */
 export function listenerTlsResources(
   gateway: GatewayFacts,
@@ -80,7 +77,7 @@ function secretResourceName({ namespace, name }: { readonly namespace: string; r
   return `kubernetes-gateway://${namespace}/${name}`;
 }
 
-/** The setting for the listener's port, or else the setting for all ports. */
+/** The setting for the listener's port, or else the one for all ports. */
 function frontendValidation({ spec }: GatewayFacts, { port }: Pick<Listener, "port">): FrontendValidation | undefined {
   const frontend = spec.tls?.frontend;
   return (frontend?.perPort.find((entry) => entry.port === port)?.tls ?? frontend?.default)?.validation;
@@ -88,7 +85,7 @@ function frontendValidation({ spec }: GatewayFacts, { port }: Pick<Listener, "po
 
 /**
  * Whether a listener lacks its TLS settings. A Gateway may have such a listener as a placeholder for those of
- * ListenerSets. The placeholder is not served.
+ * ListenerSets. It is not served.
  */
 export function lacksTls({ protocol, tls }: Listener): boolean {
   return tls === undefined && (protocol === "HTTPS" || protocol === "TLS");
@@ -180,7 +177,7 @@ function rootResource(gateway: GatewayFacts, reference: RootReference): string {
   return `${target.kind === "ConfigMap" ? configMapResource(target) : secretResourceName(target)}${authoritySuffix}`;
 }
 
-/** The ConfigMaps that a Gateway refers to, and may use: its parameters, and the roots of its clients. */
+/** The ConfigMaps that a Gateway refers to and may use: its parameters, and the roots of its clients. */
 export function configMapsOfGateway(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -205,12 +202,11 @@ export function configMapsOfGateway(
   ];
 }
 
-/** A Gateway's parameters must be a ConfigMap. */
 export function areParametersKnown(parameters: { readonly group: string; readonly kind: string }): boolean {
   return parameters.kind === "ConfigMap" && isCore(parameters);
 }
 
-/** Why the Gateway's client certificate for backends cannot be used. Also undefined if the Gateway names none. */
+/** The fault of a Gateway's client certificate for backends. Undefined if the Gateway names none, or a usable one. */
 export function backendCertificateVerdict(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -225,8 +221,7 @@ export function backendCertificateVerdict(
 }
 
 /**
- * The secret that a Gateway itself refers to, and may use, in addition to those of its listeners. It is read for the
- * Gateway's status and not sent to proxies.
+ * The secret that a Gateway itself refers to and may use. It is read for the Gateway's status, and no proxy gets it.
  */
 export function backendCertificateOf(
   gateway: GatewayFacts,
@@ -268,7 +263,7 @@ function certificateFault(
 
 export const terminateModeOption = "gateway.istio.io/tls-terminate-mode";
 
-/** Whether the listener uses Istio's own certificate, for which it needs no secret. */
+/** Whether the listener uses Istio's own certificate, which needs no secret. */
 function usesOwnCertificate(listener: Listener): boolean {
   const mode = listener.tls?.options[terminateModeOption];
   return mode === "ISTIO_MUTUAL" || mode === "ISTIO_SIMPLE";

@@ -5,9 +5,8 @@ import { byAge, factsKey, type GatewayFacts, type ListenerSetFacts } from "../fa
 import { eastWestClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** A listener of a Gateway, defined by the Gateway itself or by a ListenerSet. */
 export interface OwnedListener {
-  /** Unique within the Gateway: the listener's name, or `namespace/listener set/name`. */
+  /** An id that is unique within the Gateway: the listener's name, or `namespace/listener set/name`. */
   readonly id: string;
   readonly owner: ListenerOwner;
   readonly listener: Listener;
@@ -20,7 +19,7 @@ export interface ListenerOwner {
 }
 
 /**
- * The Gateway's own listeners, then those of its ListenerSets, oldest first. The earlier of two conflicting listeners
+ * The Gateway's own listeners, then those of its ListenerSets, oldest first. Of conflicting listeners, the earlier one
  * wins.
  */
 export function gatewayListeners(
@@ -46,7 +45,6 @@ function listenersOfSet(set: ListenerSetFacts): readonly OwnedListener[] {
   }));
 }
 
-/** The ListenerSets that name the Gateway and that the Gateway allows. */
 function allowedListenerSets(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -60,7 +58,7 @@ function allowedListenerSets(
   return sets.filter((set) => allowsSet(gateway, set, inputs, reader)).toSorted(byAge);
 }
 
-/** The Gateway of a ListenerSet, as `namespace/name`. Undefined if its parent is not a Gateway. */
+/** The Gateway of a ListenerSet, as `namespace/name`. Undefined if the parent is not a Gateway. */
 export function parentOfSet({
   namespace,
   spec: { parentRef },

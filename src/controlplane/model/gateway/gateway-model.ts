@@ -8,11 +8,9 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
 import { withinCopies } from "./route-copies.ts";
 
-/** The backends of a route's rules. */
 export interface RouteBackends {
-  /** A list of backends for each rule. */
   readonly backends: readonly (readonly ResolvedBackend[])[];
-  /** The backends of mirrors, by rule, in the order of its filters. */
+  /** The backends of mirrors: by rule, and then by filter. */
   readonly mirrors: readonly (readonly ResolvedBackend[])[];
   /** The first fault of a reference. Undefined if all references are resolved. */
   readonly unresolved: Verdict;
@@ -30,7 +28,7 @@ export interface RouteModel {
 
 export type RouteModels = readonly [http: Collection<RouteModel>, grpc: Collection<RouteModel>];
 
-/** All routes with a Gateway of ours or a Service as a parent, for each kind by `namespace/name`. */
+/** The routes of each kind with one of our Gateways or a Service as a parent, by `namespace/name`. */
 export function deriveRouteModels(graph: CollectionGraph, inputs: MeshInputs): RouteModels {
   return [
     graph.derive("route-models", inputs.httpRoutes, (route, reader) => routeModel(route, "HTTPRoute", inputs, reader)),
@@ -87,7 +85,7 @@ function firstFault(backends: readonly ResolvedBackend[]): Verdict {
   return undefined;
 }
 
-/** Whether a filter is unsupported. Requests of its rule are answered with an error. */
+/** Requests of a rule with an unsupported filter are answered with an error. */
 export function isUnsupported({ type }: HttpRouteFilter): boolean {
   return type === "ExtensionRef" || type === "ExternalAuth";
 }

@@ -11,26 +11,21 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";
 import type { Waypoints } from "../ambient/waypoint.ts";
 
-/** The proxies that a revision deploys for a Gateway. */
 export interface GatewayPlacement {
   readonly owned: boolean;
-  /** Whether the Gateway names this revision as its canary. */
   readonly canary: boolean;
-  /**
-   * Whether this control plane deploys the Gateway's proxies, as {@link isManaged} decides: not if the Gateway names a
-   * host or several addresses, because somebody else then deploys them.
-   */
+  /** Whether this control plane deploys the Gateway's proxies, see {@link isManaged}. */
   readonly managed: boolean;
-  /** The Gateway. It is kept here so that a change of the Gateway changes this object. */
+  /** The Gateway. It is here so that a change of the Gateway changes this object. */
   readonly gateway: GatewayFacts;
-  /** The ports of the Gateway's Service: one for each listener port, including those of ListenerSets. */
+  /** The ports of the Gateway's Service, one for each listener port, including those of ListenerSets. */
   readonly ports: readonly GatewayPort[];
   /**
-   * The content of the ConfigMap with the Gateway's parameters. Empty if the Gateway names none. If undefined, the
-   * ConfigMap cannot be used or has not been read yet, and nothing is created.
+   * The content of the ConfigMap with the Gateway's parameters. Empty if the Gateway names none. Undefined if the
+   * ConfigMap cannot be used or has not been read yet. Nothing is created then.
    */
   readonly overlays: Readonly<Record<string, string>> | undefined;
-  /** One Deployment for each waypoint and for each gateway between networks. Undefined for other Gateways. */
+  /** The Deployments of a waypoint or of a gateway between networks. Undefined for other Gateways. */
   readonly waypoints: readonly WaypointDeployment[] | undefined;
 }
 
@@ -58,7 +53,7 @@ export function deriveGatewayPlacements(
     if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
     // Keep the canary's Deployment even if this revision owns the Gateway by now. The rollout engine removes the
-    // annotation once the Gateway's own pods run this revision.
+    // annotation when the Gateway's own pods run this revision.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);
@@ -68,7 +63,7 @@ export function deriveGatewayPlacements(
       : isEastWest
         ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }]
         : undefined;
-    // Leave out whether the waypoint has served, because its objects do not depend on that.
+    // The objects of a Gateway do not depend on whether it has served.
     return [
       [
         factsKey(gateway),
@@ -91,8 +86,8 @@ function overlaysOf(
 }
 
 /**
- * The ports of the Service. Each has the name of its first listener, in a form that a port may have. If another port
- * has this name, it is `port-<number>`.
+ * The ports of the Service. Each has the name of its first listener, in a form that a port may have, or `port-<number>`
+ * if another port has that name.
  */
 function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
   const names = new Set<string>();

@@ -5,8 +5,8 @@ import { waypointKeyOf } from "../ambient/waypoint.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
 /**
- * The proxy settings of a Gateway's pods that differ from the mesh. `gateway` is `namespace/name`, or a waypoint's key.
- * All pods of a Gateway share one template.
+ * The proxy settings of a Gateway's pods that differ from the mesh's. `gateway` is `namespace/name`, or a waypoint's
+ * key. All pods of a Gateway have the same settings, because they share a template.
  */
 export function proxyConfigOfGateway(
   gateway: string,

@@ -33,7 +33,6 @@ export type WantedListenerStatus = Omit<ListenerStatus, "conditions"> & {
   readonly conditions: readonly WantedCondition[];
 };
 
-/** The part of a route, of any kind, that matters for attachment. */
 export interface AttachedRoute {
   readonly parents: readonly ParentAttachment[];
 }
@@ -45,12 +44,10 @@ export interface GatewayStatusSources {
   readonly revision: string;
 }
 
-/** The keys of the Gateways that accept a route. */
 export function acceptingGateways({ parents }: AttachedRoute): ReadonlySet<string> {
   return new Set(parents.filter((parent) => parent.refused === undefined).map((parent) => parent.gateway));
 }
 
-/** The status of each Gateway that the revision owns. */
 export function deriveGatewayStatuses(
   graph: CollectionGraph,
   { inputs, routes, waypoints, revision }: GatewayStatusSources,
@@ -76,7 +73,7 @@ export function deriveGatewayStatuses(
     const programmed = isWaypoint
       ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh)
       : programmedVerdict(reach);
-    // Report nothing about parameters that have not been read yet, while the control plane starts.
+    // While the control plane starts, the parameters may not have been read yet. Report nothing until then.
     if (areParametersUnread(gateway, inputs, reader)) return [];
     const accepted = gatewayFault(gateway, mesh, inputs, reader);
     return [
@@ -94,7 +91,7 @@ export function deriveGatewayStatuses(
 }
 
 /**
- * The ports on which the Gateway's status depends: those of its own listeners or, only if it has none, those of its
+ * The ports on which the Gateway's status depends: those of its own listeners or, if it has none, those of its
  * ListenerSets. A ListenerSet may belong to another namespace, and its own status says whether its ports are reachable.
  */
 function portsOf(verdicts: readonly ListenerVerdict[]): readonly number[] {
@@ -107,7 +104,7 @@ function portsOf(verdicts: readonly ListenerVerdict[]): readonly number[] {
 interface GatewayVerdicts {
   readonly reach: GatewayReach;
   readonly programmed: ProgrammedVerdict;
-  /** The result for the Gateway itself, without its listeners. */
+  /** The verdict about the Gateway itself, without its listeners. */
   readonly accepted: Verdict;
   /** The verdict about the Gateway's client certificate for backends. */
   readonly backend: Verdict;
@@ -173,7 +170,7 @@ function fallsBack({ spec: { tls } }: GatewayFacts): boolean {
   return validations.some((validation) => validation?.mode === "AllowInsecureFallback");
 }
 
-/** The status of a listener. `generation` is that of the listener's owner, `gateway` the key of the Gateway. */
+/** The status of a listener. `generation` is that of the listener's owner, `gateway` the Gateway's key. */
 export function listenerStatus(
   verdict: ListenerVerdict,
   generation: number,
@@ -197,7 +194,7 @@ export function listenerStatus(
     supportedKinds: [...verdict.supportedKinds],
     conditions: [
       condition("Accepted", verdict.accepted ?? verdict.conflicted, "Accepted", "No errors found"),
-      // This condition is True if there is a fault, unlike the others.
+      // Unlike the others, this condition is True if there is a fault.
       { ...conflict, status: verdict.conflicted === undefined ? "False" : "True" },
       condition("Programmed", programmed, "Programmed", "No errors found"),
       condition("ResolvedRefs", verdict.resolvedRefs, "ResolvedRefs", "No errors found"),
@@ -236,7 +233,6 @@ function areParametersUnread({ namespace, spec }: GatewayFacts, inputs: MeshInpu
   );
 }
 
-/** The status of a Gateway that describes another cluster's gateway. */
 function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
   const condition = conditionMaker(gateway.generation);
   return {
@@ -255,11 +251,11 @@ function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
 
 export interface ProgrammedVerdict {
   readonly fault: Verdict;
-  /** The message when there is no fault. */
+  /** The message if there is no fault. */
   readonly text: string;
 }
 
-/** Whether a waypoint is programmed: it serves once its first pod is ready. Before that, no traffic is sent to it. */
+/** A waypoint is programmed when its first pod is ready. Before that, no traffic is sent to it. */
 function waypointVerdict(
   gateway: GatewayFacts,
   waypoints: readonly Waypoint[],

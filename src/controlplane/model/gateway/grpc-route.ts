@@ -15,9 +15,9 @@ function asHttpMatch({ method, headers }: GrpcRouteMatch): HttpRouteMatch {
 }
 
 /**
- * The path match of a method. Without a method, the prefix is empty. It matches every path, but as in upstream Istio it
- * comes after every match by method, even by a regular expression. In contrast, the prefix `/` of an HTTPRoute comes
- * before regular expressions.
+ * The path match of a method. Without a method, it is the empty prefix, which matches every path. As in upstream Istio,
+ * it comes after every match by method, even one by a regular expression. The prefix `/` of an HTTPRoute, in contrast,
+ * comes before regular expressions.
  */
 function pathOf(wanted: GrpcRouteMatch["method"]): HttpRouteMatch["path"] {
   if (wanted === undefined) return { type: "PathPrefix", value: "" };

@@ -15,7 +15,7 @@ export interface L4RouteModel {
     readonly rules: readonly L4RouteRule[];
   }>;
   readonly parents: readonly ParentAttachment[];
-  /** The backends of the first rule, for connections that arrive at a Gateway. Gateway API allows only one. */
+  /** The backends of the first rule, for connections that arrive at a Gateway. The Gateway API allows only one rule. */
   readonly gateway: L4Backends;
   /** The backends for connections to the Services that are its parents. */
   readonly mesh: L4Backends;
@@ -26,7 +26,7 @@ export interface L4Backends {
   readonly unresolved: Verdict;
 }
 
-/** The models of TLSRoutes and TCPRoutes, each by `namespace/name`. */
+/** The TLSRoutes and TCPRoutes, by `namespace/name`. */
 export function deriveL4RouteModels(
   graph: CollectionGraph,
   inputs: MeshInputs,

@@ -24,7 +24,6 @@ export interface WantedListenerSetStatus {
   readonly listeners: readonly WantedListenerStatus[];
 }
 
-/** The status of each ListenerSet of a Gateway that the revision owns. */
 export function deriveListenerSetStatuses(
   graph: CollectionGraph,
   { inputs, routes, revision }: Omit<GatewayStatusSources, "waypoints">,

@@ -10,11 +10,9 @@ import type { Verdict } from "../verdict.ts";
 
 /** The conditions of a listener, and whether it serves. */
 export interface ListenerVerdict extends OwnedListener {
-  /** Whether routes may attach. */
   readonly attaches: boolean;
-  /** Whether the listener listens and all objects that it refers to exist. */
   readonly serves: boolean;
-  /** Whether the listener is valid and does not listen. Other listeners may share its port. */
+  /** Whether the listener is valid but does not listen. Other listeners may share its port. */
   readonly isPlaceholder: boolean;
   readonly supportedKinds: readonly RouteGroupKind[];
   readonly accepted: Verdict;
@@ -30,7 +28,7 @@ const httpKinds: readonly RouteGroupKind[] = [
 const tlsKind: RouteGroupKind = { group: gatewayGroup, kind: "TLSRoute" };
 const tcpKind: RouteGroupKind = { group: gatewayGroup, kind: "TCPRoute" };
 
-/** Checks all listeners of a Gateway, including those of its ListenerSets. */
+/** The listeners of a Gateway include those of its ListenerSets. */
 export function judgeListeners(
   gateway: GatewayFacts,
   inputs: MeshInputs,
@@ -42,7 +40,7 @@ export function judgeListeners(
     const tunnels = endsTunnels(listener, gateway);
     const protocol = tunnels ? undefined : (protocolVerdict(listener, gateway) ?? missingTls(owned));
     const conflicted = conflictVerdict(listener, taken);
-    // Do not let a listener that lost a conflict block its names for others.
+    // A listener that lost a conflict must not take its names from others.
     if (conflicted === undefined) taken.push(listener);
     const { supportedKinds, fault } = kindsOf(listener);
     const { unresolved, authority } = protocol === undefined ? listenerFaults(gateway, owned, inputs, reader) : {};
@@ -67,8 +65,8 @@ function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts):
 }
 
 /**
- * Whether the listener passes TLS through without terminating it. A gateway between networks may have only such
- * listeners, besides those for tunnels.
+ * Whether the listener passes TLS through. A gateway between networks may have only such listeners, besides those for
+ * tunnels.
  */
 function passesTls({ protocol, port, tls }: Listener): boolean {
   return protocol === "TLS" && port !== hbonePort && tls?.mode === "Passthrough";
@@ -101,8 +99,8 @@ function missingTls({ listener, owner }: OwnedListener): Verdict {
 }
 
 /**
- * Why the listener conflicts with an earlier one of its port. Two listeners can share a port if they have the same
- * family and different hosts: server names then distinguish connections, or hosts distinguish requests.
+ * Why the listener conflicts with an earlier one on its port. Two listeners may share a port if they have the same
+ * family and different hosts. Then server names tell connections apart, or hosts tell requests apart.
  */
 function conflictVerdict(listener: Listener, taken: readonly Listener[]): Verdict {
   const rival = taken.find(
@@ -126,10 +124,7 @@ function hostOf({ hostname }: Listener): string {
   return hostname ?? "*";
 }
 
-/**
- * The family of a listener. Listeners with TLS have the same one, whatever the TLS carries, because server names
- * distinguish them.
- */
+/** All listeners with TLS have the same family, whatever the TLS carries, because server names tell them apart. */
 function familyOf({ protocol }: Listener): string {
   return protocol === "HTTPS" ? "TLS" : protocol;
 }

@@ -2,16 +2,12 @@ import type { CollectionReader } from "../../../kube/index.ts";
 import { gatewayGroup } from "../../../api/gateway/index.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** A reference from an object of Gateway API to an object of the core group. */
 export interface Reference {
   readonly from: { readonly kind: string; readonly namespace: string };
   readonly to: { readonly kind: "Service" | "Secret" | "ConfigMap"; readonly namespace: string; readonly name: string };
 }
 
-/**
- * Whether the reference is allowed: within one namespace always, across namespaces only by a ReferenceGrant of the
- * target's namespace.
- */
+/** A reference within one namespace is always allowed. One to another namespace needs a ReferenceGrant there. */
 export function isGranted({ from, to }: Reference, { referenceGrants }: MeshInputs, reader: CollectionReader): boolean {
   if (from.namespace === to.namespace) return true;
   const grants = referenceGrants.index("namespace", (grant) => [grant.namespace]);

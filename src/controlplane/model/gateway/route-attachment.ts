@@ -11,38 +11,38 @@ import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { oldestOfHost } from "../service/service-entry-host.ts";
 
-/** The relation of a route to one of its parents. */
 export interface ParentAttachment {
   readonly parentRef: ParentReference;
   /**
-   * `namespace/name` of the Gateway, even if the parent is a ListenerSet. Empty if the parent is a Service or a
+   * The Gateway as `namespace/name`, even if the parent is a ListenerSet. Empty if the parent is a Service or a
    * ServiceEntry.
    */
   readonly gateway: string;
-  /** The Service to whose clients the route applies. Without a port, the route applies to all ports of the Service. */
+  /**
+   * The Service to whose clients the route applies. If it has no port, the route applies to all ports of the Service.
+   */
   readonly service?: ServiceParent;
-  /** Why the route is refused, or undefined if it is accepted. */
+  /** Why the route is refused. Undefined if it is accepted. */
   readonly refused: Verdict;
-  /** The listeners that serve the route, by {@link ListenerVerdict.id}, with the hostnames that both have in common. */
+  /** The listeners that serve the route, by {@link OwnedListener.id}, with the hostnames that both have in common. */
   readonly listeners: readonly { readonly name: string; readonly hostnames: readonly string[] }[];
 }
 
 export interface ServiceParent {
-  /** Whether the parent is a Service or a ServiceEntry. */
   readonly registry: "Kubernetes" | "External";
   readonly key: string;
   readonly port: number | undefined;
 }
 
-/** A route of any kind. Without hostnames (or of a kind without hostnames), it applies to all hosts of a listener. */
+/** A route without hostnames, or of a kind that has none, applies to all hosts of a listener. */
 export interface AttachableRoute {
   readonly namespace: string;
   readonly spec: { readonly parentRefs: readonly ParentReference[]; readonly hostnames?: readonly string[] };
 }
 
 /**
- * The attachments of a route to Gateways of ours and their ListenerSets, to Services, and to ServiceEntries. Other
- * parents belong to other controllers.
+ * The attachments of a route to our Gateways and their ListenerSets, to Services, and to ServiceEntries. Other parents
+ * belong to other controllers.
  */
 export function attachmentsOf(
   route: AttachableRoute,
@@ -50,7 +50,7 @@ export function attachmentsOf(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly ParentAttachment[] {
-  // Compute the verdicts of each Gateway once, because a route may name many of its listeners.
+  // A route may name many listeners of a Gateway, so the Gateway's verdicts are computed once.
   const judged = new Map<GatewayFacts, readonly ListenerVerdict[]>();
   const listenersOf = (gateway: GatewayFacts): readonly ListenerVerdict[] => {
     const known = judged.get(gateway) ?? judgeListeners(gateway, inputs, reader);
@@ -80,8 +80,8 @@ function meshParentOf(
 }
 
 /**
- * Whether the waypoint that serves the parent, by the parent's labels or its namespace's, belongs to another
- * controller. That controller then reports about the route, whose features only it may know.
+ * Whether the waypoint that the parent's or its namespace's labels name belongs to another controller. That controller
+ * then reports about the route, whose features only it may know.
  */
 function isServedElsewhere({ registry, key }: ServiceParent, inputs: MeshInputs, reader: CollectionReader): boolean {
   const parent = registry === "Kubernetes" ? reader.get(inputs.services, key) : reader.get(inputs.serviceEntries, key);
@@ -127,13 +127,13 @@ function countingInstead(key: string, inputs: MeshInputs, reader: CollectionRead
 
 interface GatewayParent {
   readonly gateway: GatewayFacts;
-  /** `namespace/name` of the parent ListenerSet. Undefined if the parent is the Gateway itself. */
+  /** The parent ListenerSet as `namespace/name`. Undefined if the parent is the Gateway itself. */
   readonly set: string | undefined;
 }
 
 /**
- * The Gateway that is the parent or owns the parent ListenerSet. Undefined if it is not ours, or does not allow the
- * ListenerSet.
+ * The Gateway that is the parent, or to which the parent ListenerSet belongs. Undefined if it is not ours or does not
+ * allow the ListenerSet.
  */
 function gatewayOf(
   route: AttachableRoute,
@@ -156,12 +156,11 @@ function gatewayOf(
 }
 
 /**
- * Reasons for refusal, with those that are closest to an attachment first. Of all listeners' reasons, the first one in
- * this order is reported.
+ * Reasons for refusal, from the closest to an attachment to the farthest. If listeners refuse a route for different
+ * reasons, the first of these is reported.
  */
 const refusalOrder = ["NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent"];
 
-/** A route that asks to be attached to one parent. */
 interface AttachmentRequest {
   readonly route: AttachableRoute;
   readonly kind: string;
@@ -224,8 +223,8 @@ function refusalOf(
 }
 
 /**
- * The hostnames that the route and the listener have in common. Duplicates are removed: two wildcards of the route may
- * both cover the listener's hostname.
+ * The hostnames that the route and the listener have in common, without duplicates: two wildcards of the route may
+ * cover the listener's hostname.
  */
 function hostnamesOf(route: AttachableRoute, listener: Listener): readonly string[] {
   const { hostnames = [] } = route.spec;

@@ -8,15 +8,14 @@ import type { ParentAttachment, ServiceParent } from "./route-attachment.ts";
 type Rules = HttpRouteFacts["spec"]["rules"];
 
 /**
- * The maximum number of routes that a proxy gets from one HTTPRoute or GRPCRoute: one for each match, multiplied by the
- * hostnames of its listeners or by the ports of its Services. Without this limit, a route of 8 kB could produce 65,536
- * of them.
+ * How many routes a proxy may get from one HTTPRoute or GRPCRoute: one for each match, multiplied by the hostnames of
+ * its listeners or by the ports of its Services. Without this limit, a route of 8 kB could make 65,536 of them.
  */
 export const maxRouteCopies = 16_384;
 
 const lengths = memos.memo<Rules, number>("lengths-of-http-routes");
 
-/** The length of a route's rules as JSON, in which each match repeats the rest of its rule. */
+/** The length of the rules as JSON in which each match repeats the rest of its rule. */
 function lengthOf(rules: Rules): number {
   return rules.reduce(
     (sum, rule) =>
@@ -26,8 +25,8 @@ function lengthOf(rules: Rules): number {
 }
 
 /**
- * The parents of a route. Refuses parents for which a proxy would need too many routes, because each hostname of each
- * listener and each port of a Service has a copy of all rules.
+ * The parents of a route, in which those are refused for which a proxy would need too many routes: each hostname of
+ * each listener, and each port of a Service, has a copy of all rules.
  */
 export function withinCopies(
   { spec: { rules } }: HttpRouteFacts,

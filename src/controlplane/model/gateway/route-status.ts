@@ -11,8 +11,8 @@ import { conditionMaker, type WantedCondition } from "../wanted-condition.ts";
 export interface WantedRouteStatus {
   readonly uid: ObjectUid;
   /**
-   * All parents that are Gateways of ours, Services or ServiceEntries. Those of other revisions are included, but this
-   * revision does not write their entries.
+   * All parents that are our Gateways, Services or ServiceEntries. Some belong to other revisions, and this revision
+   * does not write the entries of those.
    */
   readonly parents: readonly {
     readonly owned: boolean;
@@ -20,7 +20,6 @@ export interface WantedRouteStatus {
   }[];
 }
 
-/** The statuses of all routes of a kind. */
 export interface WantedRouteStatuses {
   readonly kind: RouteKindName;
   readonly statuses: Collection<WantedRouteStatus>;
@@ -28,7 +27,6 @@ export interface WantedRouteStatuses {
 
 export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute";
 
-/** A route of any kind, with its parents checked. */
 export interface JudgedRoute {
   readonly route: Pick<ConfigFacts<unknown>, "namespace" | "name" | "uid" | "labels" | "generation">;
   readonly parents: readonly ParentAttachment[];
@@ -36,7 +34,7 @@ export interface JudgedRoute {
   readonly mesh: { readonly unresolved: Verdict };
 }
 
-/** The status of each route that has a Gateway of ours or a Service as a parent. */
+/** The status of each route that has one of our Gateways or a Service as a parent. */
 export function deriveRouteStatuses(
   graph: CollectionGraph,
   inputs: MeshInputs,
@@ -70,7 +68,7 @@ export function deriveRouteStatuses(
   });
 }
 
-/** The statuses of UDPRoutes, which report that UDP is not supported. */
+/** The statuses of UDPRoutes, which say that UDP is not supported. */
 export function deriveUdpRouteStatuses(
   graph: CollectionGraph,
   inputs: MeshInputs,

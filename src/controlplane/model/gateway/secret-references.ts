@@ -29,15 +29,15 @@ import type { ProxyGroup } from "../scope-choice.ts";
 
 export interface SecretReferenceSources {
   readonly inputs: MeshInputs;
-  /** The group's key is the key in both collections. */
+  /** The proxy groups by key. The merged Gateways have the same keys. */
   readonly groups: Collection<ProxyGroup>;
   readonly mergedGateways: Collection<MergedGateway>;
 }
 
 /**
  * The secrets that configuration names, each with the proxies that may get it. Classic Gateways and DestinationRules
- * name secrets of the proxy's own namespace. The Gateway API may also name those that a ReferenceGrant allows. No other
- * secret is read or sent.
+ * name secrets of the proxy's own namespace. Objects of the Gateway API may also name secrets that a ReferenceGrant
+ * allows. No other secret is read or sent.
  */
 export function deriveSecretReferences(
   graph: CollectionGraph,
@@ -83,8 +83,7 @@ export function deriveSecretReferences(
       `${credentialResource(name)}${authoritySuffix}`,
     ]);
     if (resources.length === 0) return [];
-    // Only gateways and the sidecars that the rule selects read the secret: the clusters of other sidecars do not use
-    // it.
+    // The clusters of sidecars use the secret only if the rule selects the sidecars.
     const selector = rule.spec.workloadSelector?.matchLabels;
     const reads = (group: ProxyGroup): boolean =>
       group.kind === "router" ||
@@ -94,7 +93,7 @@ export function deriveSecretReferences(
       keyed(`${key}@${namespace}`, ownReferences(resources, namespace, { author: rule.namespace })),
     );
   });
-  // Read for the Gateway's status, if a ReferenceGrant allows it. No proxy receives it.
+  // These are read for the Gateway's status, if a ReferenceGrant allows it. No proxy gets them.
   const backends = graph.derive(
     "secret-references-backends",
     inputs.gateways,
@@ -140,12 +139,11 @@ function recipientOf(gateway: GatewayFacts): SecretRecipient {
   return isManaged(gateway) ? { gateway: name, account: gatewayAccountName(gateway) } : { gateway: name };
 }
 
-/** The namespace of the object from which a server was generated. */
+/** The namespace of the object from which the server was generated. */
 function authorOf({ gateway, author }: GatewayServerModel): string {
   return author ?? gateway.slice(0, gateway.indexOf("/"));
 }
 
-/** The references to secrets of the proxies' own namespace only. */
 function ownReferences(
   resources: readonly string[],
   namespace: string,

@@ -4,35 +4,31 @@ import type { VirtualServiceModel } from "../routing/virtual-service.ts";
 import { wildcardSet, wildcardsOver, type WildcardSet } from "../service/service-hostname.ts";
 import type { GatewayServerModel, MergedGateway } from "./classic-gateway.ts";
 
-/** The VirtualServices that have routes at the servers of a proxy. */
 export interface ServerRoutes {
-  /** The VirtualServices of each server, in the order in which they apply. Servers without any have no item. */
+  /** The VirtualServices of each server, in the order in which they apply. A server without any has no item. */
   readonly of: ReadonlyMap<GatewayServerModel, readonly ServedVirtualService[]>;
   readonly withheld: readonly WithheldServers[];
 }
 
 export interface ServedVirtualService {
   readonly model: VirtualServiceModel;
-  /** The hosts that the VirtualService and the server have in common. */
   readonly hosts: ReadonlySet<string>;
 }
 
 /** The servers at which a VirtualService has no routes, because its namespace would have too many in the proxy. */
 export interface WithheldServers {
-  /** `namespace/name`. */
+  /** The VirtualService as `namespace/name`. */
   readonly virtualService: string;
   readonly count: number;
-  /** The first of these servers, such as `port 443 of shop/public`. */
+  /** Describes the first of these servers, for example `port 443 of shop/public`. */
   readonly first: string;
 }
 
 /**
  * Finds the VirtualServices of each server of a proxy. `virtualServicesOf` returns those of a Gateway, in the order in
- * which they apply.
- *
- * Each server has all routes of its VirtualServices, once for each host. With thousands of servers and hundreds of
- * VirtualServices, a user could keep the control plane busy. The VirtualServices of one namespace therefore share a
- * maximum number of routes, which the oldest ones use first.
+ * which they apply. Each server has all routes of its VirtualServices, once for each host. A user with thousands of
+ * servers and hundreds of VirtualServices could keep the control plane busy. So the VirtualServices of one namespace
+ * share a maximum number of routes, which the oldest ones use first.
  */
 export function serverRoutes(
   { servers }: Pick<MergedGateway, "servers">,
@@ -71,7 +67,6 @@ export function serverRoutes(
   return { of: granted, withheld };
 }
 
-/** Whether the same VirtualServices have routes at the same servers. */
 export function sameServerRoutes(left: ServerRoutes, right: ServerRoutes): boolean {
   if (left.of.size !== right.of.size || left.withheld.length !== right.withheld.length) return false;
   for (const [server, served] of left.of) {
@@ -85,7 +80,7 @@ export function sameServerRoutes(left: ServerRoutes, right: ServerRoutes): boole
   });
 }
 
-/** The union of all sets. Undefined if it exceeds the maximum: sets that are too large are not copied. */
+/** The union of all sets. Undefined if it exceeds the maximum, so that sets which are too large are not copied. */
 function joined(parts: readonly ReadonlySet<string>[], most: number): ReadonlySet<string> | undefined {
   const [only] = parts;
   if (parts.some(({ size }) => size > most)) return undefined;
@@ -94,30 +89,25 @@ function joined(parts: readonly ReadonlySet<string>[], most: number): ReadonlySe
   return all.size > most ? undefined : all;
 }
 
-/** A server that has hosts in common with a VirtualService. */
 interface ServerMatch {
   readonly server: GatewayServerModel;
-  /** For each host of the server, the hosts in common: the narrower host of each pair. */
+  /** The hosts in common, for each host of the server. Of each pair of hosts, this is the narrower one. */
   readonly parts: readonly ReadonlySet<string>[];
 }
 
-/** A host of a server, which may be limited to the VirtualServices of one namespace. */
+/** A host of a server. It may be only for the VirtualServices of one namespace. */
 interface ServerHost {
   readonly name: string;
-  /** Empty means all. */
+  /** The namespace whose VirtualServices may use the host. Empty means all. */
   readonly namespace: string;
 }
 
-/** The servers and the VirtualServices of one Gateway. */
 class GatewayPlaces {
   readonly servers: readonly GatewayServerModel[];
-  /** The position of each VirtualService in the order in which they apply. */
   readonly places: ReadonlyMap<VirtualServiceModel, number>;
-  /** The hosts of each server. */
   readonly #hosts: readonly (readonly ServerHost[])[];
-  /** The indexes of the servers by host. */
   readonly #byName = new Map<string, number[]>();
-  /** The hosts by each wildcard that covers them, except wildcards for a part of a label. */
+  /** Hosts by each wildcard that covers them, except wildcards for a part of a label. */
   readonly #byWildcard = new Map<string, string[]>();
   readonly #wildcards: WildcardSet;
 
@@ -131,7 +121,6 @@ class GatewayPlaces {
     this.#wildcards = wildcardSet([...this.#byName.keys()].filter(isWildcard));
   }
 
-  /** The servers that have hosts in common with a VirtualService, in their order. */
   *matchesOf(model: VirtualServiceModel): Iterable<ServerMatch> {
     if (!this.places.has(model)) return;
     const common = this.#commonBy(model.hosts);
@@ -146,8 +135,8 @@ class GatewayPlaces {
   }
 
   /**
-   * For each host of a server, the hosts that it has in common with a VirtualService. All servers with that host share
-   * the result.
+   * The hosts that each host of a server has in common with a VirtualService. All servers with the host share the
+   * result.
    */
   #commonBy(hosts: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
     const found = new Map<string, Set<string>>();
@@ -175,7 +164,7 @@ function serverHost(text: string): ServerHost {
   return { name: text.slice(slash + 1), namespace: text.slice(0, Math.max(0, slash)) };
 }
 
-/** The wildcards for whole labels that cover a host, other than the host itself. */
+/** The wildcards for whole labels that cover the host, without the host itself. */
 function wildcardsOfLabels(host: string): readonly string[] {
   const found = host === "*" ? [] : ["*"];
   for (let at = host.indexOf("."); at >= 0; at = host.indexOf(".", at + 1))

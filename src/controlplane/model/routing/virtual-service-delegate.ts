@@ -9,19 +9,18 @@ import {
 } from "../../../api/istio/index.ts";
 
 /**
- * The remaining budget for merging one VirtualService with its delegates. `virtual-service-model.ts` sets its
- * beginning.
+ * What remains for merging one VirtualService with its delegates. `virtual-service-model.ts` sets the initial values.
  */
 export interface MergeBudget {
-  /** The number of matches that the result may have. A long route counts as several. */
+  /** How many more matches the result may have. A long route counts as several. */
   matches: number;
-  /** The number of comparisons of a root's match with a delegate's match. */
+  /** How many more comparisons of a root's match with a delegate's match are allowed. */
   comparisons: number;
 }
 
 /**
- * The routes of a delegate, as many as the budget allows. Reduces the budget accordingly. Each route is narrowed by the
- * root's matches, and inherits the settings that only the root has. Routes that contradict the root are dropped.
+ * The routes of a delegate, as many as the budget allows, which is reduced accordingly. The root's matches narrow each
+ * route, and the route inherits settings that only the root has. Routes that contradict the root are dropped.
  */
 export function mergeDelegate(
   root: VirtualServiceHttpRoute,
@@ -65,8 +64,8 @@ function joinedName(root: string | undefined, delegate: string | undefined): str
 }
 
 /**
- * The matches of a delegate's route, narrowed by those of the root's route. Each match of the delegate must fit into a
- * match of the root. Undefined if one does not.
+ * The matches of a delegate's route, narrowed by those of the root's route. Each must fit into a match of the root; if
+ * one does not, the result is undefined.
  */
 function mergeMatches(roots: readonly HttpMatch[], delegates: readonly HttpMatch[]): readonly HttpMatch[] | undefined {
   if (roots.length === 0 || delegates.length === 0) return roots.length === 0 ? delegates : roots;
@@ -116,8 +115,8 @@ function contradicts(root: HttpMatch, leaf: HttpMatch): boolean {
 }
 
 /**
- * Whether the delegate's match allows a value that the root's match excludes. A regular expression is never contained
- * in another match.
+ * Whether the delegate's match allows a value that the root's match excludes. A regular expression never counts as
+ * contained in another match.
  */
 function stringsContradict(root: PresenceMatch | undefined, leaf: PresenceMatch | undefined): boolean {
   if (root === undefined || leaf === undefined) return false;

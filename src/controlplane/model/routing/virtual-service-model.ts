@@ -20,26 +20,26 @@ export type { VirtualServiceModel } from "./virtual-service.ts";
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;
   readonly shapes: VirtualServiceShapes;
-  /** The VirtualServices with TCP or TLS routes, without their HTTP routes, which listeners do not need. */
+  /** VirtualServices with TCP or TLS routes, without their HTTP routes, which listeners do not need. */
   readonly layer4: Collection<VirtualServiceModel>;
-  /** The models by `<gateway>@<namespace that sees the VirtualService, or *>`. */
+  /** The VirtualServices by `<gateway>@<namespace that sees the VirtualService, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceModel>;
-  /** VirtualServices that match labels of their clients. All of them have one key. */
+  /** VirtualServices that match labels of their clients, all under one key. */
   readonly withSourceLabels: CollectionIndex<VirtualServiceModel>;
 }
 
 export const sourceLabelsKey = "any";
 
 /**
- * How many comparisons of a root's match with a delegate's match are allowed for each route of the result. Most of
- * these pairs contradict each other, so they yield no route.
+ * How many comparisons of a root's match with a delegate's match are allowed for each route that a VirtualService may
+ * have. Most pairs of matches contradict each other and make no route.
  */
 const comparisonsPerRoute = 10;
 
 export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs): VirtualServices {
   const models = graph.derive("virtual-services", inputs.virtualServices, (facts, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    // Leave out a VirtualService without hosts, which is only a delegate of others.
+    // A VirtualService without hosts is only a delegate of others.
     if (mesh === undefined || facts.spec.hosts.length === 0) return [];
     return [[factsKey(facts), virtualServiceModel(facts, mesh, inputs, reader)]];
   });
@@ -59,8 +59,8 @@ export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs
 }
 
 /**
- * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
- * public ones, each group with the oldest first.
+ * The VirtualServices of one gateway that a namespace sees: its own private ones, then those that are exported to it by
+ * name, then the public ones. In each group, the oldest comes first.
  */
 export function virtualServicesOf(
   gateway: string,
@@ -79,7 +79,6 @@ export function virtualServicesOf(
   ];
 }
 
-/** The names of the client labels that the VirtualService's routes match. */
 export function sourceLabelNames(model: Pick<VirtualServiceModel, "http" | "tls" | "tcp">): readonly string[] {
   const matches = [...model.http, ...model.tls, ...model.tcp].flatMap(
     (route): readonly { readonly sourceLabels: Readonly<Record<string, string>> }[] => route.match,
@@ -108,8 +107,8 @@ function virtualServiceModel(
 }
 
 /**
- * The routes, in which delegates' routes replace the root routes that name them. Validation bounds the routes of one
- * object, but a root can name a delegate many times. Routes beyond the same bound are left out.
+ * The routes, with those of delegates in place of the root routes that name the delegates. Validation limits the routes
+ * of one object, but a root may name a delegate many times. Routes beyond the same limit are left out.
  */
 function withDelegates(
   facts: VirtualServiceFacts,
@@ -141,8 +140,8 @@ function withDelegates(
 }
 
 /**
- * The delegate's routes for a root's route. The delegate's names are relative to its own namespace. Empty if the
- * delegate does not exist or is not exported to this namespace.
+ * The delegate's routes in place of a root's route. Names in them are relative to the delegate's namespace. Empty if
+ * the delegate does not exist or is not exported to the root's namespace.
  */
 function delegateRoutes(
   root: VirtualServiceFacts,
@@ -188,7 +187,7 @@ function qualifiedRoutes(
   };
 }
 
-/** A gateway's name as `mesh` or `namespace/name`. The deprecated form `name.namespace.svc…` means the same. */
+/** A gateway's name as `mesh` or `namespace/name`. `name.namespace.svc…` is a deprecated form of it. */
 function gatewayName(gateway: string, namespace: string): string {
   if (gateway === meshGateway) return gateway;
   if (gateway.includes("/")) return gateway;

@@ -4,23 +4,21 @@ import { byCreation } from "../facts.ts";
 import type { VirtualServiceModel } from "./virtual-service.ts";
 
 /**
- * The parts of a VirtualService that decide which hosts and destinations exist. Changes of weights, timeouts and
- * similar fields do not change it.
+ * The parts of a VirtualService that decide which hosts and destinations exist. A change of weights, timeouts and the
+ * like leaves them unchanged.
  */
 export interface VirtualServiceShape extends Pick<
   VirtualServiceModel,
   "namespace" | "name" | "createdAt" | "hosts" | "gateways" | "visibleIn"
 > {
   readonly http: readonly HttpRouteShape[];
-  /** The destinations of TLS and TCP routes. */
   readonly layer4: readonly Destination[];
-  /** The size of its routes, see {@link routeUnits}, rounded up to a power of two, so that it seldom changes. */
+  /** The size of the routes, see {@link routeUnits}. It is rounded up to a power of two, so that it seldom changes. */
   readonly units: number;
 }
 
 export interface HttpRouteShape {
   readonly match: readonly HttpMatch[];
-  /** The destinations of the VirtualService's routes and mirrors. */
   readonly destinations: readonly Destination[];
 }
 
@@ -43,10 +41,7 @@ export function deriveVirtualServiceShapes(
   };
 }
 
-/**
- * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
- * public ones, each group with the oldest first.
- */
+/** The VirtualServices of one gateway that a namespace sees, in the order of {@link virtualServicesOf}. */
 export function virtualServiceShapesOf(
   gateway: string,
   namespace: string,
@@ -66,7 +61,7 @@ export function virtualServiceShapesOf(
 
 /**
  * The hosts to which the VirtualService sends traffic, with the ports that it names (0 means any). Routes for clients
- * of other namespaces are left out.
+ * of other namespaces than `clientNamespace` are left out.
  */
 export function destinationsOf(
   shape: VirtualServiceShape,

@@ -9,11 +9,11 @@ export interface VirtualServiceModel {
   readonly namespace: string;
   readonly name: string;
   readonly createdAt: string;
-  /** In lower case. */
+  /** The hosts, in lower case. */
   readonly hosts: readonly string[];
-  /** `mesh` or `namespace/name`. */
+  /** The gateways, each as `mesh` or `namespace/name`. */
   readonly gateways: readonly string[];
-  /** `*`, or a list of namespaces. */
+  /** The namespaces that see the VirtualService, or `*`. */
   readonly visibleIn: readonly string[];
   readonly http: readonly VirtualServiceHttpRoute[];
   readonly tls: readonly VirtualServiceTlsRoute[];

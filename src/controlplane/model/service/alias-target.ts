@@ -1,12 +1,12 @@
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** The maximum number of ExternalName Services between an alias and its host. DNS resolvers have such a limit too. */
+/** How many ExternalName Services may be between an alias and its host. DNS resolvers have such a limit, too. */
 const maxHops = 16;
 
 /**
- * The host to which an ExternalName Service leads, through further ones. As in upstream Istio, an alias in a circle
- * leads to no service. Its own external name is then returned.
+ * The host to which an ExternalName Service leads, through other ExternalName Services. As in upstream Istio, an alias
+ * in a circle leads to no service; its own external name is returned then.
  */
 export function aliasTarget(
   externalName: string,
@@ -24,7 +24,7 @@ export function aliasTarget(
   return externalName;
 }
 
-/** The key `namespace/name` of a Service that is written as `name.namespace`. */
+/** Converts `name.namespace` to `namespace/name`. */
 function keyIn(name: string): string {
   const dot = name.indexOf(".");
   return `${name.slice(dot + 1)}/${name.slice(0, dot)}`;

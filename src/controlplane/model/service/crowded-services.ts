@@ -14,24 +14,20 @@ import { selectedBy } from "../selection.ts";
 import { workloadEntriesByLabel, workloadEntryLabels } from "../workload-entry.ts";
 import { podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 
-/** What a workload of a service needs to know about the service's other workloads. */
 export interface ServiceCrowd {
-  /**
-   * Whether the Service selects a ready pod. Terminating pods depend only on this fact, and not on each of the other
-   * pods.
-   */
+  /** Whether the Service selects a ready pod. Terminating pods depend only on this, and not on each other pod. */
   readonly hasReadyPod: boolean;
   /**
    * The workloads that ztunnels get with this service, by {@link podMember} and {@link entryMember}. Undefined means
-   * all. It is set only if the service has more workloads than its clusters may have endpoints.
+   * all: it is set only if the service has more workloads than its clusters may have endpoints.
    */
   readonly members: ReadonlySet<string> | undefined;
 }
 
 export interface ServiceCrowds {
-  /** By the Service's `namespace/name`. */
+  /** The Services by `namespace/name`. */
   readonly services: Collection<ServiceCrowd>;
-  /** By the ServiceEntry's `namespace/name`. */
+  /** The ServiceEntries by `namespace/name`. */
   readonly entries: Collection<ServiceCrowd>;
 }
 
@@ -45,8 +41,8 @@ export function entryMember(entry: Pick<WorkloadEntryFacts, "namespace" | "name"
 
 /**
  * Chooses the workloads of services that have too many. A ztunnel gets each workload with the ports of all its
- * services, so its memory grows with the ports of a service times its workloads. The maximum is the same as for the
- * endpoints that other proxies get.
+ * services, so its memory grows with the product of a service's ports and workloads. The maximum is that for the
+ * endpoints of other proxies.
  */
 export function deriveServiceCrowds(graph: CollectionGraph, inputs: MeshInputs): ServiceCrowds {
   const pods = podsByLabel(inputs);
@@ -113,7 +109,7 @@ interface Named {
   readonly name: string;
 }
 
-/** All objects, or only the first ones by name if there are more than the maximum. */
+/** All objects or, if there are more than the maximum, the first ones by name. */
 export function firstByName<Item extends Named>(items: readonly Item[], most: number): readonly Item[] {
   return items.length <= most ? items : sortedByName(items).slice(0, most);
 }

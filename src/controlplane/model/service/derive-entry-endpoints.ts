@@ -44,9 +44,7 @@ export function deriveAddedEndpoints(
   });
 }
 
-/**
- * Whether endpoint discovery may send the endpoint. Envoy rejects host names there, because it does not look them up.
- */
+/** Whether endpoint discovery may send the endpoint. Envoy does not resolve host names there, and so rejects them. */
 export function isDiscoverable({ address, port }: EndpointModel): boolean {
   return port === 0 || isAddress(address);
 }
@@ -64,8 +62,8 @@ export function deriveEntryEndpoints(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined) return [];
       const { services, all } = entriesOfHost(key, hosts, mesh, reader);
-      // Read the endpoints at most twice: once for clusters that look up names, and once for all others. Most hosts
-      // need only one of the two.
+      // Endpoints are read at most twice: for clusters that resolve names, and for all others. Most hosts need only one
+      // of these.
       const found = new Map<boolean, PortEndpoints>();
       return services.flatMap(({ entries, variant }) => {
         const [oldest] = entries;
@@ -90,7 +88,7 @@ export type PortEndpoints = readonly (readonly [port: IstioPort, endpoints: read
 
 /**
  * The endpoints of a service's ports, from all entries of its host. As in upstream, ports are the same if their numbers
- * and names are equal. If several ports have the same number, the name of the first one is used.
+ * and names are equal. If several ports have the same number, the first one's name counts.
  */
 function joinedEndpoints(
   entries: readonly ServiceEntryFacts[],
@@ -99,7 +97,7 @@ function joinedEndpoints(
   const names = new Map<number, string>();
   for (const { name = "", number } of entries.flatMap(({ spec }) => spec.ports.filter(isTcp)))
     if (!names.has(number)) names.set(number, name);
-  // Whether the proxy resolves one name at a time. It then refuses a cluster with several names.
+  // Whether the proxy resolves one name at a time. It refuses a cluster with several names then.
   const isOneName = entries[0]?.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries);
   const joined = new Map<number, JoinedEndpoints>();
   for (const [{ name = "", number }, own] of endpoints) {
@@ -115,12 +113,15 @@ function looksUpNames({ spec: { resolution } }: ServiceEntryFacts): boolean {
   return resolution === "DNS" || resolution === "DNS_ROUND_ROBIN" || resolution === "DYNAMIC_DNS";
 }
 
-/** Reads the endpoints of each port of a ServiceEntry, as far as a cluster of its host may have them. */
+/** Reads the endpoints of each port of a ServiceEntry, except those that a cluster of its host may not have. */
 function entryEndpointsReader(inputs: MeshInputs) {
   const pods = podsByLabel(inputs);
   const remotePods = inputs.remote.pods.index("label", podLabelKeys);
   const servers = new TunnelServers(inputs);
-  /** `isByName` says whether the clusters of the host look up names. Another entry of the host may decide this. */
+  /**
+   * Reads the endpoints of an entry. `isByName` says whether the clusters of the host resolve names, which another
+   * entry of the host may decide.
+   */
   return (
     entry: ServiceEntryFacts,
     isByName: boolean,
@@ -156,16 +157,15 @@ function entryEndpointsReader(inputs: MeshInputs) {
           }),
         ),
       ];
-      // Leave out sockets of the file system if names are resolved: a proxy refuses a cluster with both.
+      // A proxy refuses a cluster that resolves names and has sockets of the file system. So leave out such sockets.
       return [port, found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable)] as const;
     });
   };
 }
 
 /**
- * The healthy WorkloadEntries that a selector matches. As in upstream, entries with a socket in the file system are
- * left out. Only the `endpoints` of a ServiceEntry may name sockets, which then are those of the client's own file
- * system.
+ * The healthy WorkloadEntries that a selector matches. As in upstream, entries with a socket of the file system are
+ * left out. Only the `endpoints` of a ServiceEntry may name sockets, which are then in the client's own file system.
  */
 export function selectedWorkloadEntries(
   namespace: string,
@@ -190,7 +190,7 @@ export function selectedWorkloadEntries(
 }
 
 /**
- * The entries that a selector matches among those with a label, cached by selector, because each host of a ServiceEntry
+ * The entries of a label that a selector matches, by selector. They are cached, because each host of a ServiceEntry
  * reads the same ones.
  */
 const selectedEntries = memos.keyed<readonly WorkloadEntryFacts[], readonly WorkloadEntryFacts[]>(

@@ -3,7 +3,7 @@ import type { ServiceEntryFacts } from "../facts.ts";
 import { cidrOf } from "../ip-address.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** Entries by the addresses that a control plane has allocated to their hosts. */
+/** The ServiceEntries by the addresses that a control plane has allocated to their hosts. */
 export type GivenAddresses = CollectionIndex<ServiceEntryFacts>;
 
 export function givenAddresses({ serviceEntries }: Pick<MeshInputs, "serviceEntries">): GivenAddresses {
@@ -14,7 +14,7 @@ export function givenAddresses({ serviceEntries }: Pick<MeshInputs, "serviceEntr
 
 /**
  * Whether a control plane allocated the address to an entry of another namespace. That entry keeps it. Otherwise, users
- * could write the address into an entry of their own and capture the other entry's clients.
+ * could write the address into an entry of their own, and capture the other entry's clients.
  */
 export function isGivenToOthers(
   address: string,
@@ -25,7 +25,7 @@ export function isGivenToOthers(
   return singleAddress(address).some((key) => reader.lookup(given, key).some((entry) => entry.namespace !== namespace));
 }
 
-/** A key for the address, however it is written. Empty for a range. */
+/** A key that is equal for all spellings of an address. Empty for a range. */
 export function singleAddress(text: string): readonly string[] {
   const range = cidrOf(text);
   return range === undefined || range.length < range.address.length * 8 ? [] : [range.address.join(".")];

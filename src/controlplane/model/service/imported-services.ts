@@ -16,7 +16,7 @@ import { endpointsKey, type EndpointModel } from "./service-endpoint-model.ts";
 import { distinctAddresses } from "./service-entry-model.ts";
 import type { ServiceModel } from "./service.ts";
 
-/** The domain of exported services in all clusters. It does not depend on the domain of a cluster. */
+/** The domain of exported services. It is the same in all clusters, whatever their own domain is. */
 const clusterSetDomain = "clusterset.local";
 
 type Named = Pick<ServiceImportFacts, "namespace" | "name">;
@@ -25,12 +25,12 @@ export function clusterSetHost(service: Named): string {
   return hostnameOf(service, clusterSetDomain).toLowerCase();
 }
 
-/** The key `namespace/hostname` of the service in the clusters' own domain. */
+/** The `namespace/hostname` of the service in the clusters' own domain. */
 function ownKey(service: Named, mesh: MeshSettings): string {
   return `${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`;
 }
 
-/** Services or endpoint lists in the clusters' own domains. Those of this control plane's cluster come first. */
+/** Services, or lists of endpoints, in the clusters' own domains. Those of this control plane's cluster come first. */
 type OwnDomain<Item> = readonly Collection<Item>[];
 
 function find<Item>(collections: OwnDomain<Item>, key: string, reader: CollectionReader): Item | undefined {
@@ -43,7 +43,7 @@ function find<Item>(collections: OwnDomain<Item>, key: string, reader: Collectio
 
 /**
  * Services with the host `<service>.<namespace>.svc.clusterset.local`. Each is a copy of the service in one of the
- * clusters, with the addresses of the imports. A cluster without an import of its own gets another cluster's addresses.
+ * clusters, with the addresses of the imports. A cluster without its own import has another cluster's addresses.
  */
 export function deriveImportedServices(
   graph: CollectionGraph,
@@ -56,10 +56,10 @@ export function deriveImportedServices(
   const remoteByAddress = inputs.remote.services.index("cluster-address", addressesOf);
   const given = givenAddresses(inputs);
   /**
-   * Whether an import may have an address: no Service of another namespace has it in the import's cluster, and no
-   * control plane allocated it to a ServiceEntry of another namespace. Otherwise, users who may write a ServiceImport
-   * could capture the clients of that Service. A Service of the import's own namespace may have the address, because a
-   * controller may use such a Service for the import.
+   * Whether an import may have an address. In the import's cluster, no Service of another namespace may have it, and no
+   * control plane may have allocated it to a ServiceEntry of another namespace. Otherwise, users who may write a
+   * ServiceImport could capture that Service's clients. A Service of the import's own namespace may have the address,
+   * because a controller may use such a Service for the import.
    */
   const isFree = (address: string, { namespace, clusterId }: ServiceImportFacts, reader: CollectionReader): boolean =>
     (clusterId === undefined
@@ -70,7 +70,7 @@ export function deriveImportedServices(
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh?.multiClusterServices?.host !== true) return [];
     const service = find(services, ownKey(imported, mesh), reader);
-    // Take the import of the control plane's own cluster first. It has no id here, so it sorts first.
+    // The import of the control plane's own cluster has no id, so it sorts first.
     const imports = reader
       .lookup(byName, factsKey(imported))
       .map((facts) => ({
@@ -96,8 +96,8 @@ export function deriveImportedServices(
 }
 
 /**
- * The endpoints of imported services: the service's endpoints in all clusters. The export in an endpoint's own cluster
- * determines which clients discover it.
+ * The endpoints of imported services are the service's endpoints in all clusters. Which clients discover an endpoint
+ * depends on the export in the endpoint's own cluster.
  */
 export function deriveImportedEndpoints(
   graph: CollectionGraph,

@@ -3,17 +3,15 @@ import type { Labels, PodFacts } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { labelKeys, selectedBy } from "../selection.ts";
 
-/** The pods by each of their labels, for {@link podsSelectedBy}. */
 export function podsByLabel(inputs: MeshInputs): CollectionIndex<PodFacts> {
   return inputs.pods.index("label", podLabelKeys);
 }
 
-/** The keys of a pod in an index by labels. */
 export function podLabelKeys({ namespace, labels }: PodFacts): readonly string[] {
   return labelKeys(namespace, labels);
 }
 
-/** The pods of a namespace that a selector matches. An empty selector matches none. */
+/** The pods that a selector matches. An empty selector matches none. */
 export function podsSelectedBy(
   pods: CollectionIndex<PodFacts>,
   namespace: string,

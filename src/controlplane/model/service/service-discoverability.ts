@@ -11,9 +11,9 @@ interface Discovery {
 }
 
 /**
- * Which clients discover the endpoints that a cluster has for the service's host in the cluster's domain. `service` is
- * `namespace/name`. Without an id, the cluster is the control plane's own. Returns undefined without multi-cluster
- * services.
+ * Which clients discover the endpoints that a cluster has for a service's host in the clusters' own domain. `service`
+ * is `namespace/name`. Without `clusterId`, the cluster is the control plane's own. Undefined if the mesh does not use
+ * multi-cluster services.
  */
 export function discoverability(
   service: string,
@@ -27,9 +27,9 @@ export function discoverability(
 }
 
 /**
- * Which clients discover the endpoints that a cluster has for the service's host in `clusterset.local`. Other clusters
+ * Which clients discover the endpoints that a cluster has for a service's host in `clusterset.local`. Other clusters
  * discover them only if the cluster both exports and imports the service. As in upstream, a cluster that does not
- * import the host does not know it, and offers no endpoints for it.
+ * import the host does not know it, and so offers no endpoints for it.
  */
 export function importedDiscoverability(
   service: string,

@@ -9,45 +9,44 @@ export interface LocalityModel {
   readonly subzone: string;
 }
 
-/** One endpoint of one port of a service. */
 export interface EndpointModel {
   /** An IP address, or a DNS name that the proxy resolves. */
   readonly address: string;
   readonly port: number;
   readonly labels: Labels;
-  /** The endpoint's SPIFFE identity. Empty if unknown. */
+  /** The SPIFFE identity. Empty if unknown. */
   readonly identity: string;
   /** Whether a sidecar in front of the endpoint accepts Istio's mutual TLS. */
   readonly mutualTls: boolean;
   readonly hbone: boolean;
-  /** Whether a ztunnel captures the endpoint and reports telemetry for it. A waypoint reports its own telemetry. */
+  /** Whether a ztunnel captures the endpoint and reports its telemetry. False for a waypoint, which reports its own. */
   readonly captured: boolean;
   readonly locality: LocalityModel;
   readonly network: string;
   readonly clusterId: string;
   readonly node: string;
   readonly weight: number;
-  /** Set if the address is a pod's own. Other addresses come from users who may write the service's endpoints. */
+  /** Whether the address is a pod's own. Users who may write a service's endpoints choose all other addresses. */
   readonly ofPod?: true;
-  /** Set if the endpoint gets only requests of sessions that it already has. */
+  /** Whether the endpoint gets only requests of sessions that it already has. */
   readonly draining?: true;
-  /** Set if the endpoint is terminating and still serves, see {@link usedEndpoints}. */
+  /** Whether the endpoint is terminating but still serves, see {@link usedEndpoints}. */
   readonly terminating?: true;
-  /** Set if the endpoint is not ready. No client uses it, see {@link sentEndpoints}. */
+  /** Whether the endpoint is not ready. No client sends to it, see {@link sentEndpoints}. */
   readonly unready?: true;
   /**
-   * `workload;namespace;canonical name;canonical revision;cluster` for telemetry. Empty if the endpoint is not a
-   * workload.
+   * The workload for telemetry, as `workload;namespace;canonical name;canonical revision;cluster`. Empty if the
+   * endpoint is no workload.
    */
   readonly workload: string;
   /**
-   * Absent for endpoints that every cluster discovers, whatever is exported. Without multi-cluster services, these are
-   * all endpoints.
+   * Which clients discover the endpoint. Absent for endpoints that every cluster discovers, whatever is exported. If
+   * the mesh does not use multi-cluster services, these are all endpoints.
    */
   readonly discoverable?: Discoverability;
 }
 
-/** Which clients discover an endpoint: those of all clusters, or those of its own cluster only. */
+/** Which clients discover an endpoint: those of all clusters, or only those of its own cluster. */
 export type Discoverability = "mesh" | "cluster";
 
 export function isDiscoverableFrom(
@@ -95,18 +94,18 @@ export function takesIstioTls({ labels, mutualTls }: EndpointModel): boolean {
 }
 
 /**
- * Selects the endpoints that clients use, among those that could serve a request. Terminating endpoints serve only if
- * there are no others, as with kube-proxy (KEP 1669), because without any endpoint every request would fail. Otherwise
- * they only keep the sessions that they have.
+ * Selects the endpoints that clients use. Terminating endpoints serve only if there are no others, as with kube-proxy
+ * (KEP 1669), because otherwise every request would fail. If there are others, they only keep the sessions that they
+ * have.
  */
 export function usedEndpoints(all: readonly EndpointModel[]): readonly EndpointModel[] {
   return sentEndpoints(all, false);
 }
 
 /**
- * The endpoints that proxies get, in the same order. They include endpoints that are not ready, to which a proxy sends
- * no requests: it learns by them which part of a locality can serve, and sends the rest of its requests to the next
- * locality.
+ * The endpoints that proxies get, in the same order. With `withUnready`, they include endpoints that are not ready. A
+ * proxy sends no requests to these: they tell it which share of a locality can serve, and it sends the rest of its
+ * requests to the next locality.
  */
 export function sentEndpoints(all: readonly EndpointModel[], withUnready: boolean): readonly EndpointModel[] {
   if (!all.some(({ unready, terminating }) => unready === true || terminating === true)) return all;

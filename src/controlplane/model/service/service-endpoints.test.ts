@@ -17,7 +17,6 @@ function shop(ports: readonly object[] = [{ name: "http", port: 80, targetPort: 
   return fixture;
 }
 
-/** The addresses of a cluster's endpoints with their health. */
 function endpointsOf(fixture: OutboundFixture, cluster = `outbound|80||${host}`): readonly string[] {
   const assignment = fixture.serve().endpoints()[cluster];
   const found = JSON.stringify(assignment).matchAll(

@@ -24,9 +24,9 @@ import {
 import { sliceEndpoints, targetPorts, type EndpointContext } from "./slice-endpoints.ts";
 import { sortedEndpoints, withDraining } from "./sorted-endpoints.ts";
 
-/** Endpoints by {@link endpointsKey}. Every port of every service has an item, even if it is empty. */
+/** The endpoints of each port of every service, by {@link endpointsKey}. A port without endpoints also has an item. */
 export interface ServiceEndpoints {
-  /** Services of the control plane's own cluster, with their endpoints in every cluster. */
+  /** Services of the control plane's own cluster, with their endpoints in all clusters. */
   readonly kubernetes: Collection<readonly EndpointModel[]>;
   /** Services that exist only in other clusters. */
   readonly remote: Collection<readonly EndpointModel[]>;
@@ -37,7 +37,6 @@ export interface ServiceEndpoints {
 
 type EndpointOwner = Pick<ServiceModel, "namespace" | "hostname" | "variant"> & { readonly registry: string };
 
-/** The endpoints that clients of the whole service use. */
 export function getEndpoints(
   endpoints: ServiceEndpoints,
   service: EndpointOwner,
@@ -48,8 +47,8 @@ export function getEndpoints(
 }
 
 /**
- * The endpoints of a port, including terminating ones, which a subset or a client may need, and those that are not
- * ready. The caller filters them, and then chooses with {@link usedEndpoints} or {@link sentEndpoints}.
+ * The endpoints of a port. They include terminating ones, which a subset or a client may need, and those that are not
+ * ready. The caller filters them, and then selects with {@link usedEndpoints} or {@link sentEndpoints}.
  */
 export function getAllEndpoints(
   endpoints: ServiceEndpoints,
@@ -67,12 +66,11 @@ export function getAllEndpoints(
   );
 }
 
-/** Whether there are endpoints and the condition holds for all of them. */
 export function everyone(endpoints: readonly EndpointModel[], holds: (endpoint: EndpointModel) => boolean): boolean {
   return endpoints.length > 0 && endpoints.every(holds);
 }
 
-/** The endpoints of a DestinationRule's subset. All endpoints if the subset is unset or has no labels. */
+/** All endpoints if the subset is unset or has no labels. */
 export function ofSubset(
   endpoints: readonly EndpointModel[],
   subset: { readonly labels: Labels } | undefined,
@@ -125,7 +123,8 @@ function deriveKubernetesEndpoints(
       targetOf: targetPorts(slice, service),
     }));
     const isHeadless = service.clusterAddresses.length === 0;
-    // As in upstream, a WorkloadEntry is no endpoint of a headless Service, whose clients connect to addresses in DNS.
+    // As in upstream, a WorkloadEntry is no endpoint of a headless Service, whose clients connect to the addresses in
+    // DNS.
     const selected = isHeadless
       ? []
       : firstByName(selectedWorkloadEntries(service.namespace, service.selector, inputs, reader), most);
@@ -167,9 +166,9 @@ function deriveKubernetesEndpoints(
 }
 
 /**
- * The endpoints that ServiceEntries add to the ports of a Service, such as those of virtual machines. As in upstream,
- * an entry adds endpoints if it has the Service's namespace and host, and its port has the same number and name. It
- * adds none to a headless Service, because clients connect to the endpoints of such a Service directly.
+ * The endpoints, such as those of virtual machines, that ServiceEntries add to the ports of a Service. As in upstream,
+ * an entry adds endpoints if it has the Service's namespace and host and its port has the same number and name. It adds
+ * none to a headless Service, whose clients connect to the endpoints in DNS.
  */
 function addedEndpoints(
   service: ServiceFacts,
@@ -186,7 +185,7 @@ function addedEndpoints(
 }
 
 /**
- * The endpoints of services that exist only in other clusters. If several of these have the service, the first one
+ * The endpoints of services that exist only in other clusters. If several clusters have the service, the first one
  * defines its ports.
  */
 function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
@@ -207,7 +206,7 @@ function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Coll
   });
 }
 
-/** The endpoints in other clusters for a port, by its name, of the service `namespace/name`. */
+/** The endpoints in other clusters for the port `portName` of the service `namespace/name`. */
 function remoteEndpoints(service: string, portName: string, context: EndpointContext): readonly EndpointModel[] {
   const { mesh, inputs, reader } = context;
   const found = reader.lookup(remoteSlices(inputs), service);

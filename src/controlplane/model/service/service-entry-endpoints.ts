@@ -13,14 +13,14 @@ import {
 } from "./service-endpoint-model.ts";
 import { isTunnelled } from "./tunnel-servers.ts";
 
-/** A port of the service. A target of 0 means the service's own port number. */
+/** A port of the service. If `target` is 0, it is the service's own port number. */
 export interface EndpointTarget {
   readonly name: string;
   readonly port: number;
   readonly target: number;
 }
 
-/** The endpoints of a ServiceEntry. An entry with DNS resolution and no endpoints uses its host. */
+/** The endpoints of a ServiceEntry. For an entry with DNS resolution and without endpoints, this is its host. */
 export function entryEndpoints(
   entry: ServiceEntryFacts,
   host: string,
@@ -82,7 +82,7 @@ interface Workload {
   readonly spec: WorkloadEntrySpec;
 }
 
-/** The endpoint of a workload. Returns undefined if it has no address, because it is in another network. */
+/** The endpoint of a workload. Undefined if the workload has no address, because it is in another network. */
 function endpointOf(
   { namespace, name, labels, annotations, spec }: Workload,
   port: EndpointTarget,
@@ -133,7 +133,7 @@ export class JoinedEndpoints {
   }
 }
 
-/** Identifies an endpoint. The text contains the network, because several networks may use the same addresses. */
+/** Identifies an endpoint. Several networks may use the same addresses, so the text contains the network. */
 function addressText({ address, network, port }: EndpointModel): string {
   return `${network} ${address} ${port}`;
 }

@@ -5,27 +5,27 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 /**
- * The maximum number of entries of one host. Only the oldest ones are used. A change of one entry reads all of them
+ * The maximum number of entries of one host that are used, the oldest ones. A change of one entry reads all of them
  * again, so a namespace with more would keep the control plane busy.
  */
 const maxJoinedEntries = 1000;
 
 /**
- * The maximum number of services that the entries of one host form for different namespaces. Without this bound, each
- * small entry with another `exportTo` would add a service with the endpoints of all entries.
+ * How many services the entries of one host may form for different namespaces. Without this limit, each small entry
+ * with another `exportTo` would add a service with the endpoints of all entries.
  */
 const maxServices = 16;
 
-/** The hosts of ServiceEntries. Several entries of a namespace may have one host. */
+/** The hosts of ServiceEntries. Several entries of a namespace may have the same host. */
 export interface EntryHosts {
-  /** `namespace/host`, once for each host of each namespace. */
+  /** The keys `namespace/host`, once for each host of each namespace. */
   readonly keys: Collection<string>;
   readonly entries: CollectionIndex<ServiceEntryFacts>;
 }
 
 export function deriveEntryHosts(graph: CollectionGraph, { serviceEntries }: MeshInputs): EntryHosts {
   return {
-    // Read each host once and not once for each entry, because thousands of entries may have the same host.
+    // Thousands of entries may have the same host, so each host is read once and not once for each entry.
     keys: graph.derive("service-entry-hosts", serviceEntries, (entry) => hostKeys(entry).map((key) => [key, key])),
     entries: entriesByHost(serviceEntries),
   };
@@ -35,7 +35,7 @@ function entriesByHost(serviceEntries: Collection<ServiceEntryFacts>): Collectio
   return serviceEntries.index("host-of-namespace", (entry) => new Set(hostKeys(entry)));
 }
 
-/** The oldest ServiceEntry of the entry's namespace with that host. Routes and policies must name it. */
+/** The oldest ServiceEntry of the entry's namespace with that host, the one that routes and policies must name. */
 export function oldestOfHost(
   { namespace }: ServiceEntryFacts,
   host: string,
@@ -46,7 +46,7 @@ export function oldestOfHost(
   return found.length < 2 ? found[0] : oldestEntries.of(found, oldestIn);
 }
 
-/** The oldest of the entries of a host. Chosen once for all routes, because thousands of entries may have one host. */
+/** Thousands of entries may have one host, so the oldest is chosen once for all routes. */
 const oldestEntries = memos.memo<readonly ServiceEntryFacts[], ServiceEntryFacts | undefined>("oldest-entries");
 
 function oldestIn(entries: readonly ServiceEntryFacts[]): ServiceEntryFacts | undefined {
@@ -71,7 +71,7 @@ export function hostIn({ namespace, spec }: ServiceEntryFacts, key: string): str
 
 type Spec = ServiceEntryFacts["spec"];
 
-/** The hosts of an entry by their names in lower case. */
+/** The hosts of an entry, by their names in lower case. */
 const spellings = memos.memo<Spec, ReadonlyMap<string, string>>("spellings-of-hosts");
 
 function spellingsIn({ hosts }: Spec): ReadonlyMap<string, string> {
@@ -85,11 +85,10 @@ export interface EntriesOfService {
   readonly variant: string | undefined;
 }
 
-/** The entries of a host in a namespace. */
 export interface EntriesOfHost {
-  /** One service for each set of namespaces to which entries are exported: that of the oldest entry comes first. */
+  /** One service for each set of namespaces to which entries are exported. That of the oldest entry comes first. */
   readonly services: readonly EntriesOfService[];
-  /** All entries, oldest first. */
+  /** All entries of the host, oldest first. */
   readonly all: readonly ServiceEntryFacts[];
 }
 
@@ -97,8 +96,8 @@ const nobody: EntriesOfHost = { services: [], all: [] };
 
 /**
  * The entries of a host. As in upstream, a user may write one entry for each port of a host, or for some of its
- * endpoints. The oldest entry decides about the whole service. An entry whose resolution, workloadSelector or labels
- * differ from those of the oldest entry adds no ports. Endpoints belong to the host, whichever entry names them.
+ * endpoints. The oldest entry decides about the whole service. An entry adds no ports if its resolution,
+ * workloadSelector or labels differ from the oldest entry's. Endpoints belong to the host, whichever entry names them.
  */
 export function entriesOfHost(
   key: string,
@@ -121,7 +120,7 @@ export function entriesOfHost(
   return { services, all };
 }
 
-/** The key of a service of a host `namespace/host`. */
+/** The key of a service of a host. `host` is `namespace/host`. */
 export function hostServiceKey(host: string, variant: string | undefined): string {
   return variant === undefined ? host : `${host}#${variant}`;
 }
@@ -130,7 +129,7 @@ function visibleText({ namespace, spec }: ServiceEntryFacts, mesh: MeshSettings)
   return visibilityOf(spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo, namespace).join();
 }
 
-/** The text is cached for each entry, because an entry may have thousands of labels. */
+/** An entry may have thousands of labels, so its text is cached. */
 const settings = memos.memo<ServiceEntryFacts, string>("settings-of-entries");
 
 function settingsText({ labels, spec: { resolution, workloadSelector } }: ServiceEntryFacts): string {

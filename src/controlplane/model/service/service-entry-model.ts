@@ -27,8 +27,8 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
 };
 
 /**
- * The service of a host. `entries` are sorted by age: the oldest decides, and later ones only add ports. `visibility`
- * is the limit that the mesh config sets for its exportTo. Returns undefined if there is no entry.
+ * The service of a host. `hosts` has its entries, sorted by age: the oldest decides, and later ones only add ports.
+ * `visibility` is the mesh config's limit for its exportTo. Undefined if there is no entry.
  */
 export function serviceEntryModel(
   hosts: readonly { readonly entry: ServiceEntryFacts; readonly host: string }[],
@@ -67,7 +67,7 @@ export function serviceEntryModel(
   };
 }
 
-/** All ports. If several have the same number, that of the oldest entry is used. */
+/** The ports of all entries. If several have the same number, that of the oldest entry counts. */
 function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<ServiceModel, "ports" | "ownPorts"> {
   const own = oldest?.spec.ports.flatMap(portModel) ?? [];
   const taken = new Set(own.map(({ port }) => port));
@@ -81,9 +81,9 @@ function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<Service
 }
 
 /**
- * The addresses of the service, which are those of the oldest entry, and the addresses of each port if the entries have
- * different ones. An address of an entry leads only to that entry's ports. If the entry that defines a port has no
- * address, clients match the port by name.
+ * The addresses of the service, which are those of its oldest entry. If entries have different ones, also the addresses
+ * of each port: an entry's address leads only to that entry's ports. If the entry that defines a port has no address,
+ * clients match the port by name.
  */
 function addressesOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<
   ServiceModel,
@@ -111,20 +111,21 @@ export function racesAddresses(entries: readonly ServiceEntryFacts[]): boolean {
   return entries.every((entry) => wantsRace(entry) && isOneName(entry.spec));
 }
 
-/** Whether the entry asks proxies to connect to whichever address answers first. */
 export function wantsRace({ annotations }: Pick<ServiceEntryFacts, "annotations">): boolean {
   return annotations[istioAnnotations.connectStrategy]?.toUpperCase() === "RACE_FIRST_TCP_CONNECT";
 }
 
 /**
- * Whether the service is a single name to resolve. Proxies race only the addresses of one name. Several endpoints share
+ * Whether the service is a single name to resolve. Proxies race only the addresses of one name; several endpoints share
  * the connections as usual.
  */
 function isOneName({ endpoints, resolution, workloadSelector }: ServiceEntryFacts["spec"]): boolean {
   return resolution === "DNS" && endpoints.length <= 1 && workloadSelector === undefined;
 }
 
-/** Whether proxies serve the port. A port for UDP may have the same number. */
+/**
+ * Whether proxies serve the port. They do not serve UDP, whose ports may have the same number as one that they serve.
+ */
 export function isTcp({ protocol }: IstioPort): boolean {
   return protocol !== "UDP";
 }
@@ -138,29 +139,29 @@ function portModel(port: IstioPort): readonly ServicePortModel[] {
 
 const namedProtocols: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"]);
 
-/** The protocol in the port's field `protocol`. Unknown for protocols that ztunnels have no name for. */
+/** The protocol in the port's field `protocol`. Unknown for protocols for which ztunnels have no name. */
 export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return namedProtocols.has(protocol) ? (protocols[protocol] ?? "unknown") : "unknown";
 }
 
 /**
- * The protocol in the port's field `protocol`. As in upstream, the port's name is ignored, unlike for a Service's port.
+ * The protocol in the port's field `protocol`. As in upstream, the port's name does not matter, unlike for a Service's
+ * port.
  */
 export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return protocols[protocol] ?? "unknown";
 }
 
 /**
- * Each address once, even if it is repeated in another spelling. The addresses become domains of virtual hosts. If a
- * domain occurred twice, the proxies of all namespaces to which the entry is exported would reject the routes of the
- * port.
+ * Each address once, even if the entry repeats it in another spelling. Addresses become domains of virtual hosts. If a
+ * domain occurred twice, all proxies to whose namespaces the entry is exported would reject the routes of the port.
  */
 export function distinctAddresses(addresses: readonly string[]): readonly string[] {
   const plain = addresses.map((address) => withoutFullPrefix(address.toLowerCase()));
   return plain.length < 2 ? plain : [...new Set(plain)];
 }
 
-/** Shortens `10.0.0.1/32` to the address. */
+/** Shortens a range of one address, such as `10.0.0.1/32`, to the address. */
 function withoutFullPrefix(address: string): string {
   const [base = "", length] = address.split("/");
   return length === (base.includes(":") ? "128" : "32") ? base : address;

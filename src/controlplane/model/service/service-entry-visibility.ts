@@ -7,8 +7,8 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 type Settings = Pick<MeshSettings, "serviceEntryVisibility">;
 
 /**
- * The visibility of a namespace's ServiceEntries. The first policy of the mesh config that matches the namespace's
- * labels decides.
+ * How far a namespace's ServiceEntries are visible. The first policy of the mesh config whose selectors match the
+ * namespace's labels decides.
  */
 export function entryVisibility({ serviceEntryVisibility: set }: Settings, labels: Labels): EntryVisibility {
   if (set === undefined) return "PUBLIC";
@@ -24,7 +24,7 @@ export function entryVisibilityOf(namespace: string, inputs: MeshInputs, reader:
   return entryVisibility(mesh, reader.get(inputs.namespaces, namespace)?.labels ?? {});
 }
 
-/** A ServiceEntry's `exportTo` for sidecars and gateways. The visibility can only narrow it. */
+/** A ServiceEntry's `exportTo` for sidecars and gateways. The mesh config's visibility can only narrow it. */
 export function narrowedExport(
   exportTo: readonly string[],
   namespace: string,

@@ -1,10 +1,10 @@
 import { hostCovers, isWildcard } from "../../../api/istio/index.ts";
 import { isAddress } from "../ip-address.ts";
 
-/** Wildcards that can be found by a host without comparing it with each of them. */
+/** Wildcards that can be found by a host without comparing each of them. */
 export interface WildcardSet {
   readonly all: ReadonlySet<string>;
-  /** The wildcards that stand for a part of a label, such as `*foo.example.org`. They are rare. */
+  /** Wildcards for a part of a label, such as `*foo.example.org`. They are rare. */
   readonly partial: readonly string[];
 }
 
@@ -13,7 +13,7 @@ export function wildcardSet(wildcards: Iterable<string>): WildcardSet {
   return { all, partial: [...all].filter((host) => host !== "*" && !host.startsWith("*.")) };
 }
 
-/** The wildcards of the set that cover a host, beginning with the most specific one. */
+/** The wildcards that cover the host, the most specific one first. */
 export function wildcardsOver(host: string, { all, partial }: WildcardSet): readonly string[] {
   const found: string[] = [];
   for (let at = host.indexOf("."); at >= 0; at = host.indexOf(".", at + 1)) {
@@ -36,8 +36,8 @@ export function mostSpecificHost(hosts: Iterable<string>, name: string): string 
 }
 
 /**
- * Qualifies a host from a configuration object of that namespace: a bare name is a Service of the namespace. Returns
- * lower case, because names are compared.
+ * Qualifies a host in a configuration object of a namespace: a bare name is a Service of that namespace. The result is
+ * in lower case, because names are compared.
  */
 export function qualifiedHost(host: string, namespace: string, domain: string): string {
   const name = host.toLowerCase();

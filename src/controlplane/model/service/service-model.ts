@@ -32,22 +32,22 @@ import { visibilityOf } from "./service-visibility.ts";
 export type { ServiceModel, ServicePortModel } from "./service.ts";
 
 /**
- * All services, by {@link serviceKey}. A Kubernetes Service wins over a ServiceEntry with the same host and
+ * The services by {@link serviceKey}. A Kubernetes Service takes precedence over a ServiceEntry with the same host and
  * namespace.
  */
 export interface ServiceRegistry {
   readonly kubernetes: Collection<ServiceModel>;
   /** Services that exist only in other clusters. */
   readonly remote: Collection<ServiceModel>;
-  /** Hosts of `clusterset.local`: other names of exported services. */
+  /** Hosts of `clusterset.local`, which are other names of exported services. */
   readonly imported: Collection<ServiceModel>;
   readonly entries: Collection<ServiceModel>;
   readonly entryHosts: EntryHosts;
   readonly byHost: readonly CollectionIndex<ServiceModel>[];
   readonly byVisibility: readonly CollectionIndex<ServiceModel>[];
-  /** Aliases by the host to which they point. */
+  /** The aliases by the host to which they point. */
   readonly aliases: CollectionIndex<ServiceModel>;
-  /** All aliases, under the key `any`. */
+  /** The aliases, all under the key `any`. */
   readonly allAliases: CollectionIndex<ServiceModel>;
 }
 
@@ -143,7 +143,7 @@ function namespacePreference(
   return reader.get(namespaces, namespace)?.preference ?? "none";
 }
 
-/** The service of a key in any registry. A ServiceEntry may have the same name as a Service. */
+/** The service of a key in its registry. A ServiceEntry may have the same name as a Service. */
 export function registeredService(
   { key, registry }: { readonly key: string; readonly registry: ServiceModel["registry"] },
   registries: ServiceRegistry,
@@ -158,8 +158,8 @@ function ofClusters(registry: ServiceRegistry, key: string, reader: CollectionRe
 }
 
 /**
- * The service with its automatically assigned IPv4 addresses if it has no others, as a proxy sees it that connects to
- * them.
+ * The service as a proxy sees it that connects to automatically assigned addresses: if it has no others, it has the
+ * assigned IPv4 addresses.
  */
 export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
   if (service.automaticAddresses === undefined || service.addresses.length > 0) return service;
@@ -182,8 +182,8 @@ export function visibleServices(
 }
 
 /**
- * The visible services, and a key that namespaces with equal lists share: the namespace, or {@link everywhere} if it
- * sees only public services.
+ * The visible services, and a key that namespaces with equal lists share. The key is the namespace, or {@link
+ * everywhere} if it sees only public services.
  */
 export function servicesSeenFrom(
   registry: ServiceRegistry,
@@ -201,7 +201,7 @@ export function servicesSeenFrom(
 
 /**
  * Merges and sorts the lists, once for all namespaces that see the same ones. `first` is the list that only this
- * namespace has, if there is one.
+ * namespace has, or an empty list.
  */
 function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly ServiceModel[]): readonly ServiceModel[] {
   const known = ordered.get(first);
@@ -222,7 +222,6 @@ const ordered = memos.memo<
   { readonly lists: readonly (readonly ServiceModel[])[]; readonly services: readonly ServiceModel[] }
 >("ordered-services");
 
-/** The services of one hostname in all namespaces. */
 export function servicesOfHost(
   registry: ServiceRegistry,
   host: string,
@@ -236,9 +235,8 @@ export function isVisible(service: ServiceModel, namespace: string): boolean {
 }
 
 /**
- * The service to which a route's destination refers for a sidecar: one of the client's namespace, or else the best
- * visible one. As in upstream Istio, a sidecar's routes also reach services of its namespace that are not exported to
- * it.
+ * The service that a route's destination means for a sidecar: one of the client's namespace, or else the best visible
+ * one. As in upstream Istio, a sidecar's routes also reach services of its namespace that are not exported to it.
  */
 export function destinationService(
   host: string,
@@ -250,8 +248,8 @@ export function destinationService(
 }
 
 /**
- * The service to which a host refers for the gateways and waypoints of a namespace, among those that are exported to
- * it: one of the preferred namespace, or else of their own, or else the best one.
+ * The service that a host means for gateways and waypoints of a namespace. Only services that are exported to the
+ * namespace count: first one of the preferred namespace, then one of their own, then the best one.
  */
 export function visibleService(
   host: string,
@@ -271,7 +269,7 @@ export function visibleService(
   );
 }
 
-/** The service with the addresses that it has in a cluster. Undefined means the control plane's own cluster. */
+/** The service with its addresses in a cluster. Undefined means the control plane's own cluster. */
 export function serviceInCluster(service: ServiceModel, clusterId: string | undefined): ServiceModel {
   const own = clusterId === undefined ? undefined : ownField(service.addressesByCluster, clusterId);
   return own === undefined || own.length === 0 ? service : { ...service, addresses: own };

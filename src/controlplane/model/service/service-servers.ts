@@ -6,7 +6,6 @@ import { identityOf, takesIstioTls } from "./service-endpoint-model.ts";
 import { everyone, getEndpoints, type ServiceEndpoints } from "./service-endpoints.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
 
-/** The part of a service that {@link identitiesOf} needs. */
 interface IdentifiedService {
   readonly registry: string;
   readonly namespace: string;
@@ -16,7 +15,7 @@ interface IdentifiedService {
   readonly subjectAltNames: readonly string[];
 }
 
-/** The identities that a client accepts from a service's servers. Includes pods that are not ready. */
+/** The identities that a client accepts from a service's servers. Pods that are not ready count, too. */
 export function identitiesOf(
   service: IdentifiedService,
   mesh: MeshSettings,
@@ -44,18 +43,18 @@ function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }
   return domains.includes(domain) ? domains.map((alias) => [`${spiffePrefix}${alias}`, ...rest].join("/")) : [identity];
 }
 
-/** The properties of a service's servers that clusters depend on. A change of endpoints seldom changes them. */
+/** What clusters depend on of a service's servers. A change of endpoints seldom changes it. */
 export interface ServiceServers {
   readonly identities: readonly string[];
-  /** Ports with endpoints that all accept Istio's mutual TLS. */
+  /** Ports all of whose endpoints accept Istio's mutual TLS. Those without endpoints are left out. */
   readonly mutualTlsPorts: readonly number[];
-  /** Ports with endpoints that are all reached through HBONE. */
+  /** Ports all of whose endpoints are reached through HBONE. Those without endpoints are left out. */
   readonly tunnelledPorts: readonly number[];
 }
 
 interface RegisteredKey {
   readonly registry: ServiceModel["registry"];
-  /** `namespace/hostname`. */
+  /** The service as `namespace/hostname`. */
   readonly key: string;
 }
 
@@ -66,13 +65,13 @@ interface ServerSources {
 }
 
 /**
- * The servers of the requested services. No others are computed, so that a change of endpoints that affects no cluster
- * causes no further work.
+ * The servers of the requested services. No others are computed, so that a change of endpoints which affects no cluster
+ * causes no work.
  */
 export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;
 
-  /** `served` contains the requests, of which several may name the same service. */
+  /** Follows the requests in `served`, of which several may name the same service. */
   constructor(
     graph: CollectionGraph,
     served: Collection<{ readonly service: RegisteredKey }>,

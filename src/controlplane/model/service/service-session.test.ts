@@ -27,7 +27,7 @@ test("without the filter's variable no client keeps sessions, and a label withou
   assert.equal(keepsDraining({ labels }, unnamed), false);
 });
 
-/** The addresses of a service's endpoints with their health. One pod has the label of draining workloads. */
+/** One pod has the label of draining workloads. */
 function healthOf(labels: Record<string, string>): unknown {
   const fixture = createOutboundFixture();
   fixture.apply(

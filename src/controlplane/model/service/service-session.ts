@@ -11,7 +11,7 @@ export function sessionRulesOf({ sessions }: Pick<MeshSettings, "sessions">): Se
 }
 
 /**
- * The session of a service, or undefined if sessions are off, the service's labels ask for none, or there is no
+ * The session settings of a service. Undefined if sessions are off, the service's labels ask for none, or there is no
  * service.
  */
 export function serviceSession(
@@ -33,15 +33,14 @@ export function serviceSession(
 }
 
 /**
- * Whether clients of the service learn of endpoints that drain. Proxies send such an endpoint only requests whose
- * session names it. As in upstream, this depends only on the labels.
+ * Whether clients of the service get endpoints that drain. Proxies send such an endpoint only requests whose session
+ * names it. As in upstream, this depends only on the labels.
  */
 export function keepsDraining({ labels }: { readonly labels: Labels }, mesh: Pick<MeshSettings, "sessions">): boolean {
   const { cookieLabel, headerLabel } = sessionRulesOf(mesh);
   return valueOf(labels, cookieLabel) !== "" || valueOf(labels, headerLabel) !== "";
 }
 
-/** Whether a label of the workload says that it drains. */
 export function isMarkedDraining(labels: Labels, mesh: Pick<MeshSettings, "sessions">): boolean {
   return valueOf(labels, sessionRulesOf(mesh).drainingLabel) !== "";
 }

@@ -1,6 +1,5 @@
 import type { AppProtocol, Labels, ServiceFacts } from "../facts.ts";
 
-/** How a proxy finds the endpoints of a service. */
 export type ServiceResolution =
   /** The control plane sends the endpoints. */
   | "endpoints"
@@ -11,14 +10,13 @@ export type ServiceResolution =
   | "dns-round-robin"
   /** The proxy resolves the host of each request, or the server name of each connection. */
   | "dynamic-dns"
-  /** The service is an alias of another service. */
   | "alias";
 
 export interface ServicePortModel {
   readonly name: string;
   readonly port: number;
   readonly protocol: AppProtocol;
-  /** The target port of a ServiceEntry's endpoints that name none. */
+  /** The target port of those of a ServiceEntry's endpoints that name none. */
   readonly target: number;
 }
 
@@ -26,55 +24,51 @@ export interface ServicePortModel {
 export interface ServiceModel {
   readonly registry: "Kubernetes" | "External";
   readonly namespace: string;
-  /** In lower case. For a ServiceEntry, it may be a wildcard. */
+  /** The host, in lower case. A ServiceEntry's may be a wildcard. */
   readonly hostname: string;
   /**
-   * Distinguishes the services of one namespace and host if their ServiceEntries are exported to different namespaces.
+   * Distinguishes services with the same namespace and host, whose ServiceEntries are exported to different namespaces.
    * Absent for the service of the oldest entry.
    */
   readonly variant?: string;
-  /** The Service's name. For a ServiceEntry, the host. */
+  /** The Service's name or, for a ServiceEntry, the host. */
   readonly name: string;
-  /** The object's name. */
   readonly objectName: string;
   readonly createdAt: string;
   readonly labels: Labels;
   readonly ports: readonly ServicePortModel[];
-  /** The ports of the oldest ServiceEntry. Absent if no other one adds ports. */
+  /** The ports of the oldest ServiceEntry. Absent if no other entry adds ports. */
   readonly ownPorts?: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
   /**
-   * Set if a proxy that resolves the service's name connects to whichever address answers first. If absent, the proxy
+   * Whether a proxy that resolves the service's name connects to whichever address answers first. Otherwise, the proxy
    * uses the addresses in turn.
    */
   readonly racesAddresses?: true;
-  /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
+  /** Addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
-  /**
-   * The addresses of each port whose ServiceEntry has other addresses than the oldest one. Absent if there is no such
-   * port.
-   */
+  /** The addresses of each port. Absent if all ServiceEntries of the host have the same addresses. */
   readonly addressesOfPorts?: ReadonlyMap<number, Pick<ServiceModel, "addresses" | "lostAddresses">>;
   /**
-   * Set if all addresses that the ServiceEntry names belong to entries of other namespaces. The service then has no
+   * Whether all addresses that the ServiceEntry names belong to entries of other namespaces. The service then has no
    * listener.
    */
   readonly lostAddresses?: true;
   /**
-   * Addresses that a control plane assigned to a ServiceEntry's host. Waypoints, and proxies that answer DNS
-   * themselves, use them.
+   * Addresses that a control plane assigned to a ServiceEntry's host. Waypoints use them, and so do proxies that answer
+   * DNS.
    */
   readonly automaticAddresses?: readonly string[];
-  /** The service's addresses in other clusters. */
+  /** The service's addresses in other clusters, by cluster. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
-  /** Set if the service's host is in `clusterset.local`, the domain of exported services. */
+  /** Whether the host is in `clusterset.local`, the domain of exported services. */
   readonly clusterSet?: true;
   readonly meshExternal: boolean;
-  /** `*`, or namespaces. Empty means that nobody sees it. */
+  /** The namespaces that see the service, or `*`. Empty means none. */
   readonly visibleIn: readonly string[];
   readonly selector: Labels;
   readonly subjectAltNames: readonly string[];
-  /** The host to which an alias points, through further aliases. */
+  /** The host to which an alias points, after further aliases. */
   readonly aliasOf: string;
   readonly preference: ServiceFacts["preference"];
   readonly waypointCanaryWeight?: string | undefined;

@@ -37,7 +37,7 @@ export function sliceEndpoints(
   const { discoverable, view } = context;
   const modelsOf = (endpoint: EndpointFacts): readonly EndpointModel[] => {
     const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
-    // Leave the endpoint out while its pod is unknown: without the pod's labels, clients would send plain text.
+    // While the pod is unknown, leave the endpoint out: without the pod's labels, clients would send plain text.
     if (pod === undefined && endpoint.pod !== "") return [];
     return endpoint.addresses.map((address) => {
       const found =
@@ -66,9 +66,9 @@ export function sliceEndpoints(
 }
 
 /**
- * Returns a function that finds the target port of a service's port by its name. A slice follows its Service with a
- * delay. A port that was renamed is therefore found by its number, among the slice's ports whose names the Service does
- * not have.
+ * Returns a function that finds the target port of a service's port by the port's name. A slice follows its Service
+ * with a delay, so a port that was renamed is found by its number, among those of the slice's ports whose names the
+ * Service does not have.
  */
 export function targetPorts(slice: SliceFacts, service: ServiceFacts): (portName: string) => number | undefined {
   const byName = new Map(slice.ports.toReversed().map(({ name, port }) => [name, port]));
@@ -82,7 +82,6 @@ export function targetPorts(slice: SliceFacts, service: ServiceFacts): (portName
   };
 }
 
-/** An endpoint whose address does not belong to a pod. */
 function addressEndpoint(address: string, port: number, node: string, view: ClusterView): EndpointModel {
   const place = {
     locality: view.node(node) ?? nowhere,

@@ -3,8 +3,8 @@ import { localityText, type EndpointModel } from "./service-endpoint-model.ts";
 import { isMarkedDraining, keepsDraining } from "./service-session.ts";
 
 /**
- * Marks endpoints whose label says that they drain, so that they get only requests of their sessions. Leaves these
- * endpoints out if the service has no sessions.
+ * Marks endpoints whose label says that they drain, so that they get only requests of their sessions. If the service
+ * has no sessions, these endpoints are left out.
  */
 export function withDraining(
   endpoints: readonly EndpointModel[],
@@ -17,7 +17,7 @@ export function withDraining(
   return endpoints.map((endpoint) => (isMarked(endpoint) ? { ...endpoint, draining: true } : endpoint));
 }
 
-/** Sorts endpoints by locality and address, so that equal sets produce equal resources. */
+/** Sorts endpoints by locality and address, so that equal sets give equal resources. */
 export function sortedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
   return [...endpoints].sort(
     (left, right) =>

@@ -13,14 +13,12 @@ import { selecting, selectorKeys } from "../selection.ts";
 import { portNamed, workloadEntryLabels, workloadEntryTarget } from "../workload-entry.ts";
 import { targetPortOf } from "./service-ports.ts";
 
-/** A Service that a workload serves. */
 export interface ServedService {
   readonly service: ServiceFacts;
-  /** The workload's port behind a port of the Service. Undefined if the workload has no such port. */
+  /** Finds the workload's port behind a port of the Service. Undefined if the workload has no such port. */
   readonly targetOf: (port: ServicePortFacts) => number | undefined;
 }
 
-/** A ServiceEntry that a workload serves. */
 export interface ServedEntry {
   readonly entry: ServiceEntryFacts;
   readonly targetOf: (port: ServiceEntryFacts["spec"]["ports"][number]) => number;
@@ -30,7 +28,7 @@ type NamedPorts = WorkloadEntryFacts["spec"]["ports"];
 
 /**
  * Finds the services of a workload's namespace that the workload serves. As in upstream, a WorkloadEntry with the
- * workload's address stands in for it: Services select the labels of the entry instead of the workload's own.
+ * workload's address replaces the workload: Services select the entry's labels instead of the workload's own.
  * ServiceEntries may select both, or name the address.
  */
 export class WorkloadServices {
@@ -52,7 +50,8 @@ export class WorkloadServices {
   }
 
   /**
-   * The WorkloadEntries of the pod's namespace with one of its addresses. The one that stands in for it comes first.
+   * The WorkloadEntries of the pod's namespace with one of its addresses. The one that replaces the pod for Services
+   * comes first.
    */
   standInsOf(pod: PodFacts, reader: CollectionReader): readonly WorkloadEntryFacts[] {
     const found = pod.addresses.flatMap((address) => [
@@ -107,8 +106,8 @@ export class WorkloadServices {
 }
 
 /**
- * Whether WorkloadEntries can be endpoints of the Service. As in upstream, they cannot if it is headless, because its
- * clients connect to addresses in DNS.
+ * Whether WorkloadEntries may be endpoints of the Service. As in upstream, a headless Service has none, because its
+ * clients connect to the addresses in DNS.
  */
 function takesWorkloadEntries({ type, clusterAddresses }: ServiceFacts): boolean {
   return type !== "ExternalName" && clusterAddresses.length > 0;

@@ -6,26 +6,23 @@ import { GrpcCall, type CallOwner } from "./grpc-call.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 import { isGrpc, readRequestHead, requestFault, type RequestHead } from "./request-head.ts";
 
-/** The part of a server that new calls use. */
 export interface CalledServer {
   readonly clock: Clock;
   readonly maxRequestBytes: number;
-  /** Returns the method that serves calls of the path. Undefined if the server has none. */
+  /** The method for calls of the path. Undefined if the server has none. */
   method(path: string): ((call: GrpcCall) => void) | undefined;
 }
 
-/** The stream that a client has opened. */
 export interface OpenedStream {
   readonly id: number;
   /** The request's header fields, names and values in turn. */
   readonly fields: readonly string[];
-  /** Whether the client has ended its side already. */
   readonly endStream: boolean;
 }
 
 /**
  * Makes the stream a call and starts its method, or ends it with the reason why the server refuses it. A request that
- * breaks HTTP/2's rules for heads (RFC 9113, section 8.3) becomes no call, and its stream is reset.
+ * breaks HTTP/2's rules for heads (RFC 9113, section 8.3) becomes no call: its stream is reset.
  */
 export function openCall(
   connection: CallOwner & { readonly sender: CallSender },
@@ -60,7 +57,7 @@ export function openCall(
   else sender.sendLast(call, [":status", refusal.httpStatus]);
 }
 
-/** Why a call is not started: the status of gRPC, or that of HTTP if the request is not gRPC. */
+/** Why a call is not started: a status of gRPC, or one of HTTP if the request is not gRPC. */
 type CallRefusal =
   | { readonly httpStatus: "405" | "415" }
   | { readonly httpStatus?: undefined; readonly status: GrpcStatus; readonly message: string };

@@ -13,23 +13,21 @@ const responseHead = hpackEncode([":status", "200", "content-type", contentType,
 export interface CallSenderOptions {
   readonly session: Http2Session<GrpcCall>;
   readonly stream: ByteStream;
-  /** The server's buffer, which all of its connections share. */
+  /** All connections of the server share it. */
   readonly output: FrameOutput;
-  /** Called when more than the limit waits for a client that does not read. Ends the connection. */
+  /** Called if more than the limit waits for a client that does not read. It must end the connection. */
   readonly unread: () => void;
 }
 
-/** Writes the answers of a connection's calls as frames. */
 export class CallSender implements CallOutput, OutputOwner {
   readonly #session: Http2Session<GrpcCall>;
   readonly #stream: ByteStream;
   readonly #output: FrameOutput;
   readonly #unread: () => void;
   readonly #prefix = Buffer.alloc(prefixBytes);
-  /** Whether the last write did not finish at once. Over TLS, a write never finishes at once. */
+  /** Whether the last write did not finish at once. Over TLS, no write does. */
   #waitsForKernel = false;
   #isStopped = false;
-  /** Whether the kernel accepts no more bytes for now. */
   isBusy = false;
 
   constructor(options: CallSenderOptions) {
@@ -39,7 +37,6 @@ export class CallSender implements CallOutput, OutputOwner {
     this.#unread = options.unread;
   }
 
-  /** The buffer for the next frames. */
   writer(): FrameWriter {
     return this.#output.claim(this);
   }
@@ -84,8 +81,8 @@ export class CallSender implements CallOutput, OutputOwner {
   }
 
   /**
-   * Sends a header block that ends our side. A client that is still sending gets a reset, because its bytes will not be
-   * read.
+   * Sends a header block that ends our side. If the client is still sending, it gets a reset, because nobody will read
+   * its bytes.
    */
   sendLast(call: GrpcCall, fields: readonly string[]): void {
     this.#session.sendHeaders(call, fields, true);
@@ -102,13 +99,11 @@ export class CallSender implements CallOutput, OutputOwner {
     if (this.isBusy && this.#stream.bufferedBytes > limit) this.#unread();
   }
 
-  /** Called when the kernel has taken everything. */
   drained(): void {
     this.isBusy = false;
     this.#session.wake();
   }
 
-  /** Sends no further frames. */
   stop(): void {
     this.#isStopped = true;
     this.#output.drop(this);

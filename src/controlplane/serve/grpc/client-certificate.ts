@@ -2,7 +2,6 @@ import { X509Certificate } from "node:crypto";
 import type { Clock } from "../../../base/index.ts";
 import { peerChain, pemBlocks, RevokedCertificates } from "../../../x509/index.ts";
 
-/** The roots that are trusted now, and what their authorities have revoked. */
 export class ClientTrust {
   readonly #roots: readonly X509Certificate[];
   readonly #revoked: RevokedCertificates;
@@ -13,7 +12,7 @@ export class ClientTrust {
     this.#revoked = new RevokedCertificates(Buffer.from(revocations));
   }
 
-  /** Returns why a certificate is not trusted, or until when it is trusted. */
+  /** Why a certificate is not trusted, or until when it is trusted. */
   judge(certificate: X509Certificate): Verdict {
     const chain = peerChain(certificate, this.#roots);
     if (chain === undefined) return { fault: "no root that is trusted now has issued it", untilMs: Infinity };
@@ -33,8 +32,8 @@ interface Verdict {
 }
 
 /**
- * The certificate of a client whose chain was trusted at the handshake. It is judged again at each use, because a
- * connection may outlive the certificate, its root, or the revocation lists that do not contain it.
+ * The certificate of a client whose chain was trusted at the handshake. It is judged again at each use, because the
+ * connection may outlive the certificate and its root, and a newer revocation list may contain it.
  */
 export class ClientCertificate {
   readonly #certificate: X509Certificate;
@@ -50,7 +49,7 @@ export class ClientCertificate {
     this.#clock = clock;
   }
 
-  /** Whether a call was authenticated by the certificate, so that the connection must not outlive it. */
+  /** Whether the certificate has authenticated a call. The connection must not outlive it then. */
   get isUsed(): boolean {
     return this.#isUsed;
   }
@@ -62,12 +61,11 @@ export class ClientCertificate {
     return { subjectAltName: this.#certificate.subjectAltName ?? "" };
   }
 
-  /** Records that a call was authenticated by the certificate. */
   markUsed(): void {
     this.#isUsed = true;
   }
 
-  /** Why the certificate is no longer accepted. */
+  /** Why the certificate is no longer accepted. Undefined if it is still accepted. */
   fault(): string | undefined {
     const trust = this.#trust();
     if (trust !== this.#judgedBy) {

@@ -2,10 +2,11 @@ import { gunzipSync, inflateSync } from "node:zlib";
 import { messageOf, SerinError, userError } from "../../../base/index.ts";
 import type { Decompress } from "./message-decoder.ts";
 
-/** The value of the header `grpc-accept-encoding`. */
 export const acceptedEncodings = "identity,deflate,gzip";
 
-/** How to read messages of an encoding. `none` leaves them unchanged. If undefined, the encoding is not accepted. */
+/**
+ * How messages with this encoding are read. `none` leaves them unchanged. Undefined if the encoding is not accepted.
+ */
 export function decompressionOf(encoding: string, maxBytes: number): Decompress | "none" | undefined {
   if (encoding === "identity") return "none";
   if (encoding !== "gzip" && encoding !== "deflate") return undefined;

@@ -2,24 +2,21 @@ import { writeAll, type ByteStream } from "../../../net/index.ts";
 import { FrameWriter } from "../../../wire/http2/index.ts";
 import { grpcLimits } from "./grpc-limits.ts";
 
-/** The connection whose frames are in the output. */
 export interface OutputOwner {
   flush(): void;
 }
 
 /**
  * The buffer for the frames of one connection at a time. All connections of a server share it, so that the messages of
- * a change pass through the same memory, which the processor has cached.
- *
- * A connection claims the buffer before it writes frames, and the frames of the previous connection are sent then. The
- * frames of the last connection are sent at the end of the turn. Large parts are not copied into the buffer, but are
- * sent in the same write.
+ * a change pass through the same memory, which stays in the processor's cache. A connection claims the buffer before it
+ * writes frames. Then the frames of the previous connection are sent; those of the last one are sent at the end of the
+ * turn. Large parts are not copied into the buffer, but are sent in the same write.
  */
 export class FrameOutput {
   #writer = new FrameWriter();
   #owner: OutputOwner | undefined;
   #armed = false;
-  /** Parts outside of the buffer. Each has its position in the buffer. */
+  /** Parts outside of the buffer. `#places` has the position in the buffer of each. */
   readonly #large: Buffer[] = [];
   readonly #places: number[] = [];
   #largeBytes = 0;
@@ -28,7 +25,7 @@ export class FrameOutput {
     this.#owner?.flush();
   };
 
-  /** Lets `owner` write frames, until another connection claims the buffer. */
+  /** Lets `owner` write frames until another connection claims the buffer. */
   claim(owner: OutputOwner): FrameWriter {
     if (this.#owner === owner) return this.#writer;
     this.#owner?.flush();
@@ -40,12 +37,11 @@ export class FrameOutput {
     return this.#writer;
   }
 
-  /** How many bytes of the owner wait in this buffer. */
+  /** How many of the owner's bytes are not sent yet. */
   get length(): number {
     return this.#writer.length + this.#largeBytes;
   }
 
-  /** Adds a piece to the frame whose head was written last. Its bytes must not change afterwards. */
   part(bytes: Buffer): void {
     if (bytes.length <= grpcLimits.copiedPartBytes) {
       this.#writer.raw(bytes);
@@ -67,13 +63,12 @@ export class FrameOutput {
     const copied = waits || stream.bufferedBytes > 0;
     const view = copied ? Buffer.from(writer.view()) : writer.view();
     const taken = this.#large.length === 0 ? stream.write(view) : writeAll(stream, this.#chunksOf(view));
-    // Take new memory: the write made no copy, so the kernel may still read from the old one.
+    // The write made no copy, so the kernel may still read from the old memory.
     if (!copied && stream.bufferedBytes > 0) this.#writer = new FrameWriter();
     this.#clear();
     return taken;
   }
 
-  /** Forgets what `owner` has put. */
   drop(owner: OutputOwner): void {
     if (this.#owner !== owner) return;
     this.#owner = undefined;

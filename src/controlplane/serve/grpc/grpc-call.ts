@@ -9,7 +9,6 @@ import { MessageDecoder, type Decompress } from "./message-decoder.ts";
 import { fieldValues, type RequestHead } from "./request-head.ts";
 import type { FrameOutput } from "./frame-output.ts";
 
-/** The peer that opened a connection. */
 export interface Peer {
   readonly address: string;
   readonly port: number;
@@ -17,29 +16,26 @@ export interface Peer {
   readonly certificate: ClientCertificate | undefined;
 }
 
-/** Answers a call. */
 export interface CallHandler {
-  /** Receives a request. The bytes are valid only during the call. */
+  /** Receives a request. The bytes are valid only during this method. */
   message(bytes: Buffer): void;
-  /** Called when the client has ended its side of the stream. */
   ended(): void;
   /** Called when more may be written, after a write has returned false. */
   drained(): void;
   /**
-   * Called when the server stops. A handler whose call would not end by itself must end it. Its client then finds
+   * Called when the server stops. If the call would not end by itself, the handler must end it. The client then finds
    * another server.
    */
   stopping?(): void;
-  /** Called when the client sent something that is not a request. The handler must end the call. */
+  /** Called if the client sent something that is not a request. The handler must end the call. */
   failed(error: SerinError): void;
   /**
-   * The last call to the handler: the client has cancelled or is disconnected, the deadline has passed, or the handler
-   * has ended the call.
+   * Called last: the client has cancelled or is disconnected, the deadline has passed, or the handler has ended the
+   * call.
    */
   closed(): void;
 }
 
-/** Where calls put what they send. */
 export interface CallOutput {
   /**
    * Writes as much of a message into frames as the windows and the output allow. Returns false if something must wait.
@@ -54,24 +50,23 @@ export interface CallOutput {
   pump(call: GrpcCall): boolean;
 }
 
-/** The part of a connection that its calls use. */
 export interface CallOwner {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
-  /** The memory of heads and incomplete requests of all connections, which the addresses of their clients share. */
+  /** The memory for heads and incomplete requests of all connections. The addresses of the clients share it. */
   readonly memory: SharedBudget;
-  /** Whether the connection is not read now, because the clients of other addresses have their turn. */
+  /** Whether the connection is not read now, because it is the turn of other addresses. */
   readonly waitsForTurn: boolean;
   readonly sender: CallOutput;
 }
 
-/** The length of a message's prefix, which says that the message is not compressed, and how long it is. */
+/** The length of a message's prefix: whether the message is compressed, and its length. */
 export const prefixBytes = 5;
-/** The memory of a header in addition to its characters, as HPACK counts it. */
+/** The memory of a header besides its characters, as HPACK counts it. */
 const bytesOfField = 32;
 const nobody: CallHandler = { message() {}, ended() {}, drained() {}, failed() {}, closed() {} };
 
-/** One call, which is a stream of its connection. Requests wait, within its window, until a handler starts. */
+/** One call, which is a stream of its connection. Until a handler starts, requests wait within the call's window. */
 export class GrpcCall extends SessionStream {
   readonly head: RequestHead;
   readonly #owner: CallOwner;
@@ -83,16 +78,13 @@ export class GrpcCall extends SessionStream {
   };
   #handler = nobody;
   #isStarted = false;
-  /** The requests that arrived before a handler started. */
   readonly #held = new ChunkQueue();
   #heldBytes = 0;
-  /** The number of bytes of the request that the handler keeps. */
   #requestBytes = 0;
-  /** The call's share of the owner's memory. */
   readonly #kept: BudgetShare;
   /**
-   * Messages that wait for windows or the kernel, as parts that other calls share. The first
-   * `#sent` bytes of the first part are sent.
+   * Messages that wait for windows or the kernel, as parts that other calls share. The first `#sent` bytes of the first
+   * part are sent.
    */
   #pending: Buffer[] = [];
   #sent = 0;
@@ -103,7 +95,6 @@ export class GrpcCall extends SessionStream {
   ending: { readonly status: GrpcStatus; readonly message: string } | undefined;
   /** Whether our side has ended, or the stream is gone. */
   isClosed = false;
-  /** The number of seconds since our side ended the call. */
   #endSweeps = 0;
   deadline: Disposable | undefined;
 
@@ -134,7 +125,7 @@ export class GrpcCall extends SessionStream {
   }
 
   /**
-   * Calls `run` if the client has not sent what it must within this time. Disposing the result cancels this. Time in
+   * Calls `run` if the client has not sent what it must within this time, unless the result is disposed of. Time in
    * which the client's connection is not read does not count.
    */
   afterSilence(clock: Clock, ms: number, run: () => void): Disposable {
@@ -151,12 +142,11 @@ export class GrpcCall extends SessionStream {
     return this.#owner.peer;
   }
 
-  /** The values of a header of the request. */
   header(name: string): readonly string[] {
     return fieldValues(this.#fields, name);
   }
 
-  /** Sets the handler, and passes it what has arrived so far. Must be called once. */
+  /** Sets the handler, and passes it what has arrived so far. Must be called only once. */
   start(handler: CallHandler): void {
     if (this.#isOver) {
       handler.closed();
@@ -193,7 +183,7 @@ export class GrpcCall extends SessionStream {
     return this.#owner.sender.sendMessage(this, parts, length);
   }
 
-  /** Ends the call after what was written. The handler then only gets `closed`. */
+  /** Ends the call after what was written. After that, the handler gets only `closed`. */
   end(status: GrpcStatus = grpcStatus.ok, message = ""): void {
     if (this.isClosed || this.ending !== undefined) return;
     this.ending = { status, message };
@@ -229,7 +219,7 @@ export class GrpcCall extends SessionStream {
     return errorCode.noError;
   }
 
-  /** Receives trailers of the client. They can only mean that its side has ended. */
+  /** Receives the client's trailers. They can only mean that its side has ended. */
   receiveHeaders(fields: readonly string[], endStream: boolean): number {
     if (!endStream || trailersFault(fields) !== undefined) return errorCode.protocolError;
     if (this.#isStarted) this.#reportEnd();
@@ -250,7 +240,6 @@ export class GrpcCall extends SessionStream {
     else if (!this.#isOver) this.#handler.drained();
   }
 
-  /** Appends a message to those that wait to be sent. */
   enqueue(prefix: Buffer, parts: readonly Buffer[]): void {
     this.#pending.push(prefix);
     this.pendingBytes += prefix.length;
@@ -281,8 +270,8 @@ export class GrpcCall extends SessionStream {
   }
 
   /**
-   * Ends a call whose client does not read its end. It must not keep the call or its bytes alive. Must be called once a
-   * second.
+   * Resets a call whose client does not read its end, so that the client does not keep the call and its bytes alive.
+   * Must be called once a second.
    */
   sweep(): void {
     if (this.ending === undefined) return;
@@ -323,7 +312,7 @@ export class GrpcCall extends SessionStream {
     }
   }
 
-  /** Counts the memory that the call keeps. Throws if all calls of this client together keep too much. */
+  /** Throws if all calls of this client together keep too much memory. */
   #count(): void {
     if (!this.#kept.set(this.#headBytes + this.#heldBytes + this.#decoder.keptBytes + this.#requestBytes))
       throw transientError("busy", `too many requests from ${this.peer.address} wait for their end`, {

@@ -129,7 +129,7 @@ const frame: fc.Arbitrary<Put> = fc.oneof(
   },
 );
 
-/** Checks that nothing is thrown, that the output is valid HTTP/2, and that a connection that ends gives the reason. */
+/** Checks that nothing is thrown, that the output is valid HTTP/2, and that a connection that ends says why. */
 async function check(put: readonly Put[], size: number): Promise<void> {
   const { owner, open } = serving();
   const client = new FrameClient(owner);

@@ -33,7 +33,7 @@ function echo() {
   return { owner, events, calls };
 }
 
-/** A connection after the exchange of its first frames. */
+/** A connection whose first frames were exchanged. */
 async function greeted(owner: TestOwner, settings: readonly (readonly [number, number])[] = []): Promise<FrameClient> {
   const client = new FrameClient(owner, settings);
   client.send();

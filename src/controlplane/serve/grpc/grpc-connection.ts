@@ -17,7 +17,6 @@ import { Retirement } from "./retirement.ts";
 import type { FrameOutput } from "./frame-output.ts";
 import type { ReadConnection, ReadingTurns } from "./reading-turns.ts";
 
-/** The part of a server that its connections use. */
 export interface ConnectionOwner extends CalledServer {
   readonly output: FrameOutput;
   readonly memory: SharedBudget;
@@ -27,7 +26,7 @@ export interface ConnectionOwner extends CalledServer {
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
 
-/** The server's end of an HTTP/2 connection whose streams are gRPC calls, bounded by {@link grpcLimits}. */
+/** The server's end of an HTTP/2 connection whose streams are gRPC calls. {@link grpcLimits} bounds it. */
 export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
@@ -107,8 +106,8 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
   }
 
   /**
-   * Asks the client to open no more calls here, so that none is lost, and handlers to end calls that would stay open.
-   * The connection ends with its last call.
+   * Asks the client to open no more calls here, so that none is lost, and asks handlers to end calls that would stay
+   * open. The connection ends with its last call.
    */
   drain(): void {
     if (this.#goawayGrace !== undefined || this.session.over) return;
@@ -117,7 +116,6 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
     for (const call of this.session.streams) call.stop();
   }
 
-  /** Ends all calls, and then the connection. */
   endCalls(status: GrpcStatus, message: string): void {
     this.drain();
     this.session.refuseMore();
@@ -134,7 +132,8 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
   /** Enforces the time limits. The server calls this once a second. */
   sweep(nowMs: number): void {
     if (this.session.over) return;
-    // Do not count this time as silence: the client's answer to a PING may wait for its turn too.
+    // While the connection waits for its turn, the client's answer to a PING may wait, too. So this time does not count
+    // as silence.
     if (this.waitsForTurn) this.session.excuse(nowMs);
     for (const call of this.session.streams) call.sweep();
     const reason = this.#retirement.reason(nowMs);
@@ -158,15 +157,15 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
   }
 
   streamEnded(): void {
-    // Nothing to do here: each call notifies its own handler.
+    // Each call notifies its own handler.
   }
 
   settingsChanged(): void {
-    // Nothing to do: a server opens no streams.
+    // A server opens no streams.
   }
 
   peerLeaves(): void {
-    // Nothing to do: the client opens no more streams, and open streams continue.
+    // The client opens no more streams, and open streams continue.
   }
 
   finished(): void {
@@ -200,7 +199,7 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
 
   // ---- the end
 
-  /** Ends the connection when the client has ended its side, because a half-closed connection is useless in HTTP/2. */
+  /** Ends the connection when the client has ended its side, because HTTP/2 has no use for a half-closed connection. */
   #inputEnded(): void {
     if (this.session.activeStreams > 0) this.destroy("the client ended the connection");
     else this.#end();

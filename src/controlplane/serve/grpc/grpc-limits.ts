@@ -1,4 +1,3 @@
-/** Bounds of the server's connections. */
 export const grpcLimits = {
   /**
    * The maximum number of connections of a port. Beyond it, the address with the most connections loses its oldest one.
@@ -9,13 +8,14 @@ export const grpcLimits = {
    * per thousand responses.
    */
   streamWindowBytes: 256 * 1024,
-  /** How many bytes a connection's unread calls may hold together. */
   connectionWindowBytes: 1_048_576,
-  /** A window is returned when this fraction of it has been read (2: one half). */
+  /** A window is returned when this fraction of it has been read. 2 means one half. */
   creditParts: 2,
-  /** With 0, data that waits in a call counts against the connection's window. */
+  /**
+   * How much waiting data does not count against the connection's window. With 0, all data that waits in a call counts.
+   */
   maxQueuedBytes: 0,
-  /** The memory for heads and incomplete requests of all connections, which the addresses of their clients share. */
+  /** The memory for heads and incomplete requests of all connections. The addresses of the clients share it. */
   maxIncompleteBytes: 128 << 20,
   maxFrameBytes: 16_384,
   /** The peer may allow larger frames, but they have no advantage. */
@@ -26,33 +26,30 @@ export const grpcLimits = {
    * proxies.
    */
   maxStreams: 100,
-  /**
-   * The maximum number of bytes that are written into frames at a time. The rest waits in messages that all clients
-   * share.
-   */
+  /** How many bytes are written into frames at a time. The rest waits in messages that all clients share. */
   outputHighWaterBytes: 512 * 1024,
-  /** The maximum number of bytes of answers to PING, SETTINGS and similar frames that a peer may leave unread. */
+  /** How many bytes of answers to PING, SETTINGS and similar frames a peer may leave unread. */
   maxBufferedControlBytes: 1_048_576,
-  /** The maximum size of a part of a message that is copied: up to it, a copy costs less than a separate write. */
+  /** The size up to which a part of a message is copied, because a copy costs less than a separate write. */
   copiedPartBytes: 4096,
   /**
-   * The maximum number of frames per second that transport nothing: PING, SETTINGS, PRIORITY, empty DATA, refused
+   * The maximum number of frames per second that transport nothing: PING, SETTINGS, PRIORITY, empty DATA, and refused
    * streams.
    */
   maxIdleFramesPerSecond: 2000,
   /**
-   * The maximum number of calls per second that a client may cancel, or break by violating the protocol. Answered calls
-   * that it cancels count too, because an answer is expensive.
+   * How many calls per second a client may cancel, or break by violating the protocol. Cancelled calls that were
+   * already answered count, too, because an answer is expensive.
    */
   wastedStreams: 200,
   wastedStreamsPerSecond: 200,
   /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  /** How much longer a client's next stream waits for each stream that the client has wasted. */
+  /** The delay of a client's next stream for each stream that the client has wasted. */
   pausePerWastedStreamMs: 0.02,
   prematureResetMs: Infinity,
   answeredResetsAreFree: false,
-  /** The idle time after which a client gets a PING, and the time limit for its answer. */
+  /** The time without input after which a client gets a PING, and the time that it has to answer. */
   keepaliveMs: 30_000,
   keepaliveTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
@@ -65,12 +62,15 @@ export const grpcLimits = {
   closeGraceMs: 1000,
   /** The maximum number of bytes that are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
-  /** The time limit for the request of a call with one request. Discovery's first request has the same limit. */
+  /**
+   * The time limit for the request of a call with a single request. The first request of a discovery stream has the
+   * same limit.
+   */
   unaryRequestTimeoutMs: 30_000,
   /** The time limit for the last bytes of a call that our side has ended. */
   endTimeoutMs: 30_000,
-  /** How long a connection that has reached its age waits for its last calls, as in upstream. */
+  /** How long a connection that has reached its maximum age waits for its last calls, as in upstream. */
   ageGraceMs: 10_000,
-  /** The maximum length of an encoded `grpc-message`, because a peer may allow only small header lists. */
+  /** A peer may allow only small header lists, so an encoded `grpc-message` is cut to this length. */
   maxStatusMessageBytes: 4096,
 } as const;

@@ -50,7 +50,9 @@ function proven({ peer }: GrpcCall): string {
   return names === undefined ? "nobody" : names.fault === undefined ? names.subjectAltName : `nobody: ${names.fault}`;
 }
 
-/** Answers with the identity in the caller's certificate. Answers a request `wait` only once `release` is called. */
+/**
+ * Answers with the identity in the caller's certificate. A request `wait` is answered only after `release` was called.
+ */
 async function serve(
   maxConnections = 100,
   clock: Clock = systemClock,
@@ -167,7 +169,6 @@ test("a rotated certificate and roots apply to new connections, and open ones wi
   assert.equal(await callEcho(before_, "who"), "nobody ");
   const later = clientOf(port, await next.issue({ spiffe: webId }), next.roots);
   assert.equal(await callEcho(later, "who"), `URI:${webId} `);
-  // The former roots no longer identify a client.
   const former = clientOf(port, web, next.roots);
   assert.equal(await callEcho(former, "who"), "nobody ");
   assert.throws(() => certificate.rotate({ certificate: "no", privateKey: "no", clientRoots: "no" }), {

@@ -32,8 +32,8 @@ export interface GrpcServerOptions {
   readonly log: Logger;
   readonly maxConnections?: number;
   /**
-   * How long a client may keep a connection, give or take a tenth. Its calls then end, so that it proves its identity
-   * again. Absent means forever.
+   * How long a client may keep a connection, give or take a tenth. Its calls then end, so that it must prove its
+   * identity again. Absent means forever.
    */
   readonly maxConnectionAgeMs?: number | undefined;
   readonly random?: Random;
@@ -42,7 +42,7 @@ export interface GrpcServerOptions {
 const sweepMs = 1000;
 const http2Protocol = "h2";
 
-/** gRPC over HTTP/2, by prior knowledge or over TLS. Bounded by {@link grpcLimits}. */
+/** gRPC over HTTP/2, by prior knowledge or over TLS. {@link grpcLimits} bounds it. */
 export class GrpcServer implements ConnectionOwner {
   readonly output = new FrameOutput();
   readonly clock: Clock;
@@ -56,7 +56,6 @@ export class GrpcServer implements ConnectionOwner {
   /** The connections, each with the function that frees its place. */
   readonly #connections = new Map<GrpcConnection, () => void>();
   readonly #listeners: ByteListener[] = [];
-  /** Connections whose handshake is under way. */
   readonly #handshakes = new Set<ByteStream>();
   readonly #limit: ConnectionLimit;
   #sweeping: Disposable | undefined;
@@ -75,8 +74,8 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   /**
-   * Listens on an address or name, and resolves with the port. With a certificate it uses TLS and asks for client
-   * certificates, which may be absent.
+   * Listens on an address or name, and resolves with the port. With a certificate, it uses TLS and asks for client
+   * certificates, which clients need not have.
    */
   async listen(address: string, port: number, certificate?: RotatingCertificate): Promise<number> {
     const accept = (stream: ByteStream): void => {
@@ -100,8 +99,8 @@ export class GrpcServer implements ConnectionOwner {
   }
 
   /**
-   * Accepts no more connections and calls. Ends calls that would not end by themselves, lets the others end, and ends
-   * calls that are still open after `graceMs`.
+   * Accepts no more connections and calls. Handlers end calls that would not end by themselves. Other calls have until
+   * `graceMs` to end.
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopListening();
@@ -115,7 +114,6 @@ export class GrpcServer implements ConnectionOwner {
     if (this.#connections.size > 0) await closed;
   }
 
-  /** Ends everything at once. */
   close(): void {
     this.#stopListening();
     for (const stream of this.#handshakes) stream.destroy();
@@ -142,7 +140,7 @@ export class GrpcServer implements ConnectionOwner {
   async #secure(stream: ByteStream, certificate: RotatingCertificate, release: () => void): Promise<void> {
     this.#handshakes.add(stream);
     try {
-      // Accept every certificate here, because a client with an expired one may still authenticate with a token.
+      // A client with an expired certificate may still authenticate with a token.
       const secured = await secureServer(stream, () => certificate.context, {
         alpn: [http2Protocol],
         timeoutMs: grpcLimits.handshakeTimeoutMs,
@@ -172,7 +170,7 @@ export class GrpcServer implements ConnectionOwner {
       release();
       return;
     }
-    // Read in small buffers: a proxy sends much at first, and later only about a hundred bytes at a time.
+    // A proxy sends much at first, and later only about a hundred bytes at a time.
     readInSmallChunks(stream);
     const { address, port } = stream.remote;
     const connection = new GrpcConnection(this, stream, { address, port, certificate });

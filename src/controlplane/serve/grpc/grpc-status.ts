@@ -1,6 +1,5 @@
 import { grpcLimits } from "./grpc-limits.ts";
 
-/** The status codes of gRPC that this server uses. */
 export const grpcStatus = {
   ok: 0,
   cancelled: 1,
@@ -16,7 +15,7 @@ export const grpcStatus = {
 
 export type GrpcStatus = (typeof grpcStatus)[keyof typeof grpcStatus];
 
-/** A `grpc-message`: UTF-8, percent-encoded except for printable ASCII, cut to the bound. */
+/** A `grpc-message`: UTF-8, percent-encoded except for printable ASCII, and cut to the maximum length. */
 export function statusMessage(text: string): string {
   let encoded = "";
   for (const character of text) {

@@ -43,7 +43,7 @@ test("received parts of a message are copied, because tiny frames would otherwis
   const bytes = framed(Buffer.from("x".repeat(700)));
   const found: string[] = [];
   const decoder = new MessageDecoder(maxBytes);
-  // Put each piece into the same memory, which the decoder must not keep.
+  // Each piece is in the same memory, which the decoder must not keep.
   const piece = Buffer.alloc(1);
   for (const byte of bytes) {
     piece[0] = byte;
@@ -52,7 +52,6 @@ test("received parts of a message are copied, because tiny frames would otherwis
   assert.deepEqual(found, ["x".repeat(700)]);
 });
 
-/** Splits all bytes at once. */
 function expected(bytes: Buffer): { readonly messages: readonly string[]; readonly fault: string | undefined } {
   const messages: string[] = [];
   for (let at = 0; bytes.length - at >= 5;) {

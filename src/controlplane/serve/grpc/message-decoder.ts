@@ -3,45 +3,43 @@ import { SerinError, userError } from "../../../base/index.ts";
 /** The compression flag and the length. */
 const prefixBytes = 5;
 /**
- * The initial buffer for a message that arrives in pieces. It grows as pieces arrive, because the announced length may
- * be false.
+ * The initial buffer for a message that arrives in pieces. It grows as they arrive, because the announced length may be
+ * false.
  */
 const startBytes = 4096;
 const noBytes = Buffer.alloc(0);
 
-/** The content of a compressed message. Throws a user error if it is invalid or too long. */
+/** Expands a compressed message. Throws a user error if the message is invalid or too long. */
 export type Decompress = (bytes: Buffer) => Buffer;
 
 /**
- * Splits the bytes of a gRPC stream into messages. Keeps at most one incomplete message of up to `maxBytes`, in at most
- * twice the memory of the bytes that arrived.
+ * Splits the bytes of a gRPC stream into messages. It keeps at most one incomplete message of up to `maxBytes`, in at
+ * most twice the memory of the bytes that have arrived.
  */
 export class MessageDecoder {
   readonly #maxBytes: number;
   readonly #decompress: Decompress | undefined;
-  /** The beginning of an incomplete message, up to `#kept`. */
+  /** The beginning of an incomplete message, of which `#kept` bytes have arrived. */
   #place = noBytes;
   #kept = 0;
 
-  /** `decompress` is absent for a stream that announced no compression. */
+  /** Makes a decoder. `decompress` is absent for a stream that announced no compression. */
   constructor(maxBytes: number, decompress?: Decompress) {
     this.#maxBytes = maxBytes;
     this.#decompress = decompress;
   }
 
-  /** The memory that an incomplete message takes. */
   get keptBytes(): number {
     return this.#place.length;
   }
 
-  /** Whether a message has begun and not ended. */
   get isInside(): boolean {
     return this.#kept > 0;
   }
 
   /**
-   * Calls `message` for each message that ends in this chunk. The bytes are valid as long as the chunk's. Throws a user
-   * error for a message that is too long, or compressed without agreement.
+   * Calls `message` for each message that ends in this chunk. Its bytes are valid as long as the chunk's. Throws a user
+   * error for a message that is too long, or that is compressed without agreement.
    */
   push(chunk: Buffer, message: (bytes: Buffer) => void): void {
     let at = 0;
@@ -72,8 +70,8 @@ export class MessageDecoder {
   }
 
   /**
-   * Keeps a part of a chunk as a copy. With frames of one byte each, the frames themselves would take hundreds of times
-   * the memory of their content.
+   * Copies a part of a chunk. If each frame had one byte, keeping the frames would take hundreds of times the memory of
+   * their content.
    */
   #keep(chunk: Buffer, from: number, to: number): void {
     const size = this.#kept + to - from;
@@ -86,7 +84,7 @@ export class MessageDecoder {
     this.#kept = size;
   }
 
-  /** The number of bytes that must have arrived before the kept message can be decoded further. */
+  /** The number of bytes that must have arrived before the incomplete message can be decoded further. */
   get #awaited(): number {
     return this.#kept < prefixBytes ? prefixBytes : prefixBytes + this.#lengthAt(this.#place, 0);
   }

@@ -35,7 +35,7 @@ async function serveSlowly(): Promise<{
     ...systemClock,
     steadyMs: () => nowMs,
     after: (ms, run) => {
-      // Leave longer timers to real time, because they belong to the server's sweeps.
+      // Longer timers belong to the server's sweeps, so they run in real time.
       if (ms > 100) return systemClock.after(ms, run);
       return systemClock.after(0, () => {
         nowMs += ms;

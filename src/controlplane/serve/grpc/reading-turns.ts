@@ -1,6 +1,5 @@
 import { BoundedCache, type Clock } from "../../../base/index.ts";
 
-/** A connection whose input can wait. */
 export interface ReadConnection {
   readonly peer: { readonly address: string };
   pauseReading(): void;
@@ -11,9 +10,8 @@ interface ReadAddress {
   readonly connections: Set<ReadConnection>;
   /** The connections that wait for a turn, the longest waiting first. */
   readonly waiting: Set<ReadConnection>;
-  /** The time that the requests of the address took in this turn of the event loop. */
   usedMs: number;
-  /** The time that the requests of the address recently took. It decreases by half of the time that passes. */
+  /** How long the requests of the address recently took. It decreases by half of the time that passes. */
   lateMs: number;
   seenAtMs: number;
   /** The time until which no connection of the address is read. */
@@ -22,36 +20,29 @@ interface ReadAddress {
   step: number;
 }
 
-/**
- * The time that the requests of an address may take in one turn of the event loop. The first request of a turn may take
- * longer.
- */
+/** How long the requests of an address may take in one turn of the event loop. A single request may take longer. */
 const turnMs = 20;
 /**
- * The time that the requests of an address may recently have taken. If they took longer, the address waits after each
- * turn as long as its requests took in that turn.
+ * How long the requests of an address may recently have taken. If they took longer, the address waits after each turn
+ * as long as its requests took in that turn.
  */
 const burstMs = 500;
-/** The number of addresses without a connection whose wait is remembered, so that connecting again does not end it. */
+/** The number of addresses without connections whose wait is remembered, so that a new connection does not end it. */
 const maxGone = 1_000;
 
 /**
  * Lets the addresses of clients take turns. The event loop reads every connection that has input before it returns to
- * the first one, so a client with many connections and slow requests would keep all others waiting.
- *
- * Once the requests of an address have used up the time of one turn, its connections wait for later turns. An address
- * that uses up its time again and again gets half of all time while others are connected.
+ * the first one, so a client with many connections and slow requests would keep all others waiting. When the requests
+ * of an address have used up the time of one turn, its connections wait for later turns. An address that uses up its
+ * time again and again gets half of all time as long as others are connected.
  */
 export class ReadingTurns {
   readonly #clock: Clock;
-  /** The addresses with connections. */
   readonly #addresses = new Map<string, ReadAddress>();
   readonly #gone = new BoundedCache<string, ReadAddress>(maxGone);
-  /** The connections that were read in this turn. */
   readonly #used = new Set<ReadAddress>();
   readonly #waiting = new Set<ReadAddress>();
   #isArmed = false;
-  /** When the next timer is due. */
   #wakesAtMs = Infinity;
 
   constructor(clock: Clock) {
@@ -81,7 +72,7 @@ export class ReadingTurns {
     if (found.lateMs > 0) this.#gone.set(address, found);
   }
 
-  /** Records that a read of the connection, which has just ended, took this long. */
+  /** Records how long a read of the connection took, right after it. */
   spent(connection: ReadConnection, ms: number, nowMs: number): void {
     const found = this.#addresses.get(connection.peer.address);
     if (found === undefined) return;
@@ -91,7 +82,7 @@ export class ReadingTurns {
     if (found.usedMs < turnMs) return;
     found.lateMs = Math.max(0, found.lateMs - (nowMs - found.seenAtMs) / 2) + ms;
     found.seenAtMs = nowMs;
-    // Pause nobody if there is no other address: it would only cost time.
+    // If there is no other address, a pause would only cost time.
     if (this.#addresses.size < 2) return;
     if (found.lateMs > burstMs) found.untilMs = nowMs + found.usedMs;
     if (found.connections.size < 2 && found.untilMs <= nowMs) return;

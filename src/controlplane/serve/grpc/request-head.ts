@@ -5,9 +5,9 @@ export interface RequestHead {
   readonly method: string;
   readonly path: string;
   readonly contentType: string;
-  /** `identity` unless `grpc-encoding` says otherwise. */
+  /** The encoding of messages, `identity` unless `grpc-encoding` says otherwise. */
   readonly encoding: string;
-  /** `grpc-timeout` in milliseconds. Undefined if absent, NaN if invalid. */
+  /** The time in `grpc-timeout`. Undefined if absent, NaN if invalid. */
   readonly timeoutMs: number | undefined;
 }
 
@@ -54,7 +54,7 @@ function readTimeout(text: string): number {
   return Number(digits ?? Number.NaN) * (unitMs[unit ?? ""] ?? Number.NaN);
 }
 
-/** Whether a content type is gRPC's. `application/grpc-web` is not, because it is another protocol. */
+/** Whether a content type is gRPC's. `application/grpc-web` is another protocol. */
 export function isGrpc(contentType: string): boolean {
   return /^application\/grpc($|[+;])/i.test(contentType);
 }

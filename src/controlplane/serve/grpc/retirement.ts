@@ -3,7 +3,7 @@ import type { ClientCertificate } from "./client-certificate.ts";
 import { grpcLimits } from "./grpc-limits.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 
-/** The part of a connection's maximum age by which it may differ, as in gRPC. */
+/** The part of the maximum age by which the ages of connections differ, as in gRPC. */
 const ageSpread = 0.1;
 
 export interface RetirementOptions {
@@ -23,7 +23,6 @@ export class Retirement {
     this.#certificate = certificate;
   }
 
-  /** Whether the connection should accept no more calls. */
   isDue(nowMs: number): boolean {
     return nowMs >= this.#atMs;
   }

@@ -3,12 +3,12 @@ import { TlsContext } from "../../../net/index.ts";
 import { ClientTrust } from "./client-certificate.ts";
 
 export interface CertificateMaterial {
-  /** PEM, leaf first. */
+  /** The certificate chain in PEM, leaf first. */
   readonly certificate: string;
   readonly privateKey: string;
   /** The roots for client certificates, in PEM. */
   readonly clientRoots: string;
-  /** Revocation lists for client certificates, in PEM. Absent or empty means none. */
+  /** The revocation lists for client certificates, in PEM. Absent or empty means none. */
   readonly revocations?: string;
 }
 
@@ -30,16 +30,15 @@ export class RotatingCertificate {
     return this.#context;
   }
 
-  /** The roots and revocation lists for certificates of clients, also of those that are connected. */
+  /** The roots and revocation lists by which clients' certificates are judged, even those of open connections. */
   get trust(): ClientTrust {
     return this.#trust;
   }
 
-  /** Replaces the certificate. Throws a user error if it cannot be used. The previous one then stays. */
+  /** Throws a user error if the certificate cannot be used. The previous one then stays. */
   rotate(material: CertificateMaterial): void {
     const context = contextOf(material, this.#compliance);
-    // Give all connections a new trust when the roots or the revocation lists change. Each connection then judges its
-    // client's certificate again.
+    // A new trust object makes each open connection judge its client's certificate again.
     if (!trustsTheSame(material, this.#material)) this.#trust = trustOf(material);
     this.#material = material;
     this.#context = context;
@@ -55,8 +54,8 @@ function trustsTheSame(left: CertificateMaterial, right: CertificateMaterial): b
 }
 
 /**
- * The TLS context of the server. It issues no session tickets, so a client that returns must show its certificate
- * again, which the current roots verify.
+ * The server issues no session tickets, so a client that returns must show its certificate again, which the current
+ * roots verify.
  */
 function contextOf(
   { certificate, privateKey, clientRoots }: CertificateMaterial,

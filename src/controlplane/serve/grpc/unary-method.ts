@@ -6,12 +6,11 @@ import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 
 export interface UnaryMethodOptions {
   readonly answer: (request: Buffer, call: GrpcCall) => Promise<Buffer>;
-  /** Converts rejections of `answer`, and requests that are not accepted, into a status. */
+  /** Converts rejections of `answer`, and faults of requests, into a status. */
   readonly statusOf: (error: unknown) => { readonly status: GrpcStatus; readonly message: string };
   readonly clock: Clock;
 }
 
-/** A method with one request and one response. */
 export function unaryMethod({ answer, statusOf, clock }: UnaryMethodOptions): GrpcMethod {
   return (call) => {
     let request: Buffer | undefined;
@@ -19,8 +18,7 @@ export function unaryMethod({ answer, statusOf, clock }: UnaryMethodOptions): Gr
       const { status, message } = statusOf(error);
       call.end(status, message);
     };
-    // Limit the time, because the caller is authenticated only when its request has ended, so anybody could keep calls
-    // open.
+    // The caller is authenticated only when its request has ended, so without a limit anybody could keep calls open.
     const silence = call.afterSilence(clock, grpcLimits.unaryRequestTimeoutMs, () =>
       refuse(userError("bad-request", `the request must end within ${grpcLimits.unaryRequestTimeoutMs / 1000} s`)),
     );

@@ -2,7 +2,6 @@ import { typeUrls } from "../../../wire/xds/index.ts";
 import type { EncodedResource, ExtensionProgram } from "../../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
-/** Another view's resources with the changes and additions of an extension program. */
 export class ExtendedView implements ResourceView {
   readonly known = (): boolean => this.#inner.known?.() ?? true;
   readonly #inner: ResourceView;
@@ -42,8 +41,8 @@ export class ExtendedView implements ResourceView {
 }
 
 /**
- * The configurations that filters name. A configuration for only some services is sent only to a waypoint that serves
- * one of them.
+ * The configurations that filters name. A waypoint gets one that is only for some services only if it serves one of
+ * them.
  */
 export class ExtensionConfigView implements ResourceView {
   readonly #program: ExtensionProgram;

@@ -31,7 +31,6 @@ function viewOf(...resources: EncodedResource[]): ResourceView & { readonly chan
   };
 }
 
-/** The listeners of an application in the namespace shop. */
 function listenersOf(clusters: ResourceView, listeners: ResourceView = viewOf()): GrpcListenerView {
   return new GrpcListenerView({ clusters, listeners, domain: "shop.svc.cluster.local", announcesTls: false });
 }

@@ -23,13 +23,13 @@ export interface GrpcListenerSources {
 }
 
 /**
- * Listeners for proxyless gRPC. For clients there is one for each port of a service, named `host:port`, as long as the
- * port has a cluster. The host may be short within the client's namespace. For servers there is one for each port of
- * the client's pod. A listener is made only when it is requested by name.
+ * Listeners for proxyless gRPC. Each port of a service has one for clients, named `host:port`, as long as the port has
+ * a cluster. The host may be short within the client's namespace. Each port of the client's pod has one for servers. A
+ * listener is made only when it is requested by name.
  */
 export class GrpcListenerView implements ResourceView {
   readonly #sources: GrpcListenerSources;
-  /** Requested short names by their cluster. */
+  /** The short names that were requested, by cluster. */
   readonly #short = new Map<string, Set<string>>();
   readonly #servers = new Set<string>();
 
@@ -101,8 +101,8 @@ function fullHost(host: string, domain: string): string {
 export class GrpcRouteView implements ResourceView {
   readonly #tables: ResourceView;
   /**
-   * Requested names by their table, because a change of the table is a change of each of them. The stream's bound on
-   * names applies.
+   * The names that were requested, by table, because a change of the table changes each of them. The stream's limit of
+   * names bounds them.
    */
   readonly #requestedNames = new Map<string, Set<string>>();
 

@@ -2,13 +2,13 @@ import { localClusterName } from "../../../wire/xds/index.ts";
 import { noLocalEndpoints, type EncodedResource, type LocalClusters } from "../../translate/index.ts";
 import { joined, type ResourceView } from "./resource-view.ts";
 
-/** A place where the endpoints of a sidecar may be. `key` is the scope of its inbound resources. */
+/** Where the endpoints of a sidecar may be. `key` is the scope of its inbound resources. */
 export interface LocalClusterPlace {
   readonly clusters: LocalClusters;
   readonly key: string;
 }
 
-/** The endpoints of a sidecar's own workload, under the one name by which it requests them. */
+/** The endpoints of a sidecar's own workload, under the one name by which sidecars request them. */
 export class LocalClusterView implements ResourceView {
   readonly #places: readonly LocalClusterPlace[];
 

@@ -1,7 +1,7 @@
 import type { EncodedResource } from "../../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
-/** Converts each resource of another view, and keeps its name. */
+/** Converts each resource of another view. The resource must keep its name. */
 export class MappedView implements ResourceView {
   readonly known = (): boolean => this.#inner.known?.() ?? true;
   readonly #inner: ResourceView;

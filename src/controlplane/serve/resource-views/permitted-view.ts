@@ -2,13 +2,13 @@ import type { EncodedResource } from "../../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
 /**
- * Whether the proxy may have a resource with this name. Undefined until the API server has answered. The answer then
- * calls `learned`.
+ * Whether the proxy may have a resource with this name. Undefined until the API server has answered, which then calls
+ * `learned`.
  */
 export type Permission = (name: string, learned: (allowed: boolean) => void) => boolean | undefined;
 
 /**
- * The maximum number of names that wait for a permission, or were refused one. Refused names are checked again when
+ * The maximum number of names that wait for a permission or have been refused one. Refused names are checked again when
  * another name is requested.
  */
 const maxHeldBack = 1000;
@@ -16,7 +16,6 @@ const maxHeldBack = 1000;
 /** The permission is the same for all secrets of a namespace, so the check may use any name. */
 const anySecret = "kubernetes://";
 
-/** The resources of a view that the proxy is known to be allowed to have. */
 export class PermittedView implements ResourceView {
   readonly #view: ResourceView;
   readonly #permission: Permission;
@@ -29,10 +28,7 @@ export class PermittedView implements ResourceView {
     this.#permission = permission;
   }
 
-  /**
-   * Whether the permission is known. Before that, the view does not answer, because "there is none" might be a wrong
-   * answer.
-   */
+  /** Whether the permission is known. Until then, the view does not answer, because "there is none" might be wrong. */
   known(): boolean {
     if (this.#isAsking || this.#view.known?.() === false) return false;
     const answer = this.#permission(anySecret, () => {
@@ -75,7 +71,9 @@ export class PermittedView implements ResourceView {
     this.#view.forget?.(name);
   }
 
-  /** Notifies the listeners when a held-back resource becomes allowed, or a delivered one becomes forbidden. */
+  /**
+   * Notifies the listeners if a resource that was held back is now allowed, or one that was delivered is now forbidden.
+   */
   #learned(name: string, allowed: boolean): void {
     if (allowed !== this.#heldBack.has(name)) return;
     for (const listener of this.#listeners) listener([name]);

@@ -6,23 +6,21 @@ export interface ResourceView {
   get(name: string): EncodedResource | undefined;
   all(): Iterable<EncodedResource>;
   /**
-   * All resources, in lists. Other views and calls may return the same list object, so that its bytes can be shared.
+   * All resources, in lists. Other views and calls may return the same list object, so that its encoded bytes can be
+   * shared.
    */
   groups?(): readonly (readonly EncodedResource[])[];
   /**
-   * Calls the listener with the names that were changed or removed, each time the model has settled. Does not report
-   * resources that exist already.
+   * Calls the listener with the names that were changed or removed, each time the model has settled. Resources that
+   * exist already are not reported.
    */
   subscribe(changed: (names: readonly string[]) => void): Disposable;
   /**
-   * Called when the only stream of this view no longer wants a name. If absent, the view stores nothing about requested
+   * Called when the only stream of this view no longer wants a name. Absent if the view stores nothing about requested
    * names.
    */
   forget?(name: string): void;
-  /**
-   * Whether the owner of these resources is known. The first answer should wait for that. If absent, the owner is
-   * always known.
-   */
+  /** Whether the owner of these resources is known. The first answer should wait for that. Absent means always. */
   readonly known?: () => boolean;
 }
 
@@ -87,7 +85,6 @@ export class ScopedView implements ResourceView {
   }
 }
 
-/** The resources of a view that have one of the names. */
 export class NamedView implements ResourceView {
   readonly #view: ResourceView;
   readonly #names: ReadonlySet<string>;
@@ -116,7 +113,7 @@ export class NamedView implements ResourceView {
   }
 }
 
-/** Several views as one. If two resources have the same name, the earlier view wins. */
+/** Several views as one. If two resources have the same name, the earlier view's counts. */
 export class UnionView implements ResourceView {
   readonly #views: readonly ResourceView[];
 
@@ -158,17 +155,16 @@ export class UnionView implements ResourceView {
   }
 }
 
-/** The resources that no earlier view has. Returns the given list itself if nothing was removed from it. */
+/** The resources that no earlier view has. If nothing is removed, this is the given list itself. */
 function withoutNames(group: readonly EncodedResource[], earlier: readonly ResourceView[]): readonly EncodedResource[] {
   const isTaken = ({ name }: EncodedResource): boolean => earlier.some((view) => view.get(name) !== undefined);
   return group.some(isTaken) ? group.filter((resource) => !isTaken(resource)) : group;
 }
 
-/** The source of a view that may change. */
 export interface ViewSource {
   /**
-   * The view. Undefined until it is known; the source then has no resources. Returns the same object as long as the
-   * view does not change.
+   * The view. Undefined until it is known; the source has no resources then. The object stays the same as long as the
+   * view does.
    */
   current(): ResourceView | undefined;
   /** Keeps the source alive, and calls `changed` when `current` may have changed. */
@@ -177,10 +173,12 @@ export interface ViewSource {
   known(): boolean;
 }
 
-/** A view that is replaced when its inputs change (a proxy's pod appears, or a Sidecar selects it). */
+/**
+ * A view that is replaced when what determines it changes, such as when a proxy's pod appears or a Sidecar selects it.
+ */
 export class SwitchingView implements ResourceView {
   readonly #source: ViewSource;
-  /** Set while the view has a follower. */
+  /** The view that is followed. Set while this view has a follower. */
   #followed: { view: ResourceView | undefined } | undefined;
 
   constructor(source: ViewSource) {
@@ -206,8 +204,9 @@ export class SwitchingView implements ResourceView {
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     const leaving = new Set<Disposable>();
-    // Follow the old view for a while. The same change of the model may also concern resources of the old view whose
-    // collections have not notified their followers yet. The client still has the previous versions of these resources.
+    // Follow the old view a little longer. The change of the model that replaced it may also concern resources of the
+    // old view whose collections have not notified their followers yet. The client still has the previous versions of
+    // these resources.
     const leave = (old: Disposable): void => {
       leaving.add(old);
       queueMicrotask(() => {
@@ -251,12 +250,12 @@ function versionsOf(view: ResourceView | undefined): ReadonlyMap<string, string>
 type ScopeFollowers = Map<string, Set<(names: readonly string[]) => void>>;
 
 /**
- * One subscription to a collection for all followers of its scopes, so that a change notifies only the followers of its
- * own scope.
+ * One subscription to a collection serves all followers of its scopes, so that a change notifies only the followers of
+ * its own scope.
  */
 const followedCollections = new WeakMap<Collection<unknown>, ScopeFollowers>();
 
-/** The changed names of one scope in a collection that is keyed by {@link scopedResourceKey}. */
+/** Reports the changed names of one scope in a collection that is keyed by {@link scopedResourceKey}. */
 export function followScope(
   collection: Collection<{ readonly scope: string }>,
   scope: string,
@@ -281,7 +280,7 @@ export function followScope(
     followers = created;
   }
   const all = followers;
-  // Wrap the function, because two subscriptions may pass the same function.
+  // Two subscriptions may pass the same function, so wrap it.
   const follower = (names: readonly string[]): void => changed(names);
   const own = all.get(scope) ?? new Set();
   all.set(scope, own.add(follower));
@@ -301,7 +300,6 @@ export function subscribeToKeys(
   return collection.onChange((changes) => changed(changes.map((change) => change.key)));
 }
 
-/** Several subscriptions as one. */
 export function joined(parts: readonly Disposable[]): Disposable {
   return {
     [Symbol.dispose]: () => {

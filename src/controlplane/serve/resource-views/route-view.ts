@@ -10,14 +10,11 @@ import {
 } from "../../translate/index.ts";
 import { followScope, joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
-/** The current tables of one scope. */
 function tablesOf({ tables }: OutboundRoutes, scope: string): readonly RouteTable[] {
   return tables.index("scope", (table) => [table.scope]).lookup(scope);
 }
 
-/**
- * The route configurations of one scope, each complete. They are assembled from their hosts when they are requested.
- */
+/** The complete route configurations of one scope. Each is assembled from its hosts when it is requested. */
 export class RouteTableView implements ResourceView {
   readonly #routes: OutboundRoutes;
   readonly #scope: string;
@@ -86,7 +83,7 @@ export class AnnouncedTableView implements ResourceView {
     for (const { name } of tablesOf(this.#routes, this.#scope)) yield announcedTableResource(name);
   }
 
-  /** Reports new and removed tables, and no other change, because a table's resource does not contain its hosts. */
+  /** Reports only new and removed tables, because a table's resource does not contain its hosts. */
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     let known = new Set(tablesOf(this.#routes, this.#scope).map(({ name }) => name));
     return followScope(this.#routes.tables, this.#scope, () => {
@@ -102,7 +99,7 @@ export class AnnouncedTableView implements ResourceView {
 export class VirtualHostView implements ResourceView {
   readonly #routes: OutboundRoutes;
   readonly #scope: string;
-  /** Keys of hosts by name. Kept while the view has a follower. */
+  /** The keys of hosts, by name. Kept while the view has a follower. */
   #keys: Map<string, string> | undefined;
 
   constructor(routes: OutboundRoutes, scope: string) {

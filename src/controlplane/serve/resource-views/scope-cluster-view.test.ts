@@ -6,7 +6,7 @@ import { ScopeClusterView } from "./scope-cluster-view.ts";
 
 const host = "web.shop.svc.cluster.local";
 
-/** A service with this many subsets. Counts how often the name of one of its clusters is read. */
+/** Counts how often the name of one of the subsets' clusters is read. */
 function manySubsets(count: number) {
   let reads = 0;
   const list = Array.from({ length: count }, (_, index): SharedCluster => {

@@ -2,7 +2,6 @@ import type { Collection } from "../../../kube/index.ts";
 import type { ClientService, EncodedResource, OutboundClusters, SharedCluster } from "../../translate/index.ts";
 import { joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
-/** The clusters of one scope, or their endpoints, selected from those that scopes share. */
 export class ScopeClusterView implements ResourceView {
   readonly #clusters: OutboundClusters;
   readonly #shared: Collection<EncodedResource>;
@@ -32,7 +31,6 @@ export class ScopeClusterView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    // The services at the last notification.
     let services = this.#services();
     const notify = (names: readonly string[]): void => {
       if (names.length > 0) changed(names);
@@ -49,8 +47,8 @@ export class ScopeClusterView implements ResourceView {
           }),
         ),
       ),
-      // Reports services that were added to or removed from the scope. If no scope uses a service's clusters any
-      // longer, their removal has already been reported.
+      // Report services that were added to the scope or removed from it. If a removed service's clusters are used by no
+      // scope any more, their removal has already been reported.
       this.#clusters.scopes.onChange((changes) => {
         if (!changes.some(({ key }) => key === this.#scope)) return;
         const before = services;
@@ -102,7 +100,7 @@ function serviceOf(services: readonly ClientService[], hostname: string): Client
   return found(services, hostname, ({ service }) => service.hostname);
 }
 
-/** The first item with this name, found by binary search, because the list is sorted by name. */
+/** The first item with this name. The list is sorted by name, so a binary search finds it. */
 function found<Item>(items: readonly Item[], name: string, nameOf: (item: Item) => string): Item | undefined {
   let from = 0;
   let to = items.length;

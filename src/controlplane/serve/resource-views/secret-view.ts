@@ -16,7 +16,7 @@ export interface SecretViewOptions {
   readonly secrets: Collection<SecretFacts>;
   /** The secrets that configuration names, with the proxies that may have them. See `deriveSecretReferences`. */
   readonly references: readonly Collection<SecretReference>[];
-  /** Roots are not secret, so every proxy that names one gets it. */
+  /** Roots are not secret, so every proxy that names some gets them. */
   readonly configMaps: Collection<ConfigMapFacts>;
 }
 
@@ -54,7 +54,7 @@ export class SecretView implements ResourceView {
     return undefined;
   }
 
-  /** Empty, because secrets can only be requested by name. */
+  /** Secrets can only be requested by name. */
   all(): Iterable<EncodedResource> {
     return [];
   }
@@ -76,7 +76,7 @@ export class SecretView implements ResourceView {
           ),
         );
       }),
-      // Follow ReferenceGrants, because one may be created or deleted.
+      // References change with ReferenceGrants, too.
       ...this.#options.references.map((references) =>
         references.subscribe((changes) =>
           changed(

@@ -2,8 +2,8 @@ import type { EncodedResource } from "../../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
 /**
- * A view that many streams share. It follows the view behind it once for all of them, and caches its resources while it
- * has a follower. It returns the same list object until something changes.
+ * A view that many streams share. It follows the view behind it once for all of them. As long as it has a follower, it
+ * caches the resources. It returns the same list object until something changes.
  */
 export class SharedView implements ResourceView {
   readonly #inner: ResourceView;
@@ -33,7 +33,7 @@ export class SharedView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    // Wrap the function, because two subscriptions of one stream may pass the same function.
+    // Two subscriptions of one stream may pass the same function, so wrap it.
     const follower = (names: readonly string[]): void => changed(names);
     this.#followers.add(follower);
     this.#following ??= this.#inner.subscribe((names) => this.#changed(names));
@@ -67,7 +67,7 @@ export class SharedView implements ResourceView {
     for (const follower of this.#followers) follower(names);
   }
 
-  /** Forgets the cache when the last follower leaves: nothing would keep it up to date. */
+  /** Forgets the cache when the last follower leaves, because nothing keeps it up to date then. */
   #rest(): void {
     this.#following?.[Symbol.dispose]();
     this.#following = undefined;

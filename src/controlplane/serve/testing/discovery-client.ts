@@ -35,7 +35,6 @@ type Response<P extends Protocol> = MessageShape<(typeof schemas)[P]["response"]
 const identity = (value: Buffer): Buffer => value;
 const queueLimit = 1000;
 
-/** A discovery client for tests: sends requests as given and hands responses out one by one. */
 export class DiscoveryTestClient<P extends Protocol> {
   readonly #client: grpc.Client;
   readonly #call: grpc.ClientDuplexStream<Buffer, Buffer>;

@@ -127,7 +127,6 @@ test("a service that is not global stays in its own cluster, and other networks'
   assert.deepEqual(Object.keys(addresses()), own);
 });
 
-/** A Gateway that describes the gateway of the network `machines`. */
 function describedIn(namespaceName: string, day: number, address: string): KubernetesObject {
   return {
     ...config(

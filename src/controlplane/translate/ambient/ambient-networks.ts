@@ -32,10 +32,10 @@ import { TakenAddresses } from "./taken-addresses.ts";
 import { explicitTrustDomain, gatewayReference, podAddress, podUid } from "./workload-address.ts";
 
 /**
- * The resources of other clusters that ztunnels receive. These are global services that the control plane's own cluster
- * lacks, the pods of clusters in its own network, and, for each other network, one workload for each global service,
- * and the workloads of the networks' gateways. A workload for a global service represents all pods of the service in
- * that network, behind the network's gateway.
+ * The resources that ztunnels receive from other clusters: global services that the control plane's own cluster lacks;
+ * the pods of clusters in its own network; for each other network, one workload for each global service; and the
+ * workloads of the networks' gateways. A workload for a global service stands for all pods of the service in that
+ * network, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
   graph: CollectionGraph,
@@ -51,7 +51,6 @@ export function deriveAmbientNetworks(
   ];
 }
 
-/** Converts a global remote Service to an ambient service. */
 function globalRemote(
   service: ServiceFacts & OfCluster,
   mesh: MeshSettings,
@@ -147,7 +146,8 @@ function deriveSplitHorizon(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh?.ambientMultiNetwork !== true) return [];
       const own = reader.get(inputs.services, factsKey(facts));
-      // Do not merge a service that is local to the control plane's own cluster with others.
+      // Do not merge a service that is only local to the control plane's own cluster with the services of other
+      // clusters.
       if (own !== undefined && !isGlobalHere(own, mesh, inputs, reader)) return [];
       const everywhere = globalElsewhere(factsKey(facts), mesh, inputs, reader);
       const service = ambientServiceOf(own ?? everywhere[0] ?? facts, mesh, undefined);
@@ -201,7 +201,10 @@ function splitHorizon(
   return create(AddressSchema, { type: { case: "workload", value } });
 }
 
-/** The workload of a network's gateway. The server at the gateway's address must have the gateway's service account. */
+/**
+ * The workload of a network's gateway. A ztunnel requires the gateway's service account from the server at the
+ * gateway's address.
+ */
 function deriveGatewayWorkloads(
   graph: CollectionGraph,
   { inputs }: AmbientSources,

@@ -15,7 +15,6 @@ import { isForZtunnel } from "../../model/ambient/ambient-policy.ts";
 import { authorizationOf, convertedPeerAuthentication, staticStrictPolicy } from "./authorization.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 
-/** The resources of ztunnels, by resource name. */
 export interface AmbientResources {
   readonly addresses: readonly Collection<EncodedResource>[];
   readonly authorizations: readonly Collection<EncodedResource>[];
@@ -85,7 +84,7 @@ function deriveAuthorizations(
     "wds-strict",
     inputs.mesh,
     (mesh, reader) => {
-      // Leave this policy out if there is no PeerAuthentication, because no workload refers to it then.
+      // No workload refers to this policy if there is no PeerAuthentication.
       if (reader.lookup(anyPeer, "any").length === 0) return [];
       const message = staticStrictPolicy(mesh.rootNamespace);
       const name = `${message.namespace}/${message.name}`;

@@ -39,8 +39,8 @@ export function deriveAmbientServices(
 
 function deriveServices(graph: CollectionGraph, sources: AmbientSources): Collection<EncodedResource> {
   const { inputs, waypoints } = sources;
-  // Whether a canary's weight divides the service. A preference for near pods would override the weight, so it is
-  // dropped then.
+  // Whether a canary's weights divide the service. A preference for near pods would override them, so it is dropped
+  // then.
   const isDivided = (service: ServiceFacts, reader: CollectionReader): boolean => {
     const waypoint =
       service.labels[istioLabels.gatewayClassName] === waypointClassName
@@ -105,7 +105,6 @@ function encodedService(
   ];
 }
 
-/** Drops waypoints that cannot accept connections yet. */
 function publishedShares(shares: readonly WaypointShare[]): readonly WaypointShare[] {
   return shares[0]?.waypoint.published === true ? shares : [];
 }

@@ -46,12 +46,10 @@ interface Subject {
   readonly labels: Labels;
 }
 
-/** Settings that apply to workloads of every kind. */
 interface WorkloadRules {
-  /** The workloads of each service that ztunnels get. */
   readonly crowds: ServiceCrowds;
   /**
-   * The services that select the workload and that it is sent with, as {@link podMember} or {@link entryMember}. A
+   * The services that are sent with the workload. `member` is its {@link podMember} or {@link entryMember}. A
    * ServiceEntry is left out if another one owns its host.
    */
   readonly servicesFor: (
@@ -67,9 +65,6 @@ interface WorkloadRules {
   readonly encodeEntry: WorkloadRules["encode"];
 }
 
-/**
- * Derives pods, WorkloadEntries, endpoints of ServiceEntries, and other endpoints of EndpointSlices, each by its uid.
- */
 export function deriveAmbientWorkloads(
   graph: CollectionGraph,
   sources: AmbientSources,
@@ -130,7 +125,7 @@ function workloadRules(
   };
 }
 
-/** A Service in ambient's form, without its traffic preference, which a workload's ports do not depend on. */
+/** The service's ports in ambient's form do not depend on its traffic preference, so this form has none. */
 function asAmbient(service: ServiceFacts, mesh: MeshSettings): readonly AmbientService[] {
   const found = ambientServiceOf(service, mesh, undefined);
   return found === undefined ? [] : [found];
@@ -155,7 +150,6 @@ function derivePods(
     slice.endpoints.flatMap(({ pod }) => (pod.startsWith(`${slice.namespace}/`) ? [pod] : [])),
   );
 
-  /** Services without a selector whose EndpointSlices name the pod. */
   const listing = (pod: PodFacts, mesh: MeshSettings, reader: CollectionReader): readonly AmbientService[] => {
     const names = new Set(reader.lookup(slicesOfPod, factsKey(pod)).map(({ service }) => service));
     return [...names].flatMap((name) => {
@@ -247,7 +241,7 @@ function deriveEntryEndpoints(
       const services = serviceKeysOfEntry(entry)
         .flatMap((key) => reader.get(entries.chosen, key) ?? [])
         .filter(({ name }) => name === entry.name);
-      // If the entry has no service left, other ServiceEntries own all of its hosts.
+      // Other ServiceEntries own all of the entry's hosts.
       if (services.length === 0) return [];
       const policies = rules.policiesFor(entry, mesh, reader);
       return endpointsOfEntry(entry, services).map((endpoint) => {
@@ -285,7 +279,6 @@ function deriveSlices(graph: CollectionGraph, { inputs }: AmbientSources): Colle
   );
 }
 
-/** Drops a waypoint that cannot accept connections yet. */
 function published(waypoint: Waypoint | undefined): Waypoint | undefined {
   return waypoint?.published === true ? waypoint : undefined;
 }

@@ -64,7 +64,7 @@ interface PolicyPlace {
   readonly waypointAccounts: readonly string[];
 }
 
-/** The rules in ztunnel's form, or undefined if the rule can never match. */
+/** A rule in ztunnel's form. Undefined if it can never match. */
 function rulesOf(
   rule: AuthorizationRule,
   allow: boolean,
@@ -106,7 +106,7 @@ function sourceMatch(source: AuthorizationSource, namespace: string): Match {
   };
 }
 
-/** The match of a condition: both `values` and `notValues` must hold. */
+/** The match of a condition. Both `values` and `notValues` must hold. */
 function conditionMatch({ key, values, notValues }: AuthorizationCondition, namespace: string): Match {
   const make = conditionFields(key, namespace);
   if (make === undefined) return {};
@@ -143,7 +143,6 @@ function conditionFields(
   }
 }
 
-/** Parses `namespace/name`, or a name in the policy's namespace. */
 function serviceAccountMatch(text: string, policyNamespace: string): { namespace: string; serviceAccount: string } {
   const slash = text.indexOf("/");
   return slash < 0
@@ -170,8 +169,9 @@ export function staticStrictPolicy(rootNamespace: string): Authorization {
 }
 
 /**
- * Converts a PeerAuthentication with ports to a ztunnel policy, which denies clients without an identity on the strict
- * ports, or on all ports except some. Undefined if no port differs.
+ * Converts a PeerAuthentication with modes for ports to a ztunnel policy that denies clients without an identity. If
+ * the policy's own or inherited mode is STRICT, it denies them on all ports except those with another mode, otherwise
+ * only on the strict ports. Undefined if no port differs from that mode.
  */
 export function convertedPeerAuthentication(
   policy: PeerAuthenticationFacts,

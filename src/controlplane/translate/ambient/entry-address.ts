@@ -47,7 +47,7 @@ export function workloadEntryAddress(entry: WorkloadEntryFacts, context: EntryCo
   });
 }
 
-/** An endpoint of a ServiceEntry, or the entry's host if hosts are to be resolved. */
+/** The workload of one endpoint of a ServiceEntry, or of the entry's host if proxies resolve the host. */
 export function serviceEntryEndpointAddress(
   entry: ServiceEntryFacts,
   spec: EntrySpec,
@@ -125,7 +125,6 @@ export function endpointsOfEntry(
   }));
 }
 
-/** The keys of the services that a ServiceEntry defines. */
 export function serviceKeysOfEntry({ namespace, spec }: ServiceEntryFacts): readonly string[] {
   return [...new Set(spec.hosts)].map((hostname) => ambientServiceKey({ namespace, hostname }));
 }

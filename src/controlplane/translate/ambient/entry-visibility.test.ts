@@ -43,7 +43,7 @@ function visible(serviceEntryVisibility: object | undefined) {
   const names = ["low", "none", "shop"];
   return {
     ...fixture,
-    /** The visibility that ztunnels receive for each entry. If undefined, ztunnels do not receive the entry. */
+    /** The visibility that ztunnels receive for each entry. Undefined if they do not receive the entry. */
     told: (): readonly unknown[] =>
       names.map((name) => {
         const found = addresses
@@ -52,7 +52,6 @@ function visible(serviceEntryVisibility: object | undefined) {
         if (found === undefined) return undefined;
         return (decodeResource(AddressSchema, found)["service"] as JsonObject)["visibility"] ?? "PUBLIC";
       }),
-    /** The namespaces whose sidecars see the entry. */
     sidecars: (): readonly unknown[] =>
       names.map((name) => [...registry.entries.values()].find(({ namespace: own }) => own === name)?.visibleIn),
   };
@@ -117,7 +116,7 @@ test("a ServiceEntry that only its own namespace sees has no waypoint of another
   });
   const labels = { "istio.io/use-waypoint": "way", "istio.io/use-waypoint-namespace": "edge" };
   const reasons: unknown[] = [];
-  // Derive any collection, because only a derivation gets a reader.
+  // Only a derivation gets a reader, so derive any collection.
   graph.derive("probe", inputs.namespaces, ({ name }, reader) => {
     const subject = { namespace: name, labels, selector: {}, source: "ServiceEntry" };
     const { waypoint, fault } = bindings.bindingOfService(subject, reader);

@@ -39,7 +39,6 @@ export interface ServiceContext {
   readonly canonical: boolean;
   /** Whether connections from outside the mesh also pass its waypoint. */
   readonly ingressUseWaypoint: boolean;
-  /** The service's addresses in other clusters. */
   readonly elsewhere?: readonly { readonly network: string; readonly address: string }[];
 }
 
@@ -71,7 +70,7 @@ export function serviceAddress(
   });
   const [primary] = shares;
   if (primary !== undefined) {
-    // Set the primary waypoint even with weights: a ztunnel that does not support weights uses it.
+    // Set the primary waypoint even if there are weights: a ztunnel without support for weights uses it.
     value.waypoint = gatewayAddress(primary.waypoint, mesh.domain);
     value.ingressUseWaypoint = ingressUseWaypoint;
   }
@@ -122,7 +121,7 @@ function familiesOf(families: readonly string[]): IPFamilies {
 }
 
 function loadBalancingOf(service: AmbientService): LoadBalancing | undefined {
-  // Ignore health, which does not matter if connections keep their original destination.
+  // Health does not matter to connections that keep their original destination.
   if (service.passthrough)
     return create(LoadBalancingSchema, {
       mode: LoadBalancing_Mode.PASSTHROUGH,

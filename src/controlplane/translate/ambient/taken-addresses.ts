@@ -28,10 +28,10 @@ export class TakenAddresses {
   }
 
   /**
-   * Lets services and nodes keep their addresses. The author of a workload that is not a pod may write any address, and
-   * a ztunnel prefers the workload of an address over a service and over the address itself. So a workload with such an
-   * address is marked as one that shares its address, as pods on a node's network do. Ztunnels then find it as an
-   * endpoint, but not by its address.
+   * Marks a workload that has an address of a service or a node as one that shares its address, as pods on a node's
+   * network do. The author of a workload that is not a pod may write any address, and a ztunnel prefers a workload with
+   * an address over a service with it. Ztunnels find a marked workload as an endpoint, but not by its address, so that
+   * services and nodes keep their addresses.
    */
   yieldTo(address: Address, reader: CollectionReader): Address {
     if (address.type.case !== "workload") return address;

@@ -33,7 +33,7 @@ import {
   type PortList,
 } from "../../../wire/workload/index.ts";
 
-/** The trust domain of a workload that names none. */
+/** The trust domain that ztunnels assume for a workload that names none. */
 const impliedTrustDomain = "cluster.local";
 
 export interface PodContext {
@@ -42,15 +42,13 @@ export interface PodContext {
   /** Services whose selector matches the pod's labels, and those that list it as an endpoint. */
   readonly services: readonly AmbientService[];
   readonly policies: readonly string[];
-  /** The waypoint of the workload's traffic. */
   readonly waypoint: Waypoint | undefined;
-  /** The waypoint to which the pod belongs, if no Service is in front of it. */
+  /** The waypoint whose pod this is, if the waypoint has no Service. */
   readonly serves?: Waypoint | undefined;
-  /** Absent means that the pod's readiness decides. */
+  /** Whether the workload is healthy. Absent means that the pod's readiness decides. */
   readonly healthy?: boolean;
   /** The workload's weight among the endpoints of its services. Absent means equal weights. */
   readonly capacity?: number | undefined;
-  /** How a ztunnel forwards connections to the waypoint's pod. */
   readonly applicationTunnel?: InboundBinding | undefined;
 }
 
@@ -129,19 +127,19 @@ export function sliceAddresses(
       services,
       status: endpoint.ready ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
       clusterId: mesh.clusterId,
-      // Mark the address as shared, because several pods may have it.
+      // Several pods may have the address, so the workload must not own it.
       networkMode: NetworkMode.HOST_NETWORK,
     });
     return [[uid, create(AddressSchema, { type: { case: "workload", value: workload } })] as const];
   });
 }
 
-/** The mesh's trust domain, or empty if the reader assumes this trust domain anyway. */
+/** The mesh's trust domain, or empty if ztunnels assume it anyway. */
 export function explicitTrustDomain(mesh: MeshSettings): string {
   return mesh.trustDomain === impliedTrustDomain ? "" : mesh.trustDomain;
 }
 
-/** The resource name of the substitute for the Service of a waypoint without one. */
+/** The name of the resource that stands for the Service of a waypoint without one. */
 export function waypointResourceName(waypoint: Waypoint, mesh: MeshSettings): string {
   return `${waypoint.namespace}/${waypointHostname(waypoint, mesh.domain)}`;
 }
@@ -158,7 +156,6 @@ export function gatewayAddress(waypoint: Waypoint, domain: string): GatewayAddre
   });
 }
 
-/** The address of a network's gateway, as workloads behind it refer to it. */
 export function gatewayReference({ namespace, network, address, hbonePort: port }: AmbientGateway): GatewayAddress {
   const bytes = addressBytes(address);
   return create(GatewayAddressSchema, {
@@ -171,9 +168,8 @@ export function gatewayReference({ namespace, network, address, hbonePort: port 
 }
 
 /**
- * Adds the gateway of its network to a workload, if a Gateway of the control plane's cluster describes one. As in
- * upstream Istio, a workload of the control plane's own network also gets it, because clients in another network may
- * use it.
+ * Adds the gateway of the workload's network, if a Gateway of the control plane's cluster describes one. As in upstream
+ * Istio, a workload of the control plane's own network also gets it, because clients in another network may use it.
  */
 export function behindGateway(address: Address, gateways: AmbientGateways, reader: CollectionReader): Address {
   if (address.type.case !== "workload") return address;
@@ -188,7 +184,7 @@ export function localityOf(node: Pick<NodeFacts, "region" | "zone" | "subzone"> 
   return create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone });
 }
 
-/** The ports of each service, by `namespace/hostname`. Sorted, so that equal content has equal bytes. */
+/** The ports of each service by `namespace/hostname`, sorted so that equal content has equal bytes. */
 export function servicePortsOf(
   services: readonly AmbientService[],
   portsOf: (service: AmbientService) => readonly PortPair[],

@@ -2,7 +2,7 @@ import type { Cluster, TransportSocket } from "../../../wire/envoy/index.ts";
 import { isMerge, type CompiledPatch } from "./compiled-patch.ts";
 import type { Patching } from "./patching.ts";
 
-/** Applies patches to a cluster. Returns false if a patch removes it. */
+/** Returns false if a patch removes the cluster. */
 export function patchCluster(cluster: Cluster, patching: Patching): boolean {
   const services = servicesOf(cluster);
   for (const patch of patching.for("CLUSTER")) {
@@ -14,7 +14,6 @@ export function patchCluster(cluster: Cluster, patching: Patching): boolean {
   return true;
 }
 
-/** Whether a patch may match a cluster, judged only by the cluster's name. */
 export function mayMatchCluster(name: string, patch: CompiledPatch): boolean {
   return clusterMatches(name, undefined, patch);
 }
@@ -42,8 +41,8 @@ function socketOf({ transportSocket, transportSocketMatches }: Cluster, name: st
 }
 
 /**
- * Whether the patch selects the cluster. The cluster's name has the form `direction|port|subset|host`, or
- * `direction_.port_.subset_.host` where `|` is not allowed.
+ * The cluster's name has the form `direction|port|subset|host`, or `direction_.port_.subset_.host` where `|` is not
+ * allowed.
  */
 function clusterMatches(name: string, services: readonly string[] | undefined, { match }: CompiledPatch): boolean {
   const wanted = match.cluster;
@@ -58,7 +57,7 @@ function clusterMatches(name: string, services: readonly string[] | undefined, {
   );
 }
 
-/** The hosts of an inbound cluster, from its metadata. */
+/** The hosts of the services behind an inbound cluster. */
 function servicesOf({ metadata }: Cluster): readonly string[] {
   const services: unknown = metadata?.filterMetadata["istio"]?.["services"];
   return Array.isArray(services)

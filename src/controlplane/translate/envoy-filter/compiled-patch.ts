@@ -8,21 +8,20 @@ import {
 import { messageOf } from "../../../base/index.ts";
 import type { EnvoyTypes } from "../../../wire/envoy-types/index.ts";
 
-/** The contexts of EnvoyFilter patches, which say what part of the configuration a resource is. */
 export type PatchContext = "SIDECAR_INBOUND" | "SIDECAR_OUTBOUND" | "GATEWAY";
 
-/** A patch whose value is an Envoy message. All resources share it, so it must not be changed. */
+/** A patch whose value is an Envoy message. All resources share the value, so it must not be changed. */
 export interface CompiledPatch {
   /** The EnvoyFilter with this patch, as `namespace/name`. */
   readonly filter: string;
   readonly applyTo: EnvoyPatchPlace;
   readonly operation: EnvoyPatchOperation;
   readonly match: EnvoyConfigPatch;
-  /** The value to merge or insert, or undefined if the operation needs none. */
+  /** The value to merge or insert. Undefined if the operation needs none. */
   readonly value: Message | undefined;
 }
 
-/** A fault in a patch or in its result. `field` is below the object. */
+/** A fault in a patch or in its result. `field` is relative to the object. */
 export interface PatchFault {
   readonly filter: string;
   readonly field: string;
@@ -38,8 +37,8 @@ const ordered: ReadonlySet<EnvoyPatchPlace> = new Set([
 ]);
 
 /**
- * Compiles the patches of one EnvoyFilter, in order. A value that is not an Envoy message is a fault. Unknown fields
- * are dropped.
+ * Compiles the patches of one EnvoyFilter, in order. A value that is not an Envoy message is reported as a fault.
+ * Unknown fields are dropped.
  */
 export function compilePatches(
   filter: string,

@@ -36,7 +36,7 @@ const messageTypes: Readonly<Record<string, string>> = {
   [typeUrls.route]: "envoy.config.route.v3.RouteConfiguration",
   [typeUrls.cluster]: "envoy.config.cluster.v3.Cluster",
 };
-/** Clusters that connect listeners with each other. Patches do not apply to them. */
+/** Clusters that connect listeners with each other. No patch applies to them. */
 const tunnels: ReadonlySet<string> = new Set([
   "connect_originate",
   "encap",
@@ -46,7 +46,7 @@ const tunnels: ReadonlySet<string> = new Set([
 ]);
 /** Listeners of a sidecar for traffic through a tunnel. Not all of them have a direction. */
 const tunnelEnds: ReadonlySet<string> = new Set(["connect_terminate", "main_internal"]);
-/** Filter chains that serve no connections. */
+/** Listeners whose filter chains serve no application. */
 const closedListeners: ReadonlySet<string> = new Set(["virtualOutbound", "connect_originate", "connect_terminate"]);
 const blackHoleChain = "virtualInbound-blackhole";
 
@@ -69,7 +69,6 @@ export class ExtensionProgram {
     ]);
   }
 
-  /** Whether the program may change any resource of a type. */
   touches(typeUrl: string): boolean {
     return this.#touched.has(typeUrl);
   }
@@ -84,7 +83,6 @@ export class ExtensionProgram {
     return made === "removed" ? undefined : made;
   }
 
-  /** Resources that patches add. */
   added(typeUrl: string): readonly EncodedResource[] {
     let found = this.#added.get(typeUrl);
     if (found === undefined) {
@@ -94,7 +92,6 @@ export class ExtensionProgram {
     return found;
   }
 
-  /** The names of our extension configurations that the patched listener uses. */
   usedBy(listener: EncodedResource): readonly string[] {
     this.apply(typeUrls.listener, listener);
     return this.#used.get(listener) ?? [];
@@ -148,8 +145,8 @@ export class ExtensionProgram {
   }
 
   /**
-   * Patches the routes inside a connection manager. As in upstream, patches change neither tunnels nor the routes that
-   * the user has defined for a waypoint's service.
+   * Patches the routes inside a connection manager. As in upstream, no patch changes the routes of tunnels, nor the
+   * routes that the user has defined for a waypoint's service.
    */
   #patchInline(listener: string, manager: HttpConnectionManager, chain: FilterChain, patching: Patching): void {
     if (listener === "connect_terminate" || manager.routeSpecifier.case !== "routeConfig") return;
@@ -206,11 +203,11 @@ export class ExtensionProgram {
     if (patch !== undefined) this.#options.failed(patch, fault);
   }
 
-  /** The context that the name determines. Returns undefined if the content of the resource decides it instead. */
+  /** The context, as far as the resource's name determines it. Undefined if the resource's content decides. */
   #contextsOf(typeUrl: string, name: string): PatchContext | "none" | undefined {
     const { proxyType } = this.#options;
     if (tunnels.has(name) && typeUrl === typeUrls.cluster) return "none";
-    // Patch this listener only in waypoints, because elsewhere it belongs to no service.
+    // This listener belongs to a service only in waypoints.
     if (typeUrl === typeUrls.listener && name === "connect_originate" && proxyType !== "waypoint") return "none";
     if (proxyType === "router") return "GATEWAY";
     if (typeUrl === typeUrls.route) return "SIDECAR_OUTBOUND";
@@ -257,14 +254,14 @@ function typesOf(place: CompiledPatch["applyTo"]): readonly string[] {
     case "ROUTE_CONFIGURATION":
     case "VIRTUAL_HOST":
     case "HTTP_ROUTE":
-      // Look for routes in listeners too, because some connection managers contain their routes.
+      // Some connection managers contain their routes.
       return [typeUrls.route, typeUrls.listener];
     default:
       return [typeUrls.listener];
   }
 }
 
-/** Whether this is the plain route of a service without its own routes. */
+/** Whether these are the routes of a service for which the user has defined none. */
 function isPlain({ virtualHosts: [host, ...others] }: RouteConfiguration): boolean {
   return others.length === 0 && host?.routes.length === 1 && host.routes[0]?.name === plainRouteName;
 }
@@ -274,7 +271,7 @@ function contextsOf(
   place: "LISTENER" | "CLUSTER" | undefined,
 ): readonly PatchContext[] {
   if (proxyType === "router") return ["GATEWAY"];
-  // Add clusters to a waypoint only in the inbound context, as upstream does.
+  // As upstream does, add clusters to a waypoint only in the inbound context.
   if (proxyType === "waypoint" && place === "CLUSTER") return ["SIDECAR_INBOUND"];
   return ["SIDECAR_OUTBOUND", "SIDECAR_INBOUND"];
 }
@@ -290,7 +287,6 @@ function directionOf({ trafficDirection }: Listener): PatchContext {
   return trafficDirection === TrafficDirection.INBOUND ? "SIDECAR_INBOUND" : "SIDECAR_OUTBOUND";
 }
 
-/** Whether a patch may apply to any resource of such a proxy. */
 export function isForType({ applyTo, ...patch }: CompiledPatch, proxyType: ExtendedProxy["type"]): boolean {
   if (applyTo === "BOOTSTRAP") return false;
   if (applyTo === "EXTENSION_CONFIG") return true;

@@ -14,8 +14,8 @@ const virtualListeners: ReadonlySet<string> = new Set(["virtualInbound", "virtua
 const managerName = "envoy.filters.network.http_connection_manager";
 
 /**
- * Applies all patches of a listener and its parts. Returns false if a patch removes it. `routes` patches the routes
- * inside a connection manager.
+ * Applies all patches to a listener and its parts. Returns false if a patch removes it. The callback `routes` patches
+ * the routes inside a connection manager.
  */
 export function patchListener(
   listener: Listener,
@@ -67,10 +67,7 @@ function patchListenerFilters(filters: ListenerFilter[], patch: CompiledPatch, p
   patching.attempt(patch, () => patchList(filters, patch, matches, () => patching.valueOf(patch)));
 }
 
-/**
- * Patches the filter chains of a listener. Drops chains without filters and those that a patch removes, and adds new
- * ones.
- */
+/** Drops chains without filters, because Envoy rejects them. */
 function patchChains(listener: Listener, patching: Patching): void {
   listener.filterChains = listener.filterChains.filter(
     (chain) => chain.filters.length > 0 && patchChain(listener, chain, patching),
@@ -98,10 +95,7 @@ function patchChain(listener: Listener, chain: FilterChain, patching: Patching):
   return true;
 }
 
-/**
- * Merges the configurations of two transport sockets with the same name. The other fields of the patch are then
- * ignored.
- */
+/** Merges the configurations of two transport sockets with the same name. The patch's other fields are then ignored. */
 function mergeSocket(chain: FilterChain, patch: CompiledPatch, patching: Patching): boolean {
   const wanted = patching.valueOf<FilterChain>(patch).transportSocket;
   const socket = chain.transportSocket;
@@ -155,7 +149,6 @@ function patchHttpFilters(filter: Filter, patches: readonly CompiledPatch[], pat
   patching.setManager(filter, manager);
 }
 
-/** Merges only the name and the configuration of a filter. */
 function mergeTyped(
   filter: Filter | HttpFilter | ListenerFilter,
   patch: CompiledPatch,
@@ -170,7 +163,10 @@ function mergeTyped(
   return true;
 }
 
-/** Whether the patch selects the listener. For the parts of a virtual listener, the chains decide about the port. */
+/**
+ * Whether the patch selects the listener. For parts of a virtual listener, the filter chains decide whether the patch's
+ * port matches.
+ */
 function listenerMatches(listener: Listener, { applyTo, match }: CompiledPatch): boolean {
   const wanted = match.listener;
   if (wanted === undefined) return true;

@@ -12,18 +12,12 @@ const managerType = "envoy.extensions.filters.network.http_connection_manager.v3
 export interface PatchingOptions {
   readonly types: EnvoyTypes;
   readonly patches: readonly CompiledPatch[];
-  /** Called for a matching patch that could not be applied. */
   readonly failed: (patch: CompiledPatch, fault: string) => void;
 }
 
-/**
- * Applies a proxy's patches to one resource: selects those that match, merges values, and records whether anything
- * changed.
- */
 export class Patching {
   readonly types: EnvoyTypes;
   readonly context: PatchContext;
-  /** Whether a patch changed something. */
   changed = false;
   readonly #options: PatchingOptions;
 
@@ -33,12 +27,11 @@ export class Patching {
     this.#options = options;
   }
 
-  /** The patches for this place and context, in their order. */
   for(place: EnvoyPatchPlace): readonly CompiledPatch[] {
     return this.#options.patches.filter((patch) => patch.applyTo === place && holdsIn(patch, this.context));
   }
 
-  /** Runs the action. A failure is reported for the patch and has no other effect. */
+  /** A failure is reported for the patch and has no other effect. */
   attempt(patch: CompiledPatch, action: () => boolean): void {
     try {
       if (action()) this.changed = true;
@@ -47,13 +40,12 @@ export class Patching {
     }
   }
 
-  /** A copy of a patch's value. */
   valueOf<Value>(patch: CompiledPatch): Value {
     const value = mustHave(patch);
     return clone(this.#descOf(value), value) as unknown as Value;
   }
 
-  /** Merges a patch's value into a message of the same type. Returns true. */
+  /** Returns true. */
   merge(target: object, patch: CompiledPatch): boolean {
     const value = mustHave(patch);
     const desc = this.#descOf(value);
@@ -63,7 +55,6 @@ export class Patching {
     return true;
   }
 
-  /** Merges two configurations of the same type. */
   mergedAny(target: Any, source: Any): Any {
     if (typeOf(target) !== typeOf(source))
       throw new Error(`its configuration is ${typeOf(source)} and cannot be merged with ${typeOf(target)}`);
@@ -73,7 +64,7 @@ export class Patching {
     return { ...target, value: toBinary(desc, message) };
   }
 
-  /** Decodes the connection manager in a network filter. Undefined for another filter. */
+  /** Decodes a connection manager. Undefined for any other filter. */
   managerOf({ configType }: Filter): HttpConnectionManager | undefined {
     if (configType.case !== "typedConfig" || typeOf(configType.value) !== managerType) return undefined;
     return fromBinary(this.types.mustHave(managerType), configType.value.value) as unknown as HttpConnectionManager;
@@ -88,7 +79,10 @@ export class Patching {
   }
 }
 
-/** Whether the patch adds a resource in this context. With ANY, a sidecar gets it once, in its outbound context. */
+/**
+ * Whether the patch adds a resource in this context. With the context ANY, a sidecar gets the resource once, in its
+ * outbound context.
+ */
 export function addsIn(patch: CompiledPatch, context: PatchContext): boolean {
   return (
     patch.operation === "ADD" &&
@@ -115,8 +109,8 @@ interface Named {
 }
 
 /**
- * Applies ADD, INSERT_*, REPLACE or REMOVE to an ordered list. `matches` selects the patch's target. Undefined if the
- * patch names no target. Inserts then go to the ends, and the other operations have no effect.
+ * Applies ADD, INSERT_*, REPLACE or REMOVE to an ordered list. `matches` selects the item that the patch names. If it
+ * is undefined because the patch names none, inserts go to the ends, and the other operations have no effect.
  */
 export function patchList<Item extends Named>(
   list: Item[],

@@ -2,7 +2,6 @@ import type { Route, RouteConfiguration, VirtualHost } from "../../../wire/envoy
 import { isMerge, type CompiledPatch, type PatchContext } from "./compiled-patch.ts";
 import { patchList, type Patching } from "./patching.ts";
 
-/** Applies all patches of a route configuration and its parts. */
 export function patchRouteConfiguration(configuration: RouteConfiguration, patching: Patching): void {
   const here = (patch: CompiledPatch): boolean => configurationMatches(configuration.name, patch, patching.context);
   for (const patch of patching.for("ROUTE_CONFIGURATION"))
@@ -58,7 +57,7 @@ function patchRoutes(host: VirtualHost, patches: readonly CompiledPatch[], patch
   if (removed.size > 0) host.routes = host.routes.filter((route) => !removed.has(route));
 }
 
-/** Inserts a route. A patch that names another route is ignored if that route is missing. */
+/** A patch that names another route has no effect if that route is missing. */
 function insertRoute(routes: Route[], patch: CompiledPatch, patching: Patching): void {
   if (patch.operation === "REMOVE" || patch.operation === "REPLACE") return;
   const matches =
@@ -82,16 +81,13 @@ function configurationMatches(name: string, { match }: CompiledPatch, context: P
   );
 }
 
-/** The port in the name of a route configuration: `80` or `inbound|8080||`. */
+/** The port in a name, which is a port such as `80`, or a cluster's name such as `inbound|8080||`. */
 function portOfRoutes(name: string): number {
   const text = name.startsWith("inbound") ? (name.split("|")[1] ?? "") : name;
   return /^\d+$/.test(text) ? Number(text) : 0;
 }
 
-/**
- * The parts in the name of a gateway's route configuration: `http.80`, or `https.443.<port
- * name>.<gateway>.<namespace>`.
- */
+/** Parses `http.<port>`, or `https.<port>.<port name>.<gateway>.<namespace>`. */
 function gatewayPlaceOf(name: string): { readonly port: number; readonly portName: string; readonly gateway: string } {
   const [scheme = "", port = "", ...rest] = name.split(".");
   if (scheme !== "https") return { port: Number(port), portName: "", gateway: "" };

@@ -5,21 +5,21 @@ import { messageOf, nearestName } from "../../../base/index.ts";
 import type { EnvoyTypes } from "../../../wire/envoy-types/index.ts";
 
 export interface ValueIssues {
-  /** Values that no proxy could receive. */
   readonly errors: readonly FieldIssue[];
   /** Values that are dropped, or that may not have the intended effect. */
   readonly warnings: readonly FieldIssue[];
 }
 
 /**
- * The maximum number of unknown fields for which a similar name is sought. A value may have a hundred thousand of them.
+ * The number of unknown fields for which a similar field name is sought. A value may have a hundred thousand unknown
+ * fields.
  */
 const maxSuggestions = 20;
 const anyType = "google.protobuf.Any";
 /** Messages whose JSON form is not an object with their fields. */
 const ownForms = /^google\.protobuf\.(Struct|Value|ListValue|Duration|Timestamp|FieldMask|Empty|\w+Value)$/;
 
-/** Checks the values of an EnvoyFilter's patches as Envoy messages, and reports issues at their fields. */
+/** Checks the values of an EnvoyFilter's patches as Envoy messages, and reports each issue at its field. */
 export function envoyValueIssues(patches: readonly EnvoyConfigPatch[], types: EnvoyTypes): ValueIssues {
   const check = new ValueCheck(types);
   for (const [index, { applyTo, operation, value }] of patches.entries()) {
@@ -53,7 +53,7 @@ class ValueCheck implements ValueIssues {
       return this.#error(path, "must be an object with @type, the address of its type");
     const name = type.slice(type.lastIndexOf("/") + 1);
     const desc = this.#types.message(name);
-    // Skip an unknown type, which the parser of the object reports.
+    // The parser of the object reports an unknown type.
     if (desc === undefined) return;
     if (ownForms.test(name)) return this.message(desc, Reflect.get(json, "value"), `${path}.value`);
     const { "@type": _type, ...fields } = json as Record<string, unknown>;
@@ -115,7 +115,6 @@ class ValueCheck implements ValueIssues {
     else this.#part(desc, field, value, path);
   }
 
-  /** Checks a value that is a part of a message. */
   #part(desc: DescMessage, field: DescField, value: unknown, path: string): void {
     this.#leaf(desc, { [field.jsonName]: value }, path);
   }

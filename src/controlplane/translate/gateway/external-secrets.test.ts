@@ -15,7 +15,6 @@ const group = "group of the ingress gateway";
 const host = "certs.vault.svc.cluster.local";
 const certs: ExtensionProvider = { kind: "secrets", name: "vault", settings: { service: host, port: 8443 } };
 
-/** A gateway with one server, which has the given TLS settings. */
 function gateway(tls: object, ...extensionProviders: readonly ExtensionProvider[]) {
   const { graph, inputs, apply } = createModelFixture();
   const model = deriveMeshModel(graph, inputs);

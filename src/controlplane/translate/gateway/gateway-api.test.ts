@@ -87,7 +87,7 @@ function gateways() {
   };
 }
 
-/** `Type=Status/Reason` of each. */
+/** The conditions in the form `Type=Status/Reason`. */
 function conditionTexts(conditions: readonly WantedCondition[] | undefined): readonly string[] {
   return (conditions ?? []).map(({ type, status, reason }) => `${type}=${status}/${reason}`);
 }

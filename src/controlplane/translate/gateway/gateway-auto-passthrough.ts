@@ -31,12 +31,11 @@ import { serverNameOf } from "../outbound-cluster.ts";
 import { applyTrafficPolicy, effectivePolicy, sendsUnready } from "../traffic-policy.ts";
 import { tcpClusterFilters } from "../routing/virtual-service-tcp.ts";
 
-/** Accepts only the ALPN names of Istio's clients, because the server expects mutual TLS. */
+/** The ALPN names of Istio's clients. No other client is accepted, because the server expects Istio's mutual TLS. */
 const peerProtocols = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
-/** A port of a service or subset to which mutual TLS is passed through. */
 interface PassthroughTarget {
-  /** The name of the cluster, which is also the server name of the TLS. */
+  /** The name of the cluster, and the server name by which a client's TLS selects it. */
   readonly name: string;
   readonly service: ServiceModel;
   readonly port: ServicePortModel;
@@ -44,7 +43,6 @@ interface PassthroughTarget {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/** The services that the server's hosts cover. */
 function targetsOf(
   server: GatewayServerModel,
   { model, mesh, namespace, labels, reader }: ClassicGatewayContext,
@@ -69,7 +67,7 @@ function targetsOf(
   });
 }
 
-/** A filter chain for each port of each service, and of each of its subsets. */
+/** A filter chain for each port of each service that the server's hosts cover, and of each of its subsets. */
 export function autoPassthroughChains(
   server: GatewayServerModel,
   context: ClassicGatewayContext,
@@ -96,7 +94,6 @@ function targetsOfGateway(merged: MergedGateway, context: ClassicGatewayContext)
   ).values();
 }
 
-/** The clusters of these filter chains. */
 export function autoPassthroughClusters(merged: MergedGateway, context: ClassicGatewayContext): readonly Cluster[] {
   return Array.from(targetsOfGateway(merged, context), (target) => clusterOf(target, context));
 }

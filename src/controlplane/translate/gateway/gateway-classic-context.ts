@@ -8,17 +8,14 @@ import type { ProxyGroup } from "../../model/scope-choice.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 
-/** A group of proxies that classic Gateways select, with the inputs for their resources. */
 export interface ClassicGatewayContext {
   readonly model: MeshModel;
-  /** The Gateways that select the group. */
   readonly merged: MergedGateway;
   /** The VirtualServices that have routes at a server, in the order in which they apply. */
   readonly virtualServicesAt: (server: GatewayServerModel) => readonly ServedVirtualService[];
   readonly mesh: MeshSettings;
   readonly namespace: string;
   readonly labels: Labels;
-  /** The location of the proxies. */
   readonly place: Pick<ProxyGroup, "network" | "clusterId" | "networkView">;
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;

@@ -33,14 +33,14 @@ import {
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
-/** The resources of networking.istio.io Gateways. Scopes are keys of proxy groups. */
+/** The resources of networking.istio.io Gateways. Their scopes are keys of proxy groups. */
 export interface ClassicGatewayResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
-  /** Clusters for AUTO_PASSTHROUGH only. All other clusters come from the proxy's outbound scope. */
+  /** The clusters for AUTO_PASSTHROUGH. All other clusters come from the proxies' outbound scope. */
   readonly clusters: Collection<ScopedEncodedResource>;
   readonly endpoints: Collection<ScopedEncodedResource>;
-  /** The merged Gateways by the group's key. */
+  /** The merged Gateways, by the group's key. */
   readonly merged: Collection<MergedGateway>;
   /** The servers at which VirtualServices have no routes, by `<VirtualService>|<group>`. */
   readonly withheldServers: Collection<WithheldServers>;
@@ -115,7 +115,7 @@ function contextMaker(model: MeshModel, routes: Collection<ServerRoutes>): Conte
     return {
       model,
       merged: gateway,
-      // Read only on demand, so that most listeners do not depend on VirtualServices.
+      // VirtualServices are read only on demand, so that most listeners do not depend on them.
       virtualServicesAt: (server) => reader.get(routes, scope)?.of.get(server) ?? [],
       mesh,
       namespace,

@@ -26,7 +26,7 @@ import { isCatchAll, type MatchClient } from "../routing/virtual-service-match.t
 import { virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
 import { l4Matches, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
 
-/** The listener of one port. Undefined if no server of it has a route. */
+/** The listener of a port. Undefined if none of its servers has a route. */
 export function classicListener(
   { bind, port, servers }: GatewayListenerModel,
   context: ClassicGatewayContext,
@@ -79,7 +79,6 @@ function chainsOf(
   }
 }
 
-/** The first TCP route of the server's VirtualServices. */
 function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
   for (const { model: virtualService } of context.virtualServicesAt(server)) {
@@ -104,7 +103,7 @@ function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): 
   return [];
 }
 
-/** A filter chain for each match of each TLS route, selected by the TLS server name. */
+/** The filter chains of TLS routes: one for each match, selected by the match's server names. */
 function passthroughChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
   return context.virtualServicesAt(server).flatMap(({ model: virtualService }) =>
@@ -140,8 +139,8 @@ function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
 }
 
 /**
- * Finds a service that the gateway sees. As in upstream Istio, a service in the VirtualService's namespace takes
- * precedence.
+ * Finds a service that is visible to the gateway. As in upstream Istio, a service in the VirtualService's namespace
+ * takes precedence.
  */
 function serviceFor(
   host: string,
@@ -168,7 +167,6 @@ interface HostTable {
   redirects: boolean;
 }
 
-/** The routes of the servers that share a route configuration. */
 export function classicRouteTable(
   name: string,
   servers: readonly GatewayServerModel[],
@@ -218,9 +216,7 @@ function routesOf(
   });
 }
 
-/**
- * The virtual hosts of a table. Hosts with the same routes share a virtual host, which has the name of the first host.
- */
+/** The virtual hosts of a table. Hosts with the same routes share one, which has the name of the first host. */
 function virtualHosts(tables: readonly HostTable[], port: number, context: ClassicGatewayContext) {
   const { mesh, namespace } = context;
   const sorted = [...tables].sort((left, right) => compareText(left.host, right.host));
@@ -246,7 +242,7 @@ function virtualHosts(tables: readonly HostTable[], port: number, context: Class
   });
 }
 
-/** Moves catch-all routes to the end, so that one VirtualService does not hide the others. */
+/** Moves catch-all routes to the end, so that those of one VirtualService do not hide the routes of others. */
 function catchAllLast(routes: readonly RouteInit[]): RouteInit[] {
   const takesAll = (route: RouteInit): boolean => route.match !== undefined && isCatchAll(route.match);
   return [...routes.filter((route) => !takesAll(route)), ...routes.filter(takesAll)];

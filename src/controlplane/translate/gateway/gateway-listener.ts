@@ -25,9 +25,8 @@ import type { TransportSocketInit } from "../tls-context.ts";
 
 const transportSocketTimeoutMs = 15_000;
 
-/** A filter chain of a gateway's port. */
 export interface GatewayChain {
-  /** Server names of the client's TLS. Empty means any. */
+  /** The server names of clients' TLS for which the chain is used. Empty means any. */
   readonly serverNames: readonly string[];
   readonly applicationProtocols?: readonly string[];
   readonly transportSocket?: TransportSocketInit;
@@ -35,7 +34,7 @@ export interface GatewayChain {
 }
 
 /**
- * The chains without the server names that an earlier chain has, because each server name can lead to only one chain. A
+ * Removes from each chain the server names of earlier chains, because each server name may select only one chain. A
  * chain keeps its other names, because the earlier chain may belong to another namespace.
  */
 export function withDistinctNames(chains: readonly GatewayChain[]): readonly GatewayChain[] {
@@ -63,8 +62,8 @@ export interface GatewayListenerOptions {
 }
 
 /**
- * The listener of a gateway's port. If chains have server names, these select the chain. As in upstream, the TLS
- * inspector runs wherever TLS is terminated, because logs contain the server name.
+ * The listener of a gateway's port. As in upstream, the TLS inspector runs wherever TLS is terminated, even if no
+ * server name selects a chain, because access logs contain the server name.
  */
 export function gatewayListener(
   bind: string,
@@ -111,8 +110,8 @@ export interface TunnelSources {
 }
 
 /**
- * The internal listeners of the tunnels that a gateway opens: to servers that accept tunnels, if there are any, and
- * into other networks, if gateways enter them by tunnels.
+ * The internal listeners of the tunnels that a gateway opens: to servers that accept HBONE, if there are any, and into
+ * other networks, if ingress gateways enter those by tunnels.
  */
 export function tunnelListeners(
   mesh: MeshSettings,

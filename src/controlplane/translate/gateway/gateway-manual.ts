@@ -6,9 +6,10 @@ import { gatewayHosts, isManaged } from "../../model/gateway/gateway-addresses.t
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
 
-/** Proxies that somebody else deployed. A Gateway names them by the address of their Service. */
+/**
+ * Proxies of a Gateway (Gateway API) that the user deployed. The Gateway names them by the address of their Service.
+ */
 export interface ManualDeployment {
-  /** The key of the proxy group. */
   readonly group: string;
   /** The Gateway, with the ports on which the group's proxies listen: the target ports of the Service. */
   readonly gateway: GatewayFacts;
@@ -32,8 +33,8 @@ export function deriveRouterGroups(
 }
 
 /**
- * The groups of proxies that somebody else deployed for a Gateway. If several Gateways name one Service, the oldest
- * wins.
+ * The groups of proxies that the user deployed for a Gateway. If several Gateways name one Service, it serves the
+ * oldest.
  */
 export function manualDeployments(
   gateway: GatewayFacts,

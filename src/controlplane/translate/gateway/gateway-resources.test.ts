@@ -57,7 +57,6 @@ function gateways({ hbone = false }: { readonly hbone?: boolean } = {}) {
     ...fixture,
     references,
     listener,
-    /** Which gateways have the listener of HBONE tunnels. */
     tunnels: (): readonly string[] =>
       Object.entries(sources).flatMap(([kind, [{ listeners }, scope]]) =>
         listeners.get(scopedResourceKey(scope, "connect_originate")) === undefined ? [] : [kind],

@@ -148,7 +148,7 @@ test("a GRPCRoute maps services and methods to paths, on a Gateway as on a Servi
     ["pathSeparatedPrefix", "/shop.Cart"],
     ["safeRegex", { regex: "/shop\\..*/.+" }],
     ["safeRegex", { regex: "/[^/]+/Ping" }],
-    // A rule for every method comes last. Otherwise it would take all requests before the rules with regular
+    // A rule for every method comes last. Otherwise, it would take all requests before the rules with regular
     // expressions.
     ["prefix", "/"],
   ];

@@ -27,9 +27,9 @@ import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
 
-/** The resources of Gateway API proxies in addition to the clusters of their scope. */
+/** The resources of Gateway API proxies, without the clusters, which come from the proxies' outbound scope. */
 export interface RouterResources {
-  /** Scoped by `namespace/name` of the Gateway, and by the group of manually deployed proxies. */
+  /** The scope is `namespace/name` of the Gateway, or the key of a group of proxies that the user deployed. */
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly routes: Collection<ScopedEncodedResource>;
 }
@@ -37,7 +37,10 @@ export interface RouterResources {
 export interface RouterSources extends TunnelSources, Pick<MeshModel, "registry" | "destinationRules"> {
   readonly routes: readonly Collection<RouteModel>[];
   readonly l4Routes: readonly Collection<L4RouteModel>[];
-  /** Proxy groups by key. Manually deployed proxies belong to the Gateway that names their Service. */
+  /**
+   * The proxy groups by key. The groups of proxies that the user deployed belong to the Gateway that names their
+   * Service.
+   */
   readonly groups: Collection<ProxyGroup>;
 }
 

@@ -10,7 +10,6 @@ import { config, createModelFixture, namespace, service } from "../../testing/mo
 import { deriveMeshModel } from "../mesh-model.ts";
 import { deriveClassicGatewayResources } from "./gateway-classic-resources.ts";
 
-/** The number of routes in each table of an ingress gateway. */
 function routesOf(...objects: readonly KubernetesObject[]): readonly number[] {
   const { graph, inputs, apply } = createModelFixture();
   const model = deriveMeshModel(graph, inputs);
@@ -82,8 +81,8 @@ function small(count: number, namespaceName = "shop"): readonly KubernetesObject
 test("the VirtualServices of a namespace share a maximum of routes at the servers of a proxy, the oldest ones first", (t) => {
   lowerLimits(t, { routes: 200 });
   const servers = gateway(many(30, (index) => server(8_000 + index)));
-  // The limit of 200 allows the six oldest VirtualServices routes at all of the 30 servers, and the seventh at 20 of
-  // them.
+  // The limit of 200 allows the six oldest VirtualServices routes at all 30 servers, and the seventh one routes at 20
+  // of them.
   assert.deepEqual(routesOf(servers, ...small(50)), [...many(20, () => 7), ...many(10, () => 6)]);
   const both = routesOf(servers, ...small(50), ...small(3, "other"));
   assert.deepEqual(both, [...many(20, () => 10), ...many(10, () => 9)], "other namespaces have a share of their own");

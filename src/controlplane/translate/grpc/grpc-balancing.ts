@@ -4,8 +4,8 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { Cluster_LbPolicy, ClusterSchema, type Cluster } from "../../../wire/envoy/index.ts";
 
 /**
- * How a gRPC client balances the load of an Envoy cluster. Clients know ROUND_ROBIN and RING_HASH. Only some know
- * LEAST_REQUEST, and others refuse such a cluster, so it is sent only if a DestinationRule asks for it.
+ * How a gRPC client balances the load of an Envoy cluster. All clients know ROUND_ROBIN and RING_HASH. Some do not know
+ * LEAST_REQUEST and refuse a cluster with it, so it is sent only if a DestinationRule asks for it.
  */
 export function grpcBalancing({
   lbPolicy,
@@ -18,14 +18,14 @@ export function grpcBalancing({
 }
 
 /**
- * The newer field, which comes before `lb_policy`: current clients take the first policy of the list that they know.
- * Clients that know neither this field nor LEAST_REQUEST refuse the cluster, as they would refuse istiod's.
+ * The field that replaces `lb_policy`: current clients take the first policy of its list that they know. A client that
+ * knows neither this field nor LEAST_REQUEST refuses the cluster, as it would refuse istiod's.
  */
 function leastRequestFirst(): Partial<Pick<Cluster, "loadBalancingPolicy">> {
   const { loadBalancingPolicy } = create(ClusterSchema, { loadBalancingPolicy: {} });
   if (loadBalancingPolicy === undefined) return {};
   const pickers = [policy("least_request.v3.LeastRequest"), policy("round_robin.v3.RoundRobin")];
-  // `WrrLocality.endpoint_picking_policy` is a list of policies in turn.
+  // `WrrLocality.endpoint_picking_policy` is a list of policies, too.
   const list = policy(
     "wrr_locality.v3.WrrLocality",
     field(1, Buffer.concat(pickers.map((picker) => field(1, picker)))),

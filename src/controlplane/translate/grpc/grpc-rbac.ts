@@ -12,7 +12,6 @@ import {
   type RbacPolicy,
 } from "../../../wire/envoy/index.ts";
 
-/** The prefix of the statistics of shadow rules that select requests for an external authorizer. */
 const externalPrefix = "istio_ext_authz_";
 
 /**
@@ -47,7 +46,6 @@ function denied({ action, policies }: RBAC): RBAC {
   return create(RBACSchema, { action, policies: Object.fromEntries(written) });
 }
 
-/** A permission without the conditions that gRPC does not support. */
 function knownPermission(permission: Permission): Permission {
   if (isKnownPermission(permission)) return permission;
   const { rule } = permission;
@@ -57,7 +55,6 @@ function knownPermission(permission: Permission): Permission {
   });
 }
 
-/** A principal without the conditions that gRPC does not support. */
 function knownPrincipal(principal: Principal): Principal {
   if (isKnownPrincipal(principal)) return principal;
   const { identifier } = principal;

@@ -28,19 +28,18 @@ import { emptySessionFilter, sessionFilterName } from "../routing/stateful-sessi
 import { grpcBalancing } from "./grpc-balancing.ts";
 import { grpcClientTls } from "./grpc-tls.ts";
 
-/** A service's port, as named by gRPC clients and by clusters. */
 export interface GrpcTarget {
   readonly host: string;
   readonly port: number;
 }
 
-/** Parses `host:port`, for which a client dials `xds:///host:port`. */
+/** Parses the name `host:port` of the listener that a client of `xds:///host:port` requests. */
 export function grpcTargetOfListener(name: string): GrpcTarget | undefined {
   const found = /^([^|:]+):(\d+)$/.exec(name);
   return found === null ? undefined : { host: found[1] ?? "", port: Number(found[2]) };
 }
 
-/** Parses `outbound|port||host`. Subsets have no route configuration. */
+/** Parses `outbound|port||host`. A name with a subset gives undefined, because subsets have no route configuration. */
 export function grpcTargetOfRoutes(name: string): GrpcTarget | undefined {
   const found = /^outbound\|(\d+)\|\|(.+)$/.exec(name);
   return found === null ? undefined : { host: found[2] ?? "", port: Number(found[1]) };
@@ -51,18 +50,18 @@ export function grpcRoutesName({ host, port }: GrpcTarget): string {
 }
 
 const faultFilter = "envoy.filters.http.fault";
-/** The filters of routes that gRPC clients have. */
+/** Filters that gRPC clients have and whose settings a route may contain. */
 const routeFilters = [faultFilter, sessionFilterName];
 
 /**
- * The listener of a proxyless gRPC client. It has no address and only names the route configuration. `cluster` is that
- * of its service.
+ * The listener of a proxyless gRPC client. It has no address and only names the route configuration. `cluster` is the
+ * cluster of the listener's service.
  */
 export function grpcListener(name: string, target: GrpcTarget, cluster: EncodedResource): EncodedResource {
   const manager = packed(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: grpcRoutesName(target), configSource: overAds } },
     httpFilters: [
-      // Mark the filter as optional, so that libraries that do not know it continue without sessions.
+      // Libraries that do not know an optional filter continue without it.
       ...(keepsSessions(cluster) ? [{ ...emptySessionFilter(), isOptional: true }] : []),
       filterInit(faultFilter, HTTPFaultSchema, {}),
       filterInit("envoy.filters.http.router", RouterSchema, {}),
@@ -73,12 +72,11 @@ export function grpcListener(name: string, target: GrpcTarget, cluster: EncodedR
   return encodeResource(ListenerSchema, name, listener);
 }
 
-/** Whether the service's labels ask for sessions. */
 function keepsSessions(cluster: EncodedResource): boolean {
   return fromBinary(ClusterSchema, messageBytes(cluster)).commonLbConfig?.overrideHostStatus !== undefined;
 }
 
-/** `Listener.api_listener`, which only gRPC clients receive. Its one field is the connection manager. */
+/** The number of the field `Listener.api_listener`, which only gRPC clients receive. */
 const apiListenerField = 19;
 
 function apiListener(manager: Any): Uint8Array {
@@ -87,8 +85,8 @@ function apiListener(manager: Any): Uint8Array {
 }
 
 /**
- * Extracts the routes of one service from the route configuration of its port. Of the filters' configuration, only that
- * of filters that gRPC clients have stays.
+ * Extracts the routes of one service from the route configuration of its port. Of the routes' settings for filters,
+ * only those for {@link routeFilters} stay.
  */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
   const found = hostsOfTables.of(table, hostsByDomain).get(target.host);
@@ -101,7 +99,7 @@ export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedR
   );
 }
 
-/** The hosts of parsed tables. They are kept, because a client may request thousands of names from one table. */
+/** The hosts of parsed route tables. They are kept, because a client may request thousands of names from one table. */
 const hostsOfTables = memos.memo<EncodedResource, ReadonlyMap<string, VirtualHost>>("hosts-of-route-tables");
 
 function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost> {
@@ -124,14 +122,14 @@ function asGrpcReads(host: VirtualHost): VirtualHost {
     limitStreams(action);
   }
   keepFilters(host);
-  // Accept every name, because this table serves one service only.
+  // This table serves only one service, whatever name the request has.
   host.domains = ["*"];
   return host;
 }
 
 /**
- * Moves a route's timeout to the field from which gRPC clients read it. Without the field, they have no limit, as Envoy
- * has none with a timeout of zero.
+ * Moves a route's timeout to the field from which gRPC clients read it. For a timeout of zero, Envoy has no limit, and
+ * neither have gRPC clients without the field.
  */
 function limitStreams(action: RouteAction): void {
   const { timeout: maxStreamDuration } = action;
@@ -147,9 +145,9 @@ function keepFilters(part: Pick<VirtualHost, "typedPerFilterConfig">): void {
 }
 
 /**
- * Reduces a cluster to the fields that gRPC clients accept. They reject most fields of Envoy's message. Mutual TLS
- * needs a DestinationRule that asks for it, because it cannot be chosen for each endpoint. Clusters that cannot be
- * expressed stay unchanged.
+ * Reduces a cluster to the fields that gRPC clients accept; they reject most others of Envoy's message. The cluster has
+ * mutual TLS only if a DestinationRule asks for it, because gRPC cannot choose it for each endpoint. A cluster that
+ * gRPC cannot express stays unchanged.
  */
 export function grpcCluster(resource: EncodedResource): EncodedResource {
   const cluster = fromBinary(ClusterSchema, messageBytes(resource));
@@ -168,7 +166,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
       ...(transportSocket === undefined ? {} : { transportSocket }),
       ...(overrideHostStatus === undefined ? {} : { commonLbConfig: { overrideHostStatus } }),
-      // Keep only this limit, because gRPC clients support no other.
+      // gRPC clients support no other limit.
       ...(maxRequests === undefined || maxRequests === unlimited
         ? {}
         : { circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests }] }) }),
@@ -211,7 +209,10 @@ function endpointAt(address: Address | undefined): LbEndpoint {
   });
 }
 
-/** Keeps only endpoints with IP addresses, and gives each locality a weight. gRPC clients ignore or reject others. */
+/**
+ * Keeps only endpoints with IP addresses and gives each locality a weight, because gRPC clients reject other endpoints
+ * and ignore localities without weights.
+ */
 export function grpcEndpoints(resource: EncodedResource): EncodedResource {
   const assignment = fromBinary(ClusterLoadAssignmentSchema, messageBytes(resource));
   for (const locality of assignment.endpoints) {

@@ -14,7 +14,6 @@ import { encodeResource, messageBytes, type EncodedResource } from "../resource.
 import { grpcRbac } from "./grpc-rbac.ts";
 import { grpcServerTls, isMeshServerTls } from "./grpc-tls.ts";
 
-/** A bound address of a gRPC server. */
 export interface GrpcServerAddress {
   readonly host: string;
   readonly port: number;
@@ -31,10 +30,10 @@ export function grpcServerAddress(name: string): GrpcServerAddress | undefined {
 }
 
 /**
- * The listener of a gRPC server: mutual TLS and authorization as in the inbound listener of a sidecar beside it.
- * Returns undefined if no service has the port, or if the port has other TLS than Istio's. gRPC has no permissive mode.
- * A server in permissive mode accepts plain text, or mutual TLS if `announcesTls` is set: its label then announces that
- * to clients.
+ * The listener of a gRPC server, with the mutual TLS and authorization that the inbound listener of a sidecar would
+ * have. Undefined if no service has the port, or if the port has other TLS than Istio's. gRPC has no permissive mode: a
+ * server in permissive mode accepts either only plain text or, with `announcesTls`, only mutual TLS. `announcesTls`
+ * says that a label of the server's pod announces mutual TLS to clients.
  */
 export function grpcServerListener(
   name: string,
@@ -66,10 +65,7 @@ export function grpcServerListener(
   );
 }
 
-/**
- * The authorization filters of the workload. They are the same in each HTTP chain, because authorization applies to the
- * whole workload. A TCP port has none.
- */
+/** The authorization filters of the workload, which are the same in each HTTP chain. A TCP port has none. */
 function authorizationOf(chains: readonly FilterChain[]): readonly FilterInit[] {
   const manager = chains.map(managerIn).find((found) => found !== undefined);
   const enforced = (manager?.httpFilters ?? []).flatMap((filter) => {
@@ -77,7 +73,7 @@ function authorizationOf(chains: readonly FilterChain[]): readonly FilterInit[] 
       filter.configType.case === "typedConfig" ? anyUnpack(filter.configType.value, HttpRbacSchema) : undefined;
     return (rbac === undefined ? undefined : grpcRbac(rbac)) ?? [];
   });
-  // Number the filters, because gRPC refuses two filters of one name.
+  // gRPC refuses two filters of one name, so number them.
   return enforced.map((rbac, index) => filterInit(`envoy.filters.http.rbac.${index}`, HttpRbacSchema, rbac));
 }
 

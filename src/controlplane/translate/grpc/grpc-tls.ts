@@ -11,12 +11,12 @@ import {
 import { packed } from "../envoy-any.ts";
 import { ownCertificate } from "../tls-context.ts";
 
-/** The name that a transport socket with TLS must have: gRPC libraries ignore others. */
+/** The name of transport sockets with TLS. gRPC libraries accept no other. */
 const socketName = "envoy.transport_sockets.tls";
 /** The certificate provider that the agent's bootstrap file defines. */
 const instanceName = "default";
 
-/** Mutual TLS of a gRPC client with the servers of an Envoy cluster. Undefined for plain text and for other TLS. */
+/** The mutual TLS of a gRPC client to the servers of an Envoy cluster. Undefined for plain text and for other TLS. */
 export function grpcClientTls(socket: TransportSocket | undefined): TransportSocket | undefined {
   if (socket?.configType.case !== "typedConfig") return undefined;
   const context = anyUnpack(socket.configType.value, UpstreamTlsContextSchema);
@@ -28,7 +28,10 @@ export function grpcClientTls(socket: TransportSocket | undefined): TransportSoc
   });
 }
 
-/** Mutual TLS of a gRPC server. gRPC cannot limit the names of clients, so a client of any trust domain is accepted. */
+/**
+ * The mutual TLS of a gRPC server. gRPC cannot restrict the names of clients, so clients of every trust domain are
+ * accepted.
+ */
 export function grpcServerTls(): TransportSocket {
   const context = { commonTlsContext: certificateProviders([]), requireClientCertificate: true };
   return create(TransportSocketSchema, {
@@ -37,7 +40,6 @@ export function grpcServerTls(): TransportSocket {
   });
 }
 
-/** Whether the socket is Istio's mutual TLS on a server's side. */
 export function isMeshServerTls(socket: TransportSocket | undefined): boolean {
   return (
     socket?.configType.case === "typedConfig" &&
@@ -58,7 +60,7 @@ function identitiesOf(context: CommonTlsContext | undefined): readonly string[] 
   );
 }
 
-/** The fields of current libraries, and the deprecated ones, which older libraries read. */
+/** Sets the fields that current libraries read and the deprecated fields that older ones read. */
 function certificateProviders(identities: readonly string[]): MessageInitShape<typeof CommonTlsContextSchema> {
   const certificate = { instanceName, certificateName: "default" };
   const roots = { instanceName, certificateName: "ROOTCA" };

@@ -31,16 +31,17 @@ const catchAllHttpName = "virtualInbound-catchall-http";
 const blackHoleChainName = "virtualInbound-blackhole";
 const blackHoleCluster = "BlackHoleCluster";
 
-/** What all inbound filter chains of one workload share. */
 export interface InboundContext {
   readonly mesh: MeshSettings;
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
-  /** The service of the mesh's SDS provider. Undefined if there is no provider, or its service is unknown. */
   readonly secretService: ProviderCluster | undefined;
 }
 
-/** Set for chains behind an HBONE tunnel. TLS was terminated before, and only the pod's own addresses are allowed. */
+/**
+ * The context of chains behind an HBONE tunnel, which has already terminated TLS. Such a chain accepts only the pod's
+ * own addresses as destination.
+ */
 export interface HboneContext extends InboundContext {
   readonly addresses: readonly string[];
 }
@@ -49,9 +50,8 @@ export function inboundClusterName(port: number): string {
   return `inbound|${port}||`;
 }
 
-/** A chain's destination and name. */
 interface Destination {
-  /** 0 means all ports without their own chain. */
+  /** The port of the chain. 0 means all ports without their own chain. */
   readonly port: number;
   readonly cluster: string;
   readonly host: string;
@@ -61,11 +61,9 @@ interface Destination {
   readonly http2: boolean;
   readonly grpc: boolean;
   readonly hbone: boolean;
-  /** The key of the Sidecar that declares the port. */
   readonly sidecar?: string | undefined;
 }
 
-/** The chains of a port that the workload declares. */
 export function targetChains(
   target: InboundTarget,
   mode: EffectiveMutualTls,
@@ -85,8 +83,8 @@ export function targetChains(
     hbone,
     sidecar: target.sidecar,
   };
-  // If Istio's mutual TLS is off, the Sidecar's own TLS settings apply. The declared protocol is the one inside that
-  // TLS.
+  // If Istio's mutual TLS is off, the Sidecar's own TLS settings apply, and the declared protocol is the one inside
+  // that TLS.
   if (target.tls !== undefined && mode === "DISABLE" && !hbone) {
     const serves = carriedBy(target.protocol) === "http" ? "http" : "tcp";
     const chain = chainOf(
@@ -99,7 +97,6 @@ export function targetChains(
   return inboundChainMatches(mode, carriedBy(target.protocol)).map((match) => chainOf(match, destination, context));
 }
 
-/** The filter chains for undeclared ports (0), or for a port that only a PeerAuthentication names. */
 export function passthroughChains(
   port: number,
   mode: EffectiveMutualTls,
@@ -119,7 +116,7 @@ export function passthroughChains(
   return inboundChainMatches(mode, "sniffed").map((match) => chainOf(match, destination, context));
 }
 
-/** The chain that closes connections to the listener's own port, which would loop forever. */
+/** Closes connections to the listener's own port, which would otherwise loop forever. */
 export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,
@@ -128,7 +125,6 @@ export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChain
   };
 }
 
-/** The chain that closes connections to a port beyond {@link portShare}. */
 export function closedChain(port: number, { mesh }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,
@@ -159,7 +155,10 @@ function sidecarPath(key: string): string {
   return `/apis/networking.istio.io/v1/namespaces/${namespace}/sidecar/${name}`;
 }
 
-/** The filter chains of the internal listener: for the declared ports and for all others. */
+/**
+ * The filter chains of the internal listener behind tunnels: one set for each declared port, and one for all other
+ * ports.
+ */
 export function hboneChains(targets: readonly InboundTarget[], context: HboneContext): readonly FilterChainInit[] {
   const prefixRanges = context.addresses.map((address) => ({
     addressPrefix: address,

@@ -20,11 +20,11 @@ import { applyConnectionPool, effectivePolicy } from "../traffic-policy.ts";
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: string }>;
 
-/** The source address of the proxy's connections to its application. The redirect rules exempt it. */
+/** The source address of the proxy's connections to its application. The redirect rules exempt it from redirection. */
 const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
 /**
- * A time that practically means never. Original destinations are never cleaned up, because they must stay known as long
- * as the cluster exists.
+ * The interval at which unused original destinations are removed, practically never: they must stay known as long as
+ * the cluster exists.
  */
 const neverMs = 9_223_372_035_000;
 
@@ -55,17 +55,16 @@ export function inboundCluster(
     }),
     http: create(HttpProtocolOptionsSchema),
   };
-  // A port that declares HTTP/2 gets HTTP/2. A port without a declared protocol gets the client's protocol.
+  // A port that declares HTTP/2 gets HTTP/2. A port without a declared protocol gets the client's HTTP version.
   useProtocolOf(draft, { protocol: target.protocol, followsClient: true, mesh });
-  // The application gets the same connection limits as clients, including the mesh's default. The other parts of the
-  // policy only concern clients.
+  // The connection limits of clients, including the mesh's default, also apply towards the application. The policy's
+  // other parts concern only clients.
   const { connectionPool, retryBudget } = effectivePolicy(shaping, undefined, target.servicePort, mesh);
   applyConnectionPool(draft, target.connectionPool ?? connectionPool, retryBudget, mesh);
   packHttpOptions(draft);
   return draft.cluster;
 }
 
-/** The application at the original port of the connection. */
 export function inboundPassthrough(mesh: MeshSettings): Cluster {
   return originalDestinations({ name: inboundPassthroughCluster, ...fromOwnAddress(anyAddress) }, mesh);
 }
@@ -93,7 +92,7 @@ function fixedEndpoint(
     : tcpAddress(socket?.[1] ?? "127.0.0.1", Number(socket?.[2] ?? 0));
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    // Bind no source address for loopback traffic, which is not redirected.
+    // Loopback traffic is not redirected, so it needs no special source address.
     ...(sidecar === undefined || /^(127\.|\[?::1\]?:)/.test(endpoint) ? {} : fromOwnAddress(bind)),
     loadAssignment: {
       clusterName,

@@ -38,9 +38,7 @@ const keepAliveIntervalMs = 10_000;
 const keepAliveTimeoutMs = 20_000;
 const internalIdleMs = 300_000;
 
-/**
- * The listeners for HBONE to the workload: one terminates tunnels, and an internal one serves the connections inside.
- */
+/** One listener terminates tunnels to the workload, and an internal one serves the connections inside. */
 export function hboneListeners(targets: readonly InboundTarget[], context: HboneContext): readonly Listener[] {
   const chains = hboneChains(targets, context);
   const main = create(ListenerSchema, {
@@ -143,12 +141,10 @@ function connectState(notesSource: boolean): FilterInit {
   });
 }
 
-/** The cluster of the internal listener behind the tunnels. */
 export function hboneCluster(): Cluster {
   return internalListenerCluster(mainInternalName);
 }
 
-/** A cluster whose endpoint is an internal listener. */
 export function internalListenerCluster(name: string, listener = name): Cluster {
   return create(ClusterSchema, {
     name,

@@ -18,12 +18,11 @@ export interface InboundListenerOptions {
   readonly mesh: MeshSettings;
   /** The wildcard of the pod's first address family. */
   readonly wildcard: string;
-  /** Whether the mode is TPROXY. */
+  /** Whether traffic is redirected by TPROXY, which keeps the client's address. */
   readonly transparent: boolean;
   readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
 
-/** The listener that accepts all redirected connections to the workload. */
 export function virtualInboundListener(
   chains: readonly FilterChainInit[],
   { mesh, wildcard, transparent, telemetry }: InboundListenerOptions,
@@ -36,7 +35,7 @@ export function virtualInboundListener(
   });
 }
 
-/** The listener of a port on which the sidecar itself listens. */
+/** The listener of a port that the sidecar itself binds. */
 export function boundInboundListener(
   bind: string,
   port: number,
@@ -68,8 +67,9 @@ function listenerOf(
 }
 
 /**
- * The inspectors that the chains need. They are disabled on ports where no chain needs them: with a server-first
- * protocol, they would wait for bytes that never come. TLS comes first, because TLS is not inspected for HTTP.
+ * The inspectors that the chains need. Each is disabled on the ports where no chain needs it: with a server-first
+ * protocol, it would wait for bytes that never come. The TLS inspector comes first, because the HTTP inspector skips
+ * TLS.
  */
 export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterInit[] {
   const ports = new Map<number, { tls: boolean; http: boolean }>();
@@ -99,7 +99,7 @@ export function inspectors(chains: readonly FilterChainInit[]): ListenerFilterIn
   return filters;
 }
 
-/** A predicate that matches these ports. Undefined without ports. */
+/** A predicate for connections to these ports. Undefined if there are none. */
 export function ofPorts(ports: readonly number[]): PredicateInit | undefined {
   const rules = ports.map((port): PredicateInit => ({
     rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } },

@@ -44,7 +44,6 @@ import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 export interface InboundResources {
   readonly listeners: Collection<ScopedEncodedResource>;
   readonly clusters: Collection<ScopedEncodedResource>;
-  /** Clusters that all sidecars share, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
   readonly localClusters: LocalClusters;
 }
@@ -60,7 +59,6 @@ interface Sources {
 
 type Model = Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">;
 
-/** The inbound resources for the pods of remote clusters. See {@link deriveInboundResources}. */
 export function deriveRemoteInboundResources(
   graph: CollectionGraph,
   model: Model,
@@ -70,8 +68,8 @@ export function deriveRemoteInboundResources(
 }
 
 /**
- * The inbound resources of machines outside of the cluster. Scopes are the keys of `machines`. Those of `remote` name a
- * remote cluster, and have its services.
+ * The inbound resources of machines outside of the cluster. Scopes are the keys of `machines`. Each machine of `remote`
+ * names a remote cluster and has that cluster's services.
  */
 export function deriveMachineInboundResources(
   graph: CollectionGraph,
@@ -87,15 +85,15 @@ export function deriveMachineInboundResources(
 }
 
 function withRemoteInputs({ inputs, ...model }: Model): Model {
-  // Treat the items of remote clusters like those of the own cluster. They have a cluster id in addition, which does no
-  // harm, because the items are only read.
+  // Treat the items of remote clusters like those of the own cluster. Their additional cluster id does no harm, because
+  // the items are only read.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
   return { ...model, inputs: { ...inputs, pods, services } };
 }
 
 /**
- * The inbound resources of the pods that `connected` contains, by their scopes. The sidecars of all others are
- * connected to other replicas, or to no control plane yet. If `connected` is absent, those of all pods.
+ * The inbound resources of the pods in `connected`, whose keys are the pods' scopes, or of all pods if `connected` is
+ * absent. The sidecars of other pods are connected to another replica, or to no control plane yet.
  */
 export function deriveInboundResources(
   graph: CollectionGraph,
@@ -164,8 +162,8 @@ export function deriveInboundResources(
 }
 
 /**
- * The workload of a pod. Undefined until the pod's addresses are known, because they are part of the inbound
- * configuration.
+ * The workload of a pod. Undefined until the pod's addresses are known, because the inbound configuration contains
+ * them.
  */
 function workloadOf(pod: PodFacts, inputs: MeshInputs, reader: CollectionReader): Workload | undefined {
   const mesh = reader.get(inputs.mesh, meshKey);
@@ -218,7 +216,8 @@ function takesHbone(sidecar: SidecarProxyFacts, mesh: MeshSettings): boolean {
 }
 
 /**
- * The filter chains for undeclared ports. Ports that a PeerAuthentication names have a mutual TLS mode of their own.
+ * The filter chains for undeclared ports. A port that a PeerAuthentication names has its own mutual TLS mode and so its
+ * own chains.
  */
 function passthroughOf(
   targets: readonly InboundTarget[],

@@ -5,9 +5,9 @@ import { durationOfMs } from "../envoy-any.ts";
 const none = durationOfMs(0);
 
 /**
- * The route for all requests to one cluster. The client's side sets timeouts. A request that never reached the
- * application is retried, because the connection may just have been closed. gRPC streams are not retried, because a
- * retry would have to buffer them.
+ * The route for all requests to one cluster. It has no timeout, because the client's proxy sets one. A request that
+ * never reached the application is retried, because the application may just have closed an idle connection. gRPC
+ * streams are not retried, because a retry would have to buffer them.
  */
 export function inboundRoute(
   cluster: string,

@@ -17,7 +17,6 @@ import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import { WorkloadServices, type ServedEntry, type ServedService } from "../../model/service/workload-services.ts";
 import { sidecarFor } from "../../model/scope-choice.ts";
 
-/** One port of a workload that its sidecar serves. */
 export interface InboundTarget {
   /** The port on which the application listens. For a Sidecar's ingress, the port to which clients connect. */
   readonly port: number;
@@ -29,13 +28,15 @@ export interface InboundTarget {
   /** All services with this target. A Sidecar's ingress may have a port that no service of the workload has. */
   readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];
   readonly bind: string;
-  /** Set if the port has its own listener instead of a chain of the virtual listener. */
+  /** Whether the port has its own listener instead of a chain of the virtual listener. */
   readonly bindsToPort: boolean;
-  /** `address:port` or `unix://path`. Absent means the original destination. */
+  /**
+   * The application's address, as `address:port` or `unix://path`. Absent means that connections keep their original
+   * destination.
+   */
   readonly endpoint?: string;
   readonly tls?: ServerTls;
   readonly connectionPool?: ConnectionPool;
-  /** The key of the Sidecar that declares the target. */
   readonly sidecar?: string;
 }
 
@@ -48,8 +49,8 @@ export interface Workload {
 const loopbacks: Readonly<Record<"ipv4" | "ipv6", string>> = { ipv4: "127.0.0.1", ipv6: "::1" };
 
 /**
- * Finds the ports of a workload that its sidecar serves: those of a Sidecar's ingress if there are any, or else those
- * of its services.
+ * Finds the ports of a workload that its sidecar serves: those of a Sidecar's ingress if it has any, or else those of
+ * the workload's services.
  */
 export class InboundTargets {
   readonly #inputs: MeshInputs;
@@ -68,7 +69,7 @@ export class InboundTargets {
         sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, { sidecar, ofServices }, workload)),
       );
     }
-    // Serve no ports if nothing is redirected, because the application itself listens on them.
+    // Without redirection, the application itself listens on its ports.
     if (workload.sidecar.interception === "NONE") return [];
     const pool = sidecar?.spec.inboundConnectionPool;
     return onePerPort(
@@ -78,7 +79,7 @@ export class InboundTargets {
     );
   }
 
-  /** The ports of the services that the workload serves, those of the oldest service first. */
+  /** The ports of the services that the workload serves, in the order of the services' ages, the oldest first. */
   #serviceTargets(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
     const { pod } = workload;
     const registered = [
@@ -110,7 +111,6 @@ function onePerPort(targets: readonly InboundTarget[]): readonly InboundTarget[]
   return first.sort((left, right) => left.port - right.port);
 }
 
-/** The wildcard address of the pod's first address family. */
 export function wildcardOf(pod: Pick<PodFacts, "addresses">): string {
   return pod.addresses[0]?.includes(":") === true ? "::" : anyAddress;
 }
@@ -134,7 +134,7 @@ function serviceTargets({ service, targetOf }: ServedService, { pod, mesh }: Wor
   });
 }
 
-/** The mesh config may set that the application listens on its loopback only. */
+/** The mesh config may say that applications listen only on their loopback address. */
 function loopback(port: number, { inboundTrafficPolicy }: MeshSettings): { readonly endpoint?: string } {
   return inboundTrafficPolicy === "LOCALHOST" ? { endpoint: `127.0.0.1:${port}` } : {};
 }
@@ -173,7 +173,7 @@ function ingressTarget(
   return {
     port: ingress.port.number,
     servicePort: ingress.port.number,
-    // Treat HTTPS as HTTP, because the TLS is terminated here.
+    // The sidecar terminates the TLS, so HTTPS is HTTP from here on.
     protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
     host,
     services: service === undefined ? [] : [service],

@@ -26,14 +26,13 @@ import { getEndpoints, type ServiceEndpoints } from "../../model/service/service
 import { loadAssignment, localityGroups } from "../endpoints.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 
-/** The answer for a sidecar of which no endpoints are known. */
+/** The endpoints for a sidecar of which none are known. */
 export const noLocalEndpoints = encodeResource(
   ClusterLoadAssignmentSchema,
   localClusterName,
   loadAssignment(localClusterName, []),
 );
 
-/** The endpoints of sidecars' own workloads. */
 export interface LocalClusters {
   /** The groups by pod, as in the scopes of inbound resources. Contains only pods whose sidecars request them. */
   readonly groups: Collection<LocalGroup>;
@@ -41,7 +40,7 @@ export interface LocalClusters {
   readonly assignments: Collection<EncodedResource>;
 }
 
-/** The sidecars that get the same endpoints: those of one workload, roll-out and region. */
+/** Sidecars that get the same endpoints: those of one workload, roll-out (pod template) and region. */
 export interface LocalGroup {
   readonly key: string;
   readonly service: LocalService | undefined;
@@ -66,8 +65,8 @@ interface Sources {
 }
 
 /**
- * Labels that differ between the roll-outs of a workload. They divide groups, because requests spread evenly only over
- * the pods of one roll-out.
+ * Labels that tell the roll-outs of a workload apart. Each roll-out has its own group, because requests spread evenly
+ * only over the pods of one roll-out.
  */
 const rolloutLabels = ["pod-template-hash", "rollouts-pod-template-hash"] as const;
 
@@ -115,8 +114,8 @@ export function deriveLocalClusters(
 }
 
 /**
- * The group of a sidecar's pod. As in upstream, a WorkloadEntry with the pod's address stands in for the pod, and only
- * the oldest service is used.
+ * The group of a sidecar's pod. As in upstream, a WorkloadEntry with the pod's address replaces the pod, and only the
+ * oldest service counts.
  */
 function groupOf(pod: PodFacts, mesh: MeshSettings, sources: Sources, reader: CollectionReader): LocalGroup {
   const standIns = pod.addresses.flatMap((address) =>
@@ -195,8 +194,7 @@ function assignmentOf(
     endpoint.locality.region === region &&
     rolloutLabels.every((name) => (endpoint.labels[name] ?? "") === labels[name]);
   const own = getEndpoints(endpoints, service, service.port, reader).filter(isOwn);
-  // How the endpoints are reached does not matter: no proxy connects to them through this cluster. Only their zones
-  // count.
+  // Only the zones of the endpoints matter: no proxy connects to them through this cluster.
   const groups = localityGroups(own, { hbone: "never", healthKnown: true });
   return encodeResource(ClusterLoadAssignmentSchema, localClusterName, loadAssignment(localClusterName, groups));
 }

@@ -9,8 +9,8 @@ import type { PlannedPort } from "./planned-port.ts";
 import { virtualServiceCandidates } from "./virtual-service-hosts.ts";
 
 /**
- * Whether a listener for the protocol has routes. With an undeclared protocol, it has: the protocol may be detected as
- * HTTP.
+ * Whether a listener for the protocol has HTTP routes. It also has them if no protocol is declared, because HTTP may be
+ * detected.
  */
 export function isHttp(protocol: AppProtocol): boolean {
   return protocol !== "tcp" && protocol !== "tls";
@@ -20,27 +20,25 @@ function speaksHttp({ port: { protocol } }: ResolvedService): boolean {
   return isHttp(protocol);
 }
 
-/** A host of a route configuration, and the candidate that it was chosen from. */
 interface AcceptedHost {
   readonly candidate: Candidate;
-  /** The domains that the candidate requested. */
   readonly wanted: readonly string[];
   readonly plan: HostPlan;
 }
 
 export interface ChosenHosts {
-  /** Sorted by host name. */
+  /** The chosen hosts, sorted by name. */
   readonly accepted: readonly AcceptedHost[];
-  /** The hostnames of known services, and the domains in use. */
+  /** The hostnames of known services, and the domains that hosts already have. */
   readonly taken: { readonly hosts: ReadonlySet<string>; readonly domains: ReadonlySet<string> };
-  /** Whether candidates were dropped because other candidates have all of their domains. */
+  /** Whether candidates were dropped because others have all of their domains. */
   readonly isCrowded: boolean;
 }
 
 export function chooseHosts(planned: PlannedPort): ChosenHosts {
   const { port, namespace, labels } = planned.port;
   const spoken = planned.services.filter(speaksHttp);
-  // Without routes of its own, an alias is a further name of the service that it leads to.
+  // An alias without routes of its own is only a further name of the service that it points to.
   const routed = spoken.filter(({ service }) => service.resolution !== "alias");
   const attached = spoken.flatMap(({ service }): Candidate[] => {
     const routes = planned.httpRoutesOf?.(service, port) ?? [];
@@ -73,7 +71,7 @@ export function chooseHosts(planned: PlannedPort): ChosenHosts {
   );
 }
 
-/** The first candidate for a name or domain gets it. A short name never hides another service's full name. */
+/** The first candidate for a name or domain gets it. A short name never takes another service's full name. */
 function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPort): ChosenHosts {
   const names = new Set<string>();
   const domains = new Set<string>();
@@ -98,7 +96,7 @@ function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPor
 export function domainsOf(service: ServiceModel, { aliasesOf, port, mesh }: PlannedPort): readonly string[] {
   const aliases = aliasesOf(service.hostname);
   if (aliases.length > 0) return serviceDomains(service, aliases, port.namespace, mesh.domain);
-  // Cache the names, because clients of all other namespaces use the same ones.
+  // The clients of all other namespaces use the same names, so they are cached.
   return spelledDomains.of(
     service,
     `${isOwnHost(service.hostname, port.namespace, mesh) ? port.namespace : ""} ${mesh.domain}`,
@@ -119,7 +117,7 @@ export function hostPlan(candidate: Candidate, domains: readonly string[], port:
   }));
 }
 
-/** Whether clients of the namespace may omit the namespace in the name. */
+/** Whether clients of the namespace may call the host by its name without the namespace. */
 function isOwnHost(host: string, namespace: string, { domain }: MeshSettings): boolean {
   return parentOf(host) === `${namespace}.svc.${domain}`;
 }
@@ -130,5 +128,5 @@ export function parentOf(host: string): string {
 
 const spelledDomains = memos.keyed<ServiceModel, readonly string[]>("domains-of-services");
 
-/** The plans of hosts. The key is the list of domains, which is unique for each host. */
+/** The key is the list of domains, which is unique for each host. */
 const plans = memos.keyed<readonly string[], HostPlan>("host-plans");

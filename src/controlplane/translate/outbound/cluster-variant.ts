@@ -13,7 +13,6 @@ import type { ServiceEndpoints } from "../../model/service/service-endpoints.ts"
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
 import type { ClientPlace } from "./outbound-client.ts";
 
-/** The inputs for the clusters of scopes. Scopes with equal views share clusters. */
 export interface ClusterSources {
   readonly inputs: MeshInputs;
   readonly registry: ServiceRegistry;
@@ -27,25 +26,23 @@ export interface ClusterSources {
 export interface ClusterVariant extends ClientPlace {
   readonly name: string;
   readonly registry: ServiceModel["registry"];
-  /** The service's key. */
   readonly service: string;
   readonly port: number;
   readonly subset: string | undefined;
-  /** The client whose DestinationRules apply, or the one that represents all clients that share the cluster. */
+  /** The client whose DestinationRules apply, or one that stands for all clients of the shared cluster. */
   readonly client: RuleClient;
   readonly isSidecar: boolean;
-  /** Whether the cluster speaks HTTP/1 and keeps the case of headers. */
+  /** Whether the cluster speaks HTTP/1 and preserves the case of header names. */
   readonly keepsHeaderCase: boolean;
 }
 
-/** The objects that a variant names. */
 export interface ResolvedVariant {
   readonly mesh: MeshSettings;
   readonly service: ServiceModel;
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/** Reads the objects that a variant names. Endpoints are left out, so that their changes do not affect the clusters. */
+/** Does not read endpoints, so that their changes do not affect clusters. */
 export function resolvedVariant(
   variant: ClusterVariant,
   sources: ClusterSources,

@@ -8,18 +8,18 @@ import { clientOf } from "./host-candidate.ts";
 import type { PlannedPort } from "./planned-port.ts";
 import { hasRoutes } from "./virtual-service-hosts.ts";
 
-/** The hosts of a list of services, as seen by a client in a namespace that owns none of them. */
+/** The hosts of a list of services, for a client in a namespace that owns none of the services. */
 interface CommonHosts {
   readonly mesh: MeshSettings;
   readonly shapes: readonly VirtualServiceShape[];
   readonly hashing: readonly string[];
-  /** One digit for each VirtualService: 1 if it has routes for the client, otherwise 0. */
+  /** One digit for each VirtualService: 1 if it has routes for the client, or else 0. */
   readonly routed: string;
   readonly chosen: ChosenHosts;
   readonly plans: readonly HostPlan[];
   /**
-   * Indexes of hosts that differ by client: those with short names, by their parent domain, and those whose origin
-   * depends on the client.
+   * Indexes of hosts that differ by client. `byParent` has those with short names, by their parent domain. `ofClients`
+   * has those whose origin depends on the client.
    */
   readonly byParent: ReadonlyMap<string, readonly number[]>;
   readonly ofClients: readonly number[];
@@ -27,16 +27,16 @@ interface CommonHosts {
 }
 
 /**
- * The maximum number of cached variants for one list of services. Clients can differ in the VirtualServices that apply
- * to them, but most do not.
+ * The maximum number of variants that are cached for one list of services. Variants differ in the VirtualServices that
+ * have routes for the client, and most clients need the same variant.
  */
 const maxCommon = 16;
 const commonHosts = memos.memo<readonly ResolvedService[], CommonHosts[]>("common-hosts");
 const nobody = { namespace: "", labels: {} };
 
 /**
- * The common hosts with this client's differences applied. Undefined if the two may conflict, which requires a full
- * computation.
+ * The common hosts with this client's differences applied. Undefined if the differences may conflict with the common
+ * hosts, so that the hosts must be chosen anew.
  */
 export function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | undefined {
   if (planned.httpRoutesOf !== undefined) return undefined;
@@ -76,7 +76,8 @@ export function plansFromCommon(planned: PlannedPort): readonly HostPlan[] | und
 }
 
 /**
- * Whether a VirtualService sends requests to an ExternalName Service without this port, which common hosts do not know.
+ * Whether a VirtualService may send requests to an ExternalName Service that lacks this port. The common hosts do not
+ * contain such a Service.
  */
 function routesToAlias(planned: PlannedPort, byHost: CommonHosts["byHost"]): boolean {
   if (planned.aliased.length === 0) return false;

@@ -10,7 +10,6 @@ import { createOutboundFixture } from "../../testing/outbound-fixture.ts";
 const cluster = "AllowAnyDynamicDNSCluster";
 const cache = { name: "allow_any_dfp_dns_cache", dnsLookupFamily: "V4_ONLY", maxHosts: 1024 };
 
-/** A mesh with one HTTP service on port 80. */
 function shop(policy: object = {}, more: Partial<MeshSettings> = {}) {
   const fixture = createOutboundFixture();
   const { value } = parseMeshConfig({ outboundTrafficPolicy: { mode: "ALLOW_ANY_DYNAMIC_DNS", ...policy } });

@@ -18,22 +18,20 @@ import { applyTls } from "../outbound-tls.ts";
 import { passthroughOptions } from "../passthrough-cluster.ts";
 import { applyConnectionPool } from "../traffic-policy.ts";
 
-/** The cluster of requests to unknown hosts in the mode ALLOW_ANY_DYNAMIC_DNS. */
+/** The cluster for requests to unknown hosts if the Sidecar's or mesh's mode is ALLOW_ANY_DYNAMIC_DNS. */
 export const dynamicDnsName = "AllowAnyDynamicDNSCluster";
-/** The name of the route to this cluster, and of the route's virtual host. */
+/** The name of the route to this cluster, and of the virtual host with the route. */
 export const dynamicDnsRoute = "allow_any_dynamic_dns";
 
-/** The inputs that decide the mode. */
 type DynamicDnsScope = Pick<OutboundScope, "unknownTraffic" | "dnsCapture">;
 
-/** Where the sidecar itself answers DNS. */
+/** Where the sidecar itself answers DNS queries. */
 const [ownDnsAddress, ownDnsPort] = ["127.0.0.1", 15_053] as const;
 
 export function forwardsUnknownHosts({ unknownTraffic }: Pick<OutboundScope, "unknownTraffic">): boolean {
   return unknownTraffic === "ALLOW_ANY_DYNAMIC_DNS";
 }
 
-/** The DNS caches that the listeners of a scope need for unknown hosts. */
 export function unknownHostCaches(scope: DynamicDnsScope, mesh: MeshSettings): readonly DnsCache[] {
   return forwardsUnknownHosts(scope) ? [dynamicDnsCache(scope, mesh)] : [];
 }
@@ -55,7 +53,7 @@ function dynamicDnsCache({ dnsCapture }: DynamicDnsScope, { dynamicDnsMaxHosts }
   };
 }
 
-/** The cluster whose endpoints are the unknown hosts that requests name. */
+/** A cluster whose endpoints are the unknown hosts that requests name. */
 export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): Cluster {
   const draft: ClusterDraft = {
     http: create(HttpProtocolOptionsSchema, {}),
@@ -79,8 +77,8 @@ export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): C
     mayReadSecrets: false,
   });
   forwardDynamically(draft, dynamicDnsCache(scope, mesh), tls);
-  // As in upstream Istio, the HTTP options that TLS needs replace those of the passthrough cluster, and HTTP/1.1 is
-  // sent to the destination.
+  // As in upstream Istio, TLS needs HTTP options that replace those of the passthrough cluster, so requests are sent as
+  // HTTP/1.1.
   packHttpOptions(draft);
   return draft.cluster;
 }

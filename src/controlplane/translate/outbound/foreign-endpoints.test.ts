@@ -32,7 +32,6 @@ function aged(object: KubernetesObject, day: number): KubernetesObject {
   };
 }
 
-/** Another endpoint of the trap. */
 const trapSlice = slice("evil/trap", tcp, [{ address: "192.0.2.7" }]);
 const other: KubernetesObject = { ...trapSlice, metadata: { ...trapSlice.metadata, name: "other" } };
 

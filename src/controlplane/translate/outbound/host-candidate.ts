@@ -6,12 +6,10 @@ import type { OutboundPort } from "./outbound-port.ts";
 import type { ResolvedService } from "./outbound-route.ts";
 import type { PlannedPort } from "./planned-port.ts";
 
-/** The origin of a host's routes. */
 export interface Origin {
   readonly source: HostSource;
-  /** Distinguishes this origin from other origins of the same host. */
   readonly key: string;
-  /** Set if the origin depends on the client: returns the origin for another client. */
+  /** Returns the origin for another client. Set if the origin depends on the client. */
   readonly forClient?: (client: HostClient) => Origin;
 }
 
@@ -24,7 +22,7 @@ export function referenceOf(service: ServiceModel): ServiceReference {
   return { registry: service.registry, key: serviceKey(service) };
 }
 
-/** Distinguishes the services of one hostname, which may be in different namespaces and registries. */
+/** Distinguishes services with one hostname, which may be in different namespaces and registries. */
 export function ownerText({ registry, namespace, variant = "" }: ServiceModel): string {
   return `${registry} ${namespace} ${variant}`;
 }

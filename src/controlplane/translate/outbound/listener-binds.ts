@@ -6,14 +6,13 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 import { addressClaims, type AddressClaim } from "./outbound-port.ts";
 import type { ResolvedPort } from "./outbound-route.ts";
 
-/** The facts that determine the addresses of a port's listeners. */
 export interface BoundPort extends ResolvedPort {
   readonly endpointsOf: (service: ServiceModel, port: number) => readonly EndpointModel[];
 }
 
 /**
- * An address of a listener, and the destinations of its traffic for the service. Without destinations, all traffic at
- * the address is for the service.
+ * An address of a listener, and the destinations at which its traffic is for the service. If there are none, all
+ * traffic at the address is for the service.
  */
 export interface Bind {
   readonly address: string;
@@ -21,8 +20,8 @@ export interface Bind {
 }
 
 /**
- * The service's addresses, or else those of its pods, or else all addresses. With all addresses, CIDR ranges or server
- * names must distinguish services.
+ * The service's addresses, or else those of its pods, or else the wildcard address. On the wildcard address, CIDR
+ * ranges or server names must tell services apart.
  */
 export function bindsOf(
   service: ServiceModel,
@@ -45,9 +44,9 @@ export function bindsOf(
 }
 
 /**
- * Decides between a headless Service and another service with the address of one of its endpoints. The author of one
- * could capture the clients of the other. So an assigned address always stays with its service, and a pod's address
- * with the pod. In all other cases, as in upstream, the older service gets the address.
+ * Decides between a headless Service and another service with the address of one of its endpoints. Without a rule, the
+ * author of either could capture the clients of the other. So an assigned address always stays with its service, and a
+ * pod's address with the pod. In all other cases, as in upstream, the older service gets the address.
  */
 export interface TakenAddresses {
   /** Whether a service other than the headless one has the endpoint's address. */
@@ -88,7 +87,7 @@ export function takenAddresses({ port, services, endpointsOf }: BoundPort): Take
 
 type ClaimsByAddress = ReadonlyMap<string, readonly AddressClaim[]>;
 
-/** The claims by their addresses, made once for all scopes that share a list of claims. */
+/** All scopes with the same list of claims share the result. */
 const claimsOfAddresses = memos.memo<readonly AddressClaim[], ClaimsByAddress>("claims-of-addresses");
 
 function byAddress(claims: readonly AddressClaim[]): ClaimsByAddress {
@@ -107,7 +106,10 @@ function isHeadless({ resolution, addresses, lostAddresses }: ServiceModel): boo
   return resolution === "passthrough" && addresses.length === 0 && lostAddresses !== true;
 }
 
-/** Whether services with the protocol have listeners of their own. All others share one. */
+/**
+ * Whether services with the protocol have listeners of their own. Services with other protocols share one listener for
+ * each port.
+ */
 export function listensOnAddresses(protocol: AppProtocol): boolean {
   return protocol === "unknown" || protocol === "tcp" || protocol === "tls";
 }

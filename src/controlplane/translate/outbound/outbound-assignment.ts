@@ -39,7 +39,6 @@ export function encodeAssignment(
   ];
 }
 
-/** The endpoints of clusters that gateways reach through a waypoint. */
 function waypointAssignment(
   { name, port, isSidecar, hbone }: ClusterVariant,
   { service }: ResolvedVariant,
@@ -106,8 +105,8 @@ export function assignmentOf(
 }
 
 /**
- * How a gateway enters other networks. Gateways of an ambient mesh with several networks stay in their own network
- * unless they are configured to enter others, which needs HBONE.
+ * How a gateway enters other networks. If an ambient mesh has several networks, its gateways stay in their own one
+ * unless they are configured to enter others, for which they need HBONE.
  */
 function gatewayCrossing(
   { hbone, port }: ClusterVariant,
@@ -120,7 +119,7 @@ function gatewayCrossing(
     : { kind: "never" };
 }
 
-/** Whether the policies of a service's namespace let clients expect mutual TLS there. */
+/** Whether the policies of the service's namespace allow clients to use mutual TLS. */
 export function takesMutualTls(
   namespace: string,
   mesh: MeshSettings,

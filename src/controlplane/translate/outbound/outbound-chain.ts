@@ -8,13 +8,12 @@ import type { FilterInit } from "../filter-init.ts";
 type FilterChainInit = Exclude<MessageInitShape<typeof FilterChainSchema>, { $typeName: string }>;
 type FilterChainMatchInit = Exclude<MessageInitShape<typeof FilterChainMatchSchema>, { $typeName: string }>;
 
-/** A filter chain of an outbound listener, before listeners of one address are merged. */
+/** A filter chain of an outbound listener, before the listeners of one address are merged. */
 export interface OutboundChain {
   readonly sniHosts: readonly string[];
   readonly destinations: readonly string[];
   readonly applicationProtocols: readonly string[];
   readonly transportProtocol: string;
-  /** The name of the configuration object that created it. */
   readonly config: string | undefined;
   readonly filters: readonly FilterInit[];
 }
@@ -30,10 +29,7 @@ export function takesEverything(chain: OutboundChain): boolean {
   );
 }
 
-/**
- * The chains of one listener, all with different matches. Envoy rejects chains with the same match, so only the first
- * of them stays.
- */
+/** The chains of one listener. Of chains with the same match only the first stays, because Envoy rejects duplicates. */
 export class DistinctChains {
   readonly #byMatch = new Map<string, OutboundChain>();
 

@@ -18,7 +18,6 @@ const group: ProxyGroup = {
   dnsCapture: false,
 };
 
-/** A service `shop/web`, and clients in each of the namespaces. */
 function setUp(...namespaces: readonly string[]) {
   const fixture = createModelFixture();
   const model = deriveMeshModel(fixture.graph, fixture.inputs);

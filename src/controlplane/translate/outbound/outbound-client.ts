@@ -14,37 +14,37 @@ import { localityText } from "../../model/service/service-endpoint-model.ts";
 import type { OutboundScope, ScopedService } from "../../model/outbound-scope.ts";
 import type { ScopeChoice } from "../../model/scope-choice.ts";
 
-/** The location and the protocols of a scope's clients. */
 export type ClientPlace = Pick<ScopeChoice, "hbone" | "locality" | "node" | "network" | "clusterId" | "networkView">;
 
-/** The properties of a client that may change a service's clusters. Clients with equal properties share a key. */
+/** The properties of a client that may change a service's clusters. */
 export interface ServiceClient extends ClientPlace {
-  /** Identifies all of these properties. */
+  /** Identifies all of these properties, so that clients with equal ones share it. */
   readonly key: string;
   readonly isSidecar: boolean;
-  /** Empty for namespaces that have no DestinationRules for the service and that no rule names. */
+  /**
+   * The client's namespace. Empty if the namespace has no DestinationRules for the service and no rule names the
+   * namespace.
+   */
   readonly namespace: string;
-  /** The labels that DestinationRules match. All others are left out. */
+  /** The labels that DestinationRules match. Others are left out. */
   readonly labels: Labels;
-  /** Whether the names of HTTP/1 headers keep their case. */
   readonly keepsHeaderCase: boolean;
 }
 
-/** A service as seen by some clients. Scopes with equal views share one object. */
+/** A service as some clients see it. Scopes that see it alike share the object. */
 export interface ClientService {
   readonly key: string;
   readonly client: ServiceClient;
   readonly service: ScopedService;
 }
 
-/** The services that one scope reaches. Scopes with equal views share one list. */
+/** The services that one scope reaches. Scopes that reach the same services share one list. */
 export interface ScopeServices {
   readonly scope: string;
-  /** Finds a service by hostname, in the list's order. */
   readonly services: readonly ClientService[];
 }
 
-/** Derives the services of each scope, by the scope's key. */
+/** The services that each scope reaches, by the scope's key. */
 export function deriveScopeServices(
   graph: CollectionGraph,
   scopes: Collection<OutboundScope>,
@@ -87,7 +87,6 @@ function servicesOf(
   return all.map((entry) => (isOwn(entry.service.hostname) ? clientService(client, entry.service) : entry));
 }
 
-/** Returns a test for whether any of the rules applies to a host. */
 function hostsOf(rules: readonly HostRules[]): (hostname: string) => boolean {
   const hosts = new Set(rules.map(({ host }) => host));
   const wildcards = [...hosts].filter(isWildcard);
@@ -127,7 +126,6 @@ const everybodysServices = memos.keyed<readonly ScopedService[], readonly Client
 const clientServices = memos.keyed<ScopedService, ClientService>("client-services");
 
 function clientService(client: ServiceClient, service: ScopedService): ClientService {
-  // Create the object only once for each key.
   return clientServices.of(service, client.key, () => ({
     key: [client.key, service.registry, service.key, service.ports.join()].join("|"),
     client,

@@ -21,24 +21,21 @@ import { effectivePolicy, localitySetting, type EffectivePolicy } from "../traff
 import { resolvedVariant, type ClusterSources, type ClusterVariant } from "./cluster-variant.ts";
 import { assignmentOf, encodeAssignment, takesMutualTls } from "./outbound-assignment.ts";
 
-/** A cluster as seen by some clients, which share this object. */
+/** A cluster as some clients see it. They share this object. */
 export interface SharedCluster {
   readonly variant: ClusterVariant;
   /** The cluster's key in {@link OutboundClusters.clusters}. */
   readonly cluster: string;
-  /** The name under which the cluster asks EDS for its endpoints, or undefined if it does not. */
+  /** The name under which the cluster requests its endpoints by EDS. Undefined if it does not. */
   readonly endpoints: string | undefined;
 }
 
-/** The clusters of a service as seen by some clients. */
 export interface ServiceClusters {
   readonly hostname: string;
-  /** Sorted by name. */
   readonly clusters: readonly SharedCluster[];
 }
 
 export interface OutboundClusters {
-  /** The services that the clients of each scope reach. */
   readonly scopes: Collection<ScopeServices>;
   /** The clusters of each service, by {@link ClientService.key}. */
   readonly services: Collection<ServiceClusters>;
@@ -54,8 +51,8 @@ export function deriveOutboundClusters(
   sources: ClusterSources,
 ): OutboundClusters {
   const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
-  // Make one item for each service, so that a change of one does not affect the others. All scopes that see a service
-  // in the same way share its item.
+  // Make an item for each service, so that a change of one does not affect the others. Scopes that see a service alike
+  // share its item.
   const wanted = graph.flatten(
     "client-services",
     reached,
@@ -84,7 +81,7 @@ export function deriveOutboundClusters(
     ({ endpoints }) => endpoints ?? "",
   );
   return {
-    // The scopes are updated after the services that they refer to.
+    // Scopes must be updated after the services that they refer to.
     scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
     services,
     clusters: graph.derive(
@@ -143,8 +140,8 @@ function serviceClusters(
         hasEndpoints ? "" : place,
         ...(keepsHeaderCase ? ["case"] : []),
       ].join(" ");
-      // Distinguish gateways from sidecars, because gateways may use waypoints, and enter other networks in a different
-      // way.
+      // Gateways get other endpoints than sidecars, because they may use waypoints and enter other networks in a
+      // different way.
       const endpoints = hasEndpoints
         ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ")
         : undefined;
@@ -177,7 +174,7 @@ function clientText({ namespace, labels }: RuleClient): string {
   return namespace === "" && Object.keys(labels).length === 0 ? "" : `${namespace} ${JSON.stringify(labels)}`;
 }
 
-/** Whether two results are equal. Clusters with equal keys are equal. */
+/** Clusters with equal keys are equal. */
 function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   return (
     left.hostname === right.hostname &&
@@ -189,19 +186,18 @@ function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   );
 }
 
-/** The DestinationRule that a client has for one service, and the client for whom the service's clusters are made. */
 interface Ruled {
   readonly rule: DestinationRuleModel | undefined;
-  /** Clients with the same text get the same rule. */
+  /** A text that is equal for clients with the same rule. */
   readonly text: string;
   /** The client for whom the shared clusters are made. */
   readonly standIn: (withLabels: boolean) => RuleClient;
 }
 
 /**
- * Finds a client's rule, and the client that represents it in a shared cluster. The representative has no namespace, or
- * else no labels, if such a client gets the same rule. A shared cluster must not name one of its real clients, because
- * a later rule may apply to that client only.
+ * Finds a client's rule, and the client that stands for it in a shared cluster. This stand-in has no namespace, or at
+ * least no labels, if a client without them gets the same rule. A shared cluster must not name one of its real clients,
+ * because a later rule may apply to that client only.
  */
 function ruled(client: RuleClient, ruleOf: (client: RuleClient) => DestinationRuleModel | undefined): Ruled {
   const rule = ruleOf(client);
@@ -251,7 +247,7 @@ function encodeCluster(
   if (found === undefined || port === undefined) return [];
   const { service, rule } = found;
   const mesh = mayKeepHeaderCase(port.protocol) ? withHeaderCase(found.mesh, variant.keepsHeaderCase) : found.mesh;
-  // Leave out subsets of a wildcard: all of its hosts belong to the service, so subsets have no meaning.
+  // All hosts that a wildcard covers belong to the service, so subsets have no meaning for it.
   if (isForwarded(service) && variant.subset !== undefined) return [];
   const type = discoveryType(service, variant.isSidecar);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
@@ -281,7 +277,6 @@ function encodeCluster(
   return cluster === undefined ? [] : [[key, encodeResource(ClusterSchema, variant.name, cluster)]];
 }
 
-/** The mesh settings for a proxy that keeps, or does not keep, the case of headers. */
 function withHeaderCase(mesh: MeshSettings, preserveHttp1HeaderCase: boolean): MeshSettings {
   return mesh.proxyHeaders.preserveHttp1HeaderCase === preserveHttp1HeaderCase
     ? mesh

@@ -2,8 +2,8 @@ import { urlHost } from "../../../base/index.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
 /**
- * The names and addresses by which clients of a namespace call a service, including short names that DNS search domains
- * complete.
+ * The names and addresses by which clients of a namespace call a service. They include short names, which a resolver
+ * completes with its search domains.
  */
 export function serviceDomains(
   service: ServiceModel,
@@ -27,7 +27,7 @@ function spellings(host: string, clientNamespace: string, domain: string): reado
   if (dot < 0) return absolute;
   if (qualified.slice(dot + 1) !== clientNamespace) return [...absolute, qualified, `${qualified}.svc`];
   const short = qualified.slice(0, dot);
-  // Leave out `*`, the short form of `*.shop.svc.cluster.local`: it would match any host, and a ServiceEntry of any
-  // namespace may have the long form.
+  // Leave out `*`, the short form of `*.shop.svc.cluster.local`. It would match every host, and any namespace may have
+  // a ServiceEntry with the long form.
   return [...absolute, ...(short === "*" ? [] : [short]), `${qualified}.svc`, qualified];
 }

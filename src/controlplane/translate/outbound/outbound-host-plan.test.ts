@@ -182,7 +182,7 @@ for (const [name, mesh] of Object.entries(meshes)) {
       ["shop", { app: "a" }],
     ] as const) {
       const port = planned(namespace, mesh, labels);
-      // If routes must be searched, the common hosts are not used.
+      // The common hosts are not used if routes must be searched.
       assert.deepEqual(
         planTables(port),
         planTables({ ...port, httpRoutesOf: () => [] }),

@@ -9,13 +9,13 @@ import { plansFromCommon } from "./common-hosts.ts";
 import type { PlannedPort } from "./planned-port.ts";
 
 /**
- * The route configurations of a port. A service with an undeclared protocol gets its own one (named `host:port`) if its
- * address is unique.
+ * The route configurations of a port. A service without a declared protocol gets its own one (named `host:port`) if no
+ * other service has its address.
  */
 export function planTables(planned: PlannedPort): readonly RouteTable[] {
   const hosts = planHosts(planned);
   const { port, scope } = planned.port;
-  // An egress listener's own protocol takes precedence, so its traffic needs no detection.
+  // The protocol that an egress listener declares takes precedence over the services', so nothing is detected there.
   const protocolOf = ({ port: own }: ResolvedService): AppProtocol => planned.port.protocol ?? own.protocol;
   const detected = new Set(
     planned.services.filter((entry) => protocolOf(entry) === "unknown" && planned.port.bind === undefined),
@@ -34,22 +34,18 @@ export function planTables(planned: PlannedPort): readonly RouteTable[] {
   return [...(shared ? [{ scope, name: String(port), hosts: [...hosts, unknownHost(planned)] }] : []), ...ofServices];
 }
 
-/** Whether a listener can be bound to an address of the service. */
+/** Whether a listener can be bound to an address of the service. A CIDR range is no such address. */
 function hasAddress(service: ServiceModel): boolean {
   return service.addresses.some((address) => !address.includes("/"));
 }
 
-/**
- * The virtual hosts of a port. HTTPRoutes of a service take precedence over VirtualServices. A service with neither
- * gets a plain route to itself.
- */
 function planHosts(planned: PlannedPort): readonly HostPlan[] {
   return plansFromCommon(planned) ?? chooseHosts(planned).accepted.map(({ plan }) => plan);
 }
 
 /**
- * The virtual host for requests to unknown hosts. They are forwarded to their original destination or to the host's
- * address, or rejected.
+ * The virtual host for requests to unknown hosts. They go to their original destination or to the address of the host
+ * that they name, or are rejected.
  */
 function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
   const cluster = unknownHostCluster(port, serviceOf);

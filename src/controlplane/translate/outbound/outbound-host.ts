@@ -1,13 +1,11 @@
 import type { Labels } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
-/** The client of a virtual host, if the routes depend on it. */
 export interface HostClient {
   readonly namespace: string;
   readonly labels: Labels;
 }
 
-/** The origin of a virtual host's routes. */
 export type HostSource =
   | {
       readonly from: "service";
@@ -27,9 +25,9 @@ export type HostSource =
       readonly port: number;
       readonly client: HostClient | undefined;
       /**
-       * The destinations that are services of this port or ExternalName Services. The value is the host to which the
-       * alias leads, and empty for a service that is no alias. Undefined if all destinations are services of this port
-       * and none is an alias.
+       * The destinations that are services of this port or ExternalName Services. The value is the host to which an
+       * ExternalName Service points, or empty for any other service. Undefined if all destinations are services of this
+       * port and none is an ExternalName Service.
        */
       readonly destinations: ReadonlyMap<string, string> | undefined;
     }
@@ -41,10 +39,11 @@ export interface ServiceReference {
   readonly key: string;
 }
 
-/** A virtual host without its routes. Equal keys mean equal hosts in all scopes, which usually share one object. */
+/**
+ * A virtual host without its routes. Equal keys mean equal hosts, and scopes with equal hosts usually share one object.
+ */
 export interface HostPlan {
   readonly key: string;
-  /** The name of the route configuration that contains it. */
   readonly table: string;
   readonly host: string;
   readonly name: string;
@@ -52,7 +51,7 @@ export interface HostPlan {
   readonly source: HostSource;
 }
 
-/** A route configuration of a scope. Hosts are sorted by name, and the host for unknown destinations is last. */
+/** The hosts are sorted by name, but the one for unknown hosts is last. */
 export interface RouteTable {
   readonly scope: string;
   readonly name: string;

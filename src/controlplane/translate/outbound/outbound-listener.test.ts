@@ -5,7 +5,6 @@ import { valueAt } from "../../testing/decode-resource.ts";
 import { config, namespace, service, slice } from "../../testing/model-fixture.ts";
 import { createOutboundFixture } from "../../testing/outbound-fixture.ts";
 
-/** Each chain as its match and its destination. */
 function chainsOf(listener: JsonObject | undefined): readonly (readonly [unknown, unknown])[] {
   const chains = (listener?.["filterChains"] ?? []) as readonly JsonObject[];
   const fallback = listener?.["defaultFilterChain"] as JsonObject | undefined;

@@ -40,14 +40,13 @@ export interface ListenerPort extends BoundPort {
   readonly telemetry?: ProxyTelemetry;
 }
 
-/** A listener under construction: its protocol, and its chains in order. */
 interface Entry {
   readonly bind: string;
   protocol: "http" | "tcp" | "auto";
   readonly chains: DistinctChains;
 }
 
-/** The listeners of one port: one for all HTTP services, and one for each address of the others. */
+/** The listeners of one port: one for all HTTP services, and one for each address of the other services. */
 export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
   const entries = new Map<string, Entry>();
   const taken = takenAddresses(resolved);
@@ -159,7 +158,7 @@ function relevant(service: ServiceModel, models: readonly VirtualServiceModel[])
 }
 
 /**
- * The chains that TLS routes define, which are selected by server name. Without TLS routes, connections go to the
+ * The chains that TLS routes define. Each is selected by its server names. Without TLS routes, connections go to the
  * service itself.
  */
 function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
@@ -181,7 +180,7 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
     }
   }
   if (found.all.length > 0) return found.all;
-  // The address alone identifies a service if no other service has it.
+  // The address alone identifies the service if no other has it.
   const byName = bind.destinations.length > 0 || bind.address === anyAddress || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
   return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
@@ -197,7 +196,7 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
       if (route.match.length > 0 && matches.length === 0) continue;
       const filters = tcpRouteFilters(route.route, number, model, tcpContext(port));
       if (matches.length === 0 || matches.some((match) => match.destinationSubnets.length === 0)) {
-        // Leave out routes behind a catch-all, which cannot be reached.
+        // No later route can be reached.
         return [...chains, plainChain(filters, [], bind.destinations, virtualServicePath(model))];
       }
       chains.push(
@@ -215,8 +214,8 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
 }
 
 /**
- * The filters that forward connections to a service. A service with a single port is reached at that port, even if the
- * egress listener has another one.
+ * The filters that forward connections to a service. If the service has a single port, they forward to it, even if the
+ * egress listener has another port.
  */
 function serviceFilters(service: ServiceModel, port: ListenerPort): readonly FilterInit[] {
   const number = service.ports.length === 1 ? (service.ports[0]?.port ?? port.port.port) : port.port.port;
@@ -249,8 +248,8 @@ function listener({ bind, chains: { all: chains } }: Entry, resolved: ListenerPo
 type ChainInit = ReturnType<typeof filterChain>;
 
 /**
- * The fields of a listener with its chains. Connections that match no chain go to `fallback`. Without it, they are
- * treated like connections to unknown destinations.
+ * The fields of a listener with its chains. Connections that match no chain go to `fallback`, or without it to where
+ * connections to unknown destinations go.
  */
 function chainFields(
   chains: readonly ChainInit[],
@@ -283,12 +282,12 @@ function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraf
   });
 }
 
-/** The listener that accepts redirected connections, and hands each one to the listener of its original destination. */
+/** Accepts redirected connections, and hands each one to the listener of its original destination. */
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
   const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
   const byName = forwardsUnknownHosts(traffic.port);
-  // Do not log connections without a destination, as upstream does not.
+  // As upstream does not, do not log connections that no listener takes.
   const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
@@ -297,7 +296,7 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
     useOriginalDst: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
     filterChains: [
-      // Close connections to the listener's own port, which would loop.
+      // Connections to the listener's own port would loop.
       {
         name: "virtualOutbound-blackhole",
         filterChainMatch: { destinationPort: port },
@@ -312,9 +311,9 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
 }
 
 /**
- * With a protocol in which the server speaks first, protocol detection ends at its time limit. The connection then
- * continues (upstream closes it), and Envoy skips the listener filters that have not run yet. The filter for the
- * original destination therefore comes first.
+ * The settings with which a listener detects HTTP. If the server of a protocol speaks first, the detection ends at its
+ * time limit. The connection then continues (upstream closes it), but Envoy skips the listener filters that have not
+ * run yet. So the filter for the original destination comes first.
  */
 function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): ListenerInit {
   return {
@@ -324,7 +323,7 @@ function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): L
   };
 }
 
-/** The filter chain for plain HTTP requests to ports without a listener, which go to the host that they name. */
+/** The filter chain for plain HTTP requests to ports without a listener. They go to the host that they name. */
 function unknownHttpChain({ mesh, port, telemetry }: UnknownTraffic) {
   const host = {
     name: dynamicDnsRoute,

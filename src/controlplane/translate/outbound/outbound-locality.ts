@@ -4,7 +4,7 @@ import type { LocalityModel } from "../../model/service/service-endpoint-model.t
 import { localityGroup, type LocalityGroup } from "../endpoints.ts";
 import type { EffectivePolicy, LocalityChoice } from "../traffic-policy.ts";
 
-/** A client's location, which decides the choice of endpoints. */
+/** A client's location, on which the choice of endpoints depends. */
 export interface ClientPlace {
   readonly locality: LocalityModel;
   readonly node: string;
@@ -16,8 +16,8 @@ export interface ClientPlace {
 type Failover = Pick<LocalityLoadBalancer, "distribute" | "failover" | "failoverPriority">;
 
 /**
- * Sets the priorities and weights of localities for a client's location. Without a setting for locality, the groups
- * stay unchanged.
+ * Sets the priorities and weights of localities for a client's location. If `setting` is off, the groups stay
+ * unchanged.
  */
 export function byLocality(
   groups: readonly LocalityGroup[],
@@ -38,11 +38,10 @@ export function byLocality(
     );
   }
   if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
-  // Set no priorities without outlier detection, because a proxy would then never use the next priority.
+  // Without outlier detection, a proxy would never use the next priority.
   return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 
-/** Whether the result of {@link byLocality} depends on the client's location. */
 export function dependsOnPlace({ outlierDetection }: EffectivePolicy, setting: LocalityChoice): boolean {
   if (typeof setting === "string") return setting !== "off";
   return "zoneAware" in setting || outlierDetection !== undefined || setting.distribute.length > 0;
@@ -66,8 +65,8 @@ function failedOver(groups: readonly LocalityGroup[], setting: Failover, place: 
 }
 
 /**
- * How far a locality is from the client: 0 for the same place, 1 for the same zone, 2 for the same region, and 3 for
- * another region. If there is a failover region, 3 is that region, and 4 every other one.
+ * How far a locality is from the client: 0 for the same subzone, 1 for the same zone, 2 for the same region, and 3 for
+ * any other region. If a failover rule names a region for the client's region, 3 is that region, and 4 every other one.
  */
 function localityRank({ endpoints }: LocalityGroup, failover: Failover["failover"], { locality }: ClientPlace): number {
   const there = endpoints[0]?.locality;
@@ -99,8 +98,8 @@ function renumbered(
 }
 
 /**
- * Sets priorities by labels: an endpoint that shares more of the leading labels with the client comes earlier.
- * Endpoints in other networks come last.
+ * Sets priorities by labels: the more of the first labels in a row an endpoint shares with the client, the earlier it
+ * comes. Endpoints in other networks come last.
  */
 function byLabels(
   groups: readonly LocalityGroup[],
@@ -156,8 +155,8 @@ function placeLabels({ labels, locality, node, network, clusterId }: ClientPlace
 }
 
 /**
- * The labels by which failover compares an endpoint with the client. The locality of endpoints behind another network's
- * gateway is unknown, so only their network and cluster count.
+ * The labels by which failover compares an endpoint with the client. If a gateway stands for endpoints of another
+ * network, their locality is unknown, so only their network and cluster count.
  */
 function endpointLabels({
   isGateway,
@@ -173,8 +172,8 @@ function endpointLabels({
 }
 
 /**
- * The first rule that matches the client's locality sets the weights. Unlisted localities get no traffic. They are kept
- * without endpoints, so that a cluster with inline endpoints exists even if it has none.
+ * The first rule that matches the client's locality sets the weights. Localities that it does not list get no traffic.
+ * They stay without endpoints, so that a cluster with inline endpoints exists even if none is left.
  */
 function distributed(
   groups: readonly LocalityGroup[],
@@ -202,8 +201,8 @@ function distributed(
 }
 
 /**
- * Whether the locality matches a pattern of the form `region/zone/subzone`. Trailing parts of the pattern may be
- * missing or `*`.
+ * Whether a locality matches a pattern of the form `region/zone/subzone`. Trailing parts of the pattern may be missing
+ * or `*`.
  */
 function localityMatches(locality: LocalityModel | undefined, pattern: string): boolean {
   const own = [locality?.region ?? "", locality?.zone ?? "", locality?.subzone ?? ""];

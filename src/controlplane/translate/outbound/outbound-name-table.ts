@@ -4,16 +4,15 @@ import { isAddress } from "../../model/ip-address.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
-/** The proxy whose pod sends the DNS query. */
 export interface NameClient {
   readonly namespace: string;
-  /** `cluster.local`. */
+  /** The cluster's DNS domain, for example `cluster.local`. */
   readonly domain: string;
 }
 
 /**
- * The DNS answers of a proxy for services: their addresses, or those of their endpoints if they have none. Names
- * without any address are left to upstream resolvers.
+ * A proxy's DNS answers for services: a service's addresses or, if it has none, those of its endpoints. Names without
+ * any address are left to other resolvers.
  */
 export function nameTable(
   services: readonly ServiceModel[],
@@ -25,7 +24,7 @@ export function nameTable(
     if (isForeign(service, client)) continue;
     const ips = addressesOf(service, endpointsOf);
     if (ips.length === 0) continue;
-    // Give a host in clusterset.local no short names, because those mean the host in the cluster's domain.
+    // A host in clusterset.local has no short names, because those mean the host in the cluster's domain.
     const own =
       service.registry === "Kubernetes" && service.clusterSet !== true
         ? { shortname: service.name, namespace: service.namespace }
@@ -43,11 +42,10 @@ export function nameTable(
 
 /**
  * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
- * namespace's domain belong to that namespace. A wildcard may match none of them (`*.shop.svc.cluster.local`,
- * `*.cluster.local`).
- *
- * A resolver first appends its search domains to every name. So such an entry, or one for
- * `api.github.com.shop.svc.cluster.local`, would get traffic of other namespaces to hosts outside the cluster.
+ * namespace's domain belong to that namespace. A wildcard must not cover such names (`*.shop.svc.cluster.local`,
+ * `*.cluster.local`). Otherwise the service would also get traffic to hosts outside the cluster: a resolver first
+ * appends its search domains to every name, so `api.github.com.shop.svc.cluster.local` would answer for
+ * `api.github.com`.
  */
 function isForeign({ hostname, namespace: owner }: ServiceModel, { namespace, domain }: NameClient): boolean {
   if (owner === namespace) return false;

@@ -26,14 +26,14 @@ export interface OutboundPort extends Pick<
   readonly bindsToPort: boolean;
   /** The services with this port, oldest first. */
   readonly services: readonly PortService[];
-  /** The addresses of all of the port's services, if `services` are only some of them. */
+  /** The addresses of all of the port's services. Set if `services` are only some of them. */
   readonly claims?: readonly AddressClaim[];
-  /** Ports with the same key share one list of services, across scopes. Undefined means a list of its own. */
+  /** The key of a list of services that ports share across scopes. Undefined means that the port has its own list. */
   readonly shared: string | undefined;
-  /** The keys of the VirtualServices that may apply to the port, in order of precedence. */
+  /** The keys of VirtualServices that may apply to the port, in order of precedence. */
   readonly virtualServices: readonly string[];
   /**
-   * The keys of VirtualServices that do not apply to the port, because they would have too many routes in one proxy.
+   * The keys of VirtualServices that do not apply to the port, because one proxy would have too many routes of them.
    */
   readonly withheld: readonly string[];
 }
@@ -42,7 +42,7 @@ export interface OutboundPort extends Pick<
 const httpPort = 80;
 const loopback = "127.0.0.1";
 
-/** Derives the outbound ports, by `<scope>|<port>`. */
+/** The outbound ports by `<scope>|<port>`. */
 export function deriveOutboundPorts(
   graph: CollectionGraph,
   scopes: Collection<OutboundScope>,
@@ -102,8 +102,7 @@ function portsOf(
 }
 
 /**
- * The services of a list by their ports. Scopes that reach the same services share the list, and so also the part of
- * each port.
+ * The services of a list, by their ports. Scopes that reach the same services share the list and therefore the result.
  */
 const servicesByPort = memos.keyed<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>(
   "services-by-port",
@@ -130,21 +129,20 @@ function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly Port
   return byPort;
 }
 
-/** A VirtualService that may apply to some ports of a scope. */
 interface Candidate {
   readonly key: string;
   readonly hosts: readonly string[];
-  /** The size of the VirtualService's routes for one host of one port. */
+  /** The size of the VirtualService's routes for one host at one port. */
   readonly units: number;
-  /** Whether the routes at all of its hosts and ports may exceed the maximum, so that they must be counted. */
+  /** Whether the routes for all hosts and ports may exceed the maximum, so that they must be counted. */
   readonly isLarge: boolean;
-  /** The units at the ports that were counted so far. */
+  /** The units of the ports that were counted so far. */
   total: number;
 }
 
 /**
- * Whether a VirtualService may have too many routes: they are repeated for each port of each service that its hosts
- * cover, so a wildcard may multiply them.
+ * Whether a VirtualService may have too many routes. They are repeated for each port of each service that its hosts
+ * cover, so a wildcard multiplies them.
  */
 function mayBeLarge(
   units: number,
@@ -181,7 +179,7 @@ function concerning(
 
 const none: readonly string[] = [];
 
-/** Whether the routes of one more port would be too many. Counts them if not. */
+/** Whether the routes at one more port would be too many. If not, they are counted. */
 function isBeyond(candidate: Candidate, names: ReadonlySet<string>, port: number): boolean {
   const { hosts, units } = candidate;
   let covered = 0;
@@ -193,34 +191,35 @@ function isBeyond(candidate: Candidate, names: ReadonlySet<string>, port: number
   return false;
 }
 
-/** The services of a port, grouped by the listener that they affect. */
 export interface ListenerServices {
-  /** Services that may share an address. Their listeners are built together. */
+  /** Services that may share an address, so that their listeners must be built together. */
   readonly rest: readonly PortService[];
-  /** Services with an address that no other service has on this port, with that address. */
+  /** Services with an address that no other service has on this port. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
   /**
-   * The addresses of all services, if `rest` contains a service that listens on the addresses of its endpoints. Users
-   * who may write an EndpointSlice, a WorkloadEntry or a ServiceEntry choose these addresses, and could otherwise
-   * capture the services' clients.
+   * The addresses of all services. Set if `rest` contains a service that listens on the addresses of its endpoints:
+   * users who may write an EndpointSlice, a WorkloadEntry or a ServiceEntry choose those, and could otherwise capture
+   * the other services' clients.
    */
   readonly claims: readonly AddressClaim[];
 }
 
 /**
- * The addresses of a service that is not headless, and the facts that decide which service keeps them. Other fields of
- * the service are left out, because a change of any field rebuilds the listeners of headless Services.
+ * The addresses of a service that is not headless, with the facts that decide which service keeps an address. It has no
+ * other fields, because a change of any field rebuilds the listeners of headless Services.
  */
 export interface AddressClaim extends Pick<ServiceModel, "addresses" | "namespace" | "name" | "createdAt"> {
-  /** Whether the API server or a controller assigned the addresses. The owner of a ServiceImport may write its own. */
+  /**
+   * Whether the API server or a controller assigned the addresses. The owner of a ServiceImport may choose its
+   * addresses.
+   */
   readonly isAssigned: boolean;
-  /** Whether the service is that of a ServiceImport. */
   readonly isImported: boolean;
 }
 
 /**
- * The listeners of plain TCP services with their own address are built separately, so that a change of such a service
- * rebuilds only its own listener. All HTTP services share one listener, so the first of them represents the others,
+ * Divides the services of a port by listener. A plain TCP service with its own address has a separate listener, so that
+ * its changes rebuild only that one. All HTTP services share one listener, so the first of them stands for the others,
  * unless `all` are needed.
  */
 export function listenerServices(
@@ -265,7 +264,7 @@ export function addressClaims(services: readonly (ServiceModel | undefined)[]): 
   });
 }
 
-/** The resolutions of services that do not affect the listener in front of them. */
+/** Resolutions of services on which the listener does not depend. */
 const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
   "endpoints",
   "passthrough",
@@ -274,7 +273,6 @@ const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
   "alias",
 ]);
 
-/** Splits a port into independent listeners, by key. */
 export function listenerParts(
   port: OutboundPort,
   { rest, apart, claims }: ListenerServices,
@@ -292,8 +290,8 @@ function speaksOnlyHttp(service: ServiceModel, number: number): boolean {
 }
 
 /**
- * The address of a service that no other service shares. Undefined if it listens on several, or on one that others may
- * share.
+ * The address of a service that no other service has. Undefined if it listens on several addresses, or on one that
+ * other services may have.
  */
 function soleAddress(service: ServiceModel | undefined, port: number): string | undefined {
   const [address, ...others] = service?.addresses ?? [];
@@ -302,7 +300,6 @@ function soleAddress(service: ServiceModel | undefined, port: number): string | 
   return others.length === 0 && address !== undefined && !address.includes("/") && isPlain ? address : undefined;
 }
 
-/** The service of a port, with the addresses of that port. */
 export function portService(
   port: Pick<OutboundPort, "port" | "clusterId" | "dnsCapture">,
   entry: OutboundPort["services"][number],
@@ -325,7 +322,7 @@ function withPortAddresses(service: ServiceModel, port: number): ServiceModel {
 }
 
 /**
- * The services with the addresses of one of their ports: one object for each port, because results for a service are
- * cached by its object.
+ * Services with the addresses of one of their ports. Each port has one object, because results are cached by the
+ * service's object.
  */
 const addressedServices = memos.keyed<ServiceModel, ServiceModel>("addressed-services");

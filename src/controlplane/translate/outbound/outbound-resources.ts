@@ -51,19 +51,17 @@ import {
 } from "../resource.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 
-/** The outbound resources of sidecars and gateways. */
 export interface OutboundResources {
   /** Clusters that belong to no service, by name. */
   readonly fixedClusters: Collection<EncodedResource>;
-  /** Clusters that belong to no service and depend on the scope. */
+  /** Clusters that belong to no service but depend on the scope. */
   readonly scopedClusters: Collection<ScopedEncodedResource>;
   readonly clusters: OutboundClusters;
   /** Listeners of sidecars, by scope. */
   readonly listeners: readonly Collection<ScopedEncodedResource>[];
   readonly routes: OutboundRoutes;
-  /** DNS name tables of sidecars. */
   readonly nameTables: Collection<ScopedEncodedResource>;
-  /** The ports at which VirtualServices do not apply, by `<VirtualService>|<scope>|<port>`. */
+  /** The ports at which a VirtualService does not apply, by `<VirtualService>|<scope>|<port>`. */
   readonly withheldPorts: Collection<WithheldPort>;
 }
 
@@ -183,7 +181,7 @@ function deriveListeners(
   );
 }
 
-/** The resource has no name, because each proxy has one name table. */
+/** Derives the name table of each proxy. A proxy has only one, so the resource has no name. */
 function deriveNameTables(
   graph: CollectionGraph,
   { inputs, scopes, registry, endpoints }: MeshModel,
@@ -197,7 +195,7 @@ function deriveNameTables(
       const services = scope.services
         .flatMap((entry) => registeredService(entry, registry, reader) ?? [])
         .map((service) => withAutomaticAddresses(serviceInCluster(service, scope.clusterId)));
-      // Addresses in other networks are only reachable through gateways, so DNS leaves them out.
+      // Only gateways lead to addresses in other networks, so DNS leaves those out.
       const isNear = ({ network }: EndpointModel): boolean =>
         network === "" || (scope.network ?? "") === "" || network === scope.network;
       const endpointsOf = (service: ServiceModel): readonly EndpointModel[] =>
@@ -251,10 +249,7 @@ function resolvePort(
   };
 }
 
-/**
- * The names of the clusters that belong to no service. Gateways have no passthrough cluster, because their connections
- * have no original destination.
- */
+/** Gateways have no passthrough cluster, because their connections have no original destination. */
 export function fixedClusterNames(kind: "sidecar" | "router", hbone: boolean): readonly string[] {
   return [
     blackHoleName,

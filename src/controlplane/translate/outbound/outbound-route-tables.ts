@@ -27,16 +27,16 @@ import { routeConfiguration, routeConfigurationByHosts } from "../routing/route-
 import { hostSession } from "../routing/stateful-session.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
 
-/** The encoded fields of a virtual host without its name. The name depends on how the host is sent. */
+/** A virtual host's encoded fields without its name, which depends on how the host is sent. */
 export interface EncodedHost {
   readonly plan: HostPlan;
   readonly version: string;
   readonly bytes: Uint8Array;
-  /** The host, with its name, as an encoded field of a route configuration. */
+  /** The host with its name, as an encoded field of a route configuration. */
   readonly field: Uint8Array;
 }
 
-/** The route configurations of scopes, split into virtual hosts that scopes share. */
+/** The route configurations of scopes, split into virtual hosts, which scopes share. */
 export interface OutboundRoutes {
   /** The tables by `<scope>|<route configuration>`. */
   readonly tables: Collection<RouteTable>;
@@ -89,7 +89,7 @@ function routeTables(
   if (mesh === undefined) return [];
   const { namespace } = port;
   const { services } = sharedPortOf(port, shared, model, reader);
-  // Derive no routes without an HTTP service, because no listener requests them.
+  // Without an HTTP service, no listener requests routes.
   if (
     !services.some(
       (service) =>
@@ -100,7 +100,7 @@ function routeTables(
   const visible = reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace));
   const aliases = Map.groupBy(visible, (alias) => alias.aliasOf);
   const targets = new Map(visible.map(({ hostname, aliasOf }) => [hostname, aliasOf]));
-  // Skip the look-ups if there are no attached routes, as in most meshes.
+  // Most meshes have no attached routes, and then need no look-ups.
   const hasRoutes = anyRoute(model, reader);
   const hashing = hashingHosts(model.inputs, reader);
   return planTables({
@@ -122,7 +122,6 @@ function routeTables(
 const anyKey = "any";
 const none: readonly string[] = [];
 
-/** The hosts of rules with consistent hashing. */
 function hashingHosts({ destinationRules, mesh }: MeshInputs, reader: CollectionReader): readonly string[] {
   const hashing = destinationRules.index("consistent-hash", (rule) => (hasHash(rule) ? [anyKey] : []));
   const domain = reader.get(mesh, meshKey)?.domain ?? "";
@@ -188,7 +187,7 @@ function encodeHost(
   return [[key, { plan, version: contentHash(bytes), bytes: field.subarray(field.length - bytes.length), field }]];
 }
 
-/** The service of a virtual host. Undefined if its host belongs to none. */
+/** The service of a virtual host. Undefined if the host belongs to none. */
 function serviceOfHost(
   { host, source }: HostPlan,
   { virtualServiceOf }: HostSources,
@@ -208,18 +207,18 @@ function serviceOfHost(
   }
 }
 
-/** The name of a virtual host that is sent by itself. */
+/** The resource name of a virtual host that is sent separately. */
 export function virtualHostName({ table, host }: Pick<HostPlan, "table" | "host">): string {
   return `${table}/${host}`;
 }
 
-/** A virtual host as a separate resource. Envoy only removes it if the host's name equals the resource's name. */
+/** A virtual host as a separate resource. Envoy can remove it only if its name equals the resource's name. */
 export function virtualHostResource({ plan, version, bytes }: EncodedHost): EncodedResource {
   const name = virtualHostName(plan);
   return resourceOf(typeUrls.virtualHost, name, version, [fieldOf(nameField, Buffer.from(name)), bytes]);
 }
 
-/** A route configuration with all its hosts. The result is the same object while no host changes. */
+/** A route configuration with all its hosts. As long as no host changes, the result is the same object. */
 export function routeTableResource(
   table: RouteTable,
   encodedOf: (plan: HostPlan) => EncodedHost | undefined,
@@ -246,7 +245,6 @@ const encodedTables = memos.memo<
   { readonly used: readonly (EncodedHost | undefined)[]; readonly resource: EncodedResource }
 >("encoded-route-tables");
 
-/** A route configuration whose hosts are sent separately. */
 export function announcedTableResource(name: string): EncodedResource {
   const bytes = toBinary(RouteConfigurationSchema, routeConfigurationByHosts(name));
   return resourceOf(typeUrls.route, name, contentHash(bytes), [bytes]);

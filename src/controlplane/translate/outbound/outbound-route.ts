@@ -14,15 +14,12 @@ import type { OutboundPort } from "./outbound-port.ts";
 import { hashPolicyOf, retryPolicy } from "../routing/virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
 
-/** A port of a scope with all inputs of its listeners. */
 export interface ResolvedPort {
   readonly port: OutboundPort;
   readonly mesh: MeshSettings;
   readonly services: readonly ResolvedService[];
   readonly virtualServices: readonly VirtualServiceModel[];
-  /** Finds the service of a destination in this scope. */
   readonly serviceOf: (host: string) => ServiceModel | undefined;
-  /** The ExternalName Services that point to a host. */
   readonly aliasesOf: (host: string) => readonly string[];
 }
 
@@ -31,12 +28,13 @@ export interface ResolvedService {
   readonly port: ServicePortModel;
 }
 
-/** The resolved keys of a virtual host's source. */
 export interface HostSources {
   readonly mesh: MeshSettings;
   readonly virtualServiceOf: (key: string) => VirtualServiceModel | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
-  /** The sessions of a destination's service, as the namespace sees it. If absent, no service has sessions. */
+  /**
+   * Finds the session settings of a destination's service, as the namespace sees it. Absent if no service has sessions.
+   */
   readonly sessionOf?: ((host: string, namespace: string) => ServiceSession | undefined) | undefined;
   /** The host's service, and the HTTPRoutes that are attached to it for the host's client. */
   readonly attachedRoutes: () => { readonly service: ServiceModel; readonly routes: readonly RouteModel[] } | undefined;
@@ -76,7 +74,8 @@ function routesOf(
     port,
     isTls: false,
     mesh,
-    // A destination without a port uses the request's port, even if its service has only one port, with another number.
+    // A destination without a port means the request's port, even if its service has only one port and that has another
+    // number.
     serviceOf: (host) => {
       const aliasOf = destinations === undefined ? "" : destinations.get(host);
       return aliasOf === undefined ? undefined : { ports: [{ name: "", port, protocol: "http", target: 0 }], aliasOf };
@@ -106,13 +105,12 @@ function defaultRoute(host: string, port: number, { mesh, hashOf }: HostSources)
   };
 }
 
-/** The name of the route of unknown hosts, and of its virtual host. `cluster` is undefined if requests are rejected. */
+/** The name of the route for unknown hosts and of its virtual host. `cluster` is undefined if requests are rejected. */
 export function unknownRouteName(cluster: string | undefined): string {
   if (cluster === undefined) return "block_all";
   return cluster === dynamicDnsName ? dynamicDnsRoute : "allow_any";
 }
 
-/** The route for hosts that belong to no service. */
 export function unknownRoute(cluster: string | undefined): RouteInit {
   const name = unknownRouteName(cluster);
   const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };
@@ -125,7 +123,6 @@ export function unknownRoute(cluster: string | undefined): RouteInit {
   return { name, match, action: { case: "route", value } };
 }
 
-/** The cluster for connections to unknown destinations. */
 export function unknownTrafficCluster(
   {
     unknownTraffic,

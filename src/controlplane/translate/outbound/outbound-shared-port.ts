@@ -12,16 +12,14 @@ import type { ResolvedService } from "./outbound-route.ts";
 
 /** The parts of a port that are equal for all scopes with the same list of services. */
 export interface SharedPort {
-  /** The list of services. */
   readonly entries: readonly PortService[];
   readonly services: readonly ResolvedService[];
   readonly listeners: ListenerServices;
 }
 
-/** The ports by {@link OutboundPort.shared}. */
+/** The shared ports by {@link OutboundPort.shared}. */
 export type SharedPorts = Collection<SharedPort>;
 
-/** The fields of a port from which a {@link SharedPort} is made. */
 type PortList = Pick<OutboundPort, "port" | "clusterId" | "dnsCapture" | "services" | "protocol">;
 
 export function deriveSharedPorts(
@@ -39,7 +37,7 @@ export function deriveSharedPorts(
   return graph.derive("shared-ports", lists, (list, reader, key) => [[key, sharedPort(list, model, reader)]], samePort);
 }
 
-/** The services of a port and their listen addresses. Shared by all scopes with the same list. */
+/** All scopes with the same list of services share the result. */
 export function sharedPortOf(
   port: OutboundPort,
   shared: SharedPorts,
@@ -72,8 +70,8 @@ function sharedPort(list: PortList, model: MeshModel, reader: CollectionReader):
 }
 
 /**
- * Whether two ports are equal. A service model that has not changed is the same object, so objects are compared by
- * identity.
+ * Whether two ports are equal. Objects are compared by identity, because an unchanged service model stays the same
+ * object.
  */
 function samePort(left: SharedPort, right: SharedPort): boolean {
   return (

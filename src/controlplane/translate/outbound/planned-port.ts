@@ -6,8 +6,8 @@ import type { OutboundPort } from "./outbound-port.ts";
 import type { ResolvedService } from "./outbound-route.ts";
 
 /**
- * A port of a scope with its keys resolved. It contains everything that decides which hosts exist, and nothing that
- * only changes their routes.
+ * A port of a scope with the objects that its keys name. It contains everything that decides which hosts exist, and
+ * nothing that only changes their routes.
  */
 export interface PlannedPort {
   readonly port: OutboundPort;
@@ -19,12 +19,11 @@ export interface PlannedPort {
   readonly httpRoutesOf: ((service: ServiceModel, port: number) => readonly RouteModel[]) | undefined;
   /** The hosts to which ExternalName Services point. */
   readonly aliased: readonly string[];
-  /** The ExternalName Services that point to a host. */
   readonly aliasesOf: (host: string) => readonly string[];
   /** The host to which an ExternalName Service points, whatever its ports. Undefined for other hosts. */
   readonly targetOf: (alias: string) => string | undefined;
-  /** Hosts, or patterns of hosts, with consistent hashing. Their routes differ by client. */
+  /** Hosts with consistent hashing, or patterns of such hosts. Their routes differ by client. */
   readonly hashing: readonly string[];
-  /** The value of `CommonHosts.routed` for this port. Absent if it was not computed before. */
+  /** The port's value of `CommonHosts.routed`. Absent if it has not been computed. */
   readonly routed?: string;
 }

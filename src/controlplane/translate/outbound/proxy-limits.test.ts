@@ -14,7 +14,6 @@ function endpointsIn(served: ServedOutbound, cluster: string): number {
   return groups.reduce((sum, { lbEndpoints = [] }) => sum + lbEndpoints.length, 0);
 }
 
-/** How many routes the hosts have in all tables. */
 function routesOf(served: ServedOutbound, isOwn: (host: string) => boolean): number {
   const tables = Object.values(served.routes()) as unknown as readonly {
     readonly virtualHosts: readonly { readonly name: string; readonly routes: readonly object[] }[];

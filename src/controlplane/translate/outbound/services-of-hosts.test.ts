@@ -17,7 +17,7 @@ test("ServiceEntries of one namespace with one host are one service with the por
   const plain = { number: 80, name: "http", protocol: "HTTP" };
   const secure = { number: 443, name: "tls", protocol: "TLS" };
   const at = (address: string): object => ({ endpoints: [{ address }] });
-  // Do not name the entries in the order of their age, so that only age can decide.
+  // The order of the names differs from that of the ages, so that only age can decide.
   const oldest = entry("b", 1, plain, at("192.0.2.1"));
   apply(
     ...smallMesh,

@@ -14,7 +14,8 @@ import type { PlannedPort } from "./planned-port.ts";
 const httpPort = 80;
 
 /**
- * Hosts of VirtualServices: those of services without an HTTPRoute, and, for plain HTTP, those that no registry knows.
+ * Hosts of VirtualServices: those of services without HTTPRoutes and, on plain HTTP's port, those that no registry
+ * knows.
  */
 export function virtualServiceCandidates(
   routed: readonly ResolvedService[],
@@ -79,7 +80,6 @@ function virtualServiceSource(
   return origin(differs ? clientOf(planned.port) : undefined);
 }
 
-/** Whether any of the VirtualService's routes applies to this client and port. */
 export function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: OutboundPort): boolean {
   const client = { namespace, labels, gateway: meshGateway };
   const concerns = (match: HttpMatch): boolean =>

@@ -16,7 +16,7 @@ export interface L4RouteContext {
 
 /**
  * Network filters that forward connections to a route's backends. If all weights are 0, connections are closed, because
- * no other route of the port applies. As in upstream, the policy of the first backend applies to all of them.
+ * the port has no other route for them. As in upstream, the policy of the first backend applies to all backends.
  */
 export function l4RouteFilters(
   { route, gateway: { backends } }: L4RouteModel,

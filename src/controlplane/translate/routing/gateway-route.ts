@@ -24,7 +24,6 @@ import { defaultRetries, hashPolicyOf, retryPolicy } from "./virtual-service-act
 type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
 type RouteActionInit = MessageInitShape<typeof RouteActionSchema>;
 
-/** One match of one rule of one route, for one host of one listener. */
 interface RouteEntry {
   readonly model: RouteModel;
   readonly leads: RouteBackends;
@@ -38,7 +37,6 @@ interface RouteEntry {
 const internalServerError = 500;
 const corsFilterName = "envoy.filters.http.cors";
 
-/** What routes depend on beside the objects that they are made from. */
 export interface GatewayRouteContext {
   readonly mesh: MeshSettings;
   /** The consistent hashing that the client's DestinationRule sets for a backend. */
@@ -48,20 +46,24 @@ export interface GatewayRouteContext {
 export interface RouteTableScope {
   readonly name: string;
   readonly port: number;
-  /** The listeners in this route configuration, by id: all plain HTTP listeners of a port, or one HTTPS listener. */
+  /**
+   * The listeners by id. A route configuration is for all plain HTTP listeners of a port, or for one HTTPS listener.
+   */
   readonly listeners: ReadonlyMap<string, TableListener>;
 }
 
 export interface TableListener {
   readonly owner: { readonly namespace: string; readonly name: string };
   readonly name: string;
-  /** `*` means all. */
+  /** The listener's hostname. `*` means all hosts. */
   readonly hostname: string;
-  /** Hosts of other listeners with the same port and protocol. Requests for them do not belong to this listener. */
+  /**
+   * Hostnames of other listeners with the same port and protocol. If one is more specific for a host, requests for that
+   * host belong to that listener.
+   */
   readonly others: readonly string[];
 }
 
-/** One route table of a Gateway. */
 export function routeTable(
   gateway: GatewayFacts,
   { name, port, listeners }: RouteTableScope,
@@ -69,8 +71,8 @@ export function routeTable(
   context: GatewayRouteContext,
 ): RouteConfiguration {
   const byHost = entriesByHost(gateway, listeners, routes);
-  // Answer requests for a listener's host here even if no route matches, so that they do not fall through to a less
-  // specific listener.
+  // Even if no route matches, answer requests for a listener's host here, so that they do not reach a less specific
+  // listener.
   for (const { hostname } of listeners.values()) {
     if (!byHost.has(hostname) && [...byHost.keys()].some((wider) => narrowerHost(wider, hostname) === hostname))
       byHost.set(hostname, []);
@@ -99,7 +101,7 @@ function entriesByHost(
         const listener = listeners.get(name);
         if (listener === undefined) continue;
         for (const host of hostnames) {
-          // If a route has two parents on one port, add it only once.
+          // A route may have two parents on one port. Add it only once.
           if (seen.has(host) || !isOwn(host, listener)) continue;
           seen.add(host);
           byHost.set(host, [...(byHost.get(host) ?? []), ...entriesOf(model, name)]);
@@ -110,7 +112,7 @@ function entriesByHost(
   return byHost;
 }
 
-/** Whether no other listener of the port has a more specific hostname for the host. */
+/** Whether no other listener of the port has a more specific hostname that covers the host. */
 function isOwn(host: string, { hostname, others }: TableListener): boolean {
   const isNarrower = (other: string): boolean => other !== hostname && narrowerHost(other, hostname) === other;
   return !others.some((other) => isNarrower(other) && narrowerHost(host, other) === host);
@@ -137,7 +139,7 @@ function virtualHost(
   entries: readonly RouteEntry[],
   context: GatewayRouteContext,
 ): MessageInitShape<typeof VirtualHostSchema> {
-  // Sorting is stable, so among equal matches the older route, the earlier rule and the earlier match come first.
+  // Sorting is stable: among equal matches the older route, the earlier rule and the earlier match come first.
   const sorted = [...entries].sort((left, right) => byPrecedence(left.match, right.match));
   const sourceOf = (id: string): string => {
     const { owner, name } = listeners.get(id) ?? { owner: { namespace: "", name: "" }, name: id };
@@ -153,7 +155,7 @@ function virtualHost(
 
 /**
  * The routes for requests to one port of a Service, from all HTTPRoutes that are attached to it. Among equal matches,
- * the oldest route comes first.
+ * those of the oldest route come first.
  */
 export function serviceRoutes(
   service: { readonly namespace: string; readonly hostname: string },
@@ -210,7 +212,7 @@ function routeOf(source: string, port: number, entry: RouteEntry, context: Gatew
   };
 }
 
-/** The sessions of a rule are those of its first backend with sessions. */
+/** The sessions of a rule are those of its first backend with sessions and a weight above 0. */
 function sessionOf(rule: HttpRouteRule, backends: readonly ResolvedBackend[]): ServiceSession | undefined {
   return backends
     .filter((_, index) => (rule.backendRefs[index]?.weight ?? 0) > 0)
@@ -222,7 +224,7 @@ function istioMetadata(source: string, route: RouteModel["route"]): JsonObject {
   return { config: `/apis/networking.istio.io/v1/namespaces/${route.namespace}/virtual-service/${source}` };
 }
 
-/** The span's name: the destination if there is only one, or else the route. */
+/** The name of the span: the destination if there is only one, or else the route. */
 function operationOf(
   source: string,
   port: number,
@@ -273,8 +275,7 @@ function forwardAction(
 }
 
 /**
- * The timeout of a request. Without retries, there is only one attempt, so the timeout of an attempt applies if it is
- * set.
+ * The timeout of a request. Without retries there is only one attempt, so an attempt's timeout applies if it is set.
  */
 function timeoutOf({ timeouts, retry }: HttpRouteRule): number {
   const { requestMs = 0, backendRequestMs = 0 } = timeouts ?? {};
@@ -317,8 +318,8 @@ function clusterOf(resolved: ResolvedBackend | undefined): string {
 }
 
 /**
- * The retries of a rule, with the same defaults as for a VirtualService. A rule's retries add to those for failed
- * connections. A timeout of 0 means none.
+ * The retries of a rule, with the same defaults as for a VirtualService. A rule's status codes add to the conditions
+ * for failed connections. An attempt's timeout of 0 means none.
  */
 function retriesOf(
   { retry, timeouts }: HttpRouteRule,

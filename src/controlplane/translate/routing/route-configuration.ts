@@ -10,7 +10,7 @@ type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
 
 export const maxDirectResponseBodyBytes = 1_048_576;
 
-/** A route configuration. Hosts are compared without their port. */
+/** A route configuration that compares hosts without their port. */
 export function routeConfiguration(name: string, virtualHosts: readonly VirtualHostInit[]): RouteConfiguration {
   return create(RouteConfigurationSchema, { ...settingsOf(name), virtualHosts: [...virtualHosts] });
 }
@@ -29,7 +29,7 @@ export function routeConfigurationByHosts(name: string): RouteConfiguration {
   return create(RouteConfigurationSchema, { ...settingsOf(name), vhds: { configSource: overAds } });
 }
 
-/** The virtual host of a gateway's port without routes. It answers every request with 404. */
+/** The virtual host of a gateway's port without routes, which answers every request with 404. */
 export function nobody(port: number): VirtualHostInit {
   return { name: `blackhole:${port}`, domains: ["*"] };
 }

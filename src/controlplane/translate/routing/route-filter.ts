@@ -36,7 +36,7 @@ export interface HeaderChanges {
 const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 
 /**
- * Header modifiers among the filters. Setting the host header is returned separately, because Envoy treats it as a
+ * The header changes of the filters. A change of the host header is returned separately, because Envoy treats it as a
  * rewrite.
  */
 export function headerChanges(
@@ -66,8 +66,8 @@ function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof Hea
 
 /**
  * The header changes that set or add values. If several entries have the same name, the first wins. The Gateway API has
- * no variables. A value with valid variables works as in Istio. Any other value is taken literally, because a proxy
- * would reject the routes of the whole port for `50%`.
+ * no variables, but a value with valid variables works as in Istio. Any other value is taken literally, because a proxy
+ * would reject the routes of the whole port for a value such as `50%`.
  */
 function added(
   headers: HeaderModifier["set"],
@@ -78,7 +78,7 @@ function added(
 
 const values = memos.memo<HeaderModifier["set"], readonly (readonly [string, string])[]>("header-values");
 
-/** The values by name. They are checked once, because each proxy's routes have them again. */
+/** The values by name. They are checked only once, because the routes of each proxy contain them again. */
 function valuesOf(headers: HeaderModifier["set"]): readonly (readonly [string, string])[] {
   const known = values.get(headers);
   if (known !== undefined) return known;
@@ -97,7 +97,6 @@ export function isPseudoOrHost(name: string): boolean {
   return name.startsWith(":") || name.toLowerCase() === "host";
 }
 
-/** Envoy's redirect codes, by status. */
 export const redirectCodes = {
   301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
   302: RedirectAction_RedirectResponseCode.FOUND,
@@ -124,8 +123,8 @@ export function redirectAction(
 }
 
 /**
- * The redirect's port. 0 omits it, which is correct if it is the default of the redirect's scheme, and the request used
- * the default port of its own scheme.
+ * The redirect's port. 0 omits it. That is correct if the port is the default of the redirect's scheme and the request
+ * used the default port of its own scheme.
  */
 function redirectPort(redirect: RequestRedirect, listenerPort: number): number {
   if (redirect.port !== undefined) return redirect.port;
@@ -153,8 +152,8 @@ type RewriteInit = Pick<
 >;
 
 /**
- * The rewrite as a part of a route's action. `prefix` is the path prefix that the route matches. It is needed to
- * rewrite only the prefix.
+ * The rewrite as a part of a route's action. `prefix` is the path prefix that the route matches, which a rewrite of
+ * only the prefix needs.
  */
 export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit {
   const host: RewriteInit =
@@ -169,7 +168,7 @@ export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit 
       regexRewrite: { pattern: { regex: "^[^?]*" }, substitution: escapeSubstitution(path.replaceFullPath) },
     };
   const replacement = trimmedPrefix(path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch);
-  // Use a regular expression, because a plain rewrite would produce two slashes or none.
+  // A plain rewrite of the prefix to `/` would give two slashes or none.
   if (replacement === "/")
     return {
       ...host,
@@ -189,7 +188,7 @@ function escapeSubstitution(text: string): string {
 
 const percent = 100;
 
-/** The mirrors whose backends exist. Others are dropped, so that the request itself does not fail. */
+/** Mirrors whose backends do not exist are dropped, so that the request itself does not fail. */
 export function mirrorPolicies(
   filters: readonly HttpRouteFilter[],
   backends: readonly ResolvedBackend[],
@@ -216,7 +215,8 @@ export function mirrorPolicies(
 }
 
 /**
- * The route's configuration of the CORS filter. Preflight requests of other origins get an answer without permissions.
+ * The route's configuration of the CORS filter. Preflight requests of origins that are not allowed get an answer
+ * without permissions.
  */
 export function corsPolicy(cors: CorsFilter): Any {
   return packed(CorsPolicySchema, {
@@ -231,7 +231,7 @@ export function corsPolicy(cors: CorsFilter): Any {
   });
 }
 
-/** The origins that `*` accepts: any with a valid form. */
+/** What `*` accepts: every origin with a valid form. */
 const anyOrigin = "^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\\s?#]+$";
 
 function originPattern(

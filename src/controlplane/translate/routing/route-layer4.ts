@@ -5,8 +5,8 @@ import type { VirtualServiceModel } from "../../model/routing/virtual-service-mo
 import { unknownService } from "../cluster.ts";
 
 /**
- * Converts a TLSRoute or TCPRoute of a Service's port to the VirtualService with the same meaning for the Service's
- * clients.
+ * Converts a TLSRoute or TCPRoute that is attached to a Service's port to a VirtualService with the same meaning for
+ * the Service's clients.
  */
 export function l4VirtualService(
   { kind, route: { namespace, name, createdAt, spec }, mesh }: L4RouteModel,
@@ -20,8 +20,8 @@ export function l4VirtualService(
     destination: "fault" in resolved ? nowhere : { host: resolved.host, port: { number: resolved.port } },
     weight,
   }));
-  // A proxy would reject an empty list of clusters, and the whole listener with it, so name a cluster that no proxy
-  // has.
+  // A proxy would reject an empty list of clusters, and the whole listener with it, so name a cluster that is never
+  // defined.
   if (used.length === 0 && mesh.backends.length > 0) route.push({ destination: nowhere, weight: 1 });
   const hostnames = spec.hostnames ?? [];
   return {

@@ -4,7 +4,6 @@ import type { HttpRouteMatch, NamedMatch } from "../../../api/gateway/index.ts";
 import type { RouteMatchSchema, StringMatcherSchema } from "../../../wire/envoy/index.ts";
 import { exactly, matching } from "../security/security-matcher.ts";
 
-/** Converts an HTTPRoute's match to a route match of Envoy. */
 export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof RouteMatchSchema> {
   const headers = match.headers.map((header) => ({
     name: header.name.toLowerCase(),
@@ -18,7 +17,7 @@ export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof Route
   }
   return {
     pathSpecifier: pathSpecifier(match.path),
-    // Set no case for a match of any path, which does not depend on it. Upstream does the same for a GRPCRoute.
+    // A match of every path does not depend on case. Upstream does the same for a GRPCRoute.
     ...(match.path.value === "" ? {} : { caseSensitive: true }),
     headers,
     queryParameters: match.queryParams.map((parameter) => ({
@@ -43,7 +42,7 @@ function pathSpecifier(
   }
 }
 
-/** The path of a prefix without trailing slashes: `/a/` means `/a` and everything below. */
+/** A prefix without trailing slashes: `/a/` means `/a` and everything below it. */
 export function trimmedPrefix(value: string): string {
   const trimmed = withoutEnd(value, "/");
   return trimmed === "" ? "/" : trimmed;
@@ -55,12 +54,15 @@ function stringMatch(match: NamedMatch): MessageInitShape<typeof StringMatcherSc
 
 const pathRanks = { Exact: 3, PathPrefix: 2, RegularExpression: 1 } as const;
 
-/** The rank of a path. An empty path ranks lowest. Only a GRPCRoute's match without a method has one. */
+/** An empty path ranks lowest. Only a GRPCRoute's match without a method has one. */
 function pathRank({ type, value }: HttpRouteMatch["path"]): number {
   return value === "" ? 0 : pathRanks[type];
 }
 
-/** Gateway API's order of matches: by path, method, number of headers, then number of query parameters. */
+/**
+ * The Gateway API's order of precedence: by path, by method, by the number of headers, then by the number of query
+ * parameters.
+ */
 export function byPrecedence(left: HttpRouteMatch, right: HttpRouteMatch): number {
   return (
     pathRank(right.path) - pathRank(left.path) ||

@@ -12,12 +12,12 @@ import { filterInit, type FilterInit } from "../filter-init.ts";
 
 export const sessionFilterName = "envoy.filters.http.stateful_session";
 
-/** The filter without sessions, which virtual hosts and routes of services with sessions configure. */
+/** The filter without sessions. The virtual hosts and routes of services with sessions configure it. */
 export function emptySessionFilter(): FilterInit {
   return filterInit(sessionFilterName, StatefulSessionSchema, {});
 }
 
-/** The part of `typedPerFilterConfig` with the sessions. Empty without sessions. */
+/** A part of `typedPerFilterConfig`. Empty if there are no sessions. */
 export function perRouteSession(session: ServiceSession | undefined): Readonly<Record<string, Any>> {
   if (session === undefined) return {};
   return {
@@ -27,7 +27,7 @@ export function perRouteSession(session: ServiceSession | undefined): Readonly<R
   };
 }
 
-/** The fields of a virtual host with the sessions of its service. */
+/** The fields of a virtual host that give it the sessions of its service. */
 export function hostSession(
   service: { readonly labels: Labels } | undefined,
   mesh: MeshSettings,

@@ -38,7 +38,7 @@ export type RetryPolicyInit = Exclude<MessageInitShape<typeof RetryPolicySchema>
 
 const { APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD } = HeaderValueOption_HeaderAppendAction;
 
-/** Header changes. Setting the host header is returned separately, because Envoy treats it as a rewrite. */
+/** The header changes. A change of the host header is returned separately, because Envoy treats it as a rewrite. */
 export function headerChanges({
   request,
   response,
@@ -120,19 +120,19 @@ const previousHosts = {
   name: "envoy.retry_host_predicates.previous_hosts",
   configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
-/** Makes retries prefer another locality after two attempts in the same one. */
+/** The setting with which retries prefer another locality after two attempts in the same one. */
 const otherLocalities = {
   name: "envoy.retry_priorities.previous_priorities",
   configType: { case: "typedConfig" as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
 };
-/** The minimum backoff. For a backoff of 0, Envoy rejects the routes of the whole port. */
+/** The minimum backoff. Envoy rejects the routes of the whole port for a backoff of 0. */
 const minBackoffMs = 1;
 const minStatus = 100;
 const maxStatus = 599;
 
 /**
- * The route's retries, or else the default. Undefined if retries are off. With consistent hashing, a retry goes to the
- * same host.
+ * The route's retries, or else the default ones. Undefined if retries are off. With consistent hashing, a retry goes to
+ * the same host.
  */
 export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): RetryPolicyInit | undefined {
   if (retry?.attempts === 0) return undefined;
@@ -184,7 +184,6 @@ export function mirrorPolicy(
   };
 }
 
-/** The route's configuration of the fault filter. */
 export function faultOf({ delay, abort }: HttpFault): Any {
   return packed(HTTPFaultSchema, {
     ...(delay === undefined
@@ -211,7 +210,7 @@ const all = { defaultValue: { numerator: 100, denominator: FractionalPercent_Den
 
 /**
  * The route's configuration of the CORS filter. Preflight requests of origins that are not allowed reach the
- * application, unless the policy says to ignore them.
+ * application, unless `unmatchedPreflights` is IGNORE.
  */
 export function corsOf(cors: HttpCorsPolicy): Any {
   return packed(CorsPolicySchema, {

@@ -13,16 +13,15 @@ type StringMatcherInit = Exclude<MessageInitShape<typeof StringMatcherSchema>, {
 type HeaderMatcherInit = Exclude<MessageInitShape<typeof HeaderMatcherSchema>, { $typeName: string }>;
 type MetadataMatcherInit = NonNullable<RouteMatchInit["dynamicMetadata"]>[number];
 
-/** The client whose configuration is built, as far as matches depend on it. */
 export interface MatchClient {
   readonly namespace: string;
   readonly labels: Labels;
-  /** `mesh`, or the Gateway that these routes are for. */
+  /** The gateway that these routes are for, or `mesh`. */
   readonly gateway: string;
 }
 
 /**
- * Whether a match concerns the client, by the parts that are known in advance: the gateways or, if it names none, the
+ * Whether a match can apply to the client, by what is known in advance: the gateways or, if the match names none, the
  * client's labels and namespace.
  */
 export function concernsClient(
@@ -34,7 +33,7 @@ export function concernsClient(
   return match.sourceNamespace === undefined || match.sourceNamespace === client.namespace;
 }
 
-/** Converts a VirtualService's match to a route match of Envoy. Without a match, the route matches everything. */
+/** The route match of a VirtualService's match. Without a match, the route matches every request. */
 export function httpRouteMatch(match: HttpMatch | undefined): RouteMatchInit {
   if (match === undefined) return { pathSpecifier: { case: "prefix", value: "/" } };
   const plain = [
@@ -70,7 +69,7 @@ function pathSpecifier(uri: StringMatch | undefined): NonNullable<RouteMatchInit
   }
 }
 
-/** Whether no later route can be reached. */
+/** Whether the match covers every request, so that no later route can be reached. */
 export function isCatchAll(given: MessageInitShape<typeof RouteMatchSchema>): boolean {
   const match = given as RouteMatchInit;
   const { pathSpecifier: path } = match;
@@ -87,7 +86,7 @@ export function stringMatcher({ kind, value }: StringMatch): StringMatcherInit {
   return { matchPattern: kind === "regex" ? { case: "safeRegex", value: { regex: value } } : { case: kind, value } };
 }
 
-/** Whether a match only asks that the header is present. In Istio, the regular expression `*` has always meant this. */
+/** Whether only the presence of the header is required. In Istio, the regular expression `*` has always meant that. */
 function requiresPresence(wanted: PresenceMatch): wanted is { readonly kind: "present" } {
   return wanted.kind === "present" || (wanted.kind === "regex" && wanted.value === "*");
 }
@@ -112,7 +111,7 @@ function queryMatch(name: string, wanted: PresenceMatch): MessageInitShape<typeo
 
 const claimPrefix = "@request.auth.claims";
 
-/** Parses `@request.auth.claims.group.id` or `…claims[group][id]`: a claim of the verified token. */
+/** Parses `@request.auth.claims.group.id` or `…claims[group][id]`, the path of a claim in the verified token. */
 function claimsOf(header: string): readonly string[] | undefined {
   if (!header.startsWith(claimPrefix)) return undefined;
   const rest = header.slice(claimPrefix.length);

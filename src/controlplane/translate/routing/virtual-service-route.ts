@@ -29,11 +29,11 @@ export interface VirtualServiceRouteOptions {
   /** The port of the requests: the service's port, or the Gateway server's. */
   readonly port: number;
   readonly isTls: boolean;
-  /** The mesh's settings. They have the default retries, for routes without their own. */
+  /** The mesh's settings, which contain the default retries for routes without their own. */
   readonly mesh: MeshSettings;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
-  /** The sessions of a destination's service. If absent, no service has sessions. */
+  /** The session settings of a destination's service. Absent if no service has sessions. */
   readonly sessionOf?: ((host: string) => ServiceSession | undefined) | undefined;
 }
 
@@ -55,7 +55,6 @@ export function virtualServiceRoutes(
   return routes;
 }
 
-/** The VirtualService's name, for the metadata of its routes. */
 export function virtualServicePath(model: Pick<VirtualServiceModel, "namespace" | "name">): string {
   return `/apis/networking.istio.io/v1/namespaces/${model.namespace}/virtual-service/${model.name}`;
 }
@@ -107,7 +106,7 @@ function sessionOfRoute(
     .find((session) => session !== undefined);
 }
 
-/** The destinations that get requests. A single one needs no weight. */
+/** The destinations that get requests. If there is only one, its weight does not matter. */
 function usedDestinations({ route }: VirtualServiceHttpRoute): VirtualServiceHttpRoute["route"] {
   return route.length === 1 ? route : route.filter((entry) => entry.weight > 0);
 }
@@ -122,7 +121,7 @@ function actionOf(
   return forward(http, authority, options);
 }
 
-/** The span's name: the destination if there is only one, or else the VirtualService. */
+/** The name of the span: the destination if there is only one, or else the VirtualService. */
 function operationOf(
   { action }: RouteInit,
   match: NonNullable<RouteInit["match"]>,
@@ -147,7 +146,8 @@ function operationOf(
 }
 
 /**
- * The cluster of a destination. Its port is its own, or else the only port of its service, or else the request's port.
+ * The cluster of a destination. Its port is the destination's own, or else the only port of the service, or else the
+ * request's port.
  */
 export function destinationCluster(
   destination: Destination,
@@ -200,7 +200,8 @@ function forward(
           },
     ...rewriteOf(http),
     ...(host === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: host } }),
-    // As in upstream, the original host is sent only for a rewrite, not if a header of the route replaces it.
+    // As in upstream, the original host is sent only if a rewrite replaces it, not if a header change of the route
+    // does.
     appendXForwardedHost: http.rewrite !== undefined && options.mesh.proxyHeaders.xForwardedHost,
     timeout,
     maxGrpcTimeout: timeout,

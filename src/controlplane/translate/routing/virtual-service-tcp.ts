@@ -16,22 +16,23 @@ type TcpProxyInit = Exclude<MessageInitShape<typeof TcpProxySchema>, { $typeName
 
 export interface TcpRouteContext {
   readonly mesh: MeshSettings;
-  /** The side that reports metrics: a sidecar's outbound side reports as the client, and a gateway as the server. */
+  /**
+   * The role in which metrics are reported: a sidecar's outbound side reports as the client, and a gateway as the
+   * server.
+   */
   readonly role: "client" | "server";
   readonly serviceOf: (host: string) => ServiceModel | undefined;
   readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
-  /** Telemetry settings. Absent means those of the mesh config. */
+  /** The telemetry settings. Absent means those of the mesh config. */
   readonly telemetry?: ProxyTelemetry;
 }
 
-/** Whether a TCP or TLS match can apply to a client on a port. */
 export function l4Matches(match: L4Match, port: number, client: MatchClient): boolean {
   if (match.port !== undefined && match.port !== port) return false;
   const source = { gateways: [], sourceLabels: match.sourceLabels, sourceNamespace: match.sourceNamespace };
   return (match.gateways.length === 0 || match.gateways.includes(client.gateway)) && concernsClient(source, client);
 }
 
-/** Network filters that forward a connection to the destinations of a TCP or TLS route. */
 export function tcpRouteFilters(
   routes: readonly RouteDestination[],
   port: number,
@@ -64,12 +65,11 @@ export type TcpSettings = Pick<
 interface TcpTarget {
   readonly rule: DestinationRuleModel | undefined;
   readonly subset: string | undefined;
-  /** Set to leave out the tunnel of the rule, because another proxy forwards the bytes. */
+  /** Whether to leave out the rule's tunnel, because another proxy opens it. */
   readonly untunnelled?: true;
   readonly context: Pick<TcpRouteContext, "mesh" | "role" | "telemetry">;
 }
 
-/** Network filters that forward all connections to one cluster. */
 export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly FilterInit[] {
   return filters({ statPrefix: cluster, clusterSpecifier: { case: "cluster", value: cluster } }, target);
 }
@@ -81,7 +81,7 @@ function filters(proxy: TcpProxyInit, target: TcpTarget): readonly FilterInit[] 
   return [...telemetry.stats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
 }
 
-/** The settings for connections by the destination's policy, and by the proxy's own variable. */
+/** The settings that the destination's policy and the proxy's own variable make for connections. */
 export function tcpSettings(
   target: Omit<TcpTarget, "context"> & { readonly context: Pick<TcpRouteContext, "mesh"> },
 ): TcpSettings {
@@ -100,7 +100,7 @@ export function tcpSettings(
   };
 }
 
-/** The tunnel that the rule or subset asks for. As in upstream, a subset does not inherit the tunnel of its rule. */
+/** The tunnel of a rule or subset. As in upstream, a subset does not inherit the tunnel of its rule. */
 function tunnelTo({ rule, subset }: Pick<TcpTarget, "rule" | "subset">): TrafficPolicy["tunnel"] {
   if (subset === undefined) return rule?.trafficPolicy?.tunnel;
   return subsetOf(rule, subset)?.trafficPolicy?.tunnel;

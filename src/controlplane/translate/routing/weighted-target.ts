@@ -4,7 +4,7 @@ export interface WeightedTarget {
   readonly weight: number;
 }
 
-/** The destination of a TCP proxy. */
+/** The clusters to which a TCP proxy forwards connections. */
 export function specifierOf(targets: readonly WeightedTarget[]) {
   const [only] = targets;
   if (targets.length === 1 && only !== undefined) return { case: "cluster" as const, value: only.name };

@@ -17,20 +17,19 @@ import {
 
 export type PrincipalInit = Exclude<MessageInitShape<typeof PrincipalSchema>, { $typeName: string }>;
 
-/** The context of a rule's translation. */
 export interface RuleContext {
   /** The policy's namespace. Service accounts without a namespace belong to it. */
   readonly namespace: string;
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
-  /** Whether the rule is for connections, which lack the properties of requests. */
+  /** Whether the rule is for TCP connections, which lack the properties of requests. */
   readonly tcp: boolean;
   /**
-   * Whether the rule is an ALLOW. If it cannot be evaluated, it never matches. DENY and AUDIT drop the part that cannot
-   * be evaluated.
+   * Whether the rule is an ALLOW. If an ALLOW rule has a part that cannot be evaluated, it never matches. In DENY and
+   * AUDIT, only that part is dropped.
    */
   readonly allow: boolean;
-  /** The location of the peer's identity: the connection's certificate, or, behind HBONE, the filter state. */
+  /** Where the peer's identity is: in the connection's certificate or, behind HBONE, in the filter state. */
   readonly peer: "certificate" | "filter-state";
 }
 
@@ -57,8 +56,8 @@ function peerPrincipal(context: RuleContext, matcher: StringMatcherInit): Princi
 }
 
 /**
- * Translates principals of the form `trust domain/ns/namespace/sa/account`. The mesh's trust domain, which
- * `cluster.local` also means, includes its aliases.
+ * Translates principals of the form `trust domain/ns/namespace/sa/account`. `cluster.local` also means the mesh's trust
+ * domain. The mesh's trust domain includes its aliases.
  */
 export function principalClause(context: RuleContext): Clause<PrincipalInit> {
   const domains = [context.trustDomain, ...context.trustDomainAliases];
@@ -79,8 +78,8 @@ export function namespaceMatcher(namespace: string): StringMatcherInit {
 }
 
 /**
- * Matches the identity of a service account in any trust domain. Only a slash may follow the account, so that longer
- * names do not match.
+ * Matches the identity of a service account in any trust domain. After the account, only a slash may follow, so that
+ * accounts with longer names do not match.
  */
 export function serviceAccountMatcher(text: string, policyNamespace: string): StringMatcherInit {
   const slash = text.indexOf("/");

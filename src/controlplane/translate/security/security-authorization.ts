@@ -49,7 +49,7 @@ export function authorizationFilters(
   });
 }
 
-/** The prefix of the statistics of shadow rules. As in upstream, it is that of ALLOW if there are no shadow rules. */
+/** The prefix of the statistics of shadow rules. As in upstream, it is ALLOW's if there are no shadow rules. */
 function shadowPrefix(shadowRules: RbacInit | undefined): string {
   switch (shadowRules?.action) {
     case RBAC_Action.DENY:
@@ -72,8 +72,8 @@ function rbacFilter(
 }
 
 /**
- * The rules of the policies. Absent without a policy, because a filter with an empty list would deny everything for
- * ALLOW.
+ * The rules of the policies. Absent if there are no policies, because an ALLOW filter with an empty list would deny
+ * everything.
  */
 function rulesOf(
   policies: readonly AuthorizationPolicyFacts[],
@@ -109,9 +109,10 @@ function policiesOf(
 const custom: AuthorizationAction = "CUSTOM";
 
 /**
- * The filters for CUSTOM policies. Their shadow rules select the requests that are sent to the provider. Requests are
- * denied if the provider is unknown, if its service is missing, or if a workload has several providers and the control
- * plane does not allow several. As in upstream, an HTTP provider is left out for TCP, about which it cannot decide.
+ * The filters for CUSTOM policies. Their shadow rules select the requests that are sent to the provider. These requests
+ * are denied if the provider is unknown, if its service is missing, or if the workload has several providers and the
+ * control plane does not allow that. As in upstream, TCP chains leave out HTTP providers, which cannot decide about
+ * connections.
  */
 export function customAuthorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],

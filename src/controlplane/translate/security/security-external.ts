@@ -16,7 +16,7 @@ type ExtAuthzInit = Exclude<MessageInitShape<typeof ExtAuthzSchema>, { $typeName
 
 const policyIdKey = "istio_ext_authz_shadow_effective_policy_id";
 
-/** The filter that asks a provider about the requests that matched a shadow rule with this prefix. */
+/** The filter that asks a provider about the requests that a shadow rule with this statistics prefix matched. */
 export function externalAuthorization(provider: Provider, target: ProviderCluster, policyPrefix: string): FilterInit {
   const { settings } = provider;
   return filterInit("envoy.filters.http.ext_authz", ExtAuthzSchema, {
@@ -44,7 +44,7 @@ export function externalAuthorization(provider: Provider, target: ProviderCluste
   });
 }
 
-/** The status that Envoy sends to the client. A code that Envoy does not know becomes 403, its default. */
+/** The status that Envoy sends to the client. A code that Envoy does not know becomes 403, Envoy's default. */
 function statusOf(code: number): HttpStatusCode {
   return (
     Object.values(HttpStatusCode).find((known): known is HttpStatusCode => Number(known) === code) ??
@@ -114,7 +114,7 @@ function allowedRequestHeaders(settings: HttpAuthorizationProvider): Pick<ExtAut
     : { allowedHeaders: patterns(settings.includeRequestHeadersInCheck) };
 }
 
-/** Matchers for header names, without regard to case. */
+/** The matchers ignore case. */
 function patterns(names: readonly string[]) {
   return { patterns: names.map((name) => ({ ...patternMatcher(name), ignoreCase: true })) };
 }

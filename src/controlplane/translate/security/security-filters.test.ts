@@ -40,7 +40,6 @@ interface NamedConfig {
   readonly message: Decoded;
 }
 
-/** The filters of these policies for the workload `shop/web` with the label `app: web`. */
 function filtersOf(
   objects: readonly KubernetesObject[],
   mesh: Partial<MeshSettings> = {},
@@ -64,7 +63,6 @@ function decoded({ name, configType }: FilterInit): NamedConfig {
   return { name, message };
 }
 
-/** The configuration of an RBAC filter. */
 function rbacOf({ message }: NamedConfig): HttpRbac | undefined {
   return isMessage(message, HttpRbacSchema) || isMessage(message, NetworkRbacSchema)
     ? (message as HttpRbac)
@@ -88,7 +86,7 @@ const rulesOf = (filters: readonly NamedConfig[]): readonly unknown[] =>
 const enforced = (filters: readonly NamedConfig[]): readonly (RBAC | undefined)[] =>
   filters.map((filter) => rbacOf(filter)?.rules);
 
-/** Each value comes from a small set, so that rules often match requests. */
+/** Small sets of values, so that rules often match requests. */
 const sourceValues = {
   principals: ["*", "cluster.local/ns/a/sa/x", "*/sa/x", "cluster.local/ns/a/*"],
   namespaces: ["a", "b", "*"],
@@ -500,7 +498,6 @@ test("a path template that no proxy takes becomes a regular expression", () => {
   assert.deepEqual(pathsOf(`/a${long}/{*}`), regex(`/a${long}/[^/]+`));
 });
 
-/** A key set with one key that proxies can use. */
 const keySet = JSON.stringify({
   keys: [generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" })],
 });

@@ -15,21 +15,20 @@ import {
 import { jwtFilter } from "./security-jwt.ts";
 import type { RuleContext } from "./rbac-principals.ts";
 
-/** The authentication and authorization filters, in order. */
 export interface SecurityFilters {
   readonly http: readonly FilterInit[];
-  /** The filters of the same policies for TCP chains. */
+  /** The same policies for TCP chains. */
   readonly tcp: readonly FilterInit[];
 }
 
 export interface SecurityOptions {
-  /** Where the peer's identity is. Behind HBONE, the connection itself has no identity. */
+  /** Where the peer's identity is. Behind HBONE, the connection itself carries none. */
   readonly peer?: RuleContext["peer"];
-  /** Set for gateways: routes may match claims, so routes are selected again once the claims are known. */
+  /** Whether a route is selected again when the claims are known. Set for gateways, whose routes may match claims. */
   readonly clearRouteCache?: boolean;
 }
 
-/** Converts AuthorizationPolicies and RequestAuthentications of any subject to filters. */
+/** Converts the AuthorizationPolicies and RequestAuthentications that apply to a subject to filters. */
 export class SecurityPolicies {
   readonly #inputs: MeshInputs;
   readonly #clusters: ProviderClusters;
@@ -51,7 +50,7 @@ export class SecurityPolicies {
   ): SecurityFilters {
     const { peer = "certificate", clearRouteCache = false } = options;
     const policies = this.#authorization.attachedTo(subject, mesh.rootNamespace, reader);
-    // The order is that of upstream Istio. It matters to rules of one issuer, which are tried in turn.
+    // This is the order of upstream Istio. It matters to rules with the same issuer, which are tried in turn.
     const rules = this.#authentication
       .attachedTo(subject, mesh.rootNamespace, reader, "own")
       .flatMap((policy) => policy.spec.jwtRules);
@@ -85,7 +84,10 @@ export class SecurityPolicies {
   }
 }
 
-/** The cluster from which proxies fetch a key set. Undefined if the control plane has the keys or fetches them. */
+/**
+ * The cluster from which proxies fetch a key set. Undefined if they do not fetch it, because the control plane has or
+ * fetches the keys.
+ */
 function clusterOfKeys(
   uri: string | undefined,
   fetcher: KeySetFetcher | undefined,
@@ -95,6 +97,6 @@ function clusterOfKeys(
   const { hostname, port, protocol } = new URL(uri);
   const number = port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
   const found = clusterOf({ service: hostname, port: number })?.cluster;
-  // As in upstream, name the cluster even if it does not exist, because it may be created later.
+  // As in upstream, name the cluster even if its service does not exist, because the service may be created later.
   return found ?? (fetcher === "proxy" ? `outbound|${number}||${hostname}` : undefined);
 }

@@ -14,15 +14,15 @@ type ProviderInit = Exclude<MessageInitShape<typeof JwtProviderSchema>, { $typeN
 type RequirementInit = Exclude<MessageInitShape<typeof JwtRequirementSchema>, { $typeName: string }>;
 
 export interface JwtContext {
-  /** The key set of a rule. Undefined while it could not be fetched, or has no key that proxies can use. */
+  /** The key set of a rule. Undefined if it has not been fetched or has no key that proxies can use. */
   readonly keysOf: (rule: JwtRule) => string | undefined;
   /** The cluster from which the proxy fetches the rule's key set. Undefined if the keys are sent with the rule. */
   readonly clusterOfKeys?: (rule: JwtRule) => string | undefined;
-  /** Set for gateways, which route by claims. */
+  /** Whether a route is selected again when the claims are known. Set for gateways, which route by claims. */
   readonly clearRouteCache: boolean;
 }
 
-/** A key whose private key nobody knows, so that no token is valid. */
+/** A key set that no token satisfies, because nobody knows the private key. */
 const unusableKeys = JSON.stringify({
   keys: [
     {
@@ -35,9 +35,9 @@ const unusableKeys = JSON.stringify({
 });
 
 /**
- * The filter that verifies tokens of the rules' issuers, and keeps their claims as metadata. A request without a token
- * passes, and one with an invalid token is rejected. With several rules, a token that satisfies one of them is enough.
- * Undefined without rules.
+ * The filter that verifies tokens of the rules' issuers, and writes their claims to the metadata. A request without a
+ * token passes, and one with an invalid token is rejected. With several rules, a token that satisfies one of them is
+ * enough. Undefined without rules.
  */
 export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): FilterInit | undefined {
   if (rules.length === 0) return undefined;
@@ -57,8 +57,8 @@ export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): Filte
 }
 
 /**
- * The requirement that accepts each provider's own token or none. With several providers, any valid token is tried
- * first, because they may share a location.
+ * The requirement that accepts each provider's own token, or none. If there are several providers, first a valid token
+ * of any of them is accepted, because they may read tokens from the same place.
  */
 function requirementOf(names: readonly string[]): RequirementInit {
   const orMissing = names.map((name): RequirementInit =>
@@ -99,7 +99,7 @@ function providerOf(rule: JwtRule, context: JwtContext): ProviderInit {
   };
 }
 
-/** How long proxies cache a fetched key set. This is upstream's value. */
+/** How long proxies cache a key set that they fetched. This is upstream's value. */
 const keptMs = 300_000;
 
 function keysOf(rule: JwtRule, context: JwtContext): NonNullable<ProviderInit["jwksSourceSpecifier"]> {

@@ -30,14 +30,17 @@ export function matching(regex: string): StringMatcherInit {
   return { matchPattern: { case: "safeRegex", value: { regex } } };
 }
 
-/** Matches any text that is not empty. */
+/** Matches any text except the empty one. */
 export const anything: StringMatcherInit = matching(".+");
 
 export function quoteRegex(text: string): string {
   return text.replaceAll(/[\\.+*?()|[\]{}^$]/g, String.raw`\$&`);
 }
 
-/** Matches Istio's patterns: `*`, `*suffix`, `prefix*` or an exact text, each after a fixed beginning. */
+/**
+ * Matches Istio's patterns `*`, `*suffix`, `prefix*` and exact texts. In the value, the fixed text `beginning` precedes
+ * what the pattern matches.
+ */
 export function patternMatcher(pattern: string, beginning = ""): StringMatcherInit {
   if (pattern === "*") return anything;
   if (pattern.startsWith("*"))
@@ -51,7 +54,7 @@ export function headerMatcher(name: string, pattern: string): HeaderMatcherInit 
   return { name, headerMatchSpecifier: { case: "stringMatch", value: patternMatcher(pattern) } };
 }
 
-/** Matches the host of a request, without regard to case. */
+/** Ignores case. */
 export function hostMatcher(pattern: string): HeaderMatcherInit {
   const name = ":authority";
   if (pattern === "*") return { name, headerMatchSpecifier: { case: "presentMatch", value: true } };
@@ -67,7 +70,6 @@ export function textValue(matcher: StringMatcherInit): ValueMatcherInit {
   return { matchPattern: { case: "stringMatch", value: matcher } };
 }
 
-/** Matches one of the patterns. */
 export function oneOfValues(matchers: readonly ValueMatcherInit[]): ValueMatcherInit {
   const [first, ...rest] = matchers;
   return first !== undefined && rest.length === 0
@@ -79,7 +81,6 @@ export function metadataMatcher(filter: string, path: readonly string[], value: 
   return { filter, path: path.map((key) => ({ segment: { case: "key" as const, value: key } })), value };
 }
 
-/** Matches the value itself, or a list that contains it. */
 export function listOrValue(value: ValueMatcherInit): ValueMatcherInit {
   return {
     matchPattern: {
@@ -94,7 +95,7 @@ export function listOrValue(value: ValueMatcherInit): ValueMatcherInit {
   };
 }
 
-/** Parses an address or a CIDR. Undefined for other texts. */
+/** Parses an address or a CIDR. Undefined for any other text. */
 export function cidrRange(text: string): CidrRangeInit | undefined {
   const cidr = cidrOf(text);
   return cidr === undefined ? undefined : { addressPrefix: text.split("/")[0] ?? "", prefixLen: cidr.length };

@@ -41,8 +41,8 @@ export type RbacPolicyInit = NonNullable<
 >[string];
 
 /**
- * Thrown for a part of a rule that cannot be expressed. In an ALLOW, the whole rule is then dropped, and otherwise only
- * the part.
+ * Thrown for a part of a rule that cannot be expressed. An ALLOW then drops the whole rule, other actions only the
+ * part.
  */
 class Inexpressible extends Error {}
 
@@ -52,7 +52,7 @@ interface Term<Init> {
   readonly clause: Clause<Init>;
 }
 
-/** Translates a rule to an RBAC policy. Undefined if an ALLOW rule cannot be evaluated here. */
+/** A rule as an RBAC policy. Undefined if it is an ALLOW rule that cannot be evaluated here. */
 export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacPolicyInit | undefined {
   const conditions = rule.when.map((condition) => conditionTerm(condition, context));
   const basePermissions = conditions.flatMap((term) => ("permission" in term ? [term.permission] : []));
@@ -143,8 +143,8 @@ function pathPermission(path: string): PermissionInit {
 const maxEnvoyTemplate = 256;
 
 /**
- * Whether Envoy accepts a path template. Envoy rejects the whole listener for a template without a slash at its
- * beginning, with empty segments, or with too many characters, and a waypoint's listener serves other namespaces too.
+ * Whether Envoy accepts a path template. It rejects the whole listener for one without a slash at its beginning, with
+ * an empty segment, or with too many characters. A waypoint's listener serves other namespaces, too.
  */
 function isEnvoyTemplate(template: string): boolean {
   return template.startsWith("/") && !template.includes("//") && template.length <= maxEnvoyTemplate;
@@ -241,13 +241,13 @@ function namedCondition(
       rule: { case: "metadata", value: metadataMatcher(filter, [name], oneOfValues(given.map(filterValue))) },
     }));
   }
-  // An attribute that requests never have does not match.
+  // Requests never have this attribute, so a condition on it never matches.
   return permission(() => {
     throw new Inexpressible(`the attribute ${key} is unknown`);
   });
 }
 
-/** Matches a filter's metadata. A text in the form `[value]` matches a list that contains the value. */
+/** A text of the form `[value]` matches a metadata list that contains the value. */
 function filterValue(text: string): ReturnType<typeof textValue> {
   if (!text.startsWith("[") || !text.endsWith("]")) return textValue(patternMatcher(text));
   return {

@@ -2,16 +2,15 @@ import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { fileAccessLogs, istioTextStart, type AccessLogInit } from "./access-log.ts";
 
-/** The variable in the mesh's `proxyMetadata` that enables the log format of ambient's first release. */
+/** The variable in the mesh's `proxyMetadata` that enables the log format of ambient's first release (2022). */
 const switchName = "SERIN_LOG_FORMAT";
 const noAddress = "envoy://internal_client_address/";
 
-/** Whether waypoints write logs in the format of 2022. */
 export function writesLogsOf2022(mesh: Pick<MeshSettings, "proxyMetadata">): boolean {
   return mesh.proxyMetadata[switchName] === "2022";
 }
 
-/** The log lines of a service's requests in a waypoint of 2022: one towards the pod, and one towards the service. */
+/** The log lines of a waypoint of 2022 for a service's requests: one towards the pod, and one towards the service. */
 export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings): readonly AccessLogInit[] {
   const pod = "inbound-pod|%UPSTREAM_REMOTE_PORT%||%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
   const lines = [
@@ -22,7 +21,8 @@ export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings
 }
 
 /**
- * A log for each address and port of the services. It writes an additional line for a tunnel to this address and port.
+ * A log for each address and port of the services. It writes an additional line for each tunnel to the address and
+ * port.
  */
 export function tunnelLogsOf2022(
   services: readonly {
@@ -55,7 +55,7 @@ function tunnelLog(host: string, port: number, authority: string, mesh: MeshSett
 }
 
 function textLog(format: string, mesh: MeshSettings): AccessLogInit[] {
-  // Write this format even if the mesh config disables access logs.
+  // This format is written even if the mesh config disables access logs.
   return fileAccessLogs({
     path: mesh.accessLogFile === "" ? "/dev/stdout" : mesh.accessLogFile,
     encoding: "TEXT",

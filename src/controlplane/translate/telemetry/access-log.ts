@@ -7,11 +7,11 @@ import { packed } from "../envoy-any.ts";
 
 export type AccessLogInit = Exclude<MessageInitShape<typeof AccessLogSchema>, { $typeName: string }>;
 
-/** The path and format of a file access log. An empty path disables it. */
+/** The path and format of a file access log. An empty path disables the log. */
 export interface FileLogSettings {
   readonly path: string;
   readonly encoding: "TEXT" | "JSON";
-  /** A text, or, for JSON, an object of command operators. Empty means Istio's default. */
+  /** A text or, for JSON, an object of command operators. Empty means Istio's default. */
   readonly format: string;
   /** Whether missing values are omitted, instead of written as `-` or null. */
   readonly omitEmptyValues?: boolean;
@@ -48,7 +48,7 @@ const istioFields = {
 } as const;
 
 const f = istioFields;
-/** The part of Istio's text format about the request. The part about the destination follows. */
+/** The part of Istio's text format about the request. The part about the destination follows it. */
 export const istioTextStart =
   `[${f.start_time}] "${f.method} ${f.path} ${f.protocol}" ${f.response_code} ${f.response_flags} ${f.response_code_details} ${f.connection_termination_details} ` +
   `"${f.upstream_transport_failure_reason}" ${f.bytes_received} ${f.bytes_sent} ${f.duration} ${f.upstream_service_time} "${f.x_forwarded_for}" "${f.user_agent}" ` +
@@ -57,12 +57,11 @@ export const istioText =
   `${istioTextStart} "${f.upstream_host}" ${f.upstream_cluster} ${f.upstream_local_address} ${f.downstream_local_address} ` +
   `${f.downstream_remote_address} ${f.requested_server_name} ${f.route_name}\n`;
 
-/** The file log that the mesh config asks for. */
 export function meshAccessLogs(mesh: MeshSettings): AccessLogInit[] {
   return fileAccessLogs({ path: mesh.accessLogFile, encoding: mesh.accessLogEncoding, format: mesh.accessLogFormat });
 }
 
-/** The access logs of a listener, for connections that match no filter chain, which no other log contains. */
+/** The access logs of a listener for connections that match no filter chain. No other log contains these. */
 export function unmatchedAccessLogs(
   logs: readonly AccessLogInit[],
   { disableEnvoyListenerLog }: Pick<MeshSettings, "disableEnvoyListenerLog">,
@@ -93,7 +92,7 @@ export function fileAccessLogs(settings: FileLogSettings): AccessLogInit[] {
   return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: config } }];
 }
 
-/** The formatter extensions that a format needs for operators outside Envoy's core. */
+/** The formatter extensions for those of the format's operators that Envoy's core lacks. */
 export function formattersOf(format: string): { name: string; typedConfig: Any }[] {
   return format.includes("%REQ_WITHOUT_QUERY")
     ? [{ name: "envoy.formatter.req_without_query", typedConfig: packed(ReqWithoutQuerySchema, {}) }]

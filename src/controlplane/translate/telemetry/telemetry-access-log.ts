@@ -32,8 +32,8 @@ interface Choice {
 }
 
 /**
- * The access logs for one side of requests. If Telemetry leaves no known provider, the mesh config's access log is
- * used.
+ * The access logs for one side of requests. If the Telemetry objects name no known provider, the mesh config's access
+ * log is used.
  */
 export function accessLogsOf(levels: readonly Level[], mode: Mode, source: ProviderSource): AccessLogInit[] {
   const { mesh } = source;
@@ -55,7 +55,7 @@ export function accessLogsOf(levels: readonly Level[], mode: Mode, source: Provi
 }
 
 /**
- * The providers of the narrowest level that names any. Settings of wider levels for them apply unless a narrower level
+ * The providers of the narrowest level that names any. A wider level's settings for them apply unless a narrower level
  * replaces them.
  */
 function merged(
@@ -96,8 +96,8 @@ function holdsFor({ match }: TelemetryAccessLogging, mode: Mode): boolean {
 }
 
 /**
- * The name of a filter says whether Envoys accept it. An expression is checked once for its Telemetry, because the
- * check takes long, and every listener has the expression.
+ * The filter's name says whether Envoys accept it. An expression is checked once for its Telemetry, because the check
+ * is slow and every listener has the expression.
  */
 const filterNames = memos.memo<LogFilter, string>("names-of-log-filters");
 
@@ -113,7 +113,7 @@ function expressionFilter(filter: LogFilter): NonNullable<AccessLogInit["filter"
   return { filterSpecifier: { case: "extensionFilter", value } };
 }
 
-/** The access log of a provider, or undefined if it has none, or if its service is unknown. */
+/** The access log of a provider. Undefined if it has none, or if its service is unknown. */
 function providerLog(provider: ExtensionProvider, source: ProviderSource): AccessLogInit | undefined {
   switch (provider.kind) {
     case "access-log-file":
@@ -131,8 +131,8 @@ function providerLog(provider: ExtensionProvider, source: ProviderSource): Acces
 const builtInFile = "envoy";
 
 /**
- * The access log of a provider that writes a file. The built-in provider uses the mesh config's format. Others use
- * Istio's default if they set none.
+ * The access log of a provider that writes a file. The built-in provider uses the mesh config's format. Any other
+ * provider without a format uses Istio's default.
  */
 function fileLog(
   name: string,
@@ -152,7 +152,7 @@ function fileLog(
 
 /** The filter state names of the peers' metadata. */
 const peers = ["upstream_peer", "downstream_peer"];
-/** The filter state names of the peers' metadata, with those that proxies before 1.24 used. */
+/** The same, with the names that proxies before 1.24 used. */
 const peersOfAllReleases = [
   ...peers,
   "wasm.upstream_peer",

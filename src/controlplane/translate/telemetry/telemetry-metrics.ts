@@ -9,7 +9,7 @@ import { namesOf, providerOf } from "./telemetry-provider.ts";
 type Level = Pick<Telemetry["spec"], "metrics">;
 type Mode = "CLIENT" | "SERVER";
 
-/** The names of the metrics in Prometheus, without the prefix `istio_`. */
+/** The metrics' names in Prometheus, without the prefix `istio_`. */
 const metricNames: Readonly<Record<Exclude<IstioMetric, "ALL_METRICS">, string>> = {
   REQUEST_COUNT: "requests_total",
   REQUEST_DURATION: "request_duration_milliseconds",
@@ -27,7 +27,7 @@ const standardMetrics = Object.keys(metricNames).sort(compareText);
 const ends = "workload workload_namespace principal app version canonical_service canonical_revision cluster".split(
   " ",
 );
-/** The labels that each proxy sets. */
+/** Labels that each proxy sets itself. */
 const standardLabels: ReadonlySet<string> = new Set([
   "reporter",
   ...ends.flatMap((name) => [`source_${name}`, `destination_${name}`]),
@@ -42,11 +42,11 @@ const standardLabels: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A Telemetry without values for standard labels. A waypoint follows the Telemetry of its services' namespaces. None of
- * these namespaces may change how it labels requests to the services of others.
+ * The Telemetry without values for standard labels. A waypoint follows the Telemetry of its services' namespaces, and
+ * none of them may change how the waypoint labels requests to the services of others.
  */
 export function withoutStandardLabels({ metrics }: Level): Level {
-  // Compare the names as proxies write them: they replace other characters in a label's name.
+  // Compare the names as proxies write them: a proxy replaces characters that a label's name may not have.
   const isStandard = (tag: string): boolean => standardLabels.has(tag.replaceAll(/\W/g, "_"));
   return {
     metrics: metrics.map((entry) => ({
@@ -63,7 +63,6 @@ export function withoutStandardLabels({ metrics }: Level): Level {
   };
 }
 
-/** The overrides of one metric of one provider. */
 interface Change {
   disabled: boolean | undefined;
   readonly tags: Map<string, MetricsOverride["tagOverrides"][string]>;
@@ -72,7 +71,7 @@ interface Change {
 interface ProviderChanges {
   allDisabled: boolean;
   reportingIntervalMs: number | undefined;
-  /** The changes by the metric's name in Telemetry. Custom metrics use their own name. */
+  /** The changes by the metric's name in Telemetry. Custom metrics have their own name. */
   readonly metrics: Map<string, Change>;
 }
 
@@ -95,7 +94,7 @@ export function metricsOf(
 }
 
 /**
- * The providers of the narrowest entry that names any. Settings of wider entries for them apply unless a narrower one
+ * The providers of the narrowest entry that names any. A wider entry's settings for them apply unless a narrower one
  * replaces them.
  */
 function merged(

@@ -21,7 +21,7 @@ const mesh: MeshSettings = {
 const logging = (key: string, provider: string, more: object = {}): KubernetesObject =>
   config("Telemetry", key, { accessLogging: [{ providers: [{ name: provider }] }], ...more });
 
-/** The telemetry of a subject with these objects. A derivation reads the collections, as in the product. */
+/** A derivation reads the collections, as in the product. */
 function telemetryOf(
   objects: readonly KubernetesObject[],
   subject: PolicySubject,

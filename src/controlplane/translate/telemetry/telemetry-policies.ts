@@ -12,18 +12,17 @@ import { accessLogsOf } from "./telemetry-access-log.ts";
 import { metricsOf, withoutStandardLabels } from "./telemetry-metrics.ts";
 import { tracingOf, type RequestTracing } from "./telemetry-tracing.ts";
 
-/** A listener's metrics, tracing and logging. */
 export interface ProxyTelemetry {
   readonly accessLogs: readonly AccessLogInit[];
-  /** The stats filters for HTTP and TCP: one for each metrics provider. Empty if metrics are off. */
+  /** The stats filters for HTTP and TCP, one for each metrics provider. Empty if metrics are off. */
   readonly stats: (role: StatsRole) => readonly FilterInit[];
-  /** Absent if requests are not traced. */
+  /** How requests are traced. Absent if they are not. */
   readonly tracing?: RequestTracing | undefined;
 }
 
 /**
- * The metrics, tracing and logging of proxies: the mesh config, overridden by the Telemetry objects of the mesh, the
- * namespace and the workload.
+ * Metrics, tracing and logging of proxies. The Telemetry objects of the mesh, the namespace and the workload override
+ * the mesh config.
  */
 export class TelemetryPolicies {
   readonly #selection: TelemetrySelection;
@@ -58,7 +57,6 @@ export class TelemetryPolicies {
   }
 }
 
-/** The mesh config's settings alone, without Telemetry objects. */
 export function meshTelemetry(mesh: MeshSettings): ProxyTelemetry {
   return { accessLogs: meshAccessLogs(mesh), stats: (role) => [istioStats(role)] };
 }

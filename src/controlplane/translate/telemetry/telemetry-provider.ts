@@ -2,10 +2,8 @@ import type { ExtensionProvider, ProviderService } from "../../../api/istio/inde
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
 
-/** The side of a request on which a listener is. */
 export type TelemetrySide = "outbound" | "inbound" | "gateway" | "waypoint";
 
-/** How providers and their services are found. */
 export interface ProviderSource {
   readonly mesh: MeshSettings;
   readonly clusterOf: (service: ProviderService) => ProviderCluster | undefined;
@@ -21,7 +19,7 @@ const builtIn: readonly ExtensionProvider[] = [
   },
 ];
 
-/** The provider with a name, which is compared without regard to case. */
+/** Ignores the case of the name. */
 export function providerOf(
   name: string,
   { extensionProviders }: Pick<MeshSettings, "extensionProviders">,

@@ -10,19 +10,18 @@ type TagInit = Exclude<
   >[number],
   { $typeName: string }
 >;
-/** A tag of a span. */
 export interface CustomTagInit {
   readonly tag: string;
   readonly type: NonNullable<TagInit["type"]>;
 }
 
-/** The canonical service of a subject. For a proxy of a Gateway, its Deployment's name. */
+/** The canonical service of a subject. For a proxy of a Gateway, it is the name of the proxy's Deployment. */
 export function workloadNameOf({ labels, gateway, waypoint }: PolicySubject): string {
   if (gateway !== undefined) return waypoint === true ? gateway.name : `${gateway.name}-${gateway.className}`;
   return canonicalName(labels, "unknown");
 }
 
-/** The tags with the span's workload, and with the results of dry-run policies. */
+/** Tags that name the span's workload and the results of dry-run policies. */
 export function istioTags(subject: PolicySubject, { clusterId, meshId }: MeshSettings): readonly CustomTagInit[] {
   const literals = {
     "istio.canonical_revision": canonicalRevision(subject.labels),
@@ -40,7 +39,7 @@ export function istioTags(subject: PolicySubject, { clusterId, meshId }: MeshSet
   ];
 }
 
-/** The metadata that dry-run filters write for a request. */
+/** Tags with the metadata that dry-run filters write for a request. */
 const dryRunTags = (["allow", "deny"] as const).flatMap((action) => [
   dryRunTag(`istio.authorization.dry_run.${action}_policy.name`, `istio_dry_run_${action}_shadow_effective_policy_id`),
   dryRunTag(`istio.authorization.dry_run.${action}_policy.result`, `istio_dry_run_${action}_shadow_engine_result`),
@@ -69,7 +68,7 @@ const peerFields = {
   instance_name: "name",
 };
 
-/** The tags of a waypoint's spans. A waypoint is between two workloads, and the tags describe both. */
+/** A waypoint is between two workloads, and the tags of its spans describe both. */
 export function waypointTags(): readonly CustomTagInit[] {
   return [
     ["destination", "upstream"],

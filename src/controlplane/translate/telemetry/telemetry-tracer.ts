@@ -31,17 +31,16 @@ type TracerInit = Exclude<MessageInitShape<typeof Tracing_HttpSchema>, { $typeNa
 
 export interface Tracer {
   readonly provider: TracerInit;
-  /** Whether the tracer decides which traces are kept. */
   readonly samplesItself: boolean;
 }
 
-/** The proxy's service name: in the style of Istio's tracers, and by OpenTelemetry's conventions. */
+/** The proxy's service name in the style of Istio's tracers, and by OpenTelemetry's conventions. */
 export interface TracedNames {
   readonly service: string;
   readonly workload: string;
 }
 
-/** How spans reach a collector. Undefined if its service is unknown. */
+/** How spans reach a collector. Undefined if the collector's service is unknown. */
 export function tracerOf(settings: TracingProvider, names: TracedNames, source: ProviderSource): Tracer | undefined {
   const found = source.clusterOf(settings);
   if (found === undefined) return undefined;
@@ -143,7 +142,7 @@ function openTelemetry(
 
 const samplingPath = "api/v2/samplingConfiguration";
 
-/** Dynatrace's sampler. Its settings come from Dynatrace's own API, or from the host that receives spans. */
+/** Dynatrace's sampler. It reads its settings from Dynatrace's API, or from the host that receives the spans. */
 function dynatrace(
   { tenant, clusterId, rootSpansPerMinute, api }: DynatraceSampler,
   { http }: OpenTelemetryProvider,

@@ -20,18 +20,17 @@ type Level = Pick<Telemetry["spec"], "tracing">;
 
 export interface RequestTracing {
   readonly settings: TracingInit;
-  /** Whether the request id decides if a request is traced. */
+  /** Whether the request's id decides whether the request is traced. */
   readonly byRequestId: boolean;
 }
 
-/** The subject and side of the traced requests. */
 export interface TracingContext {
   readonly subject: PolicySubject;
   readonly side: TelemetrySide;
   readonly mode: "CLIENT" | "SERVER";
 }
 
-/** The levels merged: the narrowest level that has a setting wins. */
+/** The value of the narrowest level that has one, for each setting. */
 interface Wanted {
   readonly provider: ExtensionProvider | undefined;
   readonly disabled: boolean;
@@ -45,8 +44,8 @@ interface Wanted {
 const allTraces = 100;
 
 /**
- * How requests are traced. Undefined if they are not traced. Without a Telemetry object or a default provider, the
- * proxy config decides, and its collector is in the proxy's bootstrap.
+ * How requests are traced. Undefined if they are not. Without a Telemetry object and a default provider, the proxy
+ * config decides; its collector is in the proxy's bootstrap.
  */
 export function tracingOf(
   levels: readonly Level[],
@@ -68,8 +67,7 @@ export function tracingOf(
   const maxTagLength =
     ("maxTagLength" in settings ? settings.maxTagLength : undefined) ?? mesh.tracing?.maxPathTagLength;
   const sampling = tracer.samplesItself ? allTraces : (wanted.samplingPercent ?? defaultSampling(mesh));
-  // The requests that a gateway sends to the mesh have spans of their own, and so have all requests that SkyWalking
-  // traces.
+  // A gateway's requests to the mesh have spans of their own, and so has every request that SkyWalking traces.
   const ownSpan = context.side === "gateway" || settings.kind === "skywalking";
   return {
     byRequestId: wanted.byRequestId,
@@ -101,7 +99,7 @@ function defaultSampling({ tracing, traceSamplingPercent }: MeshSettings): numbe
   return tracing?.samplingPercent ?? traceSamplingPercent;
 }
 
-/** Which requests are traced: all whose client requested that, and a share of the others. */
+/** All requests are traced whose client asked for it, and a share of the others. */
 function samplingOf(percent: number): Pick<TracingInit, "clientSampling" | "randomSampling" | "overallSampling"> {
   return {
     clientSampling: { value: allTraces },

@@ -30,7 +30,7 @@ import {
   scoped,
 } from "./waypoint-sources.ts";
 
-/** The listeners of each waypoint: for tunnels, for the requests inside, and for tunnels to endpoints. */
+/** The listeners of each waypoint: for tunnels, for the connections inside them, and for tunnels to endpoints. */
 export function deriveWaypointListeners(
   graph: CollectionGraph,
   sources: Sources,
@@ -104,7 +104,7 @@ interface WaypointWorkload {
   readonly addresses: readonly string[];
 }
 
-/** The workloads to whose own addresses ztunnels connect through a waypoint, by the waypoint's key. */
+/** The workloads whose own addresses ztunnels reach through a waypoint, by the waypoint's key. */
 interface WaypointWorkloads {
   readonly pods: CollectionIndex<WaypointWorkload>;
   /** WorkloadEntries, and endpoints of ServiceEntries. */
@@ -149,8 +149,8 @@ function workloadsOfWaypoints(
 }
 
 /**
- * The services behind the waypoint, each with its names. If several have one address, the first one gets it: one of the
- * waypoint's own namespace, then the oldest.
+ * The services behind the waypoint, each with its names. If several have the same address, only the first gets it:
+ * services of the waypoint's own namespace come first, and then the oldest.
  */
 function servicesOf(
   waypoint: Waypoint,
@@ -203,20 +203,19 @@ function waypointPolicies(inputs: MeshInputs): PoliciesOf {
   };
 }
 
-/** Whether waypoints reach endpoints of other networks. */
 export function crossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings): boolean {
   return ambientMultiNetwork === true && ambientNetworkCrossing?.waypoints !== false;
 }
 
 /**
- * The service with addresses. If it has none of its own, it gets the assigned ones of both families, because requests
- * to either reach the waypoint.
+ * A service without addresses of its own gets the assigned ones of both families, because requests to either reach the
+ * waypoint.
  */
 function withOwnAddresses(service: ServiceModel): ServiceModel {
   return service.addresses.length > 0 ? service : { ...service, addresses: service.automaticAddresses ?? [] };
 }
 
-/** The access logs of tunnels, which exist only in the format of 2022. The connections inside are logged separately. */
+/** Tunnels have access logs only in the format of 2022. The connections inside are logged separately. */
 function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
   if (!writesLogsOf2022(mesh)) return [];
   return tunnelLogsOf2022(

@@ -37,7 +37,6 @@ function fixture() {
     listeners: () => read(ListenerSchema, resources.listeners),
     clusters: () => read(ClusterSchema, resources.clusters),
     endpoints: () => read(ClusterLoadAssignmentSchema, resources.endpoints),
-    /** The reasons of a listener's conditions, and how many routes it has. */
     listenerOf: (name: string): unknown => {
       const found = statuses.get("net/ew")?.listeners.find((listener) => listener.name === name);
       const reason = (type: string): string | undefined =>
@@ -75,7 +74,6 @@ const apiServer: readonly KubernetesObject[] = [
 ];
 const cluster = "outbound|443||kubernetes.default.svc.cluster.local";
 
-/** The server names of a listener's chains, and the cluster of each. */
 function chains(listener: JsonObject | undefined): unknown {
   return ((listener?.["filterChains"] ?? []) as JsonObject[]).map((chain) => [
     valueAt(chain, "filterChainMatch", "serverNames"),

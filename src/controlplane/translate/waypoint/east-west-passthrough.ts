@@ -22,8 +22,8 @@ import { scoped, type Sources } from "./waypoint-sources.ts";
 type Attached = (gateway: GatewayFacts, reader: CollectionReader) => readonly L4RouteModel[];
 
 /**
- * Derives what gateways between networks serve beside tunnels: TLS that they pass to the backends of TLSRoutes by its
- * server name, for example to the API server of their cluster.
+ * What gateways between networks serve besides tunnels: TLS that they pass by its server name to the backends of
+ * TLSRoutes, for example to their cluster's API server.
  */
 export function deriveEastWestPassthrough(graph: CollectionGraph, sources: Sources): EastWestResources {
   const { inputs, l4Routes } = sources.model;
@@ -83,7 +83,7 @@ function derivePassthroughListeners(
       if (mesh === undefined || !isEastWestClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
       const key = factsKey(gateway);
       const own = withOwnProxyConfig(mesh, proxyConfigOfGateway(key, inputs, reader));
-      // Leave out the settings of a gateway's connections, as upstream does for a proxy that also ends tunnels.
+      // As upstream does for a proxy that also ends tunnels, leave out a gateway's connection settings.
       const listeners = listenersOf(gateway, { ...own, connectionSettings: undefined }, reader);
       const all = listeners.length === 0 ? [] : [...listeners, connectOriginateListener()];
       return all.map((listener) => scoped(ListenerSchema, key, listener, listener.name));
@@ -92,7 +92,7 @@ function derivePassthroughListeners(
   );
 }
 
-/** The tunnels to backends that accept HBONE. Unlike in upstream, they have the gateway's identity. */
+/** The tunnels to backends that accept HBONE. Unlike in upstream, they have the gateway's own identity. */
 function deriveTunnelClusters(
   graph: CollectionGraph,
   { model: { inputs } }: Sources,

@@ -55,11 +55,10 @@ export interface EastWestResources {
 /** A service that clients in other networks reach through one gateway. */
 interface ReachedService {
   readonly gateway: string;
-  /** The service's key in its registry. */
   readonly service: string;
 }
 
-/** How the gateway reaches one port of such a service: its pods directly, or through its waypoint. */
+/** How the gateway reaches one port of such a service: its pods directly, or its waypoint. */
 interface Way {
   readonly name: string;
   readonly port: ServicePortModel;
@@ -70,8 +69,8 @@ interface Way {
 const weightUnits = 100;
 
 /**
- * Derives the resources of gateways into their own network. A tunnel for a global service goes to a pod of the service
- * or of its waypoint, which terminates the inner tunnel. The gateway does not decrypt the inner tunnel. Unlike
+ * Derives the resources of gateways that lead into their own network. A tunnel for a global service goes to a pod of
+ * the service or of its waypoint, which terminates the inner tunnel; the gateway does not decrypt it. Unlike in
  * upstream, endpoints are addressed directly, without an internal listener.
  */
 export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel): EastWestResources {
@@ -99,7 +98,6 @@ interface EastWestGateway {
 
 type WaysOf = (service: ServiceModel, reader: CollectionReader) => readonly Way[];
 
-/** The Gateways of class `istio-east-west` that terminate tunnels. */
 function deriveEastWestGateways(graph: CollectionGraph, { inputs }: MeshModel): Collection<EastWestGateway> {
   return graph.derive("east-west-gateways", inputs.gateways, (gateway, reader) => {
     const ends = gateway.spec.listeners.some(
@@ -111,7 +109,7 @@ function deriveEastWestGateways(graph: CollectionGraph, { inputs }: MeshModel): 
   });
 }
 
-/** Every global service, for every gateway. */
+/** A pair for every global service and every gateway. */
 function deriveReachedServices(
   graph: CollectionGraph,
   { inputs, registry }: MeshModel,
@@ -221,7 +219,10 @@ function deriveListeners(
   );
 }
 
-/** The clusters of a gateway that no service needs: the one into its own listener, and the one of refused traffic. */
+/**
+ * The clusters of a gateway that belong to no service: the one to its own internal listener, and the one for refused
+ * traffic.
+ */
 function deriveFixedClusters(
   graph: CollectionGraph,
   { inputs }: MeshModel,
@@ -251,8 +252,8 @@ interface RoutedService {
 }
 
 /**
- * The listener for the tunnels of clients. It matches the service's name first, because several networks may use the
- * same address.
+ * The listener for the tunnels of clients. It matches the service's name before the address, because several networks
+ * may use the same address.
  */
 function mainListener(routed: readonly RoutedService[]): Listener {
   const chains = routed.flatMap(({ ways }) => ways.map(({ name }) => passChain(name, name)));
@@ -260,8 +261,8 @@ function mainListener(routed: readonly RoutedService[]): Listener {
     const straight = wayName(port, service);
     const guarded = wayName(port, service, true);
     if (!ways.some(({ name }) => name === guarded)) return toChain(straight);
-    // Let traffic from a waypoint bypass the waypoint here, because the one in the client's network has already applied
-    // the policies. Traffic from an ingress gateway also bypasses it unless configured otherwise.
+    // Traffic from a waypoint bypasses the waypoint here, because the waypoint in the client's network has applied the
+    // policies. So does traffic from an ingress gateway, unless configured otherwise.
     const bySource = byState("source", connectSourceState, {
       waypoint: toChain(straight),
       gateway: toChain(ingress ? guarded : straight),
@@ -283,7 +284,7 @@ function mainListener(routed: readonly RoutedService[]): Listener {
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [originalDestination()],
-    // Add a chain that closes connections if there is no other, because a listener needs at least one.
+    // A listener needs at least one chain.
     filterChains: chains.length === 0 ? [passChain("blackhole", blackHoleName)] : chains,
     filterChainMatcher: byNameOr(names, addressRanges(ranges)),
   });
@@ -333,7 +334,7 @@ interface TunnelEnd {
   readonly weight: number;
 }
 
-/** The endpoints of a service that terminate HBONE. Others cannot use the inner tunnel. */
+/** The endpoints of a service that terminate HBONE. Others cannot end the inner tunnel. */
 function toPods(
   name: string,
   { service, port }: { readonly service: ServiceModel; readonly port: number },

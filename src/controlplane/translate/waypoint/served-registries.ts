@@ -5,7 +5,6 @@ import { type ServiceModel, serviceKey } from "../../model/service/service-model
 import type { MeshModel } from "../mesh-model.ts";
 import { type ServedRegistry, type ServedService, servedKey } from "./waypoint-sources.ts";
 
-/** A service that names the waypoint. */
 interface BoundService extends ServedService {
   readonly namespace: string;
   readonly hostname: string;
@@ -20,8 +19,7 @@ export function deriveServedRegistries(
 ): readonly [services: ServedRegistry, entries: ServedRegistry] {
   const bound = (name: string, services: Collection<ServiceModel>): Collection<BoundService> =>
     graph.derive(name, services, (service, reader): Iterable<readonly [string, BoundService]> => {
-      // Leave out all services of a host in a namespace except that of the oldest entry: ambient mode has only this
-      // one.
+      // Ambient mode knows only one service of a host in a namespace, that of the oldest entry.
       if (service.resolution === "alias" || service.variant !== undefined) return [];
       const { namespace, hostname, createdAt } = service;
       return bindings.waypointsOfService(service, reader).map(
@@ -63,21 +61,19 @@ export function deriveServedRegistries(
 }
 
 /**
- * The service with only the ports of its own object. Policies name an object, so those of the oldest entry do not apply
- * to the ports of other entries with its host.
+ * A service with only the ports of its own object. Policies name an object, so those for the oldest entry of a host
+ * must not apply to the ports of other entries.
  */
 function withOwnPorts(service: ServiceModel): ServiceModel {
   return service.ownPorts === undefined ? service : { ...service, ports: service.ownPorts };
 }
 
 /**
- * Gives each ServiceEntry a name in its waypoint that no other service there has. Filter chains and clusters have the
- * host in their names, so an entry that shared the names of another namespace's service could capture the requests for
- * that service and bypass its policies.
- *
- * A Service keeps its host as the name. Among ServiceEntries, one of the waypoint's own namespace keeps it, or else the
- * oldest. Clients of the others reach them by their addresses. The owner of each host is determined once, because
- * thousands of entries may have the same host.
+ * Gives each ServiceEntry a name that no other service of its waypoint has. Filter chains and clusters are named by it.
+ * With the same names as another namespace's service, an entry could capture the requests for that service and bypass
+ * its policies. The name of a Service is its host. Among ServiceEntries, one of the waypoint's own namespace keeps it,
+ * or else the oldest. Clients reach the other entries by their addresses. The owner of each host is determined once,
+ * because thousands of entries may have the same host.
  */
 function withOwnNames(
   graph: CollectionGraph,

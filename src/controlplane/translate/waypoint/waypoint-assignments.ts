@@ -33,7 +33,6 @@ export interface ServiceClient extends Pick<Waypoint, "key" | "namespace"> {
   readonly staysInNetwork?: boolean;
 }
 
-/** A service as one waypoint sees it. */
 export interface ResolvedService {
   readonly waypoint: ServiceClient;
   readonly mesh: MeshSettings;
@@ -41,10 +40,7 @@ export interface ResolvedService {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/**
- * Resolves a service as the waypoint sees it. Returns undefined if the waypoint, the service or the mesh's settings do
- * not exist yet.
- */
+/** A service as a waypoint sees it. Undefined if the waypoint, the service or the mesh's settings do not exist. */
 export function resolve(
   waypointKey: string,
   service: ServiceModel | undefined,
@@ -55,7 +51,7 @@ export function resolve(
   return waypoint === undefined ? undefined : resolveFor(waypoint, service, sources, reader);
 }
 
-/** Like {@link resolve}, for a waypoint or for a gateway between networks. */
+/** Like {@link resolve}, but also for a gateway between networks. */
 export function resolveFor(
   waypoint: ServiceClient,
   service: ServiceModel | undefined,
@@ -79,7 +75,7 @@ export function resolveFor(
   };
 }
 
-/** The endpoints of a port that the waypoint may send to, of one subset if it is given. */
+/** The endpoints of a port to which the waypoint may send. If `subset` is given, only those of the subset. */
 export function endpointsOf(
   found: ResolvedService,
   port: number,
@@ -102,21 +98,19 @@ function reachedEndpoints(
   return clusterEndpoints(near, rule, subsetOf(rule, subset), service.ports.length);
 }
 
-/**
- * How a waypoint's cluster finds the endpoints of a service. Connections through a waypoint have an original
- * destination.
- */
+/** Connections through a waypoint have an original destination. */
 export function discoveryOf(service: ServiceModel): Cluster_DiscoveryType {
   return discoveryType(service, true);
 }
 
-/** Whether the proxy resolves the names of a service's endpoints, so that its clusters contain them. */
+/**
+ * Whether the proxy resolves the names of the service's endpoints. The service's clusters then contain the endpoints.
+ */
 export function resolvesNamesOf(service: ServiceModel): boolean {
   const type = discoveryOf(service);
   return type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS;
 }
 
-/** The cluster that an assignment belongs to. */
 export interface AssignmentKey {
   readonly name: string;
   readonly port: number;
@@ -150,20 +144,18 @@ function groupsOf(
   });
 }
 
-/** The endpoints of one cluster, for a waypoint or for one of its pods. */
 interface ScopedAssignment {
   readonly scope: string;
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 
-/** The assignment for clusters that do not contain their endpoints, which are the same for all pods. */
 export function withoutAssignment({ waypoint }: ResolvedService): ScopedAssignment {
   return { scope: waypoint.key, assignment: undefined };
 }
 
 /**
- * One assignment for all pods of a waypoint, and one for each pod if its location matters. With `resolvesNames`, it is
- * for the cluster itself, because the proxy resolves the names of the endpoints.
+ * One assignment for all pods of a waypoint, and one for each pod if the pod's location matters. With `resolvesNames`,
+ * the assignments are for clusters that contain them, because the proxy resolves the names of the endpoints.
  */
 export function assignments(
   found: ResolvedService,
@@ -185,7 +177,7 @@ export function assignments(
   ];
 }
 
-/** The assignments of a cluster that requests its endpoints. */
+/** The assignments of a cluster that requests its endpoints by EDS. */
 export function encodeAssignments(
   found: ResolvedService,
   key: AssignmentKey,

@@ -94,7 +94,7 @@ function mesh() {
     ...fixture,
     address,
     placements,
-    /** How `web` is divided in WDS, by the waypoint's host. */
+    /** How WDS divides `web`, by the waypoint's host. */
     shares: (): unknown => {
       const found = (valueAt(address("shop/web.shop.svc.cluster.local"), "service", "weightedWaypoints") ?? []) as {
         destination: { hostname: { hostname: string } };

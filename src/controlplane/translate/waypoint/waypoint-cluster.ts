@@ -17,7 +17,7 @@ import { withProxyProtocol } from "../upstream-proxy-protocol.ts";
 import type { WaypointCarries } from "./waypoint-name.ts";
 
 export interface VipClusterOptions {
-  /** See {@link vipName}. */
+  /** The cluster's name, see {@link vipName}. */
   readonly name: string;
   readonly service: ServiceModel;
   readonly port: ServicePortModel;
@@ -26,14 +26,14 @@ export interface VipClusterOptions {
   readonly rule: DestinationRuleModel | undefined;
   readonly mesh: MeshSettings;
   readonly identities: readonly string[];
-  /** Set for cluster types that contain their endpoints. */
+  /** The endpoints. Set for cluster types that contain them. */
   readonly assignment: ClusterLoadAssignment | undefined;
 }
 
 /**
  * The cluster of one port of a service or subset behind its waypoint. It is like a client's cluster, but connections go
- * through the internal listener that speaks HBONE. A rule's TLS is the application's own, because HBONE replaces
- * Istio's mutual TLS.
+ * through the internal listener that speaks HBONE. HBONE replaces Istio's mutual TLS, so TLS settings of a rule mean
+ * TLS with the application.
  */
 export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   const { name, service, port, carries, subset, rule, mesh, identities, assignment } = options;
@@ -72,7 +72,6 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   return cluster;
 }
 
-/** The transport socket that passes the endpoint's metadata into the tunnel. */
 function throughTunnel(inner: TransportSocketInit) {
   return create(TransportSocketSchema, {
     name: "internal_upstream",
@@ -90,7 +89,7 @@ function throughTunnel(inner: TransportSocketInit) {
 }
 
 /**
- * Matches the identities of a namespace. As in upstream, a waypoint also accepts servers with the identities of its own
+ * Matches the identities of a namespace. As in upstream, a waypoint also accepts servers with identities of its own
  * namespace.
  */
 export function peersOfNamespace(mesh: MeshSettings, namespace: string) {

@@ -4,9 +4,9 @@ import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { carriedKinds } from "./waypoint-name.ts";
 
 /**
- * The ports of a service that a waypoint accepts. If clients name the host, these are requests to hosts outside the
- * mesh. TLS server names are accepted only if the environment allows it (ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS),
- * because a client may send any name.
+ * The ports of a service that a waypoint accepts: all, unless clients name the host of a wildcard. A wildcard must be
+ * outside the mesh, and only its ports for HTTP and TLS are accepted. TLS also needs
+ * ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS, because a client may send any server name.
  */
 export function waypointPortsOf(
   service: ServiceModel,

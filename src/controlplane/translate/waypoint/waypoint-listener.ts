@@ -45,28 +45,22 @@ type RangeInit = NonNullable<
 
 export const encapName = "encap";
 
-/** The policies that a service's filter chains share, or those of directly addressed pods. */
 export interface WaypointPolicies {
   readonly security: SecurityFilters;
   readonly telemetry: ProxyTelemetry;
-  /** Whether requests carry the client's identity in `x-forwarded-client-cert`. */
   readonly forwardsClientIdentity: boolean;
 }
 
-/** One port of a service behind the waypoint. */
 export interface WaypointPort {
   readonly host: string;
-  /** See {@link vipName}. */
+  /** The last part of the service's names, see {@link vipName}. */
   readonly vipHost: string;
   readonly port: number;
   readonly protocol: AppProtocol;
-  /** Absent if the port does not carry HTTP. */
+  /** The routes of the port. Absent if it does not carry HTTP. */
   readonly routes: readonly Route[];
-  /** The targets of TCP connections. */
   readonly targets: readonly WeightedTarget[];
-  /** The settings for TCP connections. Absent means none. */
   readonly settings?: TcpSettings | undefined;
-  /** Whether each request, or TLS server name, names a host of the wildcard. */
   readonly forwarded?: boolean;
 }
 
@@ -84,7 +78,8 @@ export interface MainInternalOptions {
   readonly workloads: readonly string[];
   /**
    * The addresses of WorkloadEntries and of endpoints of ServiceEntries whose own traffic goes through the waypoint.
-   * Users write these addresses, so there is a list for each namespace: no namespace changes the matcher of another.
+   * Users write these addresses. There is a list for each namespace, so that no namespace changes the matcher of
+   * another.
    */
   readonly named: readonly (readonly string[])[];
   readonly direct: WaypointPolicies;
@@ -94,14 +89,14 @@ const directTcp = "direct-tcp";
 const directHttp = "direct-http";
 
 /**
- * The listener for connections inside the tunnels. They are matched by the service's address and port, or by the pod's
- * address.
+ * The listener for connections inside the tunnels. It selects a chain by the service's address and port, or by the
+ * pod's address.
  */
 export function mainInternalListener({ mesh, services, workloads, named, direct }: MainInternalOptions): Listener {
   const chains = services.flatMap(({ ports, policies }) =>
     ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))),
   );
-  // Requests by name come from another network, where addresses differ. They go to the owner of the host.
+  // Requests by name come from another network, where addresses differ. They go to the service that owns the host.
   const names =
     mesh.ambientMultiNetwork === true
       ? services.flatMap(({ addresses, ports }) =>
@@ -127,10 +122,10 @@ export function mainInternalListener({ mesh, services, workloads, named, direct 
 }
 
 /**
- * The chains by address. If ranges are equal, a proxy uses the first one that has a chain. So ServiceEntries come last:
- * one that claims the address of a Service or a pod could otherwise capture requests and bypass their policies. Such an
- * entry loses the address altogether, because the proxy would use it for the ports that the Service does not have. For
- * the same reason, an address that users name for a workload is used only if nothing else has it.
+ * The chains by address. Of equal ranges, a proxy uses the first one that has a chain. So ServiceEntries come last: an
+ * entry that claims the address of a Service or a pod could otherwise capture requests and bypass their policies. Such
+ * an entry loses the address altogether, because the proxy would still use the entry for ports that the Service does
+ * not have. For the same reason, the address that a user writes for a workload counts only if nothing else has it.
  */
 function rangesOf(
   services: readonly WaypointServiceChains[],
@@ -162,7 +157,6 @@ function rangesOf(
   ];
 }
 
-/** The addresses that are in none of the ranges. */
 function outsideOf(ranges: readonly string[], addresses: readonly string[]): readonly string[] {
   if (addresses.length === 0) return addresses;
   const single = new Set(ranges.map(rangeKey));
@@ -180,8 +174,8 @@ function rangeKey(text: string): string {
 }
 
 /**
- * The HTTP inspector, which is off at ports with a declared protocol: with one in which the server speaks first, it
- * would wait in vain. With `anyPort`, it is on everywhere, because directly addressed pods accept any port.
+ * The HTTP inspector. It is off at ports with a declared protocol, where it would wait in vain if the server speaks
+ * first. With `anyPort`, it is on everywhere, because directly addressed pods accept every port.
  */
 function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: boolean) {
   const filter = httpInspector();
@@ -194,7 +188,7 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
   return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
 }
 
-/** The TLS inspector of the ports that carry TLS. It reads the server name, which policies may match. */
+/** The TLS inspector for the ports that carry TLS. It reads the server name, which policies may match. */
 function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
   const ports = services.flatMap((service) => service.ports);
   const secure = new Set(ports.filter(({ protocol }) => protocol === "tls").map(({ port }) => port));
@@ -261,20 +255,20 @@ function requests(
   { security, telemetry, forwardsClientIdentity }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
-  // Accept only hosts of the wildcard, so that a route sends no requests to other hosts.
+  // Other hosts than those of the wildcard are not accepted, so that no route sends requests to them.
   const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
   return httpConnectionManagerFilter({
     direction: "waypoint",
     statPrefix: `inbound_0.0.0.0_${port}`,
     mesh,
     routes: { inline: waypointRouteTable(name, port, routes, domains) },
-    // Put the policies after the filter that sets the header, because they may match it.
+    // The policies may match the header, so they come after the filter that sets it.
     security: forwardsClientIdentity ? [clientIdentityInXfcc(), ...security.http] : security.http,
     telemetry,
     ...(forwarded === true ? { forwarded: [wildcardCache(host)] } : {}),
     fields: {
       ...(protocol === "http2" || protocol === "grpc" ? { http2ProtocolOptions: {} } : {}),
-      // Forward the header although this connection has no certificate itself: the tunnel around it had one.
+      // Forward the header although this connection has no certificate itself: the tunnel around it has one.
       ...(forwardsClientIdentity
         ? { forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY }
         : {}),
@@ -297,7 +291,7 @@ function connections(
   return [tcpMetadataExchange(mesh), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
 }
 
-/** The filter that gives the next tunnel the destination of the tunnel that ended here. */
+/** Gives the next tunnel the destination of the tunnel that ended here. */
 function keepDestination(): FilterInit {
   return filterInit("connect_authority", NetworkSetFilterStateSchema, {
     onNewConnection: [filterState(destinationState, `%FILTER_STATE(${destinationState}:PLAIN)%`, { inherits: "ONCE" })],
@@ -314,7 +308,7 @@ interface AddressRanges {
   readonly onMatch: OnMatchInit;
 }
 
-/** Matches destination addresses, each with or without a prefix length. */
+/** Matches destination addresses, which may have a prefix length. */
 export function addressRanges(ranges: readonly AddressRanges[]): MatcherInit {
   const rangeMatchers = ranges.map(({ addresses, onMatch }): RangeInit => ({ ranges: addresses.map(cidr), onMatch }));
   return matcherTree("ip", packed(DestinationIPInputSchema, {}), {
@@ -347,7 +341,7 @@ function byProtocol(tcp: string, http: string): MatcherInit {
   };
 }
 
-/** Matches the authority of the CONNECT against these names. Uses `otherwise` if none of them matches. */
+/** Matches the CONNECT's authority against these names. If none matches, `otherwise` decides. */
 export function byNameOr(
   names: readonly (readonly [authority: string, then: OnMatchInit])[],
   otherwise: MatcherInit,
@@ -356,7 +350,7 @@ export function byNameOr(
   return { ...byState("authority", connectAuthorityState, Object.fromEntries(names)), onNoMatch: toMatcher(otherwise) };
 }
 
-/** Matches a value that the tunnel's end recorded for its CONNECT. */
+/** Matches a value that the listener at the tunnel's end recorded from the CONNECT. */
 export function byState(name: string, key: string, map: Readonly<Record<string, OnMatchInit>>): MatcherInit {
   return matcherTree(name, packed(FilterStateInputSchema, { key }), {
     case: "exactMatchMap",

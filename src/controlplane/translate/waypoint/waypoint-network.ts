@@ -9,8 +9,8 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { ClientNetwork } from "../network-endpoints.ts";
 
 /**
- * The endpoints of a service for waypoints of this cluster. Endpoints in other clusters are included only if the
- * service is global.
+ * The endpoints of a service for this cluster's waypoints. Those in other clusters are included only if the service is
+ * global.
  */
 export function waypointEndpoints(
   endpoints: readonly EndpointModel[],
@@ -23,7 +23,6 @@ export function waypointEndpoints(
   return ofOwnClusters(endpoints, service, mesh, inputs, reader);
 }
 
-/** The endpoints in the control plane's own network. */
 export function nearEndpoints(
   endpoints: readonly EndpointModel[],
   service: ServiceModel,
@@ -54,8 +53,8 @@ function ofOwnClusters(
 }
 
 /**
- * How a waypoint reaches endpoints in other networks for one port of a service. Undefined if it does not. `isVip` means
- * that the cluster is that of a service behind this waypoint.
+ * How a waypoint reaches endpoints in other networks for one port of a service. Undefined if it does not reach them.
+ * `isVip` means that the waypoint serves the service.
  */
 export function waypointCrossing(
   service: ServiceModel,

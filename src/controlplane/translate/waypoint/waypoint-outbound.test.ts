@@ -13,7 +13,6 @@ const labels = {
   "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
   "gateway.istio.io/managed": "istio.io-mesh-controller",
 };
-/** A port without a declared protocol. */
 const undeclared = { name: "main", port: 80, targetPort: 8080 };
 
 /** The clusters of the waypoint shop/wp, whose service web leads some of its requests to the service api. */

@@ -24,7 +24,7 @@ import { clustersOf } from "./waypoint-route.ts";
 import { type ServedRegistry, type Sources, portsOf, routeContext, scoped } from "./waypoint-sources.ts";
 
 /**
- * A cluster for a service that does not go through this proxy: a destination of its routes, or a provider of the mesh.
+ * A cluster for a service that the proxy itself does not serve: a destination of its routes, or a provider of the mesh.
  */
 export interface OutboundReference {
   readonly client: ServiceClient;
@@ -34,8 +34,8 @@ export interface OutboundReference {
 }
 
 /**
- * The references of waypoints to providers' services. As in upstream, waypoints get clusters for all services of the
- * mesh's providers (authorizers, tracers, logs), whether they use them or not.
+ * The references to the services of the mesh's providers (authorizers, tracers, logs). As in upstream, waypoints get
+ * clusters for all of these, whether they use them or not.
  */
 export function deriveProviderReferences(
   graph: CollectionGraph,
@@ -62,7 +62,6 @@ function serviceOfProvider(provider: ExtensionProvider): ProviderService | undef
   return "settings" in provider && "service" in provider.settings ? provider.settings : undefined;
 }
 
-/** The destinations of waypoints' routes that do not go through the same waypoint. */
 export function deriveOutboundReferences(
   graph: CollectionGraph,
   { served, services, suffix }: ServedRegistry,
@@ -84,7 +83,7 @@ function clientOf({ key, namespace }: Waypoint): ServiceClient {
   return { key, namespace };
 }
 
-/** The references to the services whose clusters have these names, by the client and the name. */
+/** The references to the services of these clusters, by the client and the cluster's name. */
 export function referencesOf(
   client: ServiceClient,
   clusterNames: readonly string[],
@@ -101,7 +100,6 @@ export function referencesOf(
   });
 }
 
-/** The clusters of the references. */
 export function deriveOutboundClusters(
   graph: CollectionGraph,
   suffix: string,
@@ -145,7 +143,6 @@ export function deriveOutboundClusters(
   );
 }
 
-/** The endpoints of those clusters that request them. */
 export function deriveOutboundEndpoints(
   graph: CollectionGraph,
   suffix: string,

@@ -7,12 +7,12 @@ import { nowhere } from "../../model/service/service-endpoint-model.ts";
 import { waypointPods } from "../../model/ambient/waypoint.ts";
 import type { ClientPlace } from "../outbound/outbound-locality.ts";
 
-/** The scope of resources that depend on the location of a waypoint's pod. `pod` is `namespace/name`. */
+/** The scope of resources that depend on the location of a waypoint's pod `namespace/name`. */
 export function waypointPodScope(waypoint: string, pod: string): string {
   return `${waypoint}@${pod}`;
 }
 
-/** The location of a waypoint's pods. Unknown for pods in other clusters. */
+/** The locations of a waypoint's pods. Those of pods in other clusters are unknown. */
 export function placesOf(
   waypoint: string,
   mesh: MeshSettings,

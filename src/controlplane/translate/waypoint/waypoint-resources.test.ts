@@ -103,7 +103,6 @@ const ready: readonly KubernetesObject[] = [
   slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1" }]),
 ];
 
-/** The names that a matcher returns, by value. */
 function leads(matcher: unknown): unknown {
   const found = matcher as {
     action?: { name: string };
@@ -566,7 +565,7 @@ test("a waypoint of an account serves the account's pods and their services, wit
   });
   apply(mesh({}));
   assert.deepEqual(deployments("shop/gw"), ["api-waypoint-proxy", "web-waypoint-proxy"]);
-  // The service names another waypoint, which does not exist.
+  // The service names a waypoint that does not exist.
   assert.equal(waypointOf("shop/web.shop.svc.cluster.local"), undefined);
 });
 

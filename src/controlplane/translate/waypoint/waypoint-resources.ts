@@ -23,9 +23,9 @@ import { type ServedRegistry, type ServedService, type Sources, scoped } from ".
 import { deriveVipClusters, deriveVipEndpoints } from "./waypoint-vips.ts";
 
 /**
- * The resources of waypoints and of gateways between networks. Scopes are keys of {@link Waypoint} or of a Gateway.
- * Endpoints, and clusters that contain their endpoints, may also have a {@link waypointPodScope}, which takes
- * precedence.
+ * The resources of waypoints and of gateways between networks. A scope is the key of a {@link Waypoint} or of a
+ * Gateway. Endpoints, and clusters that contain their endpoints, may have the scope {@link waypointPodScope} instead,
+ * which takes precedence for its pod.
  */
 export interface WaypointResources {
   readonly listeners: readonly Collection<ScopedEncodedResource>[];

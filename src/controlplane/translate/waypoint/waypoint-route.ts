@@ -21,20 +21,18 @@ import type { WeightedTarget } from "../routing/weighted-target.ts";
 
 type RouteConfigurationInit = Exclude<MessageInitShape<typeof RouteConfigurationSchema>, { $typeName: string }>;
 
-/** The inputs of a waypoint's routes. */
 export interface WaypointRouteContext {
   readonly waypoint: Waypoint;
   readonly model: MeshModel;
   readonly mesh: MeshSettings;
   readonly reader: CollectionReader;
-  /** Finds a service behind this waypoint by the host in a route. */
   readonly servedOf: (host: string) => VipService | undefined;
 }
 
 /**
- * The routes of requests to one port of a service. They come from its HTTPRoutes, or else from its VirtualServices in
- * order, or else lead to the service itself. The client is unknown here. So, as in upstream, a match by the client's
- * labels never applies, and a match by the client's namespace applies to all clients.
+ * The routes of requests to one port of a service: those of its HTTPRoutes, or else those of its VirtualServices in
+ * order, or else one to the service itself. The waypoint does not know the client here. So, as in upstream, a match by
+ * the client's labels never applies, and a match by the client's namespace applies to all clients.
  */
 export function waypointRoutes(
   service: ServiceModel,
@@ -52,10 +50,7 @@ export function waypointRoutes(
     : [plainRoute(fallback, service.hostname, port, context.mesh, hashOfService(service, port, context))];
 }
 
-/**
- * The route table of a port, which has a single virtual host. Domains other than `*` limit the hosts that requests may
- * name.
- */
+/** The route table of a port. It has a single virtual host, whose domains limit the hosts that requests may name. */
 export function waypointRouteTable(
   name: string,
   port: number,
@@ -70,10 +65,10 @@ export function waypointRouteTable(
   };
 }
 
-/** The name of the route of a service that has no routes, the same as in upstream. */
+/** The name of the route of a service without routes, as in upstream. */
 export const plainRouteName = "default";
 
-/** One route for all requests to one cluster. The client's side sets timeouts. */
+/** A route for all requests to one cluster. The client's proxy sets timeouts. */
 export function plainRoute(cluster: string, host: string, port: number, mesh: MeshSettings, hash?: HashKey): Route {
   const retries = retryPolicy(mesh.defaultHttpRetryPolicy, false);
   return create(RouteSchema, {
@@ -93,7 +88,6 @@ export function plainRoute(cluster: string, host: string, port: number, mesh: Me
   });
 }
 
-/** The consistent hashing of the backends of a service's routes. */
 function hashesFrom(service: ServiceModel, context: WaypointRouteContext): GatewayRouteContext["hashOf"] {
   return (host, port) => {
     const backend = serviceOf(host, service, context);
@@ -101,7 +95,7 @@ function hashesFrom(service: ServiceModel, context: WaypointRouteContext): Gatew
   };
 }
 
-/** The consistent hashing that a DestinationRule sets for a service. It also applies to a service without a route. */
+/** The consistent hashing that a DestinationRule sets for a service. It applies even if the service has no route. */
 function hashOfService(
   service: ServiceModel,
   port: number,
@@ -117,16 +111,15 @@ function hashOfService(
   return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;
 }
 
-/** Where a port's TCP connections go, and their settings. */
 export interface WaypointTcp {
   readonly targets: readonly WeightedTarget[];
   readonly settings: TcpSettings;
 }
 
 /**
- * The destinations of connections to one port of a service, from the TLS routes and then the TCP routes of its
- * VirtualServices, and from Gateway API's routes (GEP-1294). As in upstream, a TLS route applies only if it matches by
- * the service alone, because a waypoint does not read the server name here.
+ * The destinations of connections to one port of a service: those of the first matching route. TLS routes come before
+ * TCP routes, and among each kind, the Gateway API's (GEP-1294) before those of VirtualServices. As in upstream, a TLS
+ * route matches only by the service's hostname alone, because the waypoint does not read the server name here.
  */
 export function waypointTcp(
   service: ServiceModel,
@@ -161,8 +154,8 @@ export function waypointTcp(
 }
 
 /**
- * The connection settings of a port's destinations. As in upstream, the policy of the first destination applies to all
- * of them. The policy of its subset applies only if there is no other destination.
+ * The connection settings for a port's destinations. As in upstream, the policy of the first destination applies to
+ * all, and that of its subset applies only if there is no other destination.
  */
 function settingsOf(
   routes: readonly RouteDestination[],
@@ -192,7 +185,6 @@ function weightedTargets(
   return routes.filter((route) => route.weight > 0).map((route) => ({ name: clusterOf(route), weight: route.weight }));
 }
 
-/** The clusters of these routes. */
 export function clustersOf(routes: readonly Route[]): readonly string[] {
   return routes.flatMap(({ action }) => {
     if (action.case !== "route") return [];
@@ -233,9 +225,9 @@ function routesOfVirtualService(
 }
 
 /**
- * The VirtualServices for a port of a service. Only those of the service's or the waypoint's namespace may change a
- * service's traffic. A VirtualService that would have too many routes at all ports of a service does not apply at the
- * last ones.
+ * The VirtualServices for a port of a service. Only those of the service's or the waypoint's namespace may change its
+ * traffic. A VirtualService that would have too many routes at all ports of the service does not apply at the last
+ * ones.
  */
 function virtualServicesFor(
   service: ServiceModel,
@@ -256,7 +248,7 @@ function virtualServicesFor(
 function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
   const http = model.http.flatMap((route) => {
     const match = route.match.filter(({ sourceLabels }) => Object.keys(sourceLabels).length === 0);
-    // Drop a route whose matches are all left out, because it would match every request.
+    // If all matches of a route were left out, the route would match every request.
     if (match.length === 0 && route.match.length > 0) return [];
     return [
       { ...route, match: match.map((condition) => ({ ...condition, gateways: [], sourceNamespace: undefined })) },
@@ -265,10 +257,7 @@ function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
   return { ...model, http };
 }
 
-/**
- * The service to which a host in the routes of `routed` refers. The hostname of `routed` always refers to `routed`
- * itself.
- */
+/** The service to which a host in the routes of `routed` refers. The hostname of `routed` always refers to `routed`. */
 function serviceOf(
   host: string,
   routed: ServiceModel,
@@ -278,7 +267,7 @@ function serviceOf(
   return visibleService(host, waypoint.namespace, model.registry, reader);
 }
 
-/** The route with the names of the waypoint's own clusters for the services that it serves. */
+/** Replaces the names of services that the waypoint serves by the names of its own clusters for them. */
 function renamed(init: RouteInit, { servedOf }: WaypointRouteContext): Route {
   const route = create(RouteSchema, init);
   if (route.action.case !== "route") return route;

@@ -11,10 +11,8 @@ import type { WaypointPort } from "./waypoint-listener.ts";
 import { carriedKinds, vipName, type VipService } from "./waypoint-name.ts";
 import { type WaypointRouteContext, waypointRoutes, waypointTcp } from "./waypoint-route.ts";
 
-/** A service that goes through a waypoint. */
 export interface ServedService {
   readonly waypoint: string;
-  /** The service's key in its registry. */
   readonly service: string;
   /**
    * The last part of the names of its filter chains and clusters: its host, or `namespace/host` if another service
@@ -29,23 +27,19 @@ export interface ServedRegistry {
   readonly services: Collection<ServiceModel>;
   readonly served: Collection<ServedService>;
   readonly byWaypoint: CollectionIndex<ServedService>;
-  /** The suffix of the names of derived collections. */
   readonly suffix: string;
 }
 
-/** The inputs of the resources of waypoints. */
 export interface Sources {
   readonly model: MeshModel;
   readonly waypoints: Waypoints;
   readonly registries: readonly ServedRegistry[];
 }
 
-/** The key of a {@link ServedService} in its collection. */
 export function servedKey(waypoint: string, service: string): string {
   return `${waypoint}|${service}`;
 }
 
-/** An encoded resource with its scope, as an entry of a collection. */
 export function scoped<Schema extends DescMessage>(
   schema: Schema,
   scope: string,
@@ -56,8 +50,8 @@ export function scoped<Schema extends DescMessage>(
 }
 
 /**
- * The inputs of a waypoint's routes. It serves a host itself if the host's service goes through it. As in upstream
- * Istio, that also holds for a service that is not exported to the waypoint's namespace.
+ * The inputs of a waypoint's routes. The waypoint serves a host itself if the host's service goes through it. As in
+ * upstream Istio, that also holds for a service that is not exported to the waypoint's namespace.
  */
 export function routeContext(
   waypoint: Waypoint,
@@ -86,8 +80,8 @@ export function routeContext(
 }
 
 /**
- * The ports of a service behind a waypoint, with their routes or TCP targets. Its routes to its own host go to the
- * service itself, even if another service owns the host.
+ * The ports of a service behind a waypoint, with their routes or TCP targets. Routes to the service's own host lead to
+ * this service, even if another one owns the host.
  */
 export function portsOf(
   service: ServiceModel,

@@ -18,7 +18,6 @@ import { waypointPortsOf } from "./waypoint-forwarding.ts";
 import { carriedKinds, vipName } from "./waypoint-name.ts";
 import { type ServedRegistry, type Sources, scoped } from "./waypoint-sources.ts";
 
-/** One port of a service behind a waypoint: for the whole service, or for a subset. */
 interface VipVariant {
   readonly name: string;
   readonly carries: "http" | "tcp";
@@ -36,7 +35,6 @@ function variantsOf({ service, rule, mesh }: ResolvedService, vipHost: string): 
   );
 }
 
-/** The clusters of the services behind each waypoint, one for each port, kind of traffic and subset. */
 export function deriveVipClusters(
   graph: CollectionGraph,
   { served, services, suffix }: ServedRegistry,
@@ -65,7 +63,6 @@ export function deriveVipClusters(
   );
 }
 
-/** The endpoints of those clusters that request them. */
 export function deriveVipEndpoints(
   graph: CollectionGraph,
   { served, services, suffix }: ServedRegistry,

@@ -28,7 +28,6 @@ function exported(key: string, address: string, exportTo: string, own: Record<st
   ] as const;
 }
 
-/** The clusters of the waypoint mesh/wp, and its listeners as text. */
 function waypointWith(objects: readonly KubernetesObject[]) {
   const { graph, inputs, apply } = createModelFixture();
   const resources = deriveWaypointResources(graph, deriveMeshModel(graph, inputs));

@@ -15,10 +15,9 @@ import { FrameOutput } from "../frame-output.ts";
 import { ReadingTurns } from "../reading-turns.ts";
 import { grpcLimits } from "../grpc-limits.ts";
 
-/** The maximum time that the next call of a wasteful client waits. */
+/** How long the next call of a wasteful client waits at most. */
 const longestWaitMs = grpcLimits.wastedStreams * grpcLimits.pausePerWastedStreamMs;
 
-/** A byte stream whose other end the test controls. */
 export class Pipe implements ByteStream {
   handler: ByteStreamHandler | undefined;
   readonly written: Uint8Array[] = [];
@@ -147,7 +146,7 @@ export class TestOwner implements ConnectionOwner {
   }
 }
 
-/** One connection to a server, whose frames the test writes by itself. */
+/** A connection to a server, whose frames the test writes itself. */
 export class FrameClient {
   readonly pipe = new Pipe();
   readonly received = new RecordedFrames();
@@ -165,7 +164,7 @@ export class FrameClient {
     this.writer.settings(settings);
   }
 
-  /** Sends the writer's bytes, or the given ones. If `size` is given, sends them in pieces. */
+  /** Sends the given bytes, or those of the writer, in pieces of `size`. */
   send(bytes?: Buffer, size = Infinity): void {
     const all = bytes ?? Buffer.from(this.writer.view());
     if (bytes === undefined) this.writer.reuse();
@@ -182,10 +181,9 @@ export class FrameClient {
     this.writer.data(id, bytes, 0, bytes.length, endStream);
   }
 
-  /** The server's frames since the last call. */
   async takeFrames(): Promise<readonly string[]> {
     await turn();
-    // Let the turns pass in which the connection reads on. Its answers leave at the end of the last one.
+    // The connection reads on in later turns, and its answers leave at the end of the last one.
     while (this.pipe.isPaused) {
       const { nextTimerMs } = this.#clock;
       if (nextTimerMs <= longestWaitMs) this.#clock.pass(nextTimerMs);
