@@ -20,8 +20,8 @@ function clippedText(text: string): string {
 }
 
 /**
- * The latest decisions: at most {@link maxDecisions}, and at most as many bytes as an API server accepts. The oldest
- * decisions of ended runs are dropped first.
+ * The latest decisions: at most {@link maxDecisions}, and at most `maxBytes`. The oldest decisions of ended runs are
+ * dropped first.
  */
 export function boundedDecisions(
   records: readonly DecisionRecord[],
@@ -42,7 +42,6 @@ export function boundedDecisions(
   return kept;
 }
 
-/** The size of a value in bytes, as the API server stores it. */
 export function sizeOf(value: unknown): number {
   return Buffer.byteLength(JSON.stringify(value));
 }

@@ -2,8 +2,8 @@ import { isTree } from "../../base/index.ts";
 import { shown } from "../decide/index.ts";
 
 /**
- * Describes the first fault of a list that should be journal entries, with its field. The engine is the only program
- * that writes journals, but a person may edit them.
+ * Describes the first fault of a list that should contain journal entries, with its field. Undefined if there is none.
+ * The engine is the only program that writes journals, but a person may edit them.
  */
 export function faultOfEntries(entries: unknown): string | undefined {
   // A person may have written a journal without entries.

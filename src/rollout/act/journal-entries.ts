@@ -12,9 +12,10 @@ import {
 import { withoutServerFields } from "./object-access.ts";
 
 /**
- * The known entries with the added ones. There is one entry for each step and field, so repeating a step after a crash
- * adds no entry: the known one only gets the new written value. If a later step makes an object again, because somebody
- * has deleted it, only the first entry stays: undo then deletes the object after it has undone the later steps.
+ * The known entries with the added ones. There is one entry for each step and field. So repeating a step after a crash
+ * adds no entry, and only updates the written value of the known one. If a later step makes an object again, because
+ * somebody has deleted it, only the first entry stays: undo then deletes the object after it has undone the later
+ * steps.
  */
 export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
   const made = madeObjects(known);
@@ -31,8 +32,7 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     const isSamePlan = jsonEqualWithoutNulls(entry.planned, again.planned);
     if (isSamePlan && jsonEqualWithoutNulls(entry.written, again.written)) return entry;
     const { written, planned = written, replaced: _replaced, replacedPlan: _plan, stored, ...rest } = entry;
-    // A server's webhook may have changed the list of the former plan. This says nothing about the list of the new
-    // plan.
+    // What a webhook made of the former plan's list says nothing about the list of the new plan.
     const present = stored ?? planned;
     const isReplanned = !jsonEqualWithoutNulls(planned, again.planned ?? again.written);
     const isEdited = keepsEdits(entry) && !jsonEqualWithoutNulls(present, again.prior);
@@ -50,7 +50,7 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
 
 /**
  * The entries that prepared the target, without those of the run. If the run has written such a field too, the entry
- * gets the run's last value, so that the engine recognises when somebody else changes the field.
+ * gets the run's last value. Otherwise the engine would take that value for a change by somebody else.
  */
 export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   return entries.flatMap((entry): JournalEntry[] => {
@@ -81,8 +81,9 @@ export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEn
 type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;
 
 /**
- * The entry of an object whose deletion is repeated because the server has refused it. Somebody may have changed the
- * object meanwhile. If another object has its name now, the known entry stays: undo restores the first object.
+ * The entry of a deletion that the engine repeats because the server refused the first one. If somebody has changed the
+ * object meanwhile, the entry gets the present object. If another object has its name now, the known entry stays, and
+ * undo restores the first object.
  */
 function lastBody(known: DeletedEntry, again: DeletedEntry): DeletedEntry {
   const isSame = known.body.metadata.uid === again.body.metadata.uid;
@@ -90,7 +91,6 @@ function lastBody(known: DeletedEntry, again: DeletedEntry): DeletedEntry {
   return isSame && !jsonEqualWithoutNulls(before, now) ? again : known;
 }
 
-/** The objects that the rollout has made and has not deleted itself since then. */
 function madeObjects(entries: readonly JournalEntry[]): ReadonlySet<string> {
   const made = new Set<string>();
   for (const { type, object } of entries)
@@ -99,17 +99,17 @@ function madeObjects(entries: readonly JournalEntry[]): ReadonlySet<string> {
   return made;
 }
 
-/** The entries, with the value `later` added to the given entry. */
+/** The entries. The given one gets the value `later`. */
 export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
   const key = entryKey(entry);
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
 }
 
 /**
- * The entries, with the list that the server has stored instead of the planned one. `written` is the list that the
- * engine has sent, which includes the edits of others, and `stored` is what the server has made of it. If both are
- * equal, the entry loses the list that the server stored at an earlier write: should the object have that list again,
- * then another writer wrote it.
+ * The entries. The last one of the field gets the list that the server stored instead of the planned one. `written` is
+ * the list that the engine has sent, which includes the edits of others, and `stored` is what the server made of it. If
+ * both are equal, the entry loses the list that the server stored at an earlier write: if the object has that list
+ * again, another writer wrote it.
  */
 export function withStored(
   entries: readonly JournalEntry[],
@@ -129,8 +129,8 @@ export function withStored(
 }
 
 /**
- * The entries, with a new prior value for those that have the same field and the same prior value as `entry`. If the
- * value is a list, the entry before also records it as the list that the server has stored.
+ * The entries. Those of the same field with the same prior value as `entry` get the new prior value. If the value is a
+ * list, the entry that wrote it also records the new value as what the server stored.
  */
 export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
   return entries.map((held) =>
@@ -142,13 +142,12 @@ export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry,
   );
 }
 
-/** The entries, with another uid for the object of the given entry. */
+/** The entries. The given one gets another uid for its object. */
 export function withUid(entries: readonly JournalEntry[], entry: JournalEntry, uid: string): JournalEntry[] {
   const key = entryKey(entry);
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, uid } : held));
 }
 
-/** Whether entry `held` has written the list that `entry` has found. */
 function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry {
   if (entry.type !== "field" || !isOfField(held, entry) || !keepsEdits(held)) return false;
   return [held.planned ?? held.written, held.stored].some(
@@ -156,9 +155,7 @@ function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry
   );
 }
 
-/**
- * Each write of a step needs the keys of all entries. The entries stay the same objects, so their keys can be cached.
- */
+/** The keys of entries. Each write of a step needs the keys of all entries, which remain the same objects. */
 const keys = new WeakMap<JournalEntry, string>();
 
 export function entryKey(entry: JournalEntry): string {

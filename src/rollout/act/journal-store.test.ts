@@ -93,7 +93,7 @@ test("a rollout whose value this rollout found when it began does not count as a
         found,
       )
     )?.name;
-  // A webhook has added a field to what this rollout wrote.
+  // The value that this rollout wrote, with a field that a webhook has added.
   assert.equal(await other({ a: 1, e: 1 }), undefined);
   assert.equal(await other({ a: 1, b: 1 }), "Canary shop/later");
 });
@@ -174,7 +174,7 @@ test("a template that must wait for the end of an undo takes the place of old de
   );
 });
 
-/** A store whose server has one journal, which people may delete and change. */
+/** A store whose server has one journal, which tests may delete and change. */
 function oneJournal() {
   let stored: RolloutJournal | undefined;
   let [version, nowMs] = [0, 0];

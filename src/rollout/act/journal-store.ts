@@ -22,12 +22,12 @@ import { faultOfEntries } from "./fault-of-entries.ts";
 import { entryKey, withEntries, withLater, withoutRun, withPrior, withStored, withUid } from "./journal-entries.ts";
 
 /**
- * How long the engine uses a journal before it reads it again. Only the leading engine writes journals, so its last
- * write still exists unless a person removed it.
+ * How long the engine uses a journal before it reads it again. Only the leading engine writes journals, so a kept one
+ * is outdated only if a person changed or removed it.
  */
 const keptMs = 2000;
 const maxKept = 256;
-/** The number of journals in one response. Journals may be as large as the API server allows. */
+/** The number of journals in one response. Each may be as large as the API server allows. */
 const pageSize = 5;
 
 /**
@@ -38,7 +38,7 @@ const maxEntryBytes = 900 * 1024;
 const maxJournalBytes = maxEntryBytes + maxDecisionBytes;
 
 /**
- * How long the answer is used which other rollout wrote a field. A stuck undo needs the answer every second, and the
+ * How long the engine uses its finding which other rollout wrote a field. A stuck undo needs it every second, and the
  * journals of a cluster may be large.
  */
 const otherKeptMs = 30_000;
@@ -49,42 +49,34 @@ export interface StoredJournal {
   readonly decisions: readonly DecisionRecord[];
   /** See {@link journalOwnerAnnotation}. */
   readonly uid?: string;
-  /** The journal does not exist. */
   readonly missing?: true;
   /** See {@link undoSumOf}. */
   readonly undoSum?: string;
   /**
-   * The user who has written the entries. Absent if the engine has written them, or if a person has accepted the
-   * change.
+   * The user who last wrote the entries. Absent if the engine wrote them last, or if a person has accepted the change.
    */
   readonly writer?: string;
 }
 
-/** A journal as this engine has read or written it last. */
 interface Kept {
-  /** The journal's last content. It stays here after somebody has deleted the journal. */
+  /** The journal's last content, even if somebody has deleted the journal since. */
   readonly known: RolloutJournal | undefined;
-  /**
-   * The content before the last write, if somebody other than the engine has written last. See {@link
-   * JournalStore.refuse}.
-   */
+  /** The content before the last write, if that write was not the engine's. See {@link JournalStore.refuse}. */
   readonly former?: RolloutJournal;
   readonly exists: boolean;
-  /** When it was read or written. Undefined if it must be read again. */
+  /** When the engine read or wrote it. Undefined if it must read it again. */
   readonly atMs: number | undefined;
 }
 
-/** The answer about the other rollout that wrote a field. */
 interface KeptOther {
   readonly found: unknown;
-  /** The name of the other rollout's journal. */
   readonly other: string | undefined;
   readonly atMs: number;
 }
 
 /**
- * The journal of one rollout. It is a separate object, so that it outlives the engine, the rollout's status and the
- * rollout.
+ * Reads and writes the journals of rollouts. A journal is a separate object, so that it outlives the engine, the
+ * rollout's status and the rollout.
  */
 export class JournalStore {
   readonly #client: KubeClient;
@@ -98,7 +90,8 @@ export class JournalStore {
   }
 
   /**
-   * Throws a user error if a newer engine wrote the journal, or if somebody has written something that is not an entry.
+   * Throws a user error if a newer engine wrote the journal, if its entries are invalid, or if somebody has changed
+   * them.
    */
   async read(name: string): Promise<StoredJournal> {
     const journal = await this.#load(name);
@@ -116,8 +109,8 @@ export class JournalStore {
   }
 
   /**
-   * Forgets the journal that was read last, because it is not this rollout's journal. Remembers the content before it
-   * for {@link writeAgain}.
+   * Forgets the content that was read last, because it is not this rollout's. {@link writeAgain} then uses the content
+   * before it.
    */
   refuse(name: string): void {
     const kept = this.#kept.get(name);
@@ -125,8 +118,8 @@ export class JournalStore {
   }
 
   /**
-   * Writes a journal again that somebody has deleted, if this engine knows it. `uid` is the rollout's: another rollout
-   * of the same name must not get this journal.
+   * Writes a journal again that somebody has deleted, if this engine knows its content. `uid` is that of the rollout.
+   * If the journal's owner is another rollout of the same name, nothing is written.
    */
   async writeAgain(name: string, uid: string | undefined): Promise<void> {
     const known = this.#kept.get(name)?.known;
@@ -143,9 +136,9 @@ export class JournalStore {
   }
 
   /**
-   * Stores entries before the writes that they describe, and decisions. An existing entry keeps its prior value,
-   * because undo must restore the first one. Its written value follows an edited plan. `uid` is the id of the rollout,
-   * which owns the entries unless the journal has entries of an earlier rollout.
+   * Stores decisions, and entries before the writes that they describe. An existing entry keeps its prior value, which
+   * undo must restore, and gets the new written value of an edited plan. `uid` is that of the rollout. It becomes the
+   * journal's owner unless the journal already has entries.
    */
   async append(
     name: string,
@@ -174,8 +167,9 @@ export class JournalStore {
   }
 
   /**
-   * Stores a value that undo is about to overwrite, for the end of the undo. Old decisions are dropped if the journal
-   * has no space for the value. Throws a user error if the journal is too large even without them.
+   * Stores a value that undo is about to overwrite, so that undo can write it back at its end. Old decisions are
+   * dropped if the journal has no space for the value. Throws a user error if the journal is too large even without
+   * them.
    */
   async keepLater(name: string, entry: JournalEntry, later: unknown): Promise<void> {
     const journal = await this.#load(name);
@@ -190,7 +184,6 @@ export class JournalStore {
     await this.#store(name, journal, entries, []);
   }
 
-  /** Stores what the server has made of a list that the rollout has written. See {@link withStored}. */
   async keepStored(
     name: string,
     field: FieldOfObject,
@@ -199,7 +192,7 @@ export class JournalStore {
     const journal = await this.#load(name);
     if (journal === undefined) return;
     const entries = withStored(journal.entries, field, lists);
-    // If the server's list is not stored, the only consequence is that undo reports an edit by another writer as a
+    // A list that does not fit is not stored. The only consequence: undo reports an edit by another writer as a
     // conflict.
     if (entries !== journal.entries && sizeOf(entries) <= maxEntryBytes) await this.#store(name, journal, entries, []);
   }
@@ -210,7 +203,7 @@ export class JournalStore {
     if (journal !== undefined) await this.#store(name, journal, withPrior(journal.entries, entry, prior), []);
   }
 
-  /** Stores that undo has given new pods to the object with this uid, which somebody has made again. */
+  /** Stores that undo has given new pods to a recreated object, which has this uid. */
   async keepRemade(name: string, entry: JournalEntry, uid: string): Promise<void> {
     const journal = await this.#load(name);
     if (journal !== undefined) await this.#store(name, journal, withUid(journal.entries, entry, uid), []);
@@ -218,8 +211,8 @@ export class JournalStore {
 
   /**
    * Another rollout that wrote the field's present value. All rollouts write as the same field manager, so only their
-   * journals tell them apart. `entry` is this rollout's first entry of the field. A journal has no times, so the
-   * entry's prior value tells which rollouts wrote the field before this one.
+   * journals show which of them wrote. `entry` is this rollout's first entry of the field. A journal has no times, so
+   * the entry's prior value tells which rollouts wrote the field before this one.
    */
   async otherRollout(name: string, entry: FieldEntry, found: unknown): Promise<OtherRollout | undefined> {
     const key = `${name} ${entryKey(entry)}`;
@@ -235,8 +228,8 @@ export class JournalStore {
   }
 
   /**
-   * First reads the journal `before`, which had the value at the last call. Reads all journals only if that one no
-   * longer has it.
+   * The name of the other rollout's journal. Reads all journals only if `before`, the result of the last call, no
+   * longer has the value.
    */
   async #findOther(
     name: string,
@@ -251,7 +244,7 @@ export class JournalStore {
     }: Pick<RolloutJournal, "metadata"> & Partial<RolloutJournal>): boolean => {
       const last = fieldEntries(entries, entry).at(-1);
       if (metadata.name === name || last === undefined || !covers(found, last.written)) return false;
-      // This rollout found the other rollout's value when it began, so the other rollout wrote before it.
+      // If this rollout found the other rollout's value when it began, the other one wrote earlier.
       return !covers(entry.prior, last.written);
     };
     const known = before === undefined ? undefined : await this.#client.get(rolloutJournalKind, before);
@@ -339,7 +332,7 @@ export class JournalStore {
       entries,
       decisions,
     };
-    // If the write may have failed, the engine reads the journal again.
+    // If the write fails, it may still have been stored, so the engine must read the journal again.
     const kept = this.#kept.get(name);
     if (kept !== undefined) this.#kept.set(name, { ...kept, atMs: undefined });
     const written =
@@ -350,14 +343,16 @@ export class JournalStore {
   }
 }
 
-/** Who has written the entries besides the engine. A journal without the sum was accepted by a person. */
+/**
+ * The user who wrote the entries last, if that was not the engine. A journal without the sum was accepted by a person.
+ */
 function strangerOf(journal: RolloutJournal): string | undefined {
   if (journal.metadata.annotations?.[entriesSumAnnotation] === undefined) return undefined;
   const who = whoWrote(journal, "/entries");
   return isEngine(who) ? undefined : (who ?? "somebody");
 }
 
-/** The journal, or a new one, with the rollout as its owner. A journal with entries keeps the owner of its entries. */
+/** The journal, or a new one, with the rollout as its owner. A journal with entries keeps its owner. */
 function withOwner(
   name: string,
   journal: RolloutJournal | undefined,
@@ -371,7 +366,7 @@ function withOwner(
   };
 }
 
-/** A journal has the name of its rollout: `canary.shop.web`, or `meshupgrade.next`. */
+/** The rollout of a journal's name, such as `canary.shop.web` or `meshupgrade.next`. */
 function rolloutOf(name: string): OtherRollout {
   const [kind, ...rest] = name.split(".");
   const isCanary = kind === "canary";

@@ -13,7 +13,7 @@ import { describeReference, storedKey } from "../decide/index.ts";
 const namesShown = 5;
 
 /**
- * The number of entries and their digest, as a journal's annotation has it. The digest leaves out fields that are null,
+ * The number of entries and their digest, for the journal's annotation. The digest leaves out fields that are null,
  * because the API server may drop them.
  */
 export function sumOf(entries: readonly JournalEntry[]): string {
@@ -22,9 +22,9 @@ export function sumOf(entries: readonly JournalEntry[]): string {
 }
 
 /**
- * Who has changed the entries of a journal since the engine wrote them, and how. Undefined if nobody has. An engine of
- * an earlier release writes entries without updating the sum, so its writes are not reported. `known`: the entries as
- * this engine read or wrote them last, if it did.
+ * Who has changed the entries of a journal since the engine wrote them, and how. Undefined if nobody has, or if a
+ * person has accepted the change by removing the sum. An engine of an earlier release writes entries without updating
+ * the sum, so its writes are not reported. `known`: the entries as this engine read or wrote them last, if it did.
  */
 export function changeOfEntries(
   journal: RolloutJournal,
@@ -46,7 +46,7 @@ const undoSums = new WeakMap<readonly JournalEntry[], string>();
 
 /**
  * The number and the digest of the values that an undo of the entries would restore: the first prior value of each
- * field, and the objects. They stay the same while later steps write the same fields again.
+ * field, and the objects. Both stay the same while later steps write the same fields again.
  */
 export function undoSumOf(entries: readonly JournalEntry[]): string {
   const known = undoSums.get(entries);
@@ -70,8 +70,8 @@ export function undoSumOf(entries: readonly JournalEntry[]): string {
 /**
  * The user who has replaced the journal by another version of it, for example one from an older backup. The entries of
  * that version would restore other values, or fewer, than the rollout has changed. Returns undefined if nobody has. A
- * journal with more entries than the status says is no replacement: a backup of a cluster reads rollouts before
- * journals. `last`: the sum from the rollout's status.
+ * journal with more fields and objects than the status says is no replacement: a backup of a cluster reads rollouts
+ * before journals, so its statuses are older. `last`: the sum from the rollout's status.
  */
 export function replacementOfEntries(
   { undoSum, writer }: { readonly undoSum?: string; readonly writer?: string },
@@ -86,9 +86,10 @@ export function replacementOfEntries(
 
 /**
  * The user who has put back the journal of an earlier run, for example from an older backup. Such entries say nothing
- * about what this run has changed, and the changes of the earlier run must stay. Returns undefined if nobody has. The
- * status has no sum to compare with before the first entry of this run, but a run stores decisions before entries, so
- * its journal names the run. A run that has not started forgets the entries of the run before.
+ * about what this run has changed, and the changes of the earlier run must stay. Returns undefined if nobody has.
+ * Before the first entry of this run, the status has no sum to compare with. But a run stores decisions before entries,
+ * so the last decision names the run of the entries. A run that has not started is not examined, because it forgets the
+ * entries of the run before anyway.
  */
 export function earlierRunOfEntries(
   {
@@ -109,7 +110,6 @@ export function earlierRunOfEntries(
   return `${writer} has put back the state that it had in run ${last}, with ${counted(count, "entry", "entries")} of that run, and the rollout is in run ${run}`;
 }
 
-/** The error about a journal that somebody has changed. `change` says who has changed it, and how. */
 export function changedJournal(name: string, change: string): Error {
   return userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
     hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
@@ -118,8 +118,7 @@ export function changedJournal(name: string, change: string): Error {
 
 /**
  * The error about a journal that somebody has replaced by one of an earlier run. `change` says who has, and how.
- * `hasEntries`: whether the present run has entries of its own. Without entries, the run can go on with an empty
- * journal.
+ * `hasEntries`: whether the present run has entries of its own. If it has none, it can go on with an empty journal.
  */
 export function journalOfEarlierRun(
   name: string,

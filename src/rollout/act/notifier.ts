@@ -2,7 +2,6 @@ import { Backoff, messageOf, systemRandom, takeTurn, type Clock } from "../../ba
 import type { NotificationEvent, NotificationSpec } from "../../api/serin/index.ts";
 import type { DecisionReason } from "../decide/index.ts";
 
-/** The JSON body of a notification. */
 export interface Notification {
   readonly event: NotificationEvent;
   readonly kind: string;
@@ -11,7 +10,6 @@ export interface Notification {
   readonly step: string;
   readonly message: string;
   readonly cause: string;
-  /** The time in RFC 3339. */
   readonly at: string;
 }
 
@@ -20,15 +18,18 @@ export interface NotifierOptions {
   /** Posts a body. Throws if the server did not accept it in time. */
   readonly post: (url: string, body: string, timeoutMs: number, note: Notification) => Promise<void>;
   /**
-   * Called for a notification that could not be delivered. It gets only the server's name, because the rest of a
-   * webhook's URL is often a secret.
+   * Called for a notification that could not be delivered. `server` is only the origin of the webhook's URL, because
+   * the rest is often a secret.
    */
   readonly onFailure: (note: Notification, server: string, problem: string) => void;
 }
 
 const maxWaiting = 256;
 const maxAtOnce = 4;
-/** The maximum number of posts under way for one namespace, because its webhooks may answer late or never. */
+/**
+ * The maximum number of posts under way for one namespace. Its webhooks may answer late or never, and must not delay
+ * those of others.
+ */
 const maxAtOnceOfNamespace = 2;
 const attempts = 4;
 const timeoutMs = 5000;
@@ -39,22 +40,20 @@ interface Waiting {
 }
 
 /**
- * Posts decisions to people's webhooks. Rollouts do not wait for the posts. If a slow webhook does not accept a
- * notification in time, the notifier drops and reports it. Namespaces take turns. If too many notifications wait, the
+ * Posts decisions to people's webhooks. Rollouts do not wait for the posts. If all {@link attempts} to deliver a
+ * notification fail, the notifier drops and reports it. Namespaces take turns. If too many notifications wait, the
  * namespace with the most loses its oldest one.
  */
 export class Notifier {
   readonly #options: NotifierOptions;
-  /** The waiting notifications by namespace. The namespace that had a turn last comes last. */
+  /** The waiting notifications by namespace, in the order of the namespaces' turns. */
   readonly #waiting = new Map<string, Waiting[]>();
-  /** How many posts of each namespace are under way. */
   readonly #working = new Map<string, number>();
 
   constructor(options: NotifierOptions) {
     this.#options = options;
   }
 
-  /** Queues a post for each webhook that wants the event. */
   notify(specs: readonly NotificationSpec[], note: Notification): void {
     for (const { url, events } of specs) {
       if (!events.includes(note.event)) continue;
@@ -75,7 +74,6 @@ export class Notifier {
       this.#options.onFailure(dropped.note, serverOf(dropped.url), `${maxWaiting} notifications wait already`);
   }
 
-  /** Takes the next notification that may be posted now. */
   #next(): Waiting | undefined {
     const working = [...this.#working.values()].reduce((sum, count) => sum + count, 0);
     if (working >= maxAtOnce) return undefined;
@@ -114,7 +112,7 @@ export class Notifier {
   }
 }
 
-/** The server's name, without the parts of the URL that may be secret. */
+/** The origin of a URL, without the parts that may be secret. */
 export function serverOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : "an invalid URL";
 }
@@ -130,7 +128,7 @@ const events: Readonly<Partial<Record<DecisionReason, NotificationEvent>>> = {
   Stuck: "Stuck",
 };
 
-/** The name under which the spec's `events` list this decision. Undefined if no webhook is notified. */
+/** The event under which a spec's `events` list this decision. Undefined if webhooks are not notified of it. */
 export function notificationEventOf(reason: DecisionReason): NotificationEvent | undefined {
   return events[reason];
 }

@@ -17,35 +17,33 @@ import { describeReference, fieldKey, referenceKey, shown } from "../decide/inde
 import { Previews, type Preview } from "./previews.ts";
 import { ServedVersions } from "./served-versions.ts";
 
-/** How often the engine tries to give up a claim while others write the object. */
+/** How often the engine tries to give up its claim to a field while others write the object. */
 const releaseAttempts = 3;
 
 export const templatePointer = "/spec/template";
 const maxRewritten = 256;
 /**
- * How often a webhook may change the engine's writes of one template. A webhook that adds the same fields to each
- * template changes it once, and then leaves it alone.
+ * After this many changed writes, a webhook counts as one that always changes the template. A webhook that adds the
+ * same fields to each template changes it once, and then leaves it alone.
  */
 const timesOfRewriting = 2;
 
 /**
  * Reads and writes any object by its reference. Every write is safe to repeat. A field is changed by a JSON patch that
- * tests its current value, under the engine's field manager, and not by server-side apply. The engine must know whether
- * the field still has the value in the journal, and apply only compares field managers. Apply also cannot remove
- * another manager's field, and it would remove a field whose prior value undo must restore.
+ * tests its current value, and not by server-side apply. The engine must know whether the field still has the value in
+ * the journal, and apply only compares field managers. Apply also cannot remove another manager's field, and it would
+ * remove a field whose prior value undo must restore.
  */
 export class ObjectAccess {
   readonly #client: KubeClient;
   readonly #versions: ServedVersions;
   /**
-   * The pod templates of Deployments as the server stored them after the engine's own writes, and how many writes a
-   * webhook changed.
+   * By Deployment: the pod template that the server stored at the engine's last write, and how many writes in a row a
+   * webhook changed. Absent if the last one was stored unchanged.
    */
   readonly #rewritten = new BoundedCache<string, { readonly template: unknown; readonly times: number }>(maxRewritten);
 
-  /**
-   * The answers to dry runs. The key is the field, with a digest of the requested value and of the object at that time.
-   */
+  /** The answers to dry runs, by the field and a digest of the requested value and the object. */
   readonly #previews: Previews;
 
   constructor(client: KubeClient, clock: Pick<Clock, "steadyMs"> = systemClock) {
@@ -55,22 +53,21 @@ export class ObjectAccess {
   }
 
   /**
-   * The pod template that the server stored after several of the engine's own writes to a Deployment, one after the
-   * other. Undefined if there were no such writes.
+   * The pod template that the server stored at the engine's last write to a Deployment, if a webhook has changed {@link
+   * timesOfRewriting} or more such writes in a row. Otherwise undefined.
    */
   rewrittenTemplate(object: ObjectReference): unknown {
     const { template, times = 0 } = this.#rewritten.get(referenceKey(object)) ?? {};
     return times < timesOfRewriting ? undefined : template;
   }
 
-  /** Reads the object, in another version of its API if the server does not serve the reference's version any more. */
+  /** Reads the object. If the server no longer serves the reference's version, uses another version of the API. */
   async get(object: ObjectReference): Promise<UntypedObject | undefined> {
     const read = async (): Promise<UntypedObject | undefined> =>
       await this.#client.get(kindOf(this.#versions.served(object)), object.name, object.namespace);
     return (await read()) ?? ((await this.#versions.lookAgain(object)) ? await read() : undefined);
   }
 
-  /** Creates the object unless an object with its name exists. */
   async create(object: ObjectReference, body: UntypedObject): Promise<void> {
     try {
       const served = this.#versions.served(object);
@@ -82,8 +79,8 @@ export class ObjectAccess {
   }
 
   /**
-   * Deletes the object that was read. Throws a conflict if another object has its name now. `force`: do not wait for a
-   * pod's node to confirm that the pod has ended.
+   * Deletes the object that has this uid. Throws a conflict if another object has its name now. `force`: do not wait
+   * until a pod's node confirms that the pod has ended.
    */
   async delete(object: ObjectReference, uid: string | undefined, force = false): Promise<void> {
     await this.#client.delete(kindOf(this.#versions.served(object)), object.name, object.namespace, {
@@ -94,9 +91,9 @@ export class ObjectAccess {
   }
 
   /**
-   * Sets one field, or removes it if `value` is undefined, provided that it still has the value `expected`. Also
-   * removes empty parents that were made for it. Returns the value that the server stored, because an admission webhook
-   * may have changed it.
+   * Sets one field, or removes it if `value` is undefined, provided that it still has the value `expected`. When it
+   * removes the field, it also removes up to `madeParents` parents that are empty then. Returns the value that the
+   * server stored, because an admission webhook may have changed it.
    */
   async setField(
     object: ObjectReference,
@@ -124,14 +121,14 @@ export class ObjectAccess {
 
   /**
    * The value that the server would store if the field were set, by a dry run that writes nothing. Undefined if the
-   * server refuses the dry run, for example because a webhook does not support dry runs. Throws if another attempt may
+   * server refuses the dry run, for example because a webhook does not support dry runs. Throws if a later attempt may
    * succeed.
    */
   async preview(object: ObjectReference, pointer: string, value: unknown): Promise<unknown> {
     const current = await this.get(object);
     if (current === undefined) return undefined;
-    // The status of a Deployment that replaces its pods changes its resourceVersion again and again, so the key leaves
-    // out such fields.
+    // Fields that only the server sets are left out of the key: the status of a Deployment that replaces its pods
+    // changes the resourceVersion again and again.
     const asked = canonicalJson([value, withoutServerFields(current)]);
     const key = `${fieldKey({ object, pointer })} ${createHash("sha256").update(asked).digest("hex")}`;
     const kept = this.#previews.get(key);
@@ -141,7 +138,6 @@ export class ObjectAccess {
     return preview?.stored;
   }
 
-  /** The server's answer to a dry run. Undefined if the object is gone. */
   async #dryRun(
     object: ObjectReference,
     current: UntypedObject,
@@ -154,7 +150,7 @@ export class ObjectAccess {
       return { stored: made === undefined ? value : valueAt(made, pointer), isRefusal: false };
     } catch (error) {
       if (!isFinalRefusal(error)) throw error;
-      // The server may have refused only because the object has changed since the engine read it.
+      // If the object has changed since the engine read it, that may be the only reason.
       const found = await this.get(object);
       if (found === undefined) return undefined;
       if (found.metadata.resourceVersion !== current.metadata.resourceVersion) throw error;
@@ -179,16 +175,15 @@ export class ObjectAccess {
         await this.#patch(object, operations, "/metadata/managedFields");
         return;
       } catch (error) {
-        // Somebody else has written the object meanwhile. The value is restored already, so nothing has to wait until
-        // the claim ends.
+        // Somebody else has written the object meanwhile. The value is restored already, so it does no harm if the
+        // claim stays.
         if (!(error instanceof SerinError && error.code === "patch-refused")) throw error;
       }
     }
   }
 
   /**
-   * Returns the stored object. Undefined if there was nothing to change, or if the response does not contain the
-   * object.
+   * Returns the stored object, or undefined if there was nothing to change or the response does not contain the object.
    */
   async #patch(
     object: ObjectReference,
@@ -238,8 +233,8 @@ export interface PatchOperation {
 }
 
 /**
- * RFC 6902 operations that change the field only if it has the expected value. Empty if the field already has the new
- * value.
+ * RFC 6902 operations that change the field, and fail unless it has the expected value. Empty if the field already has
+ * the new value.
  */
 export function fieldPatch(
   current: UntypedObject,
@@ -257,7 +252,7 @@ export function fieldPatch(
       : { op: "test", path: pointer, value: expected };
   if (value === undefined) {
     const path = emptiedBy(current, pointer, madeParents);
-    // Somebody may have added another field to the parent since it was read.
+    // Somebody may have added another field to the parent since the engine read it, so the patch tests the parent too.
     const isAlone: PatchOperation[] = path === pointer ? [] : [{ op: "test", path, value: valueAt(current, path) }];
     return [test, ...isAlone, { op: "remove", path }];
   }
@@ -276,8 +271,8 @@ export function releasePatch(current: UntypedObject, pointer: string): PatchOper
 }
 
 /**
- * The pointer to the outermost parent that would be empty without the field. Only parents that the engine made are
- * considered.
+ * The pointer to the outermost parent that would be empty without the field, or to the field itself. The engine made
+ * the `madeParents` innermost parents, and only these are considered.
  */
 function emptiedBy(current: UntypedObject, pointer: string, madeParents: number): string {
   let path = pointer;
@@ -290,7 +285,6 @@ function emptiedBy(current: UntypedObject, pointer: string, madeParents: number)
   return path;
 }
 
-/** How many parents of the field do not exist yet. */
 export function missingParentCount(current: unknown, pointer: string): number {
   const segments = pointer.split("/").slice(1, -1);
   return segments.filter(
@@ -318,7 +312,10 @@ export function valueAt(object: unknown, pointer: string): unknown {
   return value;
 }
 
-/** Whether the object has all the wanted fields. The API server may have added defaults to it. */
+/**
+ * Whether the object has all the wanted fields with their values. It may have more fields, because the API server adds
+ * defaults. Lists must have equal lengths.
+ */
 export function covers(found: unknown, wanted: unknown): boolean {
   if (wanted === undefined || wanted === null) return found === undefined || found === null;
   if (Array.isArray(wanted))

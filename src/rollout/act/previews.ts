@@ -1,6 +1,9 @@
 import type { Clock } from "../../base/index.ts";
 
-/** What the server would store. Undefined if it refuses to say. */
+/**
+ * What the server would store. `stored` is undefined if it would remove the field, or if the server refuses the dry
+ * run.
+ */
 export interface Preview {
   readonly stored: unknown;
   readonly isRefusal: boolean;
@@ -11,14 +14,18 @@ interface KeptPreview extends Preview {
   readonly atMs: number;
 }
 
-/** The maximum number of stored answers. Each stuck undo needs the answers about two lists again and again. */
+/** The maximum number of kept answers. Each stuck undo needs the answers about two lists again and again. */
 const maxPreviews = 1024;
-/** The maximum size of all answers in characters. A list may be as large as its object. */
+/**
+ * The maximum size of all kept answers with their keys, in characters of JSON. A list may be as large as its object.
+ */
 const maxCharacters = 16 << 20;
-/** How long a refusal is used. Somebody may give the engine the missing right meanwhile, or mend the webhook. */
+/**
+ * A refusal is kept only this long, because somebody may give the engine the missing right meanwhile, or mend the
+ * webhook.
+ */
 const refusalMs = 60_000;
 
-/** The server's answers to dry runs. If there is no room for a new answer, the least recently used one is dropped. */
 export class Previews {
   readonly #clock: Pick<Clock, "steadyMs">;
   readonly #kept = new Map<string, KeptPreview>();

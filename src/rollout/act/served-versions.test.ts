@@ -12,7 +12,7 @@ const route = {
   namespace: "shop",
 };
 
-/** A server with one VirtualService, in the versions that `served` names. */
+/** A server with one VirtualService, served in the versions of `served`. */
 function cluster() {
   const state = { served: ["v1"], spec: { http: [1] } as unknown, isUp: true, requests: 0 };
   const answer = (status: number, body: object) => ({ status, text: JSON.stringify(body), headers: {} });

@@ -4,37 +4,33 @@ import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
 const maxKinds = 256;
-/** The maximum number of a group's versions that are tried. Groups have few versions. */
+/** The maximum number of a group's versions that are tried. Usual groups have fewer. */
 const maxVersions = 8;
-/**
- * The statuses of a response without a discovery document: it does not exist, or this cluster's roles do not allow
- * discovery.
- */
+/** The statuses of a response without a discovery document: it does not exist, or the engine may not read it. */
 const unknownStatuses: ReadonlySet<number> = new Set([401, 403, 404]);
 
 /**
- * The versions in which the server serves the kinds of a rollout. Somebody may replace a CustomResourceDefinition in
- * the middle of a run. The objects stay, but a request with the former version finds none of them, and undo would treat
- * them as deleted.
+ * The versions in which the server serves the kinds of a rollout. They may change in the middle of a run, because
+ * somebody replaces a CustomResourceDefinition. The objects stay, but a request with the former version finds none of
+ * them, and undo would treat them as deleted.
  */
 export class ServedVersions {
   readonly #client: Pick<KubeClient, "raw">;
-  /** The `apiVersion` of each kind that the server does not serve in the version of the references. */
+  /** The present `apiVersion` of each kind that the server no longer serves in the version of the references. */
   readonly #others = new BoundedCache<string, string>(maxKinds);
 
   constructor(client: Pick<KubeClient, "raw">) {
     this.#client = client;
   }
 
-  /** The reference in the version that the server was last found to serve. */
   served(object: ObjectReference): ObjectReference {
     const apiVersion = this.#others.get(keyOf(object));
     return apiVersion === undefined ? object : { ...object, apiVersion };
   }
 
   /**
-   * Looks for the version that is served. Returns whether this version differs from the one used before. Built-in kinds
-   * whose group has no domain (such as `apps`) have only one version.
+   * Looks for a version that the server serves. Returns whether it found another one than before. Groups without a
+   * domain (such as `apps`) are Kubernetes' own, so their version never changes.
    */
   async lookAgain(object: ObjectReference): Promise<boolean> {
     const group = groupVersionOf(object.apiVersion).group;
@@ -65,7 +61,6 @@ export class ServedVersions {
     );
   }
 
-  /** The discovery document at the path. Empty if the server has no such document. */
   async #read(path: string): Promise<object> {
     const { status, text } = await this.#client.raw("GET", path);
     if (unknownStatuses.has(status)) return {};

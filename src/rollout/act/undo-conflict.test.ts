@@ -19,7 +19,7 @@ test("a value that a changed plan was about to replace is undone, although someb
     prior: [{ weight: 100 }],
     written: [{ weight: 50 }],
   };
-  // The plan has changed, and the engine was killed between the journal and the write.
+  // A journal after the plan has changed and the engine was killed before it wrote the new value.
   const replanned: JournalEntry = { ...entry, prior: [{ weight: 50 }], written: [{ weight: 9 }] };
   const journal = withEntries([entry], [replanned]);
   const theirs = objects.all.get("HTTPRoute r") as UntypedObject;
@@ -107,7 +107,7 @@ test("a field that somebody has set back to what it was before the run is undone
     const { undone, report } = await undo(objects, entries);
     return { undone: undone.length, conflict: report.conflict, rules: valueAt(theirs, pointer) };
   };
-  // The manifest in Git has the route from before the run, and its controller has restored it.
+  // A GitOps controller has restored the route from before the run.
   assert.deepEqual(await undoneWith([{ weight: 100 }]), {
     undone: 3,
     conflict: undefined,
@@ -154,7 +154,7 @@ test("while the server keeps undone entries in the journal, each pass goes on wh
   };
   await undo(objects, journal, { notAcknowledged: notYet });
   assert.deepEqual(spec.rules, rulesAt(10));
-  // Somebody changes another part of the list meanwhile, and so becomes its last writer.
+  // Somebody changes another part of the list, and so becomes its last writer.
   const timeouts = { request: "5s" };
   spec.rules = rulesAt(10, { timeouts });
   current.metadata.managedFields = writtenByKubectl("f:rules");

@@ -5,9 +5,9 @@ import type { UndoContext } from "./undo-context.ts";
 import type { UndoResult } from "./undo-play.ts";
 
 /**
- * The conflict of an entry whose field somebody has changed after the rollout wrote it: who did that, and what must be
- * undone first. Undefined if the engine wrote the present value for this rollout: after a change of the plan, the
- * journal may have another value. `first`: the rollout's first entry of the field.
+ * The conflict of an entry whose field somebody has changed after the rollout wrote it. It names who did that, and what
+ * must be undone first. Undefined if the engine wrote the present value for this rollout: after a change of the plan,
+ * the journal may have another value. `first`: the rollout's first entry of the field.
  */
 export async function conflictOf(
   current: UntypedObject,

@@ -1,4 +1,3 @@
-// Tests that undo restores exactly the journaled fields of each object.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
@@ -54,7 +53,7 @@ test("an interrupted undo has the same result when it is repeated", async () => 
       const entry = play.next();
       if (entry !== undefined) play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, free));
     }
-    // The journal still has all entries, because the undone ones had not been removed yet.
+    // Undo begins again with all entries, as if it had ended before it removed the undone ones.
     await undo(objects, journal);
     assert.deepEqual(objects.snapshot(), undone.snapshot(), `cut after ${cut}`);
   }

@@ -13,9 +13,9 @@ import { isRemade, isRemadeAsBefore, restartRemade, undoRestart, whenReplaced } 
 import { whenItServes } from "./when-it-serves.ts";
 
 /**
- * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one.
- * Undo tries again later after a failure. `original`: the first entry of the same field. `between`: the entries of the
- * field between that one and this one.
+ * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one. A
+ * failure is `waiting`, so a later pass tries again. `original`: the first entry of the same field. `between`: the
+ * field's entries between that one and this one.
  */
 export async function undoEntry(
   objects: ObjectAccess,
@@ -31,7 +31,8 @@ export async function undoEntry(
       entry.adopted === true
         ? await undoAdopted(objects, entry, context, original)
         : await undoField(objects, entry, context, { original, between });
-    // The first entry of a field is undone last. Until then the engine must recognise its own values.
+    // Until the first entry of a field is undone, which comes last, the engine must still recognise its own values by
+    // their field manager.
     if (result.state === "undone" && entry === original && isApplied(entry))
       await objects.release(entry.object, entry.pointer);
     return result;
@@ -41,10 +42,7 @@ export async function undoEntry(
   }
 }
 
-/**
- * Whether people apply manifests with this field. Manifests contain neither pods of the rollout nor the time of a
- * restart.
- */
+/** Whether people apply manifests with this field. Nobody applies pods, or the time of a restart. */
 function isApplied({ object, restart }: FieldEntry): boolean {
   return object.kind !== "Pod" && restart !== "time";
 }
@@ -62,8 +60,8 @@ async function undoDeleted(
 }
 
 /**
- * Creates the object again, and returns whether that was possible. It is not possible in a namespace that is gone or
- * being deleted. A Canary that waited for it would block the deletion of its own namespace.
+ * Creates the object again. Returns false if its namespace is gone or being deleted: a Canary that waited for the
+ * object would block the deletion of its own namespace.
  */
 async function createAgain(
   objects: ObjectAccess,
@@ -99,7 +97,10 @@ async function undoCreated(
   return await whenForgotten(entry, surroundings, true);
 }
 
-/** The result for a deleted object. A destination of requests may leave only when no proxy uses the route any more. */
+/**
+ * The result for an object that undo has deleted. If it was a route, the destinations of its requests may leave only
+ * when no proxy uses it any more.
+ */
 async function whenForgotten(
   entry: Extract<JournalEntry, { type: "created" }>,
   surroundings: UndoSurroundings,
@@ -123,8 +124,8 @@ async function undoField(
   if (entry.restart === "time") return await undoRestart(objects, entry, surroundings, { current, found });
   if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original, between });
   if (isRemadeAsBefore(entry, current, found)) return await restartRemade(objects, entry, surroundings, current);
-  // Somebody, such as a GitOps controller, may have restored the value from before the run. Or an undo has restored an
-  // earlier value, and the server has refused to remove its entry from the journal.
+  // The field may have the prior value of an earlier entry: somebody, such as a GitOps controller, has restored it. Or
+  // undo itself has, and then could not remove its entry from the journal.
   const isRestored = isPrior(found, [original, ...between]) && !covers(found, entry.written);
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
@@ -148,10 +149,10 @@ async function whenUndone(entry: FieldEntry, surroundings: UndoSurroundings): Pr
 }
 
 /**
- * Undoes a value that a user wrote: a pod template. A newer template of the user stays, with one exception: if undoing
- * the entry replaces pods, requests are about to return to pods with the prior value. Then the journal keeps the user's
- * newer value until the field's first entry is undone, which comes last and restores the newer value. A new run begins
- * with it.
+ * Undoes an entry for a pod template that a user wrote. A newer template of the user stays, with one exception. If
+ * undoing the entry replaces pods, requests return to pods with the prior template first. Then the journal keeps the
+ * user's newer template until the field's first entry is undone, which comes last and restores the newer template. A
+ * new run begins with it.
  */
 async function undoAdopted(
   objects: ObjectAccess,
@@ -163,7 +164,7 @@ async function undoAdopted(
   if (current === undefined) return { state: "undone", isGone: true };
   const found = valueAt(current, entry.pointer);
   const isPrior = jsonEqualWithoutNulls(found, entry.prior);
-  // A template with any added field is a new template of the user.
+  // An exact comparison: a template with any added field is a new template of the user.
   const isWritten = jsonEqualWithoutNulls(found, entry.written);
   if (entry.restart === undefined) {
     const value = isPrior && entry.later !== undefined ? entry.later : isWritten ? entry.prior : found;
@@ -175,10 +176,10 @@ async function undoAdopted(
     if (isLater) await context.keepLater(original, found);
     const restored = await objects.setField(entry.object, entry.pointer, entry.prior, found);
     // A webhook that changes each template would change this one again at every write, and each change would replace
-    // the pods.
+    // the pods. The journal keeps its result, so that undo writes only once.
     if (restored !== undefined && !jsonEqualWithoutNulls(restored, entry.prior))
       await context.keepRestored(entry, restored);
-    // This pass read the journal before the newer value was stored in it.
+    // This pass read the journal before the newer template was stored there, so the next pass restores it.
     if (isLater) return { state: "waiting", detail: "a newer pod template was written; it follows after the undo" };
   }
   return await whenItServes(entry, context);

@@ -14,7 +14,7 @@ import { conflictOf } from "./undo-conflict.ts";
 import type { UndoContext } from "./undo-context.ts";
 import { whenItServes } from "./when-it-serves.ts";
 
-/** A list that undo restores: its object, and the other entries of the list. See {@link listUndo}. */
+/** The object of a list that undo restores, and the other entries of the list. See {@link listUndo}. */
 interface UndoneList {
   readonly current: UntypedObject;
   readonly original: JournalEntry;
@@ -22,8 +22,7 @@ interface UndoneList {
 }
 
 /**
- * Restores the part of a list that the entry has changed. The changes of others stay, also those of other rollouts in
- * the same list.
+ * Restores the part of a list that the entry has changed. Changes by others stay, including those by other rollouts.
  */
 export async function undoList(
   objects: ObjectAccess,
@@ -51,8 +50,8 @@ export async function undoList(
 }
 
 /**
- * Finds out by dry runs what the server makes of the lists that the rollout and its undo write. See
- * `listUndoIfRewritten`.
+ * How to undo a list that seems to be in conflict, after dry runs have shown what the server makes of the lists that
+ * the rollout and its undo write. See `listUndoIfRewritten`.
  */
 async function undoIfRewritten(
   objects: ObjectAccess,

@@ -25,13 +25,12 @@ export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEnt
   ]);
 }
 
-/** Two entries of one step, of which the first must be undone after the second. */
+/** A rule for two entries of one step: the late one must be undone after the other. */
 interface Succession {
   readonly isLate: (entry: JournalEntry) => boolean;
   readonly follows: (late: JournalEntry, other: JournalEntry) => boolean;
 }
 
-/** Moves each late entry behind the entries of its step that it must follow. */
 function inSuccession(reversed: readonly JournalEntry[], { isLate, follows }: Succession): readonly JournalEntry[] {
   const placed = reversed.map((entry, index) => {
     const last = isLate(entry)
@@ -43,16 +42,19 @@ function inSuccession(reversed: readonly JournalEntry[], { isLate, follows }: Su
 }
 
 /**
- * A Deployment that a step resumed must have pods of the former template before it is held again, because a held
- * Deployment replaces no pods. The journal has the step's two entries in the opposite order if somebody had resumed the
- * Deployment before the step, and the engine held it in between.
+ * A Deployment that a step resumed gets pods of the former template before undo holds it again, because a held
+ * Deployment replaces no pods. The rule is needed if somebody had resumed the Deployment before the step, and the
+ * engine held it in between: then the journal has the step's two entries in the opposite order.
  */
 const holdAfterRestart: Succession = {
   isLate: isResume,
   follows: (hold, entry) => isRestart(entry) && referenceKey(entry.object) === referenceKey(hold.object),
 };
 
-/** A ztunnel is ready only when its control plane has configured it, so an operator must bring that one back first. */
+/**
+ * A ztunnel is ready only when its control plane has configured it, so an operator must install the control plane again
+ * first.
+ */
 const ztunnelAfterPilot: Succession = {
   isLate: (entry) => partGivenBack(entry) === "ztunnel",
   follows: (_ztunnel, entry) => partGivenBack(entry) === "pilot",
@@ -61,8 +63,8 @@ const ztunnelAfterPilot: Succession = {
 const keepers = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);
 
 /**
- * The entries of undo, reordered: a workload's budget and autoscaler leave after the workload itself, if the same step
- * created all of them. While proxies still use a control plane, a drain must not evict all of its pods at once.
+ * Moves a workload's budget and autoscaler behind the workload, if the same step created all of them. Until the
+ * workload is deleted, proxies may use a control plane, so a drain must not evict all of its pods at once.
  */
 function keptWithWorkload(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
   const lastMade = new Map(reversed.flatMap((entry, index) => (isMade(entry) ? [[entry.step, index] as const] : [])));
@@ -92,7 +94,7 @@ export function isRestart(entry: JournalEntry): boolean {
 const workloads = new Set(["Deployment", "DaemonSet", "StatefulSet"]);
 
 /**
- * Whether the entry is for a workload. A workload that undo creates again must run before undo takes the entries that
+ * Whether the entry is for a workload. If undo creates a workload again, it must run before undo takes the entries that
  * rely on it.
  */
 export function isWorkload({ object: { kind } }: JournalEntry): boolean {
@@ -101,14 +103,17 @@ export function isWorkload({ object: { kind } }: JournalEntry): boolean {
 
 const routes = new Set(["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "VirtualService", "DestinationRule"]);
 
-/** The object routes requests. Proxies must have adopted its restored state before the old destination is removed. */
+/**
+ * Whether the object routes requests. Proxies must acknowledge its restored state before undo removes the former
+ * destinations.
+ */
 export function movesTraffic({ object: { kind } }: Pick<JournalEntry, "object">): boolean {
   return routes.has(kind);
 }
 
 /**
- * Pods must run the restored value (a template that a user had changed, or the number of pods) before requests return
- * to them.
+ * Whether pods must run the restored value before requests return to them: a template that a user had changed, or a
+ * number of pods.
  */
 export function mustRun(entry: JournalEntry): boolean {
   return (
@@ -119,14 +124,14 @@ export function mustRun(entry: JournalEntry): boolean {
 }
 
 /**
- * Whether undoing the entry lets an operator install a control plane or a ztunnel again, which must run before later
- * entries may rely on it.
+ * Whether undoing the entry lets an operator install a control plane or ztunnel again. That part must run before undo
+ * takes entries that rely on it.
  */
 export function givesBackRevision(entry: JournalEntry): boolean {
   return partGivenBack(entry) !== undefined;
 }
 
-/** The part that an operator installs again after the undo of the entry. */
+/** The part that an operator installs again after undo has taken the entry. Undefined if there is none. */
 export function partGivenBack(entry: JournalEntry): OperatedPart | undefined {
   const { object, type } = entry;
   if (type === "deleted") return object.kind === "Istio" && isOfBanzai(object) ? "pilot" : undefined;
@@ -135,16 +140,16 @@ export function partGivenBack(entry: JournalEntry): OperatedPart | undefined {
 }
 
 /**
- * A Gateway's label for the revision decides which pods it has and whether it has a canary, so undo may have to wait
- * for these pods.
+ * Whether the entry is for a Gateway, whose labels decide which pods it has and whether it has a canary. Undo may have
+ * to wait for these pods.
  */
 export function wantsPods({ object: { kind } }: JournalEntry): boolean {
   return kind === "Gateway";
 }
 
 /**
- * The entry is for the copy of the workload that ran as the canary and was removed at the end of the run. Undo sends
- * requests to the copy again once it runs.
+ * Whether the entry is for the copy of a workload that ran as the canary and was deleted at the end of the run. Undo
+ * creates it again, and sends requests to it when it runs.
  */
 export function isCopy(entry: JournalEntry): boolean {
   return entry.type === "deleted" && entry.body.metadata.labels?.["rollout.serin.dev/copy"] !== undefined;

@@ -16,7 +16,7 @@ test("a recreated workload must run before undo continues; after a long wait ind
   const waitsFor = (text: string): object => ({ undone: 0, waitingFor: [`Deployment n/istiod-old${text}`] });
   assert.deepEqual(await reportOf({ detail: "0 of 1 ready" }), waitsFor(": 0 of 1 ready"));
   assert.deepEqual(await reportOf({ detail: " does not exist", followsName: true }), waitsFor(" does not exist"));
-  // The message of a webhook may begin with the object's name. It must stay as it is.
+  // A webhook's message that begins with the object's name stays as it is.
   const ofWebhook = "Deployment istiod-old: refused";
   assert.deepEqual(await reportOf({ detail: ofWebhook }), waitsFor(`: ${ofWebhook}`));
   assert.ok(objects.all.has("Deployment istiod-old"), "it is recreated all the same");

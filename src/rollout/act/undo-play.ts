@@ -24,21 +24,21 @@ export type UndoResult =
   /** The entry is done. `isGone`: there was nothing to restore, because the object does not exist. */
   | { readonly state: "undone"; readonly isGone?: true }
   /**
-   * Another entry must be undone first, or the server did not answer for the object. `isEnding`: pods that are ending
-   * still need the object, at most until a known time.
+   * Undo must wait before it takes entries that depend on this one, or the request for the object failed. `isEnding`:
+   * only pods that are ending need the object, and they end at a known time at the latest.
    */
   | ({ readonly state: "waiting"; readonly isEnding?: boolean } & Missing)
   /**
-   * The entry's value is restored, and the workload still replaces its pods. `left`: how many pods it lacks. Entries of
-   * other workloads need not wait for it.
+   * The value is restored, and the workload still replaces its pods. `left`: how many it lacks. Undo goes on with
+   * entries of other workloads.
    */
   | ({ readonly state: "settling"; readonly left: number } & Missing)
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
- * One pass over a journal. It decides which entry is next, and what an entry's result means for the others. It undoes
- * the entries in order. If `passOver` says that undo has waited long enough, it also undoes later entries that do not
- * depend on the waiting one.
+ * One pass over a journal: chooses the next entry, and decides what an entry's result means for the others. The pass
+ * takes the entries in undo's order, and ends at one that must wait. With `passOver`, undo has waited long enough, so
+ * the pass goes on with later entries that do not depend on the waiting one.
  */
 export class UndoPlay {
   readonly undone: JournalEntry[] = [];
@@ -58,7 +58,7 @@ export class UndoPlay {
     this.#passOver = passOver;
   }
 
-  /** The entry to undo now. Undefined when this pass ends. */
+  /** The entry to undo now. Undefined at the end of the pass. */
   next(): JournalEntry | undefined {
     if (this.#conflict !== undefined || (this.#waiting.length > 0 && !this.#passOver)) return undefined;
     do {
@@ -71,7 +71,7 @@ export class UndoPlay {
     return this.#current;
   }
 
-  /** The first entry of the current entry's field. It has the value from before the run. */
+  /** The first entry of the current entry's field. It has the value from before the rollout. */
   get original(): JournalEntry | undefined {
     const entry = this.#current;
     if (entry?.type !== "field") return undefined;
@@ -86,7 +86,6 @@ export class UndoPlay {
     return own.slice(1, Math.max(1, own.indexOf(entry)));
   }
 
-  /** Takes the result of the entry that {@link next} returned. */
   tell(result: UndoResult): void {
     const entry = this.#current;
     if (entry === undefined) return;
@@ -100,10 +99,9 @@ export class UndoPlay {
   }
 
   /**
-   * Called at the end of the pass with a function that says which objects of {@link gone} still do not exist. If
-   * somebody has made an object again meanwhile, the next pass undoes all of its entries in their order. Therefore the
-   * entries of a missing object stay in the journal as long as one of them must wait for others: somebody may make the
-   * object again with its last content.
+   * Ends the pass: moves entries of {@link gone} to {@link undone} if `isStillGone` says that their object still does
+   * not exist. If somebody has made the object again meanwhile, the next pass undoes all of its entries in their order.
+   * So the entries of a missing object stay in the journal while one of them must wait for others.
    */
   settleGone(isStillGone: (object: ObjectReference) => boolean): void {
     const passed = new Set([...this.gone, ...this.undone]);
@@ -125,7 +123,8 @@ export class UndoPlay {
   }
 
   /**
-   * If one field of an object was gone in this pass, all of them are: later entries build on what earlier ones restore.
+   * Whether an entry of the same object was gone in this pass. Then this one is too, because later entries build on
+   * what earlier ones restore.
    */
   #isOfGone(entry: JournalEntry): boolean {
     const isOfField = entry.type === "field";
@@ -148,7 +147,10 @@ export class UndoPlay {
     return this.#needsOneThatSettles(entry) || this.#needsOneThatIsLate(entry);
   }
 
-  /** Objects that the same step made for the pods, for example their rights, stay until the pods are replaced. */
+  /**
+   * Whether the entry must wait until a workload has replaced its pods: it is for the same workload, or for an object
+   * that the same step made for the pods, for example their rights.
+   */
   #needsOneThatSettles(entry: JournalEntry): boolean {
     return this.#settling.some(
       ({ entry: settling }) =>
@@ -161,16 +163,16 @@ export class UndoPlay {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
       // Pods must start after the labels of their namespace are restored, because nothing would restart them again.
-      // Objects of a recreated namespace must wait for the namespace.
+      // Objects of a namespace that undo creates again must wait for it.
       const isHome = waiting.object.kind === "Namespace" && waiting.object.name === entry.object.namespace;
       if (isHome && (isRestart(entry) || waiting.type === "deleted")) return true;
-      // Keep what requests still use, until it is known that proxies send them elsewhere.
+      // Keep what requests still use until proxies send them elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
       if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
         return movesTraffic(entry) || entry.type === "created";
       if ((waiting.type === "deleted" && isWorkload(waiting)) || givesBackRevision(waiting)) return reliesOnMesh(entry);
-      // A workload that still serves keeps the objects that were created for it: its rights, its Service, its
+      // While a workload must stay, undo also keeps the objects that were created for it: its rights, its Service, its
       // configuration.
       if (waiting.type !== "created" || entry.type !== "created") return false;
       return isWorkload(entry) || (isWorkload(waiting) && entry.step === waiting.step);
@@ -178,7 +180,6 @@ export class UndoPlay {
   }
 }
 
-/** The detail, together with the name of its object. */
 function describedIn({ object }: JournalEntry, { detail, followsName }: Missing): string {
   return `${describeReference(object)}${followsName === true ? "" : ": "}${detail}`;
 }

@@ -1,4 +1,3 @@
-// Tests what undo does with objects that somebody deletes, or makes again, while a rollout is under way.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
@@ -23,7 +22,7 @@ function entry(step: string, object: ObjectReference, more: Partial<FieldEntry> 
   return { type: "field", step, object, pointer: "/spec/hostnames", ...more };
 }
 
-/** Makes one pass in which the entries have these results. Returns the entries that the pass tried to undo. */
+/** Makes one pass with these results. Returns the entries that the pass tried to undo. */
 function played(play: UndoPlay, resultOf: (entry: JournalEntry) => UndoResult): string[] {
   const asked: string[] = [];
   for (let next = play.next(); next !== undefined; next = play.next()) {

@@ -6,16 +6,16 @@ import type { UndoResult } from "./undo-play.ts";
 import type { UndoContext, UndoSurroundings } from "./undo-context.ts";
 
 /**
- * Whether somebody has deleted the object and made another one with its name. The rollout has not changed the new
- * object, whose values are its maker's choice.
+ * Whether somebody has deleted the object and made another one with its name. The rollout has not changed that object,
+ * so its values are its maker's choice.
  */
 export function isRemade({ uid }: FieldEntry, { metadata }: UntypedObject): boolean {
   return uid !== undefined && metadata.uid !== undefined && uid !== metadata.uid;
 }
 
 /**
- * Restarts the workload again, with the time of the undo as the mark. The journal keeps this time as the prior value,
- * so that undo restarts the workload only once.
+ * Restarts the workload, with the time of the undo as the mark. The journal keeps this time as the prior value, so that
+ * undo restarts the workload only once.
  */
 export async function undoRestart(
   objects: ObjectAccess,
@@ -27,11 +27,11 @@ export async function undoRestart(
     return await whenReplaced(entry, context, String(found));
   const heldBack = await context.heldBack(entry, current, found);
   if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
-  // If somebody has restarted the workload meanwhile, it is unknown whether undo had restored the template by then, so
-  // undo restarts it again: an unnecessary restart is harmless, but without a necessary one, pods would keep the wrong
-  // template. The clock may be behind the clock that gave the rollout's restart its time, for example after a jump or
-  // on another leader. The new time must be later, because otherwise the two restarts could not be told apart, and each
-  // pass would restart the workload again.
+  // Undo restarts the workload even if somebody has restarted it meanwhile, because it is unknown whether undo had
+  // restored the template by then. An unnecessary restart is harmless, but without a necessary one, pods would keep the
+  // wrong template. The new time must be later than that of the rollout's restart, even if this clock is behind, for
+  // example after a jump or on another leader. Otherwise the two restarts could not be told apart, and each pass would
+  // restart the workload again.
   const laterMs = timeOf(entry.written) + 1000;
   const restartedAt = restartTime(Number.isNaN(laterMs) ? context.nowMs : Math.max(context.nowMs, laterMs));
   await objects.setField(entry.object, entry.pointer, restartedAt, found);
@@ -46,9 +46,8 @@ function timeOf(value: unknown): number {
 const restartPointer = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
 
 /**
- * Whether somebody has deleted the workload and made it again without the mark of its restart. Its new pods started
- * with the labels that the rollout had written into their namespace, and restoring the template replaces none of these
- * pods.
+ * Whether somebody has deleted the workload and made it again without the mark of its restart. Its pods started with
+ * the labels that the rollout had written into their namespace, and restoring the template replaces none of them.
  */
 export function isRemadeAsBefore(entry: FieldEntry, current: UntypedObject, found: unknown): boolean {
   const { restart, pointer, prior } = entry;
@@ -60,7 +59,7 @@ export function isRemadeAsBefore(entry: FieldEntry, current: UntypedObject, foun
   );
 }
 
-/** Restarts a workload that somebody has made again. It restarts the workload once, as kubectl does. */
+/** Restarts a recreated workload once, as kubectl does. */
 export async function restartRemade(
   objects: ObjectAccess,
   entry: FieldEntry,

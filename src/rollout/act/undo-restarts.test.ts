@@ -1,4 +1,3 @@
-// Tests that undo waits for the pods of the workloads that it restarts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
@@ -19,7 +18,7 @@ function restarted(kind: string, name: string, more: Partial<FieldEntry> = {}): 
   return { type: "field", step: "wave/shop", object: reference(kind, name), pointer, restart: "template", ...more };
 }
 
-/** Objects of which each has one field that undo restores. Counts how often undo does so. */
+/** Objects with one field each that undo restores, and how often undo has done so. */
 class World {
   readonly fields = new Map<string, unknown>();
   readonly missing = new Map<string, number>();

@@ -3,7 +3,7 @@ import { givesBackRevision, isCopy, isWorkload, movesTraffic, mustRun } from "./
 import type { UndoResult } from "./undo-play.ts";
 import type { Missing, UndoSurroundings } from "./undo-context.ts";
 
-/** The result for an entry whose value is restored. The next entries may rely on the object only when it serves. */
+/** The result for an entry whose value is restored: `waiting` until the entries that rely on the object may follow. */
 export async function whenItServes(
   entry: Exclude<JournalEntry, { type: "created" }>,
   surroundings: UndoSurroundings,

@@ -4,18 +4,17 @@ import { pilotPods, podOfProxy, reportedProxies } from "./pilot-answers.ts";
 import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { isLive } from "./sidecar-workloads.ts";
 
-/** A proxy in the report of a control plane's pod. */
 export interface ReportedProxy {
-  /** The name of the proxy's pod and its namespace, with a dot between them. */
+  /** `<pod>.<namespace>` of the proxy. */
   readonly id: string;
   readonly connected: boolean;
 }
 
 /**
- * The ids of proxies that are between two connections: a control plane's pod has lost them a short while ago, no
- * control plane's pod serves them now, and their own pods still run. They use the configuration that they got last.
- * Control planes end each connection from time to time. They remember lost proxies only for a short while, so the
- * engine does not wait long for a proxy that stays away.
+ * The ids of proxies that are between two connections: a control plane's pod has reported that it lost them, no control
+ * plane's pod serves them now, and their own pods still run. Such a proxy still uses the configuration that it got
+ * last. A control plane reports a lost proxy only for a short while, so the engine does not wait long for a proxy that
+ * stays away.
  */
 export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[]): readonly string[] {
   const connected = new Set(reported.filter((proxy) => proxy.connected).map(({ id }) => id));
@@ -27,8 +26,8 @@ export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[
 }
 
 /**
- * The absent proxies among those that some pods of control planes have reported. Other pods that do not answer count as
- * serving none.
+ * The result of {@link absentAmong} for `reported`, which some control planes' pods have reported. A proxy that another
+ * pod serves is not absent. A pod that does not answer counts as serving none.
  */
 export async function absentFrom(view: ClusterView, reported: readonly ReportedProxy[]): Promise<readonly string[]> {
   if (reported.every(({ connected }) => connected)) return [];
@@ -38,7 +37,6 @@ export async function absentFrom(view: ClusterView, reported: readonly ReportedP
   return absentAmong(view, [...reported, ...all.flat().filter(({ connected }) => connected)]);
 }
 
-/** The proxies that a pilot serves, and those that it has lost a short while ago. */
 export async function reportsOf(view: ClusterView, pilot: PilotPod): Promise<readonly ReportedProxy[]> {
   return (await reportedProxies(view, pilot)).map(reportedProxy);
 }

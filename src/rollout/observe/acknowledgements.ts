@@ -15,36 +15,32 @@ import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { namespacesOfRoute, reportersOf, type Reporters } from "./trusted-reporters.ts";
 
 /**
- * The number of missing acknowledgements that stands for an unknown number. It is larger than the number of proxies of
- * any control plane.
+ * The value of `left` for a control plane that has not been asked, or has not answered. It is larger than the number of
+ * proxies of any control plane.
  */
 export const notAskedLeft = 100_000;
-/**
- * The number of missing proxies that an unready control plane counts as. It is larger than the sum over any number of
- * control planes.
- */
+/** The value of `left` while no control plane is ready. It is larger than the sum over any number of control planes. */
 export const notReadyLeft = 1000 * notAskedLeft;
 /**
- * The maximum length of a shown rejection. A proxy may name every resource that it rejected, but the first ones suffice
- * as evidence.
+ * The maximum length of a rejection in a text. A proxy may name every resource that it rejected, but the first ones
+ * suffice as evidence.
  */
 export const reasonCharacters = 240;
 
-/** The facts about an object for which the engine requests acknowledgements of proxies. */
 export interface AskedObject {
   readonly reference: ObjectReference;
-  /** The stored object. Undefined if it does not exist. */
   readonly object: UntypedObject | undefined;
   readonly ageMs: AgeOfEvent;
   /** The namespaces that the change concerns, besides those of the object and of its gateways. */
   readonly concerned: readonly string[];
-  /** The engine no longer waits for the proxies of other namespaces. */
+  /** If true, a proxy of a namespace that is not concerned is not waited for, and its rejection is not reported. */
   readonly withoutOthers?: boolean;
 }
 
 /**
  * Whether every pilot has processed the object's current version, and every connected proxy has acknowledged the
- * resulting responses. What a proxy of a namespace that is not concerned rejects is only reported.
+ * resulting responses. A rejection fails the condition only if the proxy's namespace is concerned. Otherwise the
+ * rejection is only noted.
  */
 export async function observeAcknowledged(view: ClusterView, asked: AskedObject): Promise<SettleState> {
   const { reference, object } = asked;
@@ -73,7 +69,6 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
   return withAbsent(view, reported, reporters, ofOthers);
 }
 
-/** The state if no connected proxy keeps the step from settling, except proxies of other namespaces. */
 function withAbsent(
   view: ClusterView,
   reported: readonly ReportedProxy[],
@@ -84,7 +79,6 @@ function withAbsent(
   return isOpen(absent) ? absent : ofOthersTogether([...ofOthers, absent]);
 }
 
-/** The state for proxies that are between two connections, see {@link absentAmong}. */
 function absentState(absent: readonly string[], { isConcerned, asksOthers }: Reporters): SettleState {
   const why = "has lost its connection to the control plane, and has not acknowledged anything since";
   const own = absent.filter((id) => isConcerned(namespaceOf(id)));
@@ -96,7 +90,7 @@ function absentState(absent: readonly string[], { isConcerned, asksOthers }: Rep
   return { state: "waiting", detail: `${other} ${why} (${notConcerned})`, left: others.length, isOfOthers: true };
 }
 
-/** The namespace in a proxy's id. The proxy's credentials have proven it. */
+/** The namespace in a proxy's id. Only proxies with a proven identity are reported, so the namespace is not forged. */
 function namespaceOf(id: string): string {
   return podOfProxyId(id).namespace;
 }
@@ -106,7 +100,6 @@ export function isOpen(state: SettleState): boolean {
   return state.state === "failed" || (state.state === "waiting" && state.isOfOthers !== true);
 }
 
-/** The state for the proxies of other namespaces: whether one is late, and what they have rejected. */
 export function ofOthersTogether(states: readonly SettleState[]): SettleState {
   const late = states.filter((state) => state.state === "waiting");
   const [note] = states.flatMap((state) =>
@@ -154,19 +147,21 @@ function acknowledgedState(
   };
 }
 
-/** The remark about a proxy whose response does not affect the rollout. */
 export const notConcerned = "its namespace is not concerned, so it stops nothing";
 
 function rejectionText(pilot: PilotPod, { id, rejected }: AcknowledgementReport["proxies"][number]): string {
   return `${id} rejected the configuration of ${pilot.name}: ${truncated(rejected?.reason ?? "", reasonCharacters)}`;
 }
 
-/** How long pilots may collect changes before they push (PILOT_DEBOUNCE_AFTER, and the time to compute). */
+/**
+ * A change reaches proxies at most this long after its write: pilots collect changes first (PILOT_DEBOUNCE_AFTER), and
+ * then compute the responses.
+ */
 const pushMs = 3000;
 
 /**
- * Pilots of upstream Istio do not report versions of objects, so all proxies must be in sync some time after the last
- * write.
+ * The fallback for pilots of upstream Istio, which do not report versions of objects: the last write must be older than
+ * {@link pushMs}, and every proxy must be in sync.
  */
 async function upstreamAcknowledged(
   { view, pilot, reporters }: { readonly view: ClusterView; readonly pilot: PilotPod; readonly reporters: Reporters },
@@ -203,9 +198,9 @@ async function inSync(
 }
 
 /**
- * Whether no proxy uses an object that was deleted `deletedMs` ago. A deletion has no version, so some time after it
- * the proxies must have answered everything. If no control plane runs, proxies keep their whole configuration,
- * including the part that came from the object.
+ * Whether no proxy uses an object that was deleted `deletedMs` ago. A deletion has no version to acknowledge. Instead
+ * the deletion must be older than {@link pushMs}, and the proxies must have answered every response. If no control
+ * plane runs, the result is `met`, although proxies keep their whole configuration.
  */
 export async function observeForgotten(
   view: ClusterView,
@@ -235,8 +230,9 @@ function isStale({ types }: ConnectedProxy): boolean {
 }
 
 /**
- * Whether the proxy has neither acknowledged nor rejected a response. A proxy that rejects the configuration never gets
- * in sync, so waiting for it is useless. If it belongs to the revision that an undo removes, the undo would never end.
+ * Whether the proxy has neither acknowledged nor rejected its last response of some type. A rejection counts as an
+ * answer here: a proxy that rejects the configuration never gets in sync, and an undo that removes the proxy's revision
+ * would wait for it forever.
  */
 function isUnanswered({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked, nacked }) => sent !== acked && sent !== nacked);

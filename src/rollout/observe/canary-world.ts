@@ -19,9 +19,9 @@ import { subjectsOf } from "./canary-world/subjects.ts";
 
 /**
  * Gathers the input of a canary's plan. The former values of fields that the rollout has changed come from its journal.
- * Throws a user error that names the field and the object if the target is missing or cannot be moved. Conditions that
- * matter only at the beginning are checked before the first write. `begins` is false for a rollout whose journal is
- * lost.
+ * Throws a user error that names the field and the object if the target is missing or cannot be moved. With `begins`,
+ * also checks what must hold only before the first write. A rollout with a lost journal has begun although `journal` is
+ * empty, so its caller passes false.
  */
 export async function observeCanaryWorld(
   sources: CanarySources,
@@ -66,8 +66,8 @@ function isMoving({ status }: Canary): boolean {
 }
 
 /**
- * Throws if requests would be sent to a Service that does not exist. A VirtualService may also have hosts that are not
- * Services, which are not checked.
+ * Throws if a Service of the canary does not exist. A VirtualService is not checked, because its hosts need not be
+ * Services.
  */
 async function requireCanaryServices(
   sources: CanarySources,

@@ -26,7 +26,10 @@ const answerMaxAgeMs = 300;
 const longerMs = 10_000;
 const maxAnswers = 512;
 
-/** The objects that the engine watches. It requests all other objects when it needs them. */
+/**
+ * The cluster as the engine sees it: informers for the objects that it watches, and the recent answers of pilots and
+ * pods. The engine reads other objects from the API server when it needs them.
+ */
 export class ClusterView {
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
@@ -42,7 +45,6 @@ export class ClusterView {
    * Undefined means all namespaces.
    */
   readonly reporterNamespaces: ReadonlySet<string> | undefined;
-  /** The pods by namespace, and by name in each. */
   readonly #podsIn = new Map<string, Map<string, Pod>>();
   readonly #answers: RecentValues<Promise<unknown>>;
   readonly #keptLonger: RecentValues<unknown>;
@@ -75,21 +77,21 @@ export class ClusterView {
     return [this.pods, this.namespaces, this.deployments, this.daemonSets, this.statefulSets, this.disruptionBudgets];
   }
 
-  /** Blocks until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([...this.#informers, this.injectors].map(async (informer) => await informer.run(signal)));
   }
 
   /**
-   * Resolves when all watches except the injectors have their first list. Users with read access may not list
-   * injectors, which have their own `synced`.
+   * Resolves when all watches except the injectors have their first list. A user with read access may not be allowed to
+   * list injectors, so those have their own `synced`.
    */
   get synced(): Promise<unknown> {
     return Promise.all(this.#informers.map(({ synced }) => synced));
   }
 
   /**
-   * Returns the recent answer for this key, or requests a new one. Several conditions of a step need the same answers.
+   * Returns the answer to this key if it is younger than {@link answerMaxAgeMs}, and asks otherwise. Several conditions
+   * of a step need the same answers. A failure is kept like an answer.
    */
   async recently<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#answers.get(key);
@@ -100,8 +102,8 @@ export class ClusterView {
   }
 
   /**
-   * The same as {@link recently}, but keeps answers longer. Use it for answers that seldom change, if nothing waits for
-   * the change. Failures are not kept, because they would last too long.
+   * The same as {@link recently}, but keeps an answer for {@link longerMs}, and keeps no failure. Use it for answers
+   * that seldom change, if nothing waits for the change.
    */
   async keptLonger<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#keptLonger.get(key);
@@ -133,7 +135,6 @@ export class ClusterView {
     return this.pods.list().filter((pod) => matchesLabels(labels, pod.metadata.labels) && isRunning(pod));
   }
 
-  /** Pods whose metrics can be scraped, including those that are ending. */
   scrapablePods(labels: Readonly<Record<string, string>>): Pod[] {
     return this.runningPods(labels).filter((pod) => pod.metadata.annotations?.["prometheus.io/scrape"] === "true");
   }
@@ -141,7 +142,7 @@ export class ClusterView {
 
 /**
  * Whether the pod runs at an address that the engine may call. A user who may write a pod's status could set the
- * engine's own loopback address, or the address where clouds serve credentials.
+ * engine's own loopback address there, or the address where clouds serve credentials, so the engine calls neither.
  */
 export function isRunning({ status }: Pod): boolean {
   return status?.phase === "Running" && !isInsideAddress(status.podIP ?? "");

@@ -55,7 +55,6 @@ test("an injector's namespace is a control plane namespace, whatever its name", 
   assert.deepEqual([...view.controlPlaneNamespaces()], ["istio-system", "mesh-control"]);
 });
 
-/** A watch without events. */
 function quiet(signal: AbortSignal): AsyncIterable<never> {
   return {
     [Symbol.asyncIterator]: () => ({

@@ -22,9 +22,9 @@ import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-
 const controllerAnnotation = "istio.io/workloadController";
 
 /**
- * Everything that still needs a revision, by name: pods that its ztunnel owns, sidecars, gateways and waypoints, all
- * clients of its control plane (including machines), and the objects that would give it new clients: webhooks,
- * namespaces, Gateways.
+ * Everything that still needs a revision: pods that its ztunnel owns, sidecars, gateways and waypoints, all clients of
+ * its control plane (including machines), and the objects that would give it new clients: webhooks, namespaces,
+ * Gateways.
  */
 export async function dependentsOf(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
   const operatorOf = await gatewayOperators(client, view);
@@ -40,7 +40,9 @@ async function gatewayOperators(client: KubeClient, view: ClusterView): Promise<
   return await readOperators(client, view.deployments.list().filter(isInstalledGateway));
 }
 
-/** The dependents that are visible in objects of the cluster. */
+/**
+ * The dependents that are visible in objects of the cluster. Unlike {@link dependentsOf}, this asks no control plane.
+ */
 export async function storedDependents(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
   return await storedIn(client, view, revision, await gatewayOperators(client, view));
 }
@@ -60,7 +62,6 @@ async function storedIn(
   ];
 }
 
-/** A proxy that is connected to the old control plane, whatever its labels say. */
 function connectedProxy(view: ClusterView, id: string, operatorOf: OperatorObjectOf): Dependent {
   const { name, namespace } = podOfProxyId(id);
   const pod = podOfProxy(view, id);
@@ -80,7 +81,7 @@ function isInstalledGateway({ metadata: { labels = {} } }: Pod | Deployment): bo
   return /^(Ingress|Egress)Gateways$/.test(labels[istioLabels.component] ?? "");
 }
 
-/** The gateway to which this pod belongs, if an installation or an operator made the gateway. */
+/** The gateway to which this pod belongs. Undefined if neither an installation nor an operator made one. */
 function gatewayOf(view: ClusterView, pod: Pod, text: string, operatorOf: OperatorObjectOf): Dependent | undefined {
   const { name = "", namespace = "" } = pod.metadata;
   const workload = workloadOf(pod);
@@ -119,7 +120,7 @@ function podsOf(view: ClusterView, revision: string, operatorOf: OperatorObjectO
   });
 }
 
-/** Whether no injector handles the pod's successor, because its namespace has left the mesh. */
+/** Whether the pod's namespace has left the mesh: no injector would handle the pod's successor. */
 function isOutside(view: ClusterView, { metadata: { namespace = "", labels = {} } }: Pod): boolean {
   const found = view.namespaces.get(namespace);
   if (found === undefined || choosesInjector(found.metadata.labels)) return false;
@@ -134,7 +135,10 @@ function isOutside(view: ClusterView, { metadata: { namespace = "", labels = {} 
     );
 }
 
-/** Tags and validators that point to the revision, without its own webhooks, which are removed with it. */
+/**
+ * Tags and validators that point to the revision. The revision's own webhooks do not count, because they are removed
+ * with it.
+ */
 async function webhooksOf(client: KubeClient, revision: string): Promise<Dependent[]> {
   const [injectors, validators] = await Promise.all([
     client.list(mutatingWebhookConfigurationKind),
@@ -155,7 +159,6 @@ async function webhooksOf(client: KubeClient, revision: string): Promise<Depende
   ];
 }
 
-/** Machines that registered at one of the revision's pods. */
 async function machinesOf(client: KubeClient, revision: string): Promise<Dependent[]> {
   const entries = await itemsIfServed(client.list(workloadEntryKind));
   const pilot =

@@ -8,7 +8,7 @@ import { probePodState } from "./probes/probe-start.ts";
 const hourMs = 3_600_000;
 const writtenMs = Date.parse("2026-06-01T00:00:00Z");
 
-/** A clock whose wall time a test may set while its steady time goes on. */
+/** A clock with a wall time that a test may set apart from its steady time. */
 function settableClock(): Clock & { wallMs: number; steady: number } {
   const clock = { wallMs: writtenMs, steady: 5_000, nowMs: () => clock.wallMs, steadyMs: () => clock.steady };
   return clock as unknown as Clock & { wallMs: number; steady: number };

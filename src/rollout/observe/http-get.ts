@@ -2,23 +2,23 @@ import { nodeHttp, transientError, type SerinError } from "../../base/index.ts";
 import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 
-/** The longest time in which no data may arrive. */
+/** The connection fails if it is idle this long. */
 const timeoutMs = 2000;
 const usualDeadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
 export interface HttpGetOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Gets the number of bytes received so far, and returns an error if there is no memory left for them. */
+  /** Gets the number of bytes received so far. An error ends the request with that error. */
   readonly admit?: (bytes: number) => Error | undefined;
-  /** The time limit of the whole answer. */
+  /** The time limit of the whole exchange. */
   readonly deadlineMs?: number;
 }
 
 /**
  * Sends a GET to a pod's plain HTTP port. Throws a transient error if the pod does not answer with 200 in time. The
- * message contains the fault and the address. The caller adds the name of the server and the purpose of the request.
- * For another status the error has the code `http-status`, and the status as its reason.
+ * message contains the fault and the address, so the caller adds only the name of the server and the purpose of the
+ * request. For another status the error has the code `http-status`, and the status as its reason.
  */
 export function httpGet(
   address: string,
@@ -43,7 +43,7 @@ export function httpGet(
           reject(excess);
           request.destroy();
         });
-        // If the server closes the connection in the middle of its answer, Node emits no error.
+        // Node emits no error if the server closes the connection in the middle of its answer.
         response.on("close", () => {
           if (!response.readableEnded)
             reject(unreachable(`${where} closed the connection in the middle of its answer`));
@@ -73,7 +73,6 @@ function unreachable(message: string, reason?: string): SerinError {
   return transientError("pod-unreachable", message, reason === undefined ? {} : { reason });
 }
 
-/** The meaning of connection errors, by Node's error code. */
 const meanings: Readonly<Record<string, (where: string) => string>> = {
   ECONNREFUSED: (where) => `nothing listens on ${where}`,
   ECONNRESET: (where) => `${where} closed the connection`,
@@ -83,7 +82,6 @@ const meanings: Readonly<Record<string, (where: string) => string>> = {
   ENETUNREACH: (where) => `there is no route to ${where}`,
 };
 
-/** Describes one of Node's connection errors, followed by its code. `where` is an address with its port. */
 export function connectionError(where: string, { code, message }: NodeJS.ErrnoException): SerinError {
   const meaning = code === undefined ? undefined : meanings[code];
   if (meaning !== undefined) return unreachable(`${meaning(where)} (${code ?? ""})`, code);

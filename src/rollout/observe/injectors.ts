@@ -10,8 +10,8 @@ import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods } from "./pilot-answers.ts";
 
 /**
- * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A
- * restart itself does not wait for an injector, so the engine checks this first.
+ * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. The
+ * engine checks this before a restart, because Kubernetes does not wait for an injector.
  */
 export function injectorObstacle(view: ClusterView, namespace: string, revision: string): string | undefined {
   const { [injectionLabel]: _, ...labels } = view.namespaces.get(namespace)?.metadata.labels ?? {};
@@ -19,8 +19,9 @@ export function injectorObstacle(view: ClusterView, namespace: string, revision:
 }
 
 /**
- * Why undo must not yet move a namespace back to its former injector, or restart a workload there: that injector no
- * longer exists. A workload with a sidecar in its own template needs no injector.
+ * Why undo must wait before it moves a namespace back to its former injector, or restarts a workload there: that
+ * injector does not exist, or its control plane is not ready. A workload with a sidecar in its own template needs no
+ * injector.
  */
 export async function heldByInjector(
   { objects, view }: { readonly objects: ObjectAccess; readonly view: ClusterView },
@@ -37,15 +38,15 @@ export async function heldByInjector(
   const hasOwnProxy = template?.spec?.containers?.some(({ name }) => name === "istio-proxy") === true;
   if (!isRestart(entry) || entry.adopted === true || hasOwnProxy) return undefined;
   const namespace = object.namespace ?? "";
-  // Undo may have restored the label a moment ago, so the watched copy may not have it yet.
+  // Read from the API server: undo may have restored the label a moment ago, and the watched copy may not have it yet.
   const found = await objects.get(reference("v1", "Namespace", namespace));
   return restoredObstacle(view, namespace, found?.metadata.labels ?? {});
 }
 
 /**
- * Why no wave moves the namespace's workloads away from the revision. The namespace's labels select another revision,
- * or they select none, because they name a tag that somebody has removed. Undefined if the labels select the revision,
- * or if there are no such labels.
+ * Why no wave moves the namespace's workloads away from the revision: the namespace's labels select another revision,
+ * or no injector, because they name a tag that somebody has removed. Undefined if the labels select the revision, or if
+ * there are no such labels.
  */
 export function ledElsewhere(
   view: Pick<ClusterView, "namespaces" | "injectors">,
@@ -64,7 +65,6 @@ export function ledElsewhere(
     : `${named}, which leads to revision ${other}`;
 }
 
-/** The revisions whose injectors select a namespace with the labels. */
 function revisionsThatInject(view: Pick<ClusterView, "injectors">, labels: Labels): readonly string[] {
   return view.injectors
     .list()
@@ -74,7 +74,7 @@ function revisionsThatInject(view: Pick<ClusterView, "injectors">, labels: Label
 
 /**
  * Whether the namespace's labels make the revision inject new pods. The label `istio-injection` overrides
- * `istio.io/rev`, and which revision it means follows only from the injectors' selectors.
+ * `istio.io/rev`. Only the injectors' selectors say which revision it means.
  */
 export function isLedTo(
   view: Pick<ClusterView, "namespaces" | "injectors">,
@@ -88,7 +88,7 @@ export function isLedTo(
 
 /**
  * The command that makes another revision inject the pods of a namespace: it moves the tag that the namespace names, or
- * labels the namespace. Undefined if the given revision does not inject them.
+ * changes the namespace's label. Undefined if the given revision does not inject them.
  */
 export function howToLeadAway(
   view: Pick<ClusterView, "namespaces" | "injectors">,
@@ -105,9 +105,9 @@ export function howToLeadAway(
 
 /**
  * Why undo must not yet remove the revision's control plane: somebody has moved a tag to it, by the tag's label or by
- * its Service alone. Without the control plane, the API server would refuse the new pods of the tag's namespaces,
- * because no injector answers. If the engine itself has moved or made a tag, the tag's own journal entry undoes that.
- * `pilot`: the Deployment, whose Service has the same name.
+ * its Service alone. Without the control plane, the API server would refuse new pods in the namespaces that use the
+ * tag. A tag that the engine itself has moved or made is no obstacle: its own journal entry undoes that. `pilot` names
+ * the control plane's Deployment and also its Service.
  */
 export function tagLedTo(
   view: Pick<ClusterView, "injectors">,
@@ -131,8 +131,8 @@ export function tagLedTo(
 }
 
 /**
- * Why the restored labels of the namespace lead to no injector. The labels from before the upgrade may name a tag that
- * somebody has removed.
+ * Why new pods would get no sidecar with the restored labels of the namespace. The labels from before the upgrade may
+ * name a tag that somebody has removed.
  */
 function restoredObstacle(view: ClusterView, namespace: string, labels: Labels): string | undefined {
   const tag = labels[injectionLabel] === undefined ? labels[revisionLabel] : "default";
@@ -150,7 +150,7 @@ function obstacleOf(view: ClusterView, namespace: string, labels: Labels, advice
   if (injectors.length === 0)
     return `namespace ${namespace} waits for an injector: no MutatingWebhookConfiguration selects namespaces ${led}. Install that revision again${advice}`;
   const revisions = [...new Set(injectors.map(({ metadata }) => metadata.labels?.[revisionLabel] ?? ""))];
-  // An injector with a URL runs outside of the cluster, so its pods are unknown.
+  // An injector with a URL runs outside the cluster, so nothing is known about its readiness.
   const isOutside = injectors.some(({ webhooks = [] }) =>
     webhooks.some((webhook) => webhook.clientConfig?.url !== undefined),
   );

@@ -1,7 +1,7 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { probeNamespace } from "../plan/index.ts";
 
-/** Whether a pod of an application or of the mesh has not ended, and is not ending. */
+/** Whether the pod has not ended, is not ending, and is not one of the engine's probes. */
 export function isInUse({ metadata, status }: Pod): boolean {
   return (
     metadata.deletionTimestamp === undefined &&
@@ -11,7 +11,6 @@ export function isInUse({ metadata, status }: Pod): boolean {
   );
 }
 
-/** The pod's name for people, such as `shop/web-1`. */
 export function podName({ metadata }: Pick<Pod, "metadata">): string {
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }

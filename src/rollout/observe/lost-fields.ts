@@ -14,21 +14,20 @@ import {
 } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
-/** The interval at which the engine reads the fields of a rollout. */
+/** The minimum time between two looks at a rollout's fields. In between, `detailOf` returns the last result. */
 const lookMs = 2000;
-/** The maximum number of objects whose fields one look reads. The next look continues with the following objects. */
+/** The maximum number of objects that one look reads. The next look continues with the following objects. */
 const objectsAtOnce = 32;
 const maxRollouts = 512;
 
 interface Look {
   readonly atMs: number;
-  /** How many objects the looks have read so far. */
+  /** How many objects the looks have read so far. Determines where the next look begins. */
   readonly read: number;
   readonly lost?: FieldEntry;
   readonly detail?: string;
 }
 
-/** Notices when somebody changes a field that a finished step of a rollout has written. */
 export class LostFields {
   readonly #objects: ObjectAccess;
   readonly #view: ClusterView;
@@ -42,8 +41,8 @@ export class LostFields {
   }
 
   /**
-   * Names a field of the rollout that has lost its value, and who has changed it. Undefined if all fields have their
-   * values. `kept`: see `keptFields`.
+   * Describes one lost field of the rollout: the value that it has now, and who has changed it. Undefined if all fields
+   * have their values. `kept`: see `keptFields`.
    */
   async detailOf(rollout: string, kept: readonly KeptField[]): Promise<string | undefined> {
     const before = this.#looks.get(rollout);
@@ -64,7 +63,10 @@ export class LostFields {
     return undefined;
   }
 
-  /** The watch's copy may be older than the engine's own write, so a loss counts only if the server confirms it. */
+  /**
+   * Describes the loss of the field. The watched copy may be older than the engine's own write, so a loss counts only
+   * if the API server confirms it.
+   */
   async #lossOf(field: KeptField): Promise<string | undefined> {
     const { last } = field;
     const { object, pointer, written } = last;
@@ -83,7 +85,6 @@ function isKept({ first, last }: KeptField, found: unknown): boolean {
   return keepsEdits(last) ? hasOwnChanges(first, last, found) : covers(found, last.written);
 }
 
-/** Whether the object is being deleted, or another object has its name now. */
 function isOther({ metadata }: UntypedObject, { uid }: FieldEntry): boolean {
   return metadata.deletionTimestamp !== undefined || (uid !== undefined && metadata.uid !== uid);
 }

@@ -63,13 +63,13 @@ test("an undone write names who undid it, and a recreated object is no conflict"
     uid: "1",
     by: "somebody",
   });
-  // A later step finds that somebody deleted the pod of a StatefulSet meanwhile, so that another pod has its name.
+  // Somebody has deleted the pod of a StatefulSet, so another pod has its name now.
   assert.deepEqual(await stateOf({ name: "web-0", uid: "2", labels: {} }, "wave/ztunnel-2", [entry]), {
     state: "pending",
     uid: "2",
     isFirst: true,
   });
-  // The same pod has lost its label, and another pod has another label: a person did that.
+  // The same pod without its label, and another pod with another label: a person did that.
   assert.equal((await stateOf({ name: "web-0", uid: "1", labels: {} }, "wave/ztunnel-2", [entry]))?.state, "conflict");
   const labels = { "serin.dev/ztunnel-rev": "theirs" };
   assert.equal((await stateOf({ name: "web-0", uid: "2", labels }, "wave/ztunnel-2", [entry]))?.state, "conflict");
@@ -165,7 +165,7 @@ test("a field with the engine's mark whose journal is gone is journaled without 
     pointer: write.type === "field" ? write.pointer : "",
   }));
   assert.deepEqual(await seen(marked, journal), [{ state: "done" }, { state: "done" }]);
-  // A backup that an earlier engine made may lack the annotation, and still name the writers of fields.
+  // An object from a backup by an earlier engine: it may lack the annotation, and still name the writers of fields.
   const managedFields = [
     {
       manager: "serin-rollout",
@@ -178,8 +178,7 @@ test("a field with the engine's mark whose journal is gone is journaled without 
   const written = { metadata: { ...metadata, managedFields }, spec: { paused: true } };
   assert.deepEqual((await seen(written))[1], unknown);
   assert.deepEqual((await seen({ metadata, spec: { paused: true } }))[1], { state: "done" });
-  // A person had paused the Deployment. In the next round it has our mark, and the journal contains only the entry of
-  // the mark.
+  // The journal has only the entry of the mark if a person had paused the Deployment before the engine did.
   assert.deepEqual(await seen(marked, journal.slice(0, 1)), [{ state: "done" }, { state: "done" }]);
 });
 

@@ -74,8 +74,8 @@ test("while pods start, proxies and writes are checked rarely, and all of them a
   assert.ok(left(second) >= left(first), "what was not asked does not count as progress");
   await look(moving, 1100);
   assert.equal(reads(), 4);
-  // The pods are ready, so the observer sends requests for proxies at once. It also reads the write again, which
-  // somebody has undone meanwhile.
+  // Now that the pods are ready, the observer requests the state of proxies at once, and reads the write again, which
+  // somebody has changed meanwhile.
   isReady = true;
   value = "a";
   const settled = await look({ ...moving, settle: step.settle }, 1200);
@@ -157,7 +157,7 @@ test("a step that gives requests back to a version that was scaled to 0 waits fo
   for (const journal of [[], [own as JournalEntry]]) {
     const waiting = await stateOf(false, 0, journal);
     assert.match(waiting?.state === "later" ? waiting.detail : "", /^Service shop\/v1 has no ready pod/);
-    // The proxies must know the pods of a version that had no requests.
+    // A version that had no requests gets some only when the proxies know its pods.
     const known = await stateOf(true, 0, journal);
     assert.equal(known?.state === "later" ? known.detail : "", "no control plane is ready");
   }

@@ -27,22 +27,22 @@ import { observeSettle, type SettleSources } from "./settle/settle.ts";
 import { lackedPodsOf } from "./undo/undo-gateways.ts";
 import { askedWriteState, type LackedPods } from "./write-state.ts";
 
-/** The progress of a step, from the status of its rollout. */
 export interface StepProgress {
   readonly hasSettled: boolean;
-  /** How long the step has waited to settle. Every event that the step waits for is younger. */
+  /** How long the step has waited to settle. Bounds the age of every event that the step waits for. */
   readonly settlingMs: number;
-  /** The ids of the finished steps. */
   readonly doneSteps: ReadonlySet<string>;
-  /** The types of the step's checks that have passed. They may fail again while the step soaks. */
+  /** The types of the step's checks that have passed. A check may fail again while the step soaks. */
   readonly passed: ReadonlySet<string>;
 }
 
-/** How long a waiting step reuses earlier reads of its writes and earlier answers about proxies. */
+/**
+ * How long a step that has not settled reuses the states of its writes, and the minimum time between two requests about
+ * proxies.
+ */
 const recentMs = 1000;
 const maxRecent = 512;
 
-/** Gathers the facts of the current step. It only reads. */
 export class Observer {
   readonly #client: KubeClient;
   readonly #objects: ObjectAccess;
@@ -51,9 +51,8 @@ export class Observer {
   readonly #probes: ProbeObserver;
   readonly #checks: CheckObserver;
   readonly #ages: EventAges;
-  /** The states of writes, kept for {@link recentMs}. */
   readonly #writesSeen: RecentValues<readonly WriteState[]>;
-  /** The steps for which the state of proxies was requested a short time ago. */
+  /** The keys of steps that requested the state of proxies less than {@link recentMs} ago. */
   readonly #recentAnswers: RecentValues<true>;
   readonly #lostFields: LostFields;
 
@@ -79,7 +78,7 @@ export class Observer {
 
   /**
    * `origin` names the rollout of the step, under which checks store their counts. Checks begin when the step has
-   * settled: earlier counts are never judged, and to scrape every proxy would take processor time that starting pods
+   * settled. Earlier counts are never judged, and scraping every proxy would take processor time that starting pods
    * need.
    */
   async observe(
@@ -101,7 +100,7 @@ export class Observer {
     const settle = await this.#settleStates(step, key, { hasSettled, settlingMs, concerned });
     if (settle.some(({ state }) => state === "failed" || (state === "waiting" && !hasSettled)))
       return { writes, settle, checks: [] };
-    // Before the step settles, the writes are read again, because somebody may have changed them meanwhile.
+    // The kept states may be {@link recentMs} old, so the writes are read again before the step settles.
     const current = kept === undefined ? writes : await this.#writeStates(step, journal);
     if (!current.every(isWritten)) return { writes: current, settle: [], checks: [] };
     return {
@@ -117,9 +116,9 @@ export class Observer {
   }
 
   /**
-   * The conditions about proxies come last. While other conditions wait, and after the step has settled, they are
-   * evaluated only from time to time, because each request costs time of the control planes and of a machine that
-   * starts pods.
+   * Evaluates the conditions about proxies last. While other conditions wait, and after the step has settled, it does
+   * so at most once in {@link recentMs}, because each request costs time of the control planes and of a machine that
+   * may be starting pods.
    */
   async #settleStates(
     step: Step,
@@ -143,8 +142,8 @@ export class Observer {
   }
 
   /**
-   * The writes that are due. A step that has written nothing yet waits for its `needs`. A write that moves requests
-   * waits until the pods that get the requests are ready.
+   * Marks writes that must wait as `later`. A step that has written nothing yet waits for its `needs`. A write that
+   * moves requests waits until the pods that get the requests are ready.
    */
   async #dueWrites(
     step: Step,
@@ -216,7 +215,6 @@ export class Observer {
   }
 }
 
-/** The namespaces that the step changes, and those that the rollout has changed before. */
 function namespacesTouched({ namespaces = [] }: Step, journal: readonly JournalEntry[]): readonly string[] {
   return [...new Set([...namespaces, ...namespacesOf(journal)])];
 }
@@ -233,7 +231,7 @@ function asksProxies({ type }: SettleCondition): boolean {
   return type === "acknowledged" || type === "endpoints";
 }
 
-/** Adds to the first waiting condition's text that later conditions were not evaluated. */
+/** Makes the first waiting condition count the conditions that were not evaluated as missing. */
 function withUnasked(states: readonly SettleState[], unasked: number): SettleState[] {
   const first = states.findIndex(({ state }) => state === "waiting");
   return states.map((state, index) =>

@@ -9,14 +9,15 @@ import { reference } from "../plan/index.ts";
 const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel } = istioLabels;
 
 /**
- * Finds the operator's object (such as an IstioOperator) from which an operator writes the given object. Changes by
- * others to the given object would be undone by the operator.
+ * The operator's object (such as an IstioOperator) from which an operator writes the given object. The operator would
+ * undo changes that others make to the given object. Undefined if no operator acts on it.
  */
 export type OperatorObjectOf = (object: Pick<KubernetesObject, "metadata">) => ObjectReference | undefined;
 
 /**
- * Finds out which of the IstioOperators that these objects' labels name are managed by an operator. istioctl writes the
- * same labels as an operator, but then the named IstioOperator does not exist, or tells operators to ignore it.
+ * Reads the IstioOperators that these objects' labels name, and returns a function that ignores those without an acting
+ * operator. istioctl writes the same labels as an operator, but then the named IstioOperator does not exist, or tells
+ * operators to ignore it.
  */
 export async function readOperators(
   client: KubeClient,
@@ -35,7 +36,10 @@ export async function readOperators(
   };
 }
 
-/** A user who plans an upgrade may have no right to read the object. Then assume that an operator acts on it. */
+/**
+ * Whether no operator acts on the IstioOperator. If the user who plans an upgrade may not read it, the plan assumes
+ * that an operator does.
+ */
 async function ignores(objects: ObjectAccess, operator: ObjectReference): Promise<boolean> {
   try {
     const found = await objects.get(operator);
@@ -53,7 +57,10 @@ function namedOperator({ metadata: { labels = {} } }: Pick<KubernetesObject, "me
     : reference("install.istio.io/v1alpha1", "IstioOperator", name, namespace);
 }
 
-/** The IstioOperator or controller that an object's metadata names. See {@link readOperators}. */
+/**
+ * The IstioOperator or controller that an object's metadata names, whether or not an operator acts on it. See {@link
+ * readOperators}.
+ */
 export function operatorObjectOf(object: Pick<KubernetesObject, "metadata">): ObjectReference | undefined {
   const operator = namedOperator(object);
   if (operator !== undefined) return operator;
@@ -64,8 +71,8 @@ export function operatorObjectOf(object: Pick<KubernetesObject, "metadata">): Ob
 }
 
 /**
- * Whether the workload was made from this object of an operator, and not from an earlier object with its name, whose
- * workloads the garbage collector is about to delete.
+ * Whether an operator made the workload from this object of an operator, and not from an earlier object with its name,
+ * whose workloads the garbage collector will soon delete.
  */
 export function isMadeBy(
   workload: Pick<KubernetesObject, "metadata">,

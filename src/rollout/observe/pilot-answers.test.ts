@@ -31,13 +31,14 @@ async function serve(context: TestContext, answer: RequestListener): Promise<voi
   await once(server, "listening");
 }
 
-/** The debug pages of a test's server. The tests in `pilot-debug` cover how the engine reaches those of an istiod. */
+/**
+ * Reads debug pages from the test's server. The tests in `pilot-debug` cover how the engine reaches those of an istiod.
+ */
 const pilotDebug = {
   ask: async ({ address }: PilotPod, path: string) => await httpGet(address, debugPort, path),
   lacks: () => false,
 } as unknown as ClusterView["pilotDebug"];
 
-/** A view of one istiod at the loopback address. */
 function viewOf(
   clock = standingClock(),
   reporterNamespaces?: ReadonlySet<string>,
@@ -72,7 +73,7 @@ test("the error for an istiod that does not answer has its name, the time since 
     acknowledged.state === "waiting" ? acknowledged.detail : "",
     `${who} has not reported which proxies have acknowledged VirtualService shop/reviews ${refused}; ${remedy}`,
   );
-  // Errors of all later requests to the pilot name the same time since which it is silent.
+  // All later errors about the pilot name the same beginning of its silence.
   clock.nowAtMs += 20_000;
   const proxies = `${who} has not reported which proxies it serves ${refused}; ${remedy}`;
   for (const observation of [await observeRejections(view, "1-1-0"), await observeConvergence(view, { type: "mesh" })])
@@ -93,7 +94,7 @@ test("an istiod that answers in between is silent only since it stopped again", 
   assert.equal(await detail(), "verdict");
   status = 500;
   assert.match(await detail(), /since 2023-11-14T22:13:40Z: /);
-  // The engine sent the pilot no request for more than a minute, so its silence is counted from the next request on.
+  // Without a request for more than a minute, the silence begins anew with the next one.
   clock.nowAtMs += 61_000;
   assert.match(await detail(), /since 2023-11-14T22:14:41Z: /);
 });
@@ -130,7 +131,7 @@ test("a deleted object is used until the pilots have had time to push, and then 
 });
 
 const reason = "the proxy says so";
-/** A proxy that has not acknowledged. It has either rejected something or not answered. */
+/** A proxy that has not acknowledged its last response: it has rejected it, or not answered. */
 function late(namespace: string, isRejecting: boolean): object {
   const types = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "2", reason } };
   const quiet = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "", reason: null } };
@@ -145,7 +146,6 @@ function late(namespace: string, isRejecting: boolean): object {
   };
 }
 
-/** An istiod that serves the proxies that `proxies` returns. */
 async function serveProxies(context: TestContext, proxies: () => readonly object[]): Promise<void> {
   await serve(context, (request, response) => {
     const isReport = request.url?.startsWith("/debug/serin/acknowledged") === true;

@@ -23,7 +23,6 @@ export function controlPlanePods(view: ClusterView): Pod[] {
   return view.runningPods(controlPlaneLabels).filter((pod) => isControlPlane(view, pod));
 }
 
-/** The Deployments of control planes, both ours and upstream's. */
 export function controlPlaneDeployments(
   view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,
 ): readonly Deployment[] {
@@ -31,9 +30,9 @@ export function controlPlaneDeployments(
 }
 
 /**
- * Whether a pod or Deployment belongs to a control plane. Users may label pods in their own namespaces, so the
- * namespace must be that of an injector's Service, and mirror pods do not count, because every node may create them in
- * any namespace. Otherwise the engine would wait for forged control planes and send them tokens.
+ * Whether a pod or Deployment belongs to a control plane, so that the engine may wait for it and send it tokens. Users
+ * may label pods in their own namespaces, so the label does not suffice: the namespace must be that of an injector's
+ * Service. Mirror pods do not count, because every node may create them in any namespace.
  */
 function isControlPlane(view: Pick<ClusterView, "controlPlaneNamespaces">, object: KubernetesObject): boolean {
   const { labels = {}, namespace = "" } = object.metadata;
@@ -43,8 +42,8 @@ function isControlPlane(view: Pick<ClusterView, "controlPlaneNamespaces">, objec
 }
 
 /**
- * Whether a pod or DaemonSet belongs to a ztunnel: it has the label, and is in a namespace of control planes or of the
- * cluster's own pods.
+ * Whether a pod or DaemonSet belongs to a ztunnel: it has the label, is in a namespace of control planes or of the
+ * cluster's own pods, and is no mirror pod.
  */
 export function isZtunnel(view: Pick<ClusterView, "controlPlaneNamespaces">, object: KubernetesObject): boolean {
   const { labels = {}, namespace = "" } = object.metadata;
@@ -55,12 +54,11 @@ export function isZtunnel(view: Pick<ClusterView, "controlPlaneNamespaces">, obj
   );
 }
 
-/** The revision of a control plane's pod or Deployment. */
 export function controlPlaneRevision({ metadata: { labels = {} } }: KubernetesObject): string {
   return labels[istioLabels.revision] ?? "default";
 }
 
-/** The ready pods of the control plane, both ours and upstream's. */
+/** The ready pods of control planes, both ours and upstream's: of all of them, or of one revision. */
 export function pilotPods(view: ClusterView, revision?: string): PilotPod[] {
   return controlPlanePods(view)
     .filter((pod) => pod.metadata.deletionTimestamp === undefined && isReady(pod))
@@ -79,27 +77,24 @@ export function pilotPod(pod: Pod): PilotPod {
   };
 }
 
-/** The ConfigMap from which data planes take the root of this control plane (`global.trustBundleName`). */
+/** The ConfigMap from which data planes read this control plane's root certificate (`global.trustBundleName`). */
 export function rootConfigMapOf(spec: Pod["spec"]): string {
   const variables = (spec?.containers ?? []).flatMap(({ env = [] }) => env);
   const named = variables.find(({ name }) => name === "PILOT_CA_CERT_CONFIGMAP")?.value ?? "";
   return named === "" ? "istio-ca-root-cert" : named;
 }
 
-/** A request to a pilot: its path, and its subject for messages. */
 export interface PilotQuestion {
   readonly path: string;
-  /** The subject in words, such as `which proxies it serves`. */
   readonly about: string;
 }
 
 const servedQuestion = "which proxies it serves";
-/** The page of Serin's pilots that reports their roots. */
 export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about: "which roots it hands out" };
 
 /**
- * The proxies that a pilot serves, without those that have not proven their identity. Pilots of upstream Istio report
- * all of their proxies at `/debug/syncz`, without reasons for rejections.
+ * The proxies that a pilot serves. A pilot of ours omits those that have not proven their identity. Upstream's pilots
+ * report all of their proxies, at `/debug/syncz`, without reasons for rejections.
  */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return (await reportedProxies(view, pilot)).filter(({ goneAt }) => goneAt === undefined);
@@ -111,7 +106,6 @@ export function podOfProxy(view: ClusterView, id: string): Pod | undefined {
   return view.pods.get(`${namespace}/${name}`);
 }
 
-/** The same as {@link proxiesOf}, and also the proxies that have disconnected a short while ago. */
 export async function reportedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
     const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, {
@@ -125,7 +119,7 @@ export async function reportedProxies(view: ClusterView, pilot: PilotPod): Promi
   });
 }
 
-/** Asks which proxies have acknowledged a version of an object. Returns undefined if the pilot is upstream's. */
+/** Returns undefined if the pilot is upstream's. */
 export async function acknowledgementOf(
   view: ClusterView,
   pilot: PilotPod,
@@ -145,7 +139,7 @@ export async function acknowledgementOf(
   });
 }
 
-/** Asks which roots the pilot hands out. Returns undefined if the pilot is upstream's. */
+/** Returns undefined if the pilot is upstream's. */
 export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<RootsReport | undefined> {
   return await view.recently(
     `roots ${pilot.address}`,
@@ -154,8 +148,8 @@ export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<Roots
 }
 
 /**
- * One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. The engine itself is in the
- * list during its request.
+ * One element of upstream's `/debug/syncz`. `<type>_sent` and `<type>_acked` are nonces. The list contains the engine
+ * itself, because its request is a connection too.
  */
 type SyncedProxy = Readonly<Record<string, string>>;
 
@@ -166,13 +160,9 @@ async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readon
   return synced.filter(({ proxy }) => proxy !== own);
 }
 
-/** The parts of the view that a request to a pilot uses. */
 type Asking = Pick<ClusterView, "pilotDebug" | "silentPods">;
 
-/**
- * Requests one of a pilot's debug pages. An error contains the pilot's name, the request, the time since when the pilot
- * has not answered, the fault, and what a person can do.
- */
+/** Requests one of a pilot's debug pages. See {@link unanswered} for the errors. */
 export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQuestion): Promise<string> {
   try {
     const text = await view.pilotDebug.ask(pilot, question.path);
@@ -183,7 +173,10 @@ export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQue
   }
 }
 
-/** The error for a request that a pilot has not answered. It keeps the code and the reason of `fault`. */
+/**
+ * The error for a request that a pilot has not answered, with the code and the reason of `fault`. The message also
+ * contains since when the pilot is silent, and what a person can do.
+ */
 export function unanswered(
   { silentPods }: Pick<ClusterView, "silentPods">,
   pilot: PilotPod,
@@ -210,7 +203,7 @@ function keyOf({ namespace, name }: PilotPod): string {
   return `${namespace}/${name}`;
 }
 
-/** Whether the error is an answer with this HTTP status, of a pilot or of a pod that {@link httpGet} called. */
+/** Whether the error means that a pilot, or a pod that {@link httpGet} called, answered with this HTTP status. */
 export function isStatus(error: unknown, status: number): boolean {
   return error instanceof SerinError && error.code === "http-status" && error.reason === String(status);
 }
@@ -235,13 +228,13 @@ function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedPr
   };
 }
 
-/** Returns a pilot's answer as parsed JSON. Returns undefined if the pilot does not know the path. */
+/** Returns undefined if the pilot does not know the path. */
 export async function answerOf<Answer>(
   view: Asking,
   pilot: PilotPod,
   question: PilotQuestion,
 ): Promise<Answer | undefined> {
-  // No request is sent here, so the result says nothing about whether the pod is alive.
+  // No request is sent, so `silentPods` learns nothing.
   if (view.pilotDebug.lacks(pilot, question.path)) return undefined;
   let text: string;
   try {

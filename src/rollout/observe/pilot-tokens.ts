@@ -1,10 +1,10 @@
 import { AgingCache, transientError, type Clock } from "../../base/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
-/** The audience of tokens that upstream's control planes accept. */
+/** The audience of the tokens that upstream's control planes accept. */
 const audience = "istio-ca";
 const lifetimeSeconds = 600;
-/** How long before its expiry a token is renewed. */
+/** A token is renewed this long before its expiry. */
 const spareMs = 120_000;
 const maxTokens = 32;
 const engineUser = "system:serviceaccount:serin-system:serin-rollout";
@@ -16,14 +16,13 @@ interface KeptToken {
 
 /**
  * Tokens of control planes' own service accounts. Control planes answer requests about their proxies only for callers
- * of their own namespace (upstream's ENABLE_DEBUG_ENDPOINT_AUTH). An engine that may install a control plane may also
- * use its identity.
+ * of their own namespace (upstream's ENABLE_DEBUG_ENDPOINT_AUTH), so the engine uses their identity. That gives it no
+ * new power, because it may install control planes anyway.
  */
 export class PilotTokens {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #kept = new AgingCache<string, KeptToken>(maxTokens);
-  /** The requests that the API server has not answered yet, at most one for each account. */
   readonly #asked = new AgingCache<string, Promise<string>>(maxTokens);
 
   constructor(client: KubeClient, clock: Clock) {
@@ -31,13 +30,11 @@ export class PilotTokens {
     this.#clock = clock;
   }
 
-  /** A cached token that is still valid. */
   kept(namespace: string, serviceAccount: string): string | undefined {
     const kept = this.#kept.get(`${namespace}/${serviceAccount}`);
     return kept !== undefined && this.#clock.steadyMs() < kept.untilMs ? kept.token : undefined;
   }
 
-  /** Drops a token that a control plane refused. */
   forget(namespace: string, serviceAccount: string): void {
     this.#kept.delete(`${namespace}/${serviceAccount}`);
   }

@@ -1,8 +1,8 @@
 import { errorOfStatus, podLogPath, type KubeClient } from "../../kube/index.ts";
 
 /**
- * The time limit. A log comes from the node's kubelet, and a kubelet that does not answer must not delay a round,
- * because a person's orders would wait as long.
+ * The time limit of reading a log. The API server fetches a log from the node's kubelet. A kubelet that does not answer
+ * must not delay the engine's round, in which people's orders wait.
  */
 const limitMs = 5_000;
 

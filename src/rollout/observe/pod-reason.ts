@@ -14,8 +14,8 @@ export function withPodReason(state: SettleState, workload: Workload, view: Clus
 }
 
 /**
- * The reason of {@link withPodReason} as a separate text that begins with a space and is in parentheses. Empty if no
- * pod of the workload is unready.
+ * Why the workload's first unready pod is not ready: a text in parentheses after a space. Empty if no pod of the
+ * workload is unready.
  */
 export function podReason(workload: Workload, view: ClusterView): string {
   const pod = firstUnready(workload, view);
@@ -23,8 +23,8 @@ export function podReason(workload: Workload, view: ClusterView): string {
 }
 
 /**
- * Adds the kubelet's reason while it creates the pod, such as a missing Secret of a volume. Only the pod's events
- * contain this reason.
+ * The same as {@link withPodReason}, but prefers the reason why the kubelet cannot create the pod, such as a missing
+ * Secret of a volume. Only the pod's events contain that reason.
  */
 export async function withKubeletReason(
   state: SettleState,
@@ -54,27 +54,25 @@ function isUnready(pod: Pod): boolean {
   return pod.metadata.deletionTimestamp === undefined && !isReady(pod);
 }
 
-/** Whether the kubelet reports the pod as ready. A pod that ends may still be ready. */
 export function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }
 
 /**
- * What moves an enrolled pod to another ztunnel, and what prevents it: a lost node does not. Empty if the pod has no
- * node.
+ * Says which component moves an enrolled pod to another ztunnel, and how to see whether its node is lost, because then
+ * nothing moves the pod. Empty if the pod has no node.
  */
 export function whoChangesOwner({ spec }: Pod): string {
   const { nodeName } = spec ?? {};
   return nodeName === undefined ? "" : ` (the CNI agent of its node changes that: kubectl get node ${nodeName})`;
 }
 
-/** Why a pod is not ready, from the status of its containers. */
 export function whyNotReady({ spec, status }: Pod): string {
   const unscheduled = status?.conditions?.find(
     (condition) => condition.type === "PodScheduled" && condition.status === "False",
   );
   if (unscheduled !== undefined) return `it cannot be scheduled: ${unscheduled.message ?? ""}`;
-  // The init containers without `restartPolicy: Always`. They have no probes, because the pod waits until they end.
+  // The init containers without `restartPolicy: Always`. They have no readiness probes: the pod waits until they end.
   const ending = new Set(
     spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy !== "Always").map(({ name }) => name),
   );
@@ -96,7 +94,7 @@ export function whyNotReady({ spec, status }: Pod): string {
       return `container ${name}: ${waiting ?? running}${last}`;
     });
   if (reasons.length > 0) return reasons.join("; ");
-  // A condition of a readiness gate may be missing although all containers are ready.
+  // A readiness gate may keep a pod unready although all of its containers are ready.
   const ready = status?.conditions?.find(({ type, status: value }) => type === "Ready" && value === "False");
   return (status?.containerStatuses ?? []).length === 0
     ? `its node ${spec?.nodeName === undefined ? "" : `${spec.nodeName} `}has not started it`

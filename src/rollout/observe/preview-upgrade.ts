@@ -19,16 +19,13 @@ export interface PreviewOptions {
 
 export interface UpgradePreview {
   readonly steps: readonly { readonly id: string; readonly title: string }[];
-  /** The dependents of the old revision that no step moves, with instructions for a person. */
+  /** The dependents of the old revision that no step moves, with what a person must do. */
   readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 
 const syncTimeoutMs = 20_000;
 
-/**
- * Plans an upgrade with the engine's own function for the current cluster. Returns the steps and the dependents that
- * they do not move. Writes nothing.
- */
+/** Plans an upgrade of the current cluster with the engine's own planner. Writes nothing. */
 export async function previewUpgrade({
   client,
   clock,

@@ -93,7 +93,7 @@ test("the pods of a held Deployment count although it has another template, if p
   const held = {
     metadata: { name: "web", generation: 2 },
     spec: { replicas: 3, paused: true },
-    // While a Deployment is paused, its controller makes no ReplicaSet for a changed template.
+    // The controller of a paused Deployment makes no ReplicaSet for a changed template, so no pod counts as updated.
     status: { observedGeneration: 2, replicas: 3, readyReplicas: 3, availableReplicas: 3 },
   } as unknown as UntypedObject;
   assert.equal(readyState(held, web).state, "waiting");

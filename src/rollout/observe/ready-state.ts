@@ -17,12 +17,14 @@ interface WorkloadStatus {
   readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];
 }
 
-/** The number of missing pods if it is unknown. It is larger than the number of pods of any workload. */
+/**
+ * The value of `left` if the number of missing pods is unknown. It is larger than the number of pods of any workload.
+ */
 const unknownLeft = 10_000;
 
 /**
- * Why the API server refuses the Deployment's pods, for example for a quota. The text omits the pod's name, which
- * differs in every attempt.
+ * Why the API server refuses the Deployment's pods, for example because of a quota. The text omits the pod's name,
+ * which differs in every attempt.
  */
 function refusalOf({ conditions = [] }: WorkloadStatus): string {
   const refused = conditions.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
@@ -31,8 +33,8 @@ function refusalOf({ conditions = [] }: WorkloadStatus): string {
 }
 
 /**
- * The text for a DaemonSet that lacks pods. Only its events say why, because its status, unlike that of a Deployment,
- * does not.
+ * The text for a DaemonSet that lacks pods. It names the command that shows why, because a DaemonSet's status, unlike a
+ * Deployment's, does not contain the reason.
  */
 function absentText({ kind, name, namespace = "" }: ObjectReference, status: WorkloadStatus): string {
   const { desiredNumberScheduled = 0, currentNumberScheduled = desiredNumberScheduled } = status;
@@ -42,10 +44,7 @@ function absentText({ kind, name, namespace = "" }: ObjectReference, status: Wor
     : ` (${absent} of its pods ${absent === 1 ? "does" : "do"} not exist; the API server's reason: kubectl describe daemonset -n ${namespace} ${name})`;
 }
 
-/**
- * The text about pods that are ready, but count as available only after they have stayed ready for a time. Empty in all
- * other cases.
- */
+/** The text for pods that are ready, but have not been ready for `minReadySeconds`. Empty in all other cases. */
 function unprovenText(
   object: NonNullable<Awaited<ReturnType<ObjectAccess["get"]>>>,
   { readyReplicas, numberReady = readyReplicas ?? 0 }: WorkloadStatus,
@@ -58,29 +57,23 @@ function unprovenText(
 }
 
 export interface ReadyQuery {
-  /** At least this many pods must be ready. */
   readonly minReplicas?: number;
-  /**
-   * Pods of another template than the present one count too. A Deployment that is held while its template changes has
-   * only such pods.
-   */
+  /** Counts pods of former templates too. A Deployment that is held while its template changes has only such pods. */
   readonly ofAnyTemplate?: boolean;
   /**
-   * This many pods may be missing, see {@link lackedPods}. With missing pods, pods of the former template may stay too:
-   * a Deployment removes no more of them while the new ones are not ready.
+   * This many pods may be missing, see {@link lackedPods}. Pods of the former template may then remain too: a
+   * Deployment keeps them while new ones are not ready.
    */
   readonly lacked?: number;
 }
 
-/** What a workload still lacks to be ready. */
 interface Unready {
   /** A text for people that follows the workload's name, such as `: 1 of 2 ready`. */
   readonly text: string;
-  /** The number of missing pods. */
   readonly left: number;
 }
 
-/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. */
+/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. `query` relaxes or tightens that. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   reference: ObjectReference,
@@ -91,7 +84,7 @@ export function readyState(
   return { state: "waiting", detail: `${reference.kind} ${reference.name}${unready.text}`, left: unready.left };
 }
 
-/** What a Deployment or DaemonSet lacks. Undefined if all of its pods match its spec and are ready. */
+/** What a Deployment or DaemonSet lacks. Undefined if it is ready in the sense of {@link readyState}. */
 export function unreadyOf(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   reference: ObjectReference,
@@ -116,7 +109,7 @@ export function unreadyOf(
   const surplus = kind === "Deployment" ? replicas - wanted : 0;
   if (surplus <= 0) return undefined;
   // The status does not show whether an old or a new pod is unavailable, so the text only counts the available pods.
-  // Old pods are deleted once all new ones are available.
+  // The Deployment deletes the last old pods only when all new ones are available.
   const why =
     available < replicas ? `${available} of ${replicas} pods are available` : `${surplus} old pods are leaving`;
   return { text: `: ${why}`, left: surplus };

@@ -1,9 +1,9 @@
 import type { Clock } from "../../base/index.ts";
 
 export interface RecentValuesOptions {
-  /** A value is returned until it is this old. */
+  /** A value of this age is no longer returned. */
   readonly maxAgeMs: number;
-  /** The maximum number of values. Beyond it, the oldest one is forgotten. */
+  /** The maximum number of values. A further one replaces the oldest. */
   readonly maxValues: number;
 }
 
@@ -11,7 +11,6 @@ export interface RecentValuesOptions {
 export class RecentValues<Value> {
   readonly #clock: Clock;
   readonly #options: RecentValuesOptions;
-  /** The kept values, the oldest first. */
   readonly #kept = new Map<string, { readonly atMs: number; readonly value: Value }>();
 
   constructor(clock: Clock, options: RecentValuesOptions) {
@@ -29,7 +28,6 @@ export class RecentValues<Value> {
   }
 
   set(key: string, value: Value): void {
-    // Deleted first, so that the map stays ordered by age.
     this.#kept.delete(key);
     for (const [other, { atMs }] of this.#kept) {
       if (!this.#isOld(atMs) && this.#kept.size < this.#options.maxValues) break;

@@ -6,7 +6,6 @@ import type { ClusterView } from "./cluster-view.ts";
 import { servedProxies } from "./served-proxies.ts";
 import { reportersOf } from "./trusted-reporters.ts";
 
-/** The rejections of a proxy, one text for each type of resource. */
 function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
   return Object.entries(types).flatMap(([typeUrl, { reason }]) =>
     reason === null
@@ -15,13 +14,10 @@ function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
   );
 }
 
-/** The rejections by the proxies of a revision's control plane. */
 interface Rejections {
-  /** The number of proxies that the control planes reported. */
   readonly count: number;
-  /** The first rejection of a concerned proxy, which decides. */
+  /** The first rejection of a concerned proxy, which fails the check. */
   readonly decisive: string | undefined;
-  /** The first rejection of another proxy, which is only reported. */
   readonly other: string | undefined;
 }
 
@@ -39,7 +35,6 @@ async function rejectionsOf(
   return { count: own.length + others.length, decisive, other };
 }
 
-/** The evidence for a revision whose concerned proxies have not rejected anything. */
 function acceptedText(revision: string, { count, other }: Rejections): string {
   return other === undefined
     ? `${counted(count, "proxy", "proxies")} of ${revision}, none has rejected anything`
@@ -47,8 +42,8 @@ function acceptedText(revision: string, { count, other }: Rejections): string {
 }
 
 /**
- * Whether a proxy of the revision's control plane has rejected something. Rejections by proxies of namespaces that are
- * not concerned are only shown in the evidence. Without `concerned`, all namespaces are concerned.
+ * Whether a concerned proxy of the revision's control plane has rejected something. The evidence also shows rejections
+ * by other proxies, which decide nothing. Without `concerned`, all namespaces are concerned.
  */
 export async function observeRejections(
   view: ClusterView,
@@ -67,8 +62,8 @@ export async function observeRejections(
 }
 
 /**
- * Fails if a concerned proxy has rejected something. A rejection by another proxy is only noted. A control plane that
- * does not answer does not make the condition fail.
+ * Fails if a concerned proxy has rejected something. A rejection by another proxy is only noted. If the control plane
+ * does not answer, the condition is met.
  */
 export async function observeNotRejected(
   view: ClusterView,

@@ -6,7 +6,7 @@ import { isServedElsewhere, type EndpointShards } from "./remote-endpoints.ts";
 
 const version = { namespace: "shop", service: "web", podLabels: { version: "v2" } };
 
-/** An istiod of the cluster `east`, or one whose cluster has no name. */
+/** An istiod with this cluster name, or without one. */
 function istiod(cluster?: string): Pod {
   const pod = fakePod({
     name: "istiod-1",

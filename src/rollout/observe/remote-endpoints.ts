@@ -3,32 +3,26 @@ import type { WorkloadMatch } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { answerOf, pilotPods } from "./pilot-answers.ts";
 
-/** An endpoint in the answer of `/debug/endpointShardz`, from this project's pilots or from those of upstream Istio. */
 interface ShardEndpoint {
   readonly Labels?: Readonly<Record<string, string>> | null;
-  /** 1 if the endpoint gets requests. */
+  /** The endpoint gets requests only if this is 1. */
   readonly HealthStatus?: number;
-  /** Set only by this project's pilots: clients in other clusters do not get the endpoint. */
+  /** Set only by this project's pilots: whether clients in other clusters do not get the endpoint. */
   readonly ClusterLocal?: boolean;
 }
 
-/** The endpoints by host, then by namespace, then by `registry/cluster`. */
 export type EndpointShards = Readonly<
   Record<string, Readonly<Record<string, { readonly Shards?: Readonly<Record<string, readonly ShardEndpoint[]>> }>>>
 >;
 
 const healthy = 1;
-/**
- * The variable that tells a control plane the name of its cluster, and the name that applies if the variable is not
- * set.
- */
+/** The environment variable with the name of a control plane's cluster, and the name if it is not set. */
 const clusterVariable = "CLUSTER_ID";
 const defaultCluster = "Kubernetes";
 
 /**
  * Whether a version has endpoints in other clusters, according to the control planes of this cluster. A version that
- * has lost its pods here may still serve there. False if no control plane answers, because the endpoints are unknown
- * then.
+ * has lost its pods here may still serve there. False if no control plane answers.
  */
 export async function isServedElsewhere(
   view: ClusterView,

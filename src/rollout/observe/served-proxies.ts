@@ -4,13 +4,12 @@ import { absentFrom, reportedProxy } from "./absent-proxies.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods, proxiesOf, reportedProxies } from "./pilot-answers.ts";
 
-/** All proxies that the pods of the revision's control plane serve. */
 export async function servedProxies(view: ClusterView, revision: string): Promise<readonly ConnectedProxy[]> {
   return (await Promise.all(pilotPods(view, revision).map(async (pilot) => await proxiesOf(view, pilot)))).flat();
 }
 
 /**
- * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Proxies that are
+ * The ids of gateways, waypoints, sidecars and machines that the revision's control plane serves. Proxies that are
  * between two connections count as served. Probes are excluded, because they are removed together with their revision.
  */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {

@@ -10,7 +10,6 @@ export interface LabelSources {
   readonly view: ClusterView;
 }
 
-/** The labels by which a Service selects its pods. Undefined if the Service has no selector, or does not exist. */
 export async function selectorOf(
   { client, view }: LabelSources,
   name: string,
@@ -25,9 +24,9 @@ export async function selectorOf(
 }
 
 /**
- * The labels of a subset. Undefined if no DestinationRule of any namespace has it for the host, so that no proxy can
- * send requests there. Rules for the host itself come before rules for a wildcard. Among equal ones, rules in
- * `namespaces` come first.
+ * The labels of a subset. Undefined if no DestinationRule of any namespace has the subset for the host; then no proxy
+ * can send requests there. Rules for exactly the host come before rules for a wildcard. Among equal ones, rules in
+ * `namespaces` come first, and those of its last namespace before those of the others.
  */
 export async function subsetLabels(
   { client, view }: LabelSources,

@@ -21,13 +21,12 @@ import {
 import type { ClusterView } from "./cluster-view.ts";
 import { partitionOf, whyUnmovable, workloadObstacle } from "./workload-obstacle.ts";
 
-/** A workload with its live pods that have a sidecar. */
 export interface SidecarWorkload {
   readonly object: ObjectReference;
   readonly pods: readonly Pod[];
-  /** The object itself. Absent if the engine does not watch its kind. */
+  /** Absent if the engine does not watch objects of this kind. */
   readonly found?: UntypedObject;
-  /** Why a change of its template does not replace its pods. Absent if the change replaces them. */
+  /** Why a change of its template does not replace its pods. Absent if the change does. */
   readonly unmovable?: string;
 }
 
@@ -47,7 +46,8 @@ export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
     labels["app"] === "ztunnel"
   )
     return undefined;
-  // An operator or a person put the proxy into the pod's template, so the new revision would not inject one.
+  // An operator or a person put the proxy into the pod's template. The new revision would not inject one, so a restart
+  // cannot move this pod.
   const injects = labels[injectLabel] ?? annotations[injectLabel];
   if (injects === "false" && annotations[statusAnnotation] === undefined) return undefined;
   return hasProxy(spec) ? (annotations[revisionLabel] ?? "default") : undefined;
@@ -58,8 +58,8 @@ function hasProxy(spec: Pod["spec"]): boolean {
 }
 
 /**
- * A live pod without a sidecar, although its workload had one before: after an upgrade's restart, no injector handled
- * the pod.
+ * A live pod that has the upgrade's mark, but no sidecar: no injector handled the pod when the upgrade restarted its
+ * workload.
  */
 export function bareRestartedPod(
   view: ClusterView,
@@ -81,7 +81,9 @@ export function isLive({ metadata, status }: Pod): boolean {
   return metadata.deletionTimestamp === undefined && (status?.phase === "Running" || status?.phase === "Pending");
 }
 
-/** The workload that created the pod, from the pod's metadata. A pod without an owner is its own workload. */
+/**
+ * The workload that created the pod, derived from the pod's metadata alone. A pod without an owner is its own workload.
+ */
 export function workloadOf({ metadata }: Pod): ObjectReference {
   const namespace = metadata.namespace ?? "";
   const owner = metadata.ownerReferences?.find(({ controller }) => controller === true);
@@ -101,7 +103,7 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
   return reference(owner.apiVersion, owner.kind, owner.name, namespace);
 }
 
-/** The command with which a person replaces the pods of the pod's workload. */
+/** The command with which a person replaces the pod, and usually the other pods of its workload. */
 export function howToRestart(view: ClusterView, pod: Pod): string {
   const workload = workloadOf(pod);
   const { kind, name, namespace = "" } = workload;
@@ -112,16 +114,16 @@ export function howToRestart(view: ClusterView, pod: Pod): string {
   return `kubectl -n ${namespace} delete pod ${pod.metadata.name ?? ""}`;
 }
 
-/** The mark of the workloads that an upgrade has restarted. */
+/** What identifies the workloads that an upgrade has restarted. */
 export interface RestartMark {
   readonly revision: string;
   readonly mark: string;
 }
 
 /**
- * The workloads with sidecars by namespace, sorted by kind and name. A workload that the upgrade has restarted stays in
- * the list while it has no pods: with the strategy Recreate, its old pods end before the new ones start, and the new
- * ones may be refused.
+ * The workloads with sidecars by namespace, sorted by kind and name. With `restart`, a workload that the upgrade has
+ * restarted stays in the list while it has no pods: with the strategy Recreate, its old pods end before the new ones
+ * start, and the API server may refuse the new ones.
  */
 export function sidecarWorkloads(
   view: ClusterView,
@@ -156,7 +158,7 @@ export function sidecarWorkloads(
   return byNamespace;
 }
 
-/** The workloads with the upgrade's mark that should have pods. */
+/** The workloads that have the upgrade's mark and should have pods. */
 function* restartedObjects(view: ClusterView, restart: RestartMark, only?: string): Generator<ObjectReference> {
   const kinds = [
     ["Deployment", view.deployments.list(), ({ spec }: Deployment) => spec?.replicas ?? 1],
@@ -173,7 +175,10 @@ function* restartedObjects(view: ClusterView, restart: RestartMark, only?: strin
     }
 }
 
-/** Whether a pod or a pod template has the upgrade's mark, or a label with the new revision that the engine wrote. */
+/**
+ * Whether a pod or a pod template has the upgrade's mark, or names the new revision in a label while the workload has a
+ * write of the engine.
+ */
 function hasRestartMark(
   metadata: PodTemplate["metadata"],
   workload: UntypedObject | undefined,
@@ -200,7 +205,10 @@ function foundIn(view: ClusterView, { kind, name, namespace = "" }: ObjectRefere
   return found as UntypedObject | undefined;
 }
 
-/** Why a restart of the workload does not replace the pod. A partition excludes only the pods with a lower number. */
+/**
+ * Why a restart of the workload does not replace this pod. A StatefulSet's partition is an obstacle only for pods with
+ * a lower number.
+ */
 export function restartObstacle(
   view: ClusterView,
   workload: ObjectReference,
@@ -212,7 +220,10 @@ export function restartObstacle(
   return Number(pod.slice(pod.lastIndexOf("-") + 1)) < partitionOf(found) ? obstacle : undefined;
 }
 
-/** When the engine last wrote to the object. This is usually the time of the object's restart. */
+/**
+ * When the engine last wrote to the object, in milliseconds since 1970, and 0 if it has not. This is usually the time
+ * of the workload's restart.
+ */
 export function writtenAt(found: UntypedObject | undefined): number {
   const times = (found?.metadata.managedFields ?? [])
     .filter(({ manager }) => manager === fieldManager)
@@ -221,7 +232,8 @@ export function writtenAt(found: UntypedObject | undefined): number {
 }
 
 /**
- * Why a workload must not restart now. Rolling updates ignore PodDisruptionBudgets, so the engine checks them first.
+ * Why a workload must not restart now: a PodDisruptionBudget allows too few disruptions. Kubernetes' rolling updates
+ * ignore PodDisruptionBudgets, so the engine checks them.
  */
 export function heldByBudget(view: ClusterView, { object, found, pods }: SidecarWorkload): string | undefined {
   const taken = podsTakenAtOnce(object.kind, found?.["spec"]);

@@ -1,7 +1,10 @@
 import { rfc3339Seconds, type Clock } from "../../base/index.ts";
 
 const maxSilent = 512;
-/** The time without a request after which a silent pod is forgotten, because it may have become reachable meanwhile. */
+/**
+ * After this time without a failed request, the next failure begins a new silence: the pod may have been reachable
+ * meanwhile.
+ */
 const forgottenAfterMs = 60_000;
 
 interface Silence {
@@ -9,17 +12,15 @@ interface Silence {
   readonly lastSteadyMs: number;
 }
 
-/** Remembers which pods have left requests unanswered, and since when. */
 export class SilentPods {
   readonly #clock: Clock;
-  /** The silent pods, in the order of their last request. */
   readonly #silent = new Map<string, Silence>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Records that the pod has not answered. Returns since when it is silent, as RFC 3339 in whole seconds. */
+  /** Records that the pod has not answered. Returns since when the pod is silent, as RFC 3339 in whole seconds. */
   failed(pod: string): string {
     const steadyMs = this.#clock.steadyMs();
     const known = this.#silent.get(pod);

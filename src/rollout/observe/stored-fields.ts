@@ -3,7 +3,7 @@ import { fieldTypes, withFieldTypes, type FieldTypes } from "../../base/field-ty
 import type { KubernetesObject } from "../../api/index.ts";
 
 // The types of the fields that the engine reads in custom objects. A cluster with older CRDs may hold objects that no
-// schema has checked. Such an object in one namespace must not stop the rollouts of other namespaces.
+// schema has checked. One such object must not stop the rollouts of other namespaces.
 
 const { always, lines, list, mapOf, number, object, rows, text, textMap } = fieldTypes;
 
@@ -35,7 +35,7 @@ const listed: Readonly<Record<string, FieldTypes>> = {
 };
 
 /**
- * The object's spec, without the fields of a wrong type among those that the engine reads. Empty if the object has no
+ * The object's spec. Fields that the engine reads are left out if they have a wrong type. Empty if the object has no
  * spec.
  */
 export function storedSpec<Spec extends object>(kind: string, stored: KubernetesObject): Spec {
@@ -69,7 +69,10 @@ const routes: Readonly<Record<string, FieldTypes>> = {
   },
 };
 
-/** Describes the first field of a wrong type in the routes or rules that a rollout changes, with the expected type. */
+/**
+ * Describes the first field of a wrong type in the routes or rules that a rollout changes, and the expected type.
+ * Undefined if there is none.
+ */
 export function routeFault(kind: string, given: readonly unknown[]): string | undefined {
   const place = given.findIndex((rule) => !isTree(rule));
   if (place !== -1) return `[${place}] must be an object`;

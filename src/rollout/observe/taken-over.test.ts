@@ -1,5 +1,4 @@
-// Tests objects that exist before the rollout which usually makes them: the rollout writes them, and undo restores
-// them.
+// Objects that a rollout usually makes, but that exist before: the rollout writes them, and undo restores them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
@@ -36,7 +35,6 @@ const scale = (value: number): Write => ({
 });
 const step = (id: string, ...writes: readonly Write[]): Step => ({ id, title: id, writes, settle: [], checks: [] });
 
-/** The Deployment in memory. The steps and their undo write it. */
 class Cluster {
   found: UntypedObject | undefined;
   journal: readonly JournalEntry[] = [];

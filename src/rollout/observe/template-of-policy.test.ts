@@ -1,4 +1,3 @@
-// Tests how a rollout handles admission webhooks that change the pod templates that it writes.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
@@ -24,7 +23,7 @@ const journal: JournalEntry[] = [
   { type: "field", step: "cni", object, pointer, prior: before, written, restart: "template" },
 ];
 
-/** The state of the step after the engine has written and the server has stored this template instead. */
+/** The state of the step after the engine has written its template and the server has stored this one instead. */
 async function stateWith(stored: object, webhook: () => object | undefined): Promise<string> {
   const fieldsV1 = { "f:spec": { "f:template": {} } };
   const managedFields = [{ manager: "serin-rollout", operation: "Update" as const, fieldsV1 }];

@@ -7,24 +7,22 @@ import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 /**
- * The proxies whose acknowledgements and rejections decide. Anybody who may start a pod decides what its proxy answers,
- * also about objects of other namespaces.
+ * Whose proxies decide by their acknowledgements and rejections. Not all do: anybody who may start a pod determines
+ * what its proxy reports, also about objects of other namespaces.
  */
 export interface Reporters {
-  /** The proxies of the namespace decide: they are concerned, or trusted. */
+  /** Whether the proxies of the namespace decide, because they are concerned or trusted. */
   readonly isConcerned: (namespace: string) => boolean;
-  /**
-   * Whether the engine also waits for the other proxies. It then waits for their answers for a limited time and reports
-   * them.
-   */
+  /** Whether the engine also waits for the other proxies, for a limited time, and reports their rejections. */
   readonly asksOthers: boolean;
 }
 
 type View = Pick<ClusterView, "reporterNamespaces" | "controlPlaneNamespaces">;
 
 /**
- * The reporters about objects of the concerned namespaces: their proxies, and those of control planes, ztunnels, probes
- * and the namespaces that the engine's settings name. Undefined means that all proxies are concerned.
+ * The reporters about objects of the concerned namespaces: the proxies of these namespaces, and those of control
+ * planes, ztunnels, probes and the namespaces that the engine's settings name. If `concerned` is undefined, all proxies
+ * are concerned.
  */
 export function reportersOf(view: View, concerned: readonly string[] | undefined): Reporters {
   if (concerned === undefined) return { isConcerned: () => true, asksOthers: true };
@@ -39,8 +37,8 @@ export function reportersOf(view: View, concerned: readonly string[] | undefined
 }
 
 /**
- * The namespaces that a check of the subject concerns. `touched`: the namespaces that the rollout has changed. It is
- * absent for a check outside any rollout, which concerns all namespaces unless its subject names some.
+ * The namespaces that a check of the subject concerns. `touched`: the namespaces that the rollout has changed, or
+ * undefined for a check outside any rollout. An undefined result means all namespaces.
  */
 export function namespacesConcerned(
   subject: CheckSubject,
@@ -60,7 +58,6 @@ export function namespacesConcerned(
   }
 }
 
-/** The namespaces of objects that a rollout has changed. */
 export function namespacesOf(journal: readonly JournalEntry[]): readonly string[] {
   const names = journal.flatMap(({ object: { kind, name, namespace } }) =>
     kind === "Namespace" ? [name] : namespace === undefined ? [] : [namespace],
@@ -68,7 +65,6 @@ export function namespacesOf(journal: readonly JournalEntry[]): readonly string[
   return [...new Set(names)];
 }
 
-/** The object's own namespace, and those of the gateways to which a route is attached. */
 export function namespacesOfRoute(object: UntypedObject): readonly string[] {
   const { namespace = "" } = object.metadata;
   const { parentRefs, gateways } = isTree(object["spec"]) ? object["spec"] : {};

@@ -13,7 +13,7 @@ const endsByItself: Readonly<Record<string, string>> = {
 
 /**
  * Why a change of the workload's template does not replace its pods, as a text for people. Undefined if the change
- * replaces them.
+ * does.
  */
 export function whyUnmovable(
   { kind, name, namespace = "" }: ObjectReference,
@@ -41,7 +41,7 @@ interface RollingSpec {
   readonly updateStrategy?: { readonly type?: string; readonly rollingUpdate?: { readonly partition?: number } };
 }
 
-/** Why a change of the workload's template does not replace all of its pods. Undefined if the change replaces them. */
+/** The same as {@link whyUnmovable}, as a code. A `partition` excludes only some of the pods. */
 export function workloadObstacle(kind: string, found: UntypedObject): RestartObstacle | undefined {
   const spec = found["spec"] as RollingSpec | undefined;
   if (spec?.paused === true) return isHeldByCanary(found) ? "held" : "paused";
@@ -49,7 +49,6 @@ export function workloadObstacle(kind: string, found: UntypedObject): RestartObs
   return kind === "StatefulSet" && partitionOf(found) > 0 ? "partition" : undefined;
 }
 
-/** The partition of a StatefulSet: a rolling update leaves out the pods with a lower number. */
 export function partitionOf(found: UntypedObject): number {
   return (found["spec"] as RollingSpec | undefined)?.updateStrategy?.rollingUpdate?.partition ?? 0;
 }

@@ -44,7 +44,7 @@ test("each pod that becomes ready extends a restarted workload's time limit, up 
   assert.equal(failsAt(100_000, [ready("a", 50_000, 1)]), true, "one that crashed is no progress");
 });
 
-/** The states over time of a workload with these two pods, for a number of available pods. */
+/** Returns a function that watches a workload with these pods: the state at a time, with a number of available pods. */
 function watchedStates(pods: readonly Pod[]): (atMs: number, availableReplicas: number) => string {
   let steadyMs = 0;
   const clock = { ...standingClock(), steadyMs: () => steadyMs, nowMs: () => restartedMs + steadyMs };

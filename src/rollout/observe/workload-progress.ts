@@ -7,11 +7,10 @@ import { sidecarRevision, templateOf, writtenAt, type SidecarWorkload } from "./
 
 export interface Progress {
   readonly state: "waiting" | "moving" | "moved";
-  /** A text about what is missing or has failed. */
   readonly detail: string;
-  /** Set if the workload will not reach the revision. */
+  /** Set if the workload has exceeded its limit. */
   readonly failed?: boolean;
-  /** The time until the workload fails, unless another pod becomes ready. */
+  /** The time until `failed` is set. It grows when another pod becomes ready. */
   readonly failsInMs?: number;
 }
 
@@ -21,18 +20,20 @@ export interface ProgressQuery {
   /** The proxies of the revision's control plane, as `<pod>.<namespace>`. */
   readonly connected: ReadonlySet<string>;
   readonly ageMs: AgeOfEvent;
-  /** Records when a workload was last complete at the revision. If absent, only the present state is used. */
+  /** Records when a workload was complete at the revision. If absent, only the present state is used. */
   readonly notice?: NoticeEvent;
   /**
    * A workload fails this long after its restart, after its latest new pod became ready, or after it was last complete
    * without a crash, whichever is latest.
    */
   readonly withinMs: number;
-  /** Set if the workload was restarted through a field that does not name the upgrade. */
+  /**
+   * Set if the workload was restarted through a field that does not name the upgrade. Then its template need not have
+   * the mark.
+   */
   readonly restarted?: boolean;
 }
 
-/** The progress of a workload towards the revision. */
 export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Progress {
   const { object, pods, found } = workload;
   const { revision, connected } = query;
@@ -51,7 +52,8 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
     return { state: "moved", detail: "" };
   }
   query.notice?.(`missing: ${place}`);
-  // Pods that start later, such as those of an autoscaler or of a drained node, get the whole limit again.
+  // `moved` ages from the last time at which the workload was complete. So pods that start later, such as those of an
+  // autoscaler or of a drained node, get the whole limit again.
   const movedMs = query.ageMs(`moved: ${place}`, 0);
   const steadyMs = query.ageMs(`steady: ${place}`, 0);
   const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
@@ -73,9 +75,10 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
 }
 
 /**
- * Notes that a workload is complete, so that its limit begins again, unless its pods crash. The hard limit ({@link
- * hardLimitFactor}) begins again only the first time, or when the workload has stayed complete for the whole limit.
- * Otherwise a workload that is ready now and then would never fail.
+ * Records that a workload is complete, so that its limit begins again. Pods that crash prevent this until the workload
+ * has been complete for the whole limit. The hard limit ({@link hardLimitFactor}) begins again only the first time, or
+ * when the workload has stayed complete for the whole limit. Otherwise a workload that is ready now and then would
+ * never fail.
  */
 function noticeMoved(place: string, pods: readonly Pod[], { ageMs, notice, withinMs }: ProgressQuery): void {
   if (notice === undefined) return;
@@ -108,16 +111,18 @@ function missingOf(
     : `${name}: ${silent.metadata.name ?? ""} is not connected to the new control plane`;
 }
 
-/** Why the first unready pod is not ready. */
 function reasonOf(pods: readonly Pod[]): string {
   const unready = pods.find((pod) => !isReady(pod));
   return unready === undefined ? "" : ` (${unready.metadata.name ?? ""}: ${whyNotReady(unready)})`;
 }
 
-/** The factor of the limit after which a workload fails, even if its pods make progress. */
+/** A workload fails after this multiple of the limit, even if its pods make progress. */
 const hardLimitFactor = 10;
 
-/** When a pod of the revision first became ready. Becoming ready again after a crash is not progress. */
+/**
+ * When a pod of the revision became ready, and 0 if it is not ready or has crashed: becoming ready again after a crash
+ * is not progress.
+ */
 function cameAt(pod: Pod, revision: string): number {
   const { conditions = [] } = pod.status ?? {};
   const ready = conditions.find(({ type, status }) => type === "Ready" && status === "True")?.lastTransitionTime;

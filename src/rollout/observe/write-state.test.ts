@@ -1,4 +1,3 @@
-// Runs the planned steps of Canaries against a route that people change meanwhile, and undoes them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SerinError, type Tree } from "../../base/index.ts";
@@ -54,7 +53,7 @@ class StoredRoute {
   }
 }
 
-/** A Canary of one rule of the route, with what it has journaled. */
+/** A Canary that moves one rule of the route, with its journal. */
 class Rollout {
   readonly #canary: Canary;
   readonly #route: StoredRoute;
@@ -79,8 +78,8 @@ class Rollout {
   }
 
   /**
-   * Plans again, as each round does, and carries out the writes of a step. Returns their states. `crashes`: the engine
-   * ends before it has journaled what the server has made of a write.
+   * Plans again, as each round does, and carries out the writes of a step. Returns their states. With `crashes`, the
+   * engine ends before it has journaled what the server has made of a write.
    */
   async doStep(id: string, { crashes = false } = {}): Promise<readonly string[]> {
     const routes = movedRoutes(this.#canary).map((route): RouteInWorld =>

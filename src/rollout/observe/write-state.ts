@@ -22,12 +22,12 @@ import { lackedPods } from "./ready-state.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
 
-/** How many ready pods an object lacks now. For a Gateway, the pods of its workloads are counted. */
+/** How many ready pods an object lacks now. A Gateway lacks those that its workloads lack. */
 export type LackedPods = (object: UntypedObject, reference: ObjectReference) => number;
 
 const ownPods: LackedPods = (object, { kind }) => lackedPods(object, kind);
 
-/** The state of a write of the step, given the object as the server has it. */
+/** The state of a write of the step. `current` is the object as the API server has it. */
 export function writeState(
   write: Write,
   current: UntypedObject | undefined,
@@ -52,7 +52,8 @@ export function writeState(
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior, ...lackedBefore(write.object, current, journal, lacks) };
   const { uid } = current.metadata;
-  // The value from before is unknown, so the state has no prior value.
+  // The engine changed the value without a journal entry, so the value from before is unknown, and the state has no
+  // `prior`.
   if (isUnjournaled(write, current, journal))
     return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
   if (write.keeps !== undefined)
@@ -85,22 +86,22 @@ export function writeState(
 }
 
 /**
- * Whether the step has restarted the workload. An engine of another release may have written the step's time in another
- * form, and Argo's controller leaves out the milliseconds. Writing the time in this engine's form would restart the
- * pods again.
+ * Whether the step has restarted the workload. Compares whole seconds: an engine of another release may have written
+ * the step's time in another form, and Argo's controller leaves out the milliseconds. If this engine wrote the time
+ * again in its own form, the pods would restart again.
  */
 function isRestarted(found: unknown, own: FieldEntry | undefined): boolean {
   return secondOf(found) >= secondOf(own?.written);
 }
 
-/** The full second of a time. NaN, which equals nothing, if the value is not a time. */
+/** The time in whole seconds. NaN, for which every comparison is false, if the value is not a time. */
 function secondOf(time: unknown): number {
   return typeof time === "string" ? Math.floor(Date.parse(time) / 1000) : Number.NaN;
 }
 
 /**
- * How many ready pods a workload lacked before the rollout. Its present state shows this only before the run's first
- * entry of the workload, because afterwards the rollout itself may have broken it.
+ * How many ready pods a workload lacked before the rollout. Later the rollout itself may be the cause, so after the
+ * run's first entry of the workload, the number comes from that entry.
  */
 function lackedBefore(
   object: ObjectReference,
@@ -114,13 +115,11 @@ function lackedBefore(
   return lacked === 0 ? {} : { lacked };
 }
 
-/** A list as the server has it. */
 export interface StoredList {
   readonly entries: readonly FieldEntry[];
   readonly step: string;
   readonly found: unknown;
   readonly uid: string | undefined;
-  /** The last writer of the list, as `whoWrote` returns it. */
   readonly who: string | undefined;
 }
 
@@ -154,9 +153,9 @@ export function listState(
 }
 
 /**
- * The state of a write of a list that seems to be in conflict. The journal may lack what a webhook has made of the list
- * that the rollout wrote last, because the engine ended before it could journal that. `made`: what the server now makes
- * of that list with the edits of others, see `listDoneAnyway`.
+ * The state of a write of a list that seems to be in conflict. The conflict may be a webhook's change to the list that
+ * the rollout wrote last: the engine may have ended before it could journal that change. Undefined if the conflict
+ * remains. `made`: what the server now makes of that list with the edits of others, see `listDoneAnyway`.
  */
 export function listStateIfRewritten(
   write: Parameters<typeof listState>[0],
@@ -174,7 +173,7 @@ export function listStateIfRewritten(
 
 /**
  * The state of a write, as {@link writeState} returns it. For a list that seems to be in conflict, and for a pod
- * template that the server has stored differently, a dry run finds out what the server makes of the engine's value.
+ * template that the server has stored differently, a dry run shows what the server makes of the engine's value.
  */
 export async function askedWriteState(
   objects: Pick<ObjectAccess, "preview">,
@@ -201,9 +200,9 @@ export async function askedWriteState(
 }
 
 /**
- * Whether the stored pod template is the one that the server always makes of the engine's template. An admission
- * webhook may take images from a mirror, or add variables and tolerations. If a webhook makes something else each time,
- * or keeps the template from before, the write never counts as done.
+ * Whether the server stores this pod template whenever the engine writes its own. An admission webhook may take images
+ * from a mirror, or add variables and tolerations. If a webhook makes something else each time, or keeps the template
+ * from before, the write never counts as done.
  */
 async function isTemplateOfPolicy(
   objects: Pick<ObjectAccess, "preview">,
@@ -232,12 +231,11 @@ function storedList(
   };
 }
 
-/** The step's own journal entry of the field. */
 function ownEntry(journal: readonly JournalEntry[], write: FieldWrite, step: string): FieldEntry | undefined {
   return fieldEntries(journal, write).find((entry) => entry.step === step);
 }
 
-/** The message about a list. It names the place in the list if both lists have it. */
+/** The text about a conflict in a list. It names the place in the list if the lists differ there. */
 function listConflict(
   write: FieldWrite,
   found: unknown,
@@ -250,8 +248,8 @@ function listConflict(
 }
 
 /**
- * Whether the step writes a field for the first time, and if not, why it writes the field again. `by`: who has changed
- * the written value.
+ * The state's fields that tell why the step writes: for the first time, because somebody has changed the written value
+ * (`by`), because the server stored another value, or because the plan has another value now.
  */
 function writerOf(
   own: FieldEntry | undefined,
@@ -264,9 +262,9 @@ function writerOf(
 }
 
 /**
- * Whether the engine has written the field, but the journal with its entry is gone: for example, a restored namespace
- * has no journal. If the journal has an entry of the mark, the journal is not lost, and a field without an entry has
- * its value from a person.
+ * Whether the engine has written the field, but the journal with its entry is gone. For example, a restored namespace
+ * has no journal. If the journal has an entry for the field or its mark, the journal is not lost, and a value without
+ * an entry is a person's.
  */
 function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
   if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
@@ -278,9 +276,9 @@ function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: reado
 }
 
 /**
- * Who changed a field after the rollout had recorded it, even between two steps. Four changes do not count: the
- * engine's own last write, a restart that somebody else requested, a recreated namespace, and an object (such as a node
- * or a pod of a StatefulSet) that was recreated with the value from before the rollout.
+ * Describes the conflict if somebody changed a field after the rollout had recorded it, even between two steps. Four
+ * changes are no conflict: the engine's own last write, a restart that somebody else requested, a recreated namespace,
+ * and an object (such as a node or a pod of a StatefulSet) that was recreated with the value from before the rollout.
  */
 function conflictOf(
   write: FieldWrite,

@@ -24,7 +24,7 @@ const selector = { matchLabels: { app: "web" } };
 const service = (name: string): Stored =>
   stored("Service", name, { ports: [{ name: "http", port: 80 }], selector: { app: "web" } });
 const web = stored("Deployment", "web", { replicas: 1, selector, template }) as unknown as Deployment;
-/** Objects whose fields the API server of every version checks. */
+/** Objects whose fields every API server checks. */
 const checked: readonly Stored[] = [
   service("web"),
   service("next"),
@@ -95,11 +95,11 @@ interface Scene {
   readonly steps?: readonly object[];
   readonly objects: readonly Stored[];
   readonly mode?: string;
-  /** Matches the error that refuses the Canary. If absent, the Canary is planned. */
+  /** Matches the error that refuses the Canary. If absent, the Canary must be planned. */
   readonly refused?: RegExp;
 }
 
-/** Observes the Canary's world, and plans its steps. Throws if this fails with an error that is not the user's. */
+/** Observes the Canary's world and plans its steps. Throws if that fails with an error that is not the user's. */
 async function plan({ target, steps = [{ weight: 10 }], objects, mode }: Scene): Promise<number | string> {
   const { value, errors } = parseCanary({ metadata: { name: "c", namespace: "shop" }, spec: { target, steps } });
   assert.ok(value, JSON.stringify(errors));

@@ -17,7 +17,7 @@ import {
 } from "./canary-shape.ts";
 import { fieldsOfBody } from "./model-object.ts";
 
-/** The objects of the application before the rollout. */
+/** The application's objects before the rollout, each with its fields. */
 export function canaryBefore(app: SimApp): [ObjectReference, Record<string, unknown>][] {
   return bodiesBefore(app).map((body) => [referenceOf(body), fieldsOfBody(body)]);
 }
@@ -26,7 +26,6 @@ function referenceOf({ apiVersion = "", kind = "", metadata }: UntypedObject): O
   return reference(apiVersion, kind, metadata.name ?? "", metadata.namespace);
 }
 
-/** The pod template of a version of the application's own Deployment. */
 export function podTemplate(app: SimApp, version: string): Readonly<Record<string, unknown>> {
   return template(version, labelsOf(app).stable);
 }
@@ -35,7 +34,7 @@ function template(version: string, labels: Readonly<Record<string, string>>): Re
   return { metadata: { labels }, spec: { containers: [{ name: "main", image: version }] } };
 }
 
-/** The labels of the pods of both versions, if the user runs both versions in one namespace. */
+/** The labels of the pods of both versions. The label `version` tells two versions in one namespace apart. */
 function labelsOf({
   name,
   canary: shape = plainCanary,
@@ -46,7 +45,6 @@ function labelsOf({
     : { stable: { ...app, version: "v1" }, canary: { ...app, version: "v2" } };
 }
 
-/** The version of a pod template: its image. */
 export function versionOf(template: unknown): string {
   const { spec } = (template ?? {}) as { spec?: { containers?: readonly { image?: string }[] } };
   return spec?.containers?.[0]?.image ?? "";
@@ -72,7 +70,6 @@ function bodiesBefore(app: SimApp): UntypedObject[] {
   }
 }
 
-/** Two versions that the user runs, behind two Services or as subsets of one. */
 function versionsBefore(app: SimApp, shape: SimCanary): UntypedObject[] {
   const { name, namespace } = app;
   const { canaryNamespace } = objectsOf(app);
@@ -107,7 +104,7 @@ function versionsBefore(app: SimApp, shape: SimCanary): UntypedObject[] {
   ];
 }
 
-/** A Deployment whose pods the engine runs, and the objects around it. */
+/** The user's Deployment, its Service, and what the shape puts around them. */
 function deploymentBefore(app: SimApp, shape: SimCanary): UntypedObject[] {
   const { name, namespace } = app;
   return [

@@ -13,7 +13,8 @@ import { withCanary } from "./seeds/plain-scenario.ts";
 
 /**
  * All Canaries of the matrix. Its dimensions are the target, the kind of its routes, the list of a VirtualService, how
- * the versions differ, the objects around a Deployment, and the kind of the first step.
+ * the versions differ, the objects around a Deployment, and the kind of the first step. The other options alternate
+ * from cell to cell.
  */
 export function canaryMatrix(): SimCanary[] {
   const bases = canaryTargets.flatMap((target) =>
@@ -56,7 +57,6 @@ function variantsOf(base: SimCanary): SimCanary[] {
   }
 }
 
-/** A short name of a cell for messages and tests. */
 export function canaryTitle(cell: SimCanary): string {
   const { target, routes, protocol, by, first } = cell;
   const flags = (
@@ -66,12 +66,12 @@ export function canaryTitle(cell: SimCanary): string {
   return [target, routes, ...list, ...flags, ...(first === undefined ? [] : [`first ${first}`])].join(" ");
 }
 
-/** The tick at which a person changes the pod template of a Deployment. Its target is prepared by then. */
+/** A person changes the pod template of a Deployment at this tick. The Canary has prepared its target by then. */
 const changedAtTick = 60;
 
 /**
- * Runs one Canary several times: to the end with an undo from there, with an undo from each step that `isTried`
- * accepts, and with a bad new version that the engine rolls back.
+ * Runs one Canary several times: to the end and then undone, undone from each step that `isTried` accepts, and with a
+ * bad new version that the engine rolls back.
  */
 export function simulateCanary(cell: SimCanary, isTried: (step: number) => boolean = () => true): CellResult {
   return simulateWays(canaryTitle(cell), (way) => scenarioOf(cell, way), {

@@ -1,12 +1,11 @@
 import type { Tree } from "../../base/index.ts";
 import { matchedHeader } from "./canary-spec.ts";
 
-/** A request or a connection of the model. `matched`: it has the header of the steps with a match. */
+/** A request or a connection of the model. `matched`: it has the header that steps with a match send to the canary. */
 export interface SimRequest {
   readonly port: number;
   readonly protocol: "http" | "tcp" | "tls";
   readonly matched: boolean;
-  /** The path of the request. `/` if absent. */
   readonly path?: string;
 }
 
@@ -16,7 +15,6 @@ export interface Backend {
   readonly subset?: string;
 }
 
-/** The rule of a route that applies to a request. Undefined if there is none. */
 export function chosenRule(kind: string, fields: ReadonlyMap<string, unknown>, request: SimRequest): Tree | undefined {
   if (kind === "VirtualService") {
     const list = (fields.get(`/spec/${request.protocol}`) ?? []) as readonly Tree[];
@@ -32,7 +30,7 @@ function matchesOf(matches: unknown): readonly Tree[] {
   return Array.isArray(matches) && matches.length > 0 ? (matches as Tree[]) : [{}];
 }
 
-/** The requests of the model have no cookies and no query. */
+/** Cookies and queries are ignored, because the requests of the model have none. */
 function isMatch({ port, uri, headers = {} }: Tree, request: SimRequest): boolean {
   if (port !== undefined && port !== request.port) return false;
   const { prefix = "/" } = (uri ?? {}) as { prefix?: string };
@@ -54,7 +52,7 @@ function isHeader(name: string, value: string | undefined, { matched }: SimReque
   return matched && name === matchedHeader.name && value === matchedHeader.value;
 }
 
-/** The backends of a rule with their weights. Throws if a weight is out of its bounds. */
+/** The backends of a rule with their weights. Throws if a weight is not a natural number. */
 export function weightedBackends(
   kind: string,
   rule: Tree,
@@ -81,7 +79,7 @@ function serviceOf(backend: Tree): Backend {
   return { host: name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** The rules of a route with other weights, as a webhook changes them. */
+/** The rules of a route as a webhook changes them: each weight above 1 is one less. */
 export function withOtherWeights(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => withOtherWeights(item));
   if (typeof value !== "object" || value === null) return value;

@@ -10,7 +10,7 @@ export const canaryTargets = [
   "deployment",
 ] as const;
 
-/** What a step does besides moving a weight. */
+/** What a step may do besides moving a weight. */
 export const stepKinds = ["match", "mirror", "scale", "preview", "experiment", "iterations"] as const;
 
 export type StepKind = (typeof stepKinds)[number];
@@ -20,36 +20,40 @@ export type SimRouteKind = "HTTPRoute" | "GRPCRoute" | "VirtualService";
 /** The application of a simulated Canary and the options of its spec: one cell of the matrix. */
 export interface SimCanary {
   readonly target: (typeof canaryTargets)[number];
-  /** The kind of the routes, for the targets that can have several. */
+  /** The kind of the routes. Some targets allow only one. */
   readonly routes: SimRouteKind;
   /** The list of a VirtualService that moves. */
   readonly protocol: "http" | "tcp" | "tls";
   /** How a VirtualService of the user names the versions. */
   readonly by: "hosts" | "subsets";
-  /** The canary's Service is in another namespace than the route. */
+  /** Whether the canary's Service is in another namespace than the route. */
   readonly elsewhere: boolean;
-  /** The moved rule comes after another rule, and its backends have weights. A Deployment has a second port. */
+  /**
+   * Whether the moved rule comes after another rule, and its backends have weights. For a Deployment: whether its
+   * Service has a second HTTP port.
+   */
   readonly second: boolean;
-  /** The user has a DestinationRule for the host of the Deployment. */
+  /** Whether the user has a DestinationRule for the host of the Deployment. */
   readonly rule: boolean;
-  /** An autoscaler sets the number of the Deployment's pods. */
   readonly autoscaled: boolean;
-  /** The stable version shrinks as the canary grows. */
+  /** Whether the stable version shrinks as the canary grows. */
   readonly dynamic: boolean;
-  /** The old version runs on for a while after the end. */
+  /** Whether the old version runs on for a while after the end. */
   readonly delayed: boolean;
-  /** Clients stay on the canary by a cookie. */
+  /** Whether a cookie keeps clients on the canary. */
   readonly affinity: boolean;
-  /** The spec names one port of the Deployment's Service, which has more. */
+  /** Whether the spec names one port of the Deployment's Service, which has more. */
   readonly onePort: boolean;
-  /** The Service also has a port without HTTP. */
+  /** Whether the Service also has a port without HTTP. */
   readonly tcpPort: boolean;
   readonly replicas: number;
-  /** The kind of the first step. Absent if it moves a weight. */
   readonly first?: StepKind;
-  /** The application in whose route this one has a rule, before all others. Absent if it has a route of its own. */
+  /**
+   * The application whose route contains the rule of this one, before all others. Absent if this one has a route of its
+   * own.
+   */
   readonly guestOf?: string;
-  /** The application that has a rule in this one's route. */
+  /** The application whose rule this one's route contains. */
   readonly guest?: string;
 }
 
@@ -70,7 +74,7 @@ export const plainCanary: SimCanary = {
   replicas: 2,
 };
 
-/** The shape of a seed. A target is watched exactly if it is a Deployment. */
+/** The shape for a seed. Exactly Canaries of a Deployment are watched. */
 export function canaryOf(seed: number, watched: boolean): SimCanary {
   const random = seededRandom(seed);
   const target = watched ? "deployment" : one(random, canaryTargets.slice(0, -1));
@@ -94,7 +98,7 @@ export function canaryOf(seed: number, watched: boolean): SimCanary {
   return fitting(first === undefined ? shape : { ...shape, first });
 }
 
-/** The shape without the options that its target cannot have. */
+/** The shape without some options that its target or protocol cannot have. */
 export function fitting(shape: SimCanary): SimCanary {
   const { target, protocol, first, autoscaled, dynamic, affinity } = shape;
   const isDeployment = target === "deployment";
@@ -109,7 +113,6 @@ export function fitting(shape: SimCanary): SimCanary {
   };
 }
 
-/** Whether a first step of this kind is possible for the target. */
 export function canHave({ target, protocol }: SimCanary, first: StepKind): boolean {
   if (first === "scale" || first === "preview" || first === "experiment") return target === "deployment";
   return first === "iterations" || protocol === "http";
@@ -134,7 +137,6 @@ export interface SimApp {
   readonly canary?: SimCanary;
 }
 
-/** The second namespace of an application, for canaries that are not in the first. */
 export function otherNamespace({ name }: Pick<SimApp, "name">): string {
   return `x-${name}`;
 }
@@ -143,14 +145,12 @@ export const gatewayVersion = "gateway.networking.k8s.io/v1";
 
 export const istioVersion = "networking.istio.io/v1";
 
-/** The objects of an application, by their role. */
 export function objectsOf(app: SimApp) {
   const { name, namespace, canary: shape = plainCanary } = app;
   const isAway = shape.elsewhere || shape.target === "namespaces";
   const canaryNamespace = isAway ? otherNamespace(app) : namespace;
   const version = shape.routes === "VirtualService" ? istioVersion : gatewayVersion;
   return {
-    /** The first route that moves. */
     route: reference(version, shape.routes, routeName(name, shape), namespace),
     app: reference("apps/v1", "Deployment", `app-${name}`, namespace),
     canary:
@@ -162,7 +162,6 @@ export function objectsOf(app: SimApp) {
   };
 }
 
-/** Whether the engine makes the routes of this target. */
 export function makesRoutes({ target }: SimCanary): boolean {
   return target === "services" || target === "deployment";
 }
@@ -179,12 +178,10 @@ export function guestPath(name: string): string {
   return `/of-${name}`;
 }
 
-/** The name of the guest's rule in a VirtualService. */
 export function guestRule(name: string): string {
   return `of-${name}`;
 }
 
-/** The pointer to the moved list of the route. */
 export function routePointer({ canary: shape = plainCanary }: Pick<SimApp, "canary">): string {
   return shape.routes === "VirtualService" ? `/spec/${shape.protocol}` : "/spec/rules";
 }

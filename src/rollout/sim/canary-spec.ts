@@ -10,7 +10,7 @@ import {
 } from "./canary-shape.ts";
 import type { SimStep } from "./scenario.ts";
 
-/** The part of a Canary's spec that names the moved objects and the way to move them, as its user writes it. */
+/** The part of a Canary's spec that names the moved objects and how to move them. */
 export function canarySpec(
   app: SimApp,
   { steps, minSamples }: { readonly steps: readonly SimStep[]; readonly minSamples: number },
@@ -88,7 +88,7 @@ function targetOf(app: SimApp, shape: SimCanary): Readonly<Record<string, unknow
   }
 }
 
-/** The header of the requests that a step with a match sends to the canary. */
+/** A step with a match sends the requests with this header to the canary. */
 export const matchedHeader = { name: "x-canary", value: "yes" };
 
 const kinds: Readonly<Record<StepKind, Readonly<Record<string, unknown>>>> = {

@@ -23,7 +23,7 @@ import type { TrafficCluster } from "./traffic-cluster.ts";
 
 const requestsPerTick = 400;
 
-/** The probability that a proxy learns of a change in a tick. */
+/** The probability that the proxies learn of a change in one tick. */
 const learnsPerTick = 0.5;
 
 type Endpoints = Extract<SettleCondition, { type: "endpoints" }>;
@@ -38,22 +38,22 @@ interface Seen {
 interface Flow {
   readonly what: string;
   readonly requests: number;
-  /** The share of each backend, and the keys of its Deployments. */
+  /** The share of each backend, with the keys of its Deployments. */
   readonly shares: readonly { readonly share: number; readonly to: string; readonly pods: readonly string[] }[];
 }
 
 /**
- * The proxies of the model. They learn of routes and pods after a while, and send each application's requests by the
- * routes that they know.
+ * The proxies of the model, which share one knowledge. They learn of routes and pods after a while, and send each
+ * application's requests by the routes that they know.
  */
 export class ModelTraffic {
   readonly counters = new Map<string, OutcomeCounts>();
-  /** The applications that get no more requests, and the applications whose counters cannot be read. */
+  /** The applications that get no more requests. */
   readonly silent = new Set<string>();
   readonly unanswered = new Set<string>();
   /** The applications whose canary has lost its pods. */
   readonly lostPods = new Set<string>();
-  /** The applications of which some requests reached no pod in this tick, each with the reason. */
+  /** The applications with requests that reached no pod in this tick, each with the reason. */
   readonly unserved = new Map<string, string>();
   /** Whether objects were restored from a backup and some proxies do not know all of them yet. */
   isStale = false;
@@ -63,7 +63,7 @@ export class ModelTraffic {
   readonly #seen = new Map<string, Seen>();
   readonly #known = new Map<string, PodGroup>();
   #wasUp = true;
-  /** Rises when proxies learn something. */
+  /** Rises when the proxies learn something, so that `#flows` are computed again. */
   #epoch = 0;
   readonly #flows = new Map<string, { readonly epoch: number; readonly flows: readonly Flow[] }>();
 
@@ -72,7 +72,7 @@ export class ModelTraffic {
     this.#random = random;
   }
 
-  /** Adds an application, whose routes and pods the proxies know. */
+  /** Adds an application. The proxies know its routes and pods at once. */
   add(app: SimApp): void {
     this.#apps.push(app);
     this.#learn(1);
@@ -88,8 +88,8 @@ export class ModelTraffic {
   }
 
   /**
-   * A control plane that starts again sends each proxy everything that has changed. So a proxy that learns of changed
-   * pods also learns that the route to them was deleted.
+   * A control plane that starts again sends each proxy everything that has changed. So a proxy never learns of changed
+   * pods without learning that the route to them was deleted.
    */
   #forgetRoutes(): void {
     for (const key of this.#seen.keys())
@@ -134,7 +134,6 @@ export class ModelTraffic {
       }
   }
 
-  /** The pods of a Deployment in their present state. */
   #groupOf(object: ModelObject): PodGroup {
     const { reference: of } = object;
     const { metadata } = (object.running ?? {}) as { metadata?: { labels?: Readonly<Record<string, string>> } };
@@ -147,7 +146,6 @@ export class ModelTraffic {
     };
   }
 
-  /** Whether the Deployment is a canary that has lost its pods. */
   hasLost(deployment: ObjectReference): boolean {
     if (this.lostPods.size === 0 || !isCanaryApp(deployment)) return false;
     return deployment.name.split("-").some((part) => this.lostPods.has(part));
@@ -188,13 +186,16 @@ export class ModelTraffic {
     return this.counters.get(app) ?? { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
   }
 
-  /** The percentage of an application's usual requests that its canary gets. Undefined if no route sends them. */
+  /**
+   * The percentage of an application's requests without the header that its canary gets. Undefined if no route sends
+   * them.
+   */
   canaryShare(app: SimApp): number | undefined {
     const [main] = this.#flowsOf(app);
     return main === undefined ? undefined : this.#shareOf(main);
   }
 
-  /** The percentage that the canary gets once proxies know the present routes. */
+  /** The percentage that the canary will get when the proxies know the present routes. */
   dueShare(app: SimApp): number | undefined {
     const { objects } = this.#cluster;
     const [main] = entrancesOf(app).flatMap((entrance) => this.#flowOf(app, entrance, objects) ?? []);
@@ -243,7 +244,7 @@ export class ModelTraffic {
     return { what, requests, shares: [{ share: 1, to: service, pods: this.#podsOf(namespace, service, {}) }] };
   }
 
-  /** The keys of the Deployments that a route's backend reaches, according to the proxies' knowledge. */
+  /** The keys of the Deployments behind a route's backend, as far as the proxies know them. */
   #podsBehind({ host, namespace, subset }: Backend, route: ObjectReference): readonly string[] {
     const home = route.namespace ?? "";
     if (route.kind !== "VirtualService") {
@@ -292,7 +293,7 @@ export class ModelTraffic {
     );
   }
 
-  /** Whether proxies learn of this object. */
+  /** Whether proxies use objects of this kind and namespace. */
   tracks({ kind, namespace }: ObjectReference): boolean {
     return routingKinds.has(kind) && namespace !== "serin-probes";
   }
@@ -306,18 +307,15 @@ export class ModelTraffic {
   }
 
   /**
-   * Why proxies may still use a deleted object. Without a control plane they also keep the destinations of the deleted
-   * object.
+   * Why proxies may still use a deleted object. Undefined without a control plane, because proxies then also keep the
+   * destinations of the object.
    */
   notForgotten(object: ObjectReference): string | undefined {
     const isKept = this.#cluster.controlPlaneUp && this.#seen.has(referenceKey(object));
     return isKept ? "it is deleted, and proxies may still use it" : undefined;
   }
 
-  /**
-   * Why a route must stay: proxies still know pods of a copy, which would get requests if only the Service divided
-   * them.
-   */
+  /** Why a route must stay: proxies still know pods of a copy, which would get requests without the route. */
   copyBehind({ name, namespace }: ObjectReference): string | undefined {
     const [app] = name.split("-");
     const isCopy = ({ labels, namespace: home }: PodGroup): boolean =>
@@ -326,7 +324,7 @@ export class ModelTraffic {
     return isKnown ? "pods of a copy have not left yet" : undefined;
   }
 
-  /** Why proxies do not know enough pods as endpoints of a Service. */
+  /** Why the proxies do not know enough pods as endpoints of a Service. Undefined if they do. */
   endpointsMissing(condition: Endpoints): string | undefined {
     const lacked = this.#lackedEndpoints(condition);
     if (lacked !== undefined) return lacked;
@@ -350,7 +348,7 @@ export class ModelTraffic {
     });
   }
 
-  /** Why the version with these labels does not serve. Undefined if it serves, or if no workload makes such pods. */
+  /** Why the version with these labels does not serve. Undefined if it serves, or if no Deployment makes such pods. */
   notServing({ namespace, labels }: Extract<SettleCondition, { type: "versionServes" }>): string | undefined {
     const groups = [...this.#cluster.objects.values()].flatMap((object) => {
       if (!isApp(object.reference) || object.reference.namespace !== namespace) return [];
@@ -360,7 +358,7 @@ export class ModelTraffic {
     return groups.length === 0 || groups.some(({ ready }) => ready > 0) ? undefined : "the canary has no ready pod";
   }
 
-  /** The model of the real cluster's `notServedYet`. */
+  /** Models `notServedYet` of the observer. */
   notServedYet(
     route: ObjectReference,
     { before, after }: { readonly before: unknown; readonly after: unknown },
@@ -384,7 +382,10 @@ export class ModelTraffic {
     return missing === undefined ? undefined : `Service ${namespace}/${service} has no ready pod: ${missing}`;
   }
 
-  /** Why requests cannot go to a Deployment again yet: it has too few pods, or proxies do not know them. */
+  /**
+   * Why requests cannot return to a Deployment yet: it has too few pods, or the proxies do not know them. Undefined if
+   * they can.
+   */
   notReached(deployment: ObjectReference): string | undefined {
     const found = this.#cluster.find(deployment);
     if (found === undefined) return undefined;

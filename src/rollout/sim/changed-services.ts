@@ -8,10 +8,12 @@ const subsetsPointer = "/spec/subsets";
 
 type Subset = { readonly name: string; readonly labels: Readonly<Record<string, string>> };
 
-/** The second subset of a rule that the user has made for both versions. */
+/** The second subset of a DestinationRule that the user has made for both versions. */
 const secondSubset: Subset = { name: "v2", labels: { version: "v2" } };
 
-/** Somebody gives a Service of a Canary a selector that fits no pod, and later restores its former selector. */
+/**
+ * Somebody gives a Service of a Canary a selector that fits no pod. Without `at`, they restore the former selectors.
+ */
 export function changeSelector(cluster: ModelCluster, sim: SimRollout, at: number | undefined): void {
   const services = objectsOfApp(cluster, sim, "Service");
   if (at === undefined) {
@@ -24,8 +26,8 @@ export function changeSelector(cluster: ModelCluster, sim: SimRollout, at: numbe
 }
 
 /**
- * Somebody removes the last subset from the DestinationRules of a Canary. The subset may be one that the Canary has
- * added. If it was the user's, the user adds it again later.
+ * With `begins`, somebody removes the last subset from the DestinationRules of a Canary, which may be one that the
+ * Canary has added. Otherwise, the user adds it again if it was the user's.
  */
 export function dropSubsets(cluster: ModelCluster, sim: SimRollout, begins: boolean): void {
   for (const rule of objectsOfApp(cluster, sim, "DestinationRule")) {
@@ -37,7 +39,6 @@ export function dropSubsets(cluster: ModelCluster, sim: SimRollout, begins: bool
   }
 }
 
-/** A node is drained, so that all pods of a Canary's Deployments start again elsewhere. */
 export function drainNode(cluster: ModelCluster, sim: SimRollout): void {
   for (const deployment of objectsOfApp(cluster, sim, "Deployment"))
     if (isApp(deployment.reference)) cluster.start(deployment);

@@ -4,7 +4,7 @@ import type { Scenario } from "./scenario.ts";
 import type { SimEngine } from "./sim-engine.ts";
 import type { SimStore } from "./sim-store.ts";
 
-/** How often a leader renews its lease. */
+/** Leaders renew their leases at every fourth tick. */
 const renewalTicks = 4;
 
 export interface EngineFleetOptions {
@@ -17,9 +17,7 @@ export interface EngineFleetOptions {
   readonly note: (text: string) => void;
 }
 
-/**
- * The engines of a simulation, of which one leads. They are killed, stopped and scaled in the middle of their rounds.
- */
+/** The engines of a simulation, of which one leads. It kills, stops and scales them in the middle of their rounds. */
 export class EngineFleet {
   readonly #scenario: Scenario;
   readonly #random: Random;
@@ -48,17 +46,15 @@ export class EngineFleet {
     this.#engines = [this.#make(0)];
   }
 
-  /** The number of rounds that the running engines have begun. */
   get rounds(): number {
     return this.#engines.reduce((sum, engine) => sum + engine.rounds, 0);
   }
 
-  /** Makes a round of a rollout due in every engine, because the rollout's object has changed. */
   wake(key: string, afterMs: () => number): void {
     for (const engine of this.#engines) engine.wake(key, afterMs());
   }
 
-  /** The API server ends, and all open requests with it. */
+  /** All pending requests fail, because the API server ends. */
   loseRequests(): void {
     for (const engine of this.#engines)
       for (const [key, round] of this.#rounds.get(engine) ?? []) {
@@ -68,7 +64,6 @@ export class EngineFleet {
       }
   }
 
-  /** Lets every engine do its due rounds, unless it is stopped. */
   work(): void {
     this.#ticks += 1;
     if (this.#ticks % renewalTicks === 0)
@@ -76,7 +71,10 @@ export class EngineFleet {
     for (const engine of this.#engines) if (engine !== this.#stopped) this.#work(engine);
   }
 
-  /** Runs the rounds of all due rollouts, taking one action of each in turn. Some rounds pause until the next tick. */
+  /**
+   * Runs the rounds of all due rollouts, taking one action of each in turn. Sometimes all rounds pause until the next
+   * tick.
+   */
   #work(engine: SimEngine): void {
     const rounds = this.#rounds.get(engine);
     if (rounds === undefined) return;
@@ -99,7 +97,10 @@ export class EngineFleet {
     }
   }
 
-  /** Runs a round to its next action. If the answer is lost, the round ends, although the server has done the write. */
+  /**
+   * Runs a round to its next action. With `isLost`, the answer to its last action is lost: the round ends, although the
+   * server may have done the write.
+   */
   #advance(round: Generator<void, void>, isLost: boolean): "under way" | "over" | "failed" | "killed" {
     try {
       if (isLost) round.throw(new ApiDown());
@@ -122,7 +123,7 @@ export class EngineFleet {
     const index = engine === undefined ? -1 : this.#engines.indexOf(engine);
     if (engine === undefined || index === -1) return;
     this.#rounds.delete(engine);
-    // An engine that no longer leads already has a successor, so it is not replaced.
+    // A former leader already has a successor, so nothing replaces it.
     if (engine.id !== this.#store.leader) {
       this.#note("the engine that led before dies");
       this.#engines.splice(index, 1);
@@ -132,7 +133,7 @@ export class EngineFleet {
     this.#engines[index] = this.#make(engine.id);
   }
 
-  /** Scales the engine. With 0, running engines end at once, in the middle of their rounds. */
+  /** Scales the engine. With 0, engines end at once, in the middle of their rounds. */
   scale(replicas: 0 | 1): void {
     this.#stopped = undefined;
     if (replicas === 0) this.#engines = [];
@@ -143,8 +144,8 @@ export class EngineFleet {
   }
 
   /**
-   * Stops the leader in the middle of its rounds, so that another engine takes over. Later the first engine continues
-   * where it was.
+   * With `begins`, stops the leader in the middle of its rounds, so that another engine takes over. Otherwise, the
+   * stopped engine continues where it was, and ends.
    */
   stopLeader(begins: boolean): void {
     const [engine] = this.#engines;
@@ -162,7 +163,7 @@ export class EngineFleet {
     }
   }
 
-  /** Runs a random number of actions of each of the engine's rounds. */
+  /** Begins a round of every rollout, and runs a random number of actions of each. */
   #halfWay(engine: SimEngine): void {
     const rounds = this.#rounds.get(engine);
     for (const key of this.#store.keys) {

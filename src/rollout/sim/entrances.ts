@@ -1,11 +1,11 @@
 import type { SimRequest } from "./canary-rules.ts";
 import { type SimApp, guestPath, httpPort, otherHttpPort, plainCanary, tcpPort } from "./canary-shape.ts";
 
-/** How clients call an application. */
+/** One kind of requests of an application's clients, and what routes them. */
 export interface Entrance {
-  /** The routes that may apply, by name. */
+  /** The names of the routes that may apply, the first one first. */
   readonly names: readonly string[];
-  /** The Service whose pods get the requests if no route applies. Absent if there are no requests without a route. */
+  /** The Service whose pods get the requests if no route applies. If absent, such requests do not exist. */
   readonly service?: string;
   readonly request: SimRequest;
 }

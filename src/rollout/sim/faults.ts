@@ -16,21 +16,17 @@ import { keyOf, namespaceOf, ownsObject, rolloutObject } from "./sim-plan.ts";
 interface FaultsOptions extends SimParts {
   readonly people: People;
   readonly engines: () => EngineFleet;
-  /** When a lasting fault ends. */
+  /** A lasting fault ends at this tick. */
   readonly lastTick: number;
 }
 
-/** Lets the disturbances and the lasting fault of a scenario happen. */
 export class Faults {
   readonly #options: FaultsOptions;
-  /** The reasons for which rollouts are not carried out, by the names of the rollouts. */
+  /** Why the engine refuses to carry out a rollout, by the rollout's name. */
   readonly #refusals = new Map<string, Refusal>();
-  /**
-   * The objects that the engine cannot read from the API server, as keys: `target` or `journal`, a space and the
-   * rollout's name.
-   */
+  /** The objects that the engine cannot read from the API server, such as `target r0` or `journal r0`. */
   readonly #unread = new Set<string>();
-  /** Backups of the API server's storage, as functions that restore them. */
+  /** The backups of each `restoreEtcd`, as functions that restore them. */
   readonly #backups = new Map<Disturbance, readonly (() => void)[]>();
   isApiUp = true;
   freezes: readonly Freeze[] = [];
@@ -63,7 +59,7 @@ export class Faults {
     const sim = scenario.rollouts[rollout];
     if (time.tick < atTick || sim === undefined) return;
     if (type === "controlPlaneGone") cluster.controlPlaneUp = false;
-    // The canary's pods are lost at the time when requests reach them.
+    // The pods are lost only when the canary gets requests.
     const { traffic } = cluster;
     if (type === "losePods" && sim.kind === "Canary" && (traffic.canaryShare(sim) ?? 0) > 0)
       traffic.lostPods.add(sim.name);
@@ -138,8 +134,8 @@ export class Faults {
     this.#options.engines().loseRequests();
     for (const restore of this.#backups.get(restored) ?? []) restore();
     if (restored.isRestarted) this.#options.engines().crash();
-    // A change that somebody took back after the backup is in force again after the restore. Somebody takes it back
-    // again here.
+    // A restore brings back a change of somebody that the same person reverted after the backup, so that person reverts
+    // it again.
     for (const other of scenario.disturbances) {
       if (!("untilTick" in other) || !("rollout" in other) || !putsBack.has(other.type)) continue;
       const sim = scenario.rollouts[other.rollout];
@@ -148,7 +144,7 @@ export class Faults {
     }
   }
 
-  /** The Canaries of the namespace are deleted, and stay until they are undone. The other objects go one by one. */
+  /** Deletes the namespace. Its Canaries stay until they are undone, and the other objects go one by one. */
   #endNamespace(namespace: string): void {
     const { cluster, people, scenario } = this.#options;
     cluster.endedNamespaces.add(namespace);
@@ -196,7 +192,6 @@ export class Faults {
     }
   }
 
-  /** Carries out an order of a person to a rollout. */
   #order(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { people, store } = this.#options;
     const key = keyOf(sim);
@@ -219,7 +214,6 @@ export class Faults {
     if (isRestarted) this.#options.engines().crash();
   }
 
-  /** Carries out a fault of the API server that concerns a rollout and its target. */
   #disturbServer(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { store } = this.#options;
     const { refusedJournals } = store;
@@ -238,7 +232,7 @@ export class Faults {
   }
 
   /**
-   * Whether a person deletes the upgrade in its run and makes it again, while the pods stay at the new revision. If the
+   * Whether a person deletes the upgrade in its run and makes it again, and the pods stay at the new revision. If the
    * second upgrade finds these pods without their control plane, it installs the control plane, and cannot undo that
    * before a person acts.
    */
@@ -248,7 +242,7 @@ export class Faults {
     return isReplaced && sim.onDeletion === "Leave";
   }
 
-  /** Carries out a person's change of a Canary's Deployment, or of the workloads that an upgrade has made. */
+  /** Carries out a person's change of a Canary's objects, or of those that an upgrade has made. */
   #disturbApp(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { cluster, others, people } = this.#options;
     for (const namespace of disturbance.type === "noBudget" ? (sim.moves ?? []) : [])
@@ -268,7 +262,7 @@ export class Faults {
   }
 }
 
-/** The disturbances that end with somebody writing the objects again. */
+/** The disturbances at whose end somebody writes objects again. */
 const putsBack: ReadonlySet<string> = new Set([
   "pause",
   "meddle",
@@ -287,7 +281,7 @@ const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {
   noRights: { reason: "author", problem: "its author may not patch the route", remedy: "grant it" },
 };
 
-/** A freeze in the form that `serin freeze add` stores: without the fields that have defaults. */
+/** A freeze in the form that `serin freeze add` stores: without fields that have defaults. */
 function freezeNow(nowMs: number, inMs = 0, lastsMs = 600_000): Freeze {
   const at = (ms: number): string => new Date(ms).toISOString().slice(0, "2026-12-20T18:00:00".length);
   const spec = { reason: "test", windows: [{ start: at(nowMs + inMs), end: at(nowMs + inMs + lastsMs) }] };

@@ -1,30 +1,29 @@
 import type { Scenario, SimRollout } from "./scenario.ts";
 import { simulate } from "./simulate.ts";
 
-/** How a rollout of a cell ends. If no field is set, it runs to its end. */
+/** How a rollout of a cell ends. Without any field, it runs to its end. */
 export interface Way extends Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps"> {
-  /** The new version fails, and a check finds it. */
+  /** Whether the new version is bad, so that a check fails. */
   readonly isBad?: boolean;
-  /** The engine is killed whenever it has journaled the first writes of a step. See {@link Scenario}. */
+  /** Whether the engine is killed whenever it has journaled the first writes of a step. See {@link Scenario}. */
   readonly killedBeforeWrites?: boolean;
 }
 
 export interface CellResult {
-  /** The number of simulated rollouts. */
   readonly runs: number;
   readonly failures: readonly string[];
 }
 
 export interface CellOptions {
-  /** Whether the rollout is rolled back after this number of steps. */
+  /** Whether a run is simulated that is rolled back after this number of steps. */
   readonly isTried: (step: number) => boolean;
   /** Whether a run with a bad version is simulated too. */
   readonly hasBad?: boolean;
 }
 
 /**
- * Simulates a cell in several ways: to the end, to the end while engines are killed, with an undo from the end, and
- * with an undo from each step that `isTried` accepts.
+ * Simulates a cell in several ways: to the end, to the end while engines are killed, undone from the end, undone from
+ * each step that `isTried` accepts, and with `hasBad` rolled back because of a bad version.
  */
 export function simulateWays(
   title: string,

@@ -46,16 +46,16 @@ import {
   retiredParts,
 } from "./sim-mesh.ts";
 
-/** Gives access to the objects of the model. */
+/** The part of the model that the plan of an upgrade reads. */
 export interface MeshObjects {
   readonly nowMs: number;
   readonly endedNamespaces?: ReadonlySet<string>;
-  /** The revision that injected a workload's pods, by namespace or by the workload's key. */
+  /** The revision that injected the pods, by the workload's key. */
   readonly injected?: ReadonlyMap<string, unknown>;
   find(object: ObjectReference): ModelObject | undefined;
 }
 
-/** The ztunnel that serves a pod, by the label of the pod, its namespace or its node. */
+/** The ztunnel that serves a pod, by the label of the pod, or else of its namespace, or else of its node. */
 export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectReference): string {
   const upgrade = name.slice(name.lastIndexOf("-") + 1);
   const names = meshNames(upgrade);
@@ -69,7 +69,6 @@ export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectRe
 
 const autoscaleMs = 3500;
 
-/** The number of pods at the present time, at most `most`. */
 function scaledTo(objects: MeshObjects, { autoscaled }: SimMesh, most: number): number {
   if (autoscaled !== true) return most;
   return 1 + (Math.floor(objects.nowMs / autoscaleMs) % most);
@@ -126,7 +125,10 @@ function namespacesInWorld(
   }));
 }
 
-/** A workload that somebody has made again needs no restart if its pods started with the new sidecar. */
+/**
+ * The progress of a workload. One that somebody has made again needs no restart if its pods started with the new
+ * sidecar.
+ */
 function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark: string): WorkloadInWorld["state"] {
   const found = objects.find(object);
   const hasOldPods = objects.injected?.get(referenceKey(object)) !== to;
@@ -141,7 +143,9 @@ export function isRestartedFor({ fields }: ModelObject, revision: string, mark: 
 
 const parsedSpecs = new WeakMap<object, MeshUpgrade["spec"]>();
 
-/** The spec of the simulated upgrade, as the real parser returns it. Every round needs it, so it is parsed once. */
+/**
+ * The spec of the simulated upgrade, as the real parser returns it. Every round needs it, so it is parsed only once.
+ */
 export function meshUpgradeSpec(sim: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
   const spec = parsedSpecs.get(sim) ?? parsedSpec(sim);
   parsedSpecs.set(sim, spec);
@@ -165,7 +169,7 @@ function parsedSpec({ name, mesh }: SimUpgrade & { readonly mesh: SimMesh }): Me
   return parsed.value.spec;
 }
 
-/** The engine's real plan of the upgrade for the current state of the model. */
+/** The plan of the upgrade for the present state of the model, made by the real planner. */
 export function meshSteps(
   objects: MeshObjects,
   sim: SimUpgrade & { readonly mesh: SimMesh },
@@ -239,7 +243,7 @@ function worldOf(
   };
 }
 
-/** The Service that the webhook of a tag calls. */
+/** The Service that a tag's webhook calls. Its names are empty if the webhook calls none. */
 export function calledBy(objects: Pick<MeshObjects, "find">, injector: ObjectReference): SimService {
   const found = objects.find(injector)?.fields.get(tagPointer) as SimService | undefined;
   return found ?? { name: "", namespace: "" };
@@ -253,7 +257,7 @@ function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">
   return { name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** The numbers of gateways' pods before the upgrade, derived from the journal as in the real engine. */
+/** The numbers of gateways' pods before the upgrade, derived from the journal as in the real observer. */
 class GatewaysBefore {
   readonly #objects: MeshObjects;
   readonly #prior: PriorValues;
@@ -265,7 +269,7 @@ class GatewaysBefore {
     this.#mesh = mesh;
   }
 
-  /** The Deployment of a Gateway of the Gateway API or of a waypoint. */
+  /** The Deployment of a Gateway of the Gateway API, which may be a waypoint. */
   ofGateway(stable: ObjectReference, gateway: ObjectReference, to: string): ScaledDeployment {
     if (gateway.name.startsWith("waypoint-")) return this.#scaled(stable, undefined);
     const found = this.#objects.find(gateway)?.fields;
@@ -274,7 +278,6 @@ class GatewaysBefore {
     return this.#scaled(stable, revision === to ? countOf(left) : undefined);
   }
 
-  /** The Deployment of a gateway that an installation has created. */
   ofInstalled(stable: ObjectReference, canary: ObjectReference): ScaledDeployment {
     const found = this.#objects.find(canary);
     const now = found === undefined ? undefined : countOf(found.fields.get("/spec/replicas"));
@@ -327,14 +330,13 @@ export const canaryRevision = annotationPointer("rollout.serin.dev/canary-revisi
 
 export const canaryReplicas = annotationPointer("rollout.serin.dev/canary-replicas");
 
-/** The number of a Deployment's pods that are ready. */
 export function readyPodsOf({ nowMs }: MeshObjects, deployment: ModelObject | undefined): number {
   if (deployment === undefined) return 0;
   const wantedReplicas = countOf(deployment.fields.get("/spec/replicas"));
   return nowMs >= deployment.readyAtMs ? wantedReplicas : Math.min(wantedReplicas, deployment.readyBefore ?? 0);
 }
 
-/** A field's number of pods. An absent field means one pod. */
+/** The number of pods in a field. An absent field means one pod. */
 export function countOf(value: unknown): number {
   return value === undefined ? 1 : Number(value);
 }

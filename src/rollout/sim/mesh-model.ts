@@ -31,7 +31,6 @@ import {
   type MeshObjects,
 } from "./mesh-in-world.ts";
 
-/** The state of the cluster that the model of a mesh needs. */
 export interface MeshCluster extends MeshObjects {
   readonly controlPlaneUp: boolean;
   readonly withoutBudget: ReadonlySet<string>;
@@ -39,7 +38,6 @@ export interface MeshCluster extends MeshObjects {
   readonly injected: ReadonlyMap<string, unknown>;
 }
 
-/** The state of the cluster and of its operators. */
 export interface OperatedCluster extends MeshCluster {
   readonly operated: readonly OperatedMesh[];
   readonly operatorsRead: ReadonlyMap<string, boolean>;
@@ -48,7 +46,6 @@ export interface OperatedCluster extends MeshCluster {
 const budgetToDo = "let the budget allow it, or scale the workload up, and the upgrade continues";
 const noControlPlane = "no control plane is ready";
 
-/** Evaluates a settle condition of an upgrade. */
 export function meshState(cluster: MeshCluster, condition: SettleCondition): SettleState {
   if (condition.type === "workloadRevision") return workloadState(cluster, condition);
   const detail = meshReason(cluster, condition);
@@ -57,7 +54,7 @@ export function meshState(cluster: MeshCluster, condition: SettleCondition): Set
   return { state: "waiting", detail, ...(toDo === undefined ? {} : { obstacle: { toDo } }) };
 }
 
-/** Why the condition is not met. Undefined if it holds. */
+/** Why the condition is not met. Undefined if it is met. Conditions that the model does not know are always met. */
 function meshReason(cluster: MeshCluster, condition: SettleCondition): string | undefined {
   switch (condition.type) {
     case "ready":
@@ -118,7 +115,7 @@ function canaryRuns(cluster: MeshCluster, { canaryReadyAtMs }: ModelObject): boo
   return canaryReadyAtMs !== undefined && cluster.nowMs >= canaryReadyAtMs;
 }
 
-/** The Gateway for which its control plane runs this canary Deployment. */
+/** The Gateway whose control plane runs this canary Deployment. The model has no object for that Deployment. */
 function gatewayOfCanary(cluster: MeshCluster, { kind, name, namespace }: ObjectReference): ModelObject | undefined {
   const parts = kind === "Deployment" ? /^(.+)-istio-(new-.+)$/.exec(name) : null;
   if (parts === null) return undefined;
@@ -143,7 +140,7 @@ function workloadState(
   );
   const [first] = late;
   if (first === undefined) return { state: "met" };
-  // Each pod that has not moved waits for the budget, so no pod counts as late.
+  // All pods that have not moved wait for the budget, so none counts as late.
   if (cluster.withoutBudget.has(first.reference.namespace ?? ""))
     return { state: "waiting", detail: "a PodDisruptionBudget allows no restart", obstacle: { toDo: budgetToDo } };
   const sinceMs = ({ startedAtMs }: ModelObject): number => cluster.nowMs - startedAtMs;
@@ -169,7 +166,9 @@ function readyPodsReason(
   return ready >= atLeast ? undefined : `${ready} of ${atLeast} pods are ready`;
 }
 
-/** The numbers of a gateway's ready pods: those of one revision, or all. */
+/**
+ * The numbers of a gateway's ready pods: those of one revision, or all. `canary`: the pods of its second Deployment.
+ */
 export function gatewayPods(
   cluster: MeshCluster,
   object: ObjectReference,
@@ -185,7 +184,7 @@ export function gatewayPods(
         ]
       : [found, secondOf(cluster, object)];
   const isOf = (value: unknown): boolean => revision === undefined || value === revision;
-  // While a Deployment rolls, its old pods stay until the new ones are ready.
+  // While a Deployment rolls, some of its ready pods are old, so none counts for the new revision.
   const ofStable = found.fields.get(rev);
   const rolls = object.kind === "Gateway" && cluster.nowMs < found.readyAtMs && revision !== undefined;
   const stable = isOf(ofStable) && !rolls ? readyPodsOf(cluster, own) : 0;
@@ -194,7 +193,7 @@ export function gatewayPods(
   return { stable, canary: serves ? countOf(found.fields.get(canaryReplicas)) : 0 };
 }
 
-/** Whether the Deployment is the canary that the upgrade has made beside another Deployment. */
+/** Whether the Deployment is a canary that the upgrade has made beside an installed gateway. */
 function isSecond({ name }: ObjectReference): boolean {
   return /^ingressgateway-.+-new-/.test(name);
 }
@@ -229,15 +228,15 @@ function isOfUpgrade({ name }: ObjectReference, revision: string): boolean {
   return revision === meshNames(name.slice(name.lastIndexOf("-") + 1)).from;
 }
 
-/** Whether any object follows the tag. A tag that no object names has no effect. */
+/** Whether an object follows the tag. Otherwise the tag has no effect. */
 function followsTag(cluster: MeshCluster, { name }: ObjectReference): boolean {
   const tag = `stable${name.slice("tag".length)}`;
   return [...cluster.objects.values()].some(({ fields }) => fields.get(rev) === tag);
 }
 
 /**
- * The revision that injects a workload's new pods. The workload's own label or its namespace's label decides, and tags
- * are resolved.
+ * The revision that injects a workload's new pods: that of the workload's own label or of its namespace's. Tags are
+ * resolved.
  */
 export function injectingRevision(cluster: MeshCluster, { fields, reference: object }: ModelObject): unknown {
   const namespace = cluster.find(reference("v1", "Namespace", object.namespace ?? ""));
@@ -247,19 +246,15 @@ export function injectingRevision(cluster: MeshCluster, { fields, reference: obj
   const { injector } = meshNames(upgrade);
   const called = calledBy(cluster, injector);
   const revision = called.name.slice("istiod-".length);
-  // The API server refuses the pods if the webhook calls a Service that does not exist.
+  // If the webhook calls a Service that does not exist, the API server refuses the pods.
   return calls(cluster, injector, revision) ? revision : `nobody at ${called.namespace}/${called.name}`;
 }
 
-/** Whether the tag's webhook calls the Service of the revision's control plane. */
 function calls(cluster: MeshCluster, injector: ObjectReference, revision: string): boolean {
   return jsonEqualWithoutNulls(calledBy(cluster, injector), serviceOf(istiodOf(revision)));
 }
 
-/**
- * Why a field of a gateway cannot be restored yet: its pods of one revision must stay until its pods of the other one
- * serve.
- */
+/** Models `heldByGateway` of the observer. */
 export function heldByGateway(
   cluster: MeshCluster,
   entry: Extract<JournalEntry, { type: "field" }>,
@@ -275,7 +270,10 @@ export function heldByGateway(
   return undefined;
 }
 
-/** The gateway's own Deployment takes over when its control plane has moved it to the gateway's revision. */
+/**
+ * Why the gateway's own Deployment cannot take over yet: its control plane has not moved it to the gateway's revision,
+ * or it has no ready pods.
+ */
 function stableMissing(cluster: MeshCluster, gateway: ObjectReference): string | undefined {
   const revision = cluster.find(gateway)?.fields.get(rev);
   const stable = reference("apps/v1", "Deployment", `${gateway.name}-istio`, gateway.namespace);
@@ -284,7 +282,7 @@ function stableMissing(cluster: MeshCluster, gateway: ObjectReference): string |
   return gatewayPods(cluster, gateway).stable === 0 ? `the Deployment of ${gateway.name} is not ready` : undefined;
 }
 
-/** The gateway to which a stable Deployment belongs. */
+/** The gateway to which a Deployment belongs that is not a canary. */
 function gatewayOfStable(cluster: MeshCluster, object: ObjectReference): ObjectReference | undefined {
   if (object.kind !== "Deployment") return undefined;
   if (object.name.startsWith("ingressgateway-")) return object;
@@ -293,14 +291,16 @@ function gatewayOfStable(cluster: MeshCluster, object: ObjectReference): ObjectR
   return cluster.find(reference("gateway.networking.k8s.io/v1", "Gateway", name, object.namespace))?.reference;
 }
 
-/** The revision of the pods that a gateway's Deployment makes. Its control plane takes a moment to change them. */
+/**
+ * The revision of the pods that a gateway's Deployment makes. Undefined for a moment after the gateway's revision has
+ * changed, while its control plane changes the template.
+ */
 export function templateRevision(cluster: MeshCluster, deployment: ObjectReference): unknown {
   const gateway = gatewayOfStable(cluster, deployment);
   const found = gateway === undefined ? undefined : cluster.find(gateway);
   return found === undefined || cluster.nowMs < found.readyAtMs ? undefined : found.fields.get(rev);
 }
 
-/** Why a restored object does not serve yet. */
 export function notServing(cluster: OperatedCluster, entry: JournalEntry): string | undefined {
   if (givesBackRevision(entry)) return notInstalled(cluster, entry);
   return mustRun(entry) || (entry.type === "deleted" && isWorkload(entry))
@@ -309,21 +309,22 @@ export function notServing(cluster: OperatedCluster, entry: JournalEntry): strin
 }
 
 /**
- * Whether no control plane is ready that could configure this ztunnel, so that the ztunnel cannot become ready.
- * Undefined if the object is not a ztunnel.
+ * Whether this is a ztunnel whose control plane is not ready, so that the ztunnel cannot become ready. Undefined if the
+ * object is no ztunnel.
  */
 export function lacksPilot(cluster: MeshCluster, { kind, name }: ObjectReference): boolean | undefined {
   const revision = kind === "DaemonSet" ? /^ztunnel-(.+)$/.exec(name)?.[1] : undefined;
   return revision === undefined ? undefined : !runs(cluster, istiodOf(revision));
 }
 
-/** Whether an operator installs this part now. */
 export function isInstalled(cluster: MeshObjects, { operator }: OperatedMesh, component: OperatedPart): boolean {
   const found = cluster.find(operator);
   return found !== undefined && found.fields.get(enabledPointer(component)) !== false;
 }
 
-/** Why the part that an operator installs from the entry's object does not run again yet, or is about to be removed. */
+/**
+ * Why the part that an operator installs from the entry's object does not run again yet, or will be removed once more.
+ */
 function notInstalled(cluster: OperatedCluster, entry: JournalEntry): string | undefined {
   const own = cluster.operated.find(({ operator }) => referenceKey(operator) === referenceKey(entry.object));
   const missing = own?.parts.find(
@@ -334,7 +335,7 @@ function notInstalled(cluster: OperatedCluster, entry: JournalEntry): string | u
   return missing === undefined ? undefined : `${missing.object.name} is not installed again`;
 }
 
-/** Why an object that the run created still serves traffic. */
+/** Why an object that the run created must stay: pods still need it. */
 export function stillServes(cluster: MeshCluster, { kind, name }: ObjectReference): string | undefined {
   const revision = /^(?:istiod|ztunnel)-(new-.+)$/.exec(name)?.[1];
   if (revision === undefined) return undefined;

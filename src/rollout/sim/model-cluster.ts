@@ -21,10 +21,10 @@ const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPo
 
 const startMs = 1500;
 
-/** How long a Deployment that nobody holds takes to replace its pods. */
+/** A Deployment that is not held replaces its pods in this time. */
 export const rollMs = 2500;
 
-/** The share of a namespace's objects that its deletion removes in each tick. */
+/** In each tick, the deletion of a namespace removes this share of its objects. */
 const endsPerTick = 0.1;
 
 /**
@@ -33,33 +33,21 @@ const endsPerTick = 0.1;
  */
 export class ModelCluster {
   readonly objects = new Map<string, ModelObject>();
-  /** The proxies, and the requests that they send. */
   readonly traffic: ModelTraffic;
-  /** The revision that injected the pods of a namespace at their last restart. */
+  /** The revision that injected a workload's pods at their last restart, by the workload's {@link referenceKey}. */
   readonly injected = new Map<string, unknown>();
-  /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
+  /** The {@link referenceKey}s of objects whose changes by a step the server refuses. It accepts those of an undo. */
   readonly refused = new Set<string>();
-  /** For each rollout, a function that tells whether a webhook refuses the engine's writes to an object. */
+  /** By rollout: whether a webhook refuses the engine's writes to an object. */
   readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
-  /**
-   * For each rollout, a function that tells whether a webhook changes the weights of a route when the engine writes it.
-   */
+  /** By rollout: whether a webhook changes the weights of a route when the engine writes it. */
   readonly rewritten = new Map<string, (object: ObjectReference) => boolean>();
-  /** The namespaces whose disruption budgets allow no restart. */
   readonly withoutBudget = new Set<string>();
-  /** The namespaces that are being deleted or are gone. */
   readonly endedNamespaces = new Set<string>();
-  /**
-   * For each rollout, a function that tells for which objects the server refuses new pods, as a quota or an admission
-   * webhook does.
-   */
+  /** By rollout: whether the server refuses an object's new pods, as a quota or an admission webhook does. */
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
-  /** The parts that operators install. */
   readonly operated: OperatedMesh[] = [];
-  /**
-   * Whether the operator of a part has last read that the part is to be installed. The key is the part's {@link
-   * referenceKey}.
-   */
+  /** What the operator of a part read last: whether to install the part. The key is the part's {@link referenceKey}. */
   readonly operatorsRead = new Map<string, boolean>();
   controlPlaneUp = true;
   /** Whether the load of applications changes, so that autoscalers add and remove pods. */
@@ -69,7 +57,6 @@ export class ModelCluster {
   readonly undoing = new ModelUndo(this);
   readonly #random: Random;
   #uid = 0;
-  /** When the update of each Deployment began. */
   readonly #rollsFromMs = new Map<string, number>();
 
   constructor(random: Random) {
@@ -100,7 +87,10 @@ export class ModelCluster {
     return this.objects.get(referenceKey(reference));
   }
 
-  /** Remembers all objects. Returns a function that restores them. The pods of those that have changed start again. */
+  /**
+   * Returns a function that restores the objects as they are now. The pods of objects that have changed since start
+   * again.
+   */
   backup(): () => void {
     const stored = [
       rememberedMap(this.objects, copyOfObject),
@@ -121,11 +111,11 @@ export class ModelCluster {
   }
 
   /**
-   * The state of objects for comparisons. It leaves out the restart fields, because undo writes its own time there, and
-   * the temporary changes of selectors by others.
+   * The state of objects for comparisons. It leaves out the times of restarts, because undo writes its own, and the
+   * temporary changes of selectors by others.
    */
   snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
-    // Objects that undo created again come last in the map, so sort them.
+    // The order of the map depends on the past, because objects that undo created again come last.
     const kept = [...this.objects.values()]
       .filter(isOf)
       .toSorted((a, b) => referenceKey(a.reference).localeCompare(referenceKey(b.reference)));
@@ -141,10 +131,7 @@ export class ModelCluster {
     );
   }
 
-  /**
-   * Advances the time. Proxies get new routes while a control plane runs, and send requests by the routes that they
-   * have.
-   */
+  /** Advances the time by `ms`. `errorRateOf`: the share of failing requests of an application's canary. */
   tick(ms: number, errorRateOf: (route: string) => number): void {
     this.nowMs += ms;
     for (const [key, object] of this.objects) {
@@ -162,8 +149,8 @@ export class ModelCluster {
   }
 
   /**
-   * Operators install and remove parts as their objects say, after a while. In between, an object may have changed
-   * again, so an operator acts on the state that it has read before.
+   * Operators install and remove parts as their objects demand, after a while. An operator acts on the state that it
+   * read last, although the object may have changed since.
    */
   #operate(): void {
     for (const operated of this.operated) {
@@ -178,7 +165,8 @@ export class ModelCluster {
   }
 
   /**
-   * Autoscalers add and remove pods of the Deployments with their names. They do not touch Deployments without pods.
+   * Autoscalers change the number of pods of the Deployments with their names. They leave Deployments without pods
+   * alone.
    */
   #scale(): void {
     for (const { reference: scaler, fields } of this.objects.values()) {
@@ -193,7 +181,7 @@ export class ModelCluster {
     }
   }
 
-  /** A Deployment that nobody holds replaces its pods after a while, unless the server refuses them. */
+  /** A Deployment that is not held replaces its pods after a while, unless the server refuses them. */
   #roll(key: string, object: ModelObject): void {
     const { reference, fields, running } = object;
     if (!isApp(reference)) return;
@@ -207,7 +195,6 @@ export class ModelCluster {
     if (this.nowMs - fromMs >= rollMs) this.#run(object, template);
   }
 
-  /** Runs the pods of an application's Deployment with a template. */
   #run(object: ModelObject, template: unknown): void {
     object.running = template;
     object.ran ??= new Set();
@@ -225,17 +212,14 @@ export class ModelCluster {
     else this.#set(write.object, write.pointer, write.value, prior);
   }
 
-  /** Whether the object's namespace is ending or gone, so that nothing can be made in it. */
   hasEnded({ namespace = "" }: ObjectReference): boolean {
     return this.endedNamespaces.has(namespace);
   }
 
-  /** Whether a webhook refuses the writes of the engine to the object. */
   refuses(object: ObjectReference): boolean {
     return [...this.writesRefused.values()].some((isRefused) => isRefused(object));
   }
 
-  /** Removes the objects that an object owns. Returns them. */
   removeOwned({ uid }: ModelObject): readonly ObjectReference[] {
     const owned = [...this.objects.values()].filter(({ fields }) => {
       const owners = (fields.get("/metadata/ownerReferences") ?? []) as readonly { readonly uid: string }[];
@@ -245,14 +229,17 @@ export class ModelCluster {
     return owned.map(({ reference }) => reference);
   }
 
-  /** Removes an object. A namespace is removed with its contents. */
+  /** Removes an object. The contents of a namespace go with it. */
   remove(object: ObjectReference): void {
     this.objects.delete(referenceKey(object));
     if (object.kind !== "Namespace") return;
     for (const [key, { reference }] of this.objects) if (reference.namespace === object.name) this.objects.delete(key);
   }
 
-  /** Patches a field if it has the expected value. If the field already has the new value, nothing changes. */
+  /**
+   * Patches a field if it has the expected value, and refuses otherwise. If the field already has the new value,
+   * nothing changes.
+   */
   #set(reference: ObjectReference, pointer: string, value: unknown, expected: unknown): void {
     const object = this.find(reference);
     if (object === undefined || jsonEqualWithoutNulls(object.fields.get(pointer), value)) return;
@@ -285,7 +272,6 @@ export class ModelCluster {
     if (restarts.has(pointer)) this.injected.set(referenceKey(object.reference), injectingRevision(this, object));
   }
 
-  /** Starts the pods of a workload. */
   start(object: ModelObject): void {
     object.startedAtMs = this.nowMs;
     object.readyAtMs = this.#readyAt(object);
@@ -304,7 +290,7 @@ export class ModelCluster {
     return [...this.podsRefused.values()].some((refuses) => refuses(reference));
   }
 
-  /** Lets the server accept pods again. The controllers make those that were refused. */
+  /** Ends the refusal of pods for a rollout. The controllers then make the refused pods. */
   acceptPods(rollout: string): void {
     this.podsRefused.delete(rollout);
     for (const object of this.objects.values()) {
@@ -313,7 +299,7 @@ export class ModelCluster {
     }
   }
 
-  /** Deletes an object. Its owner makes it again with the fields that the owner gives it. */
+  /** Replaces an object by a new one with the same name, as its owner does after a deletion. */
   remake({ reference }: ModelObject, fields: Readonly<Record<string, unknown>>): void {
     const key = referenceKey(reference);
     const object = this.add(reference, fields);

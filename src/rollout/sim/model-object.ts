@@ -2,33 +2,29 @@ import { pointerName, pointerNames } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 
-/** The name of the engine among the writers of fields. */
 export const engineWriter = "engine";
 
-/** An object of the model with the relevant fields. */
+/** An object of the model, with the fields that rollouts read or write. */
 export interface ModelObject {
   readonly reference: ObjectReference;
   readonly fields: Map<string, unknown>;
-  /** The last writer of each field. */
   readonly writers: Map<string, string>;
-  /** A different number for each object that gets this name. */
+  /** Objects with the same name have different uids. */
   readonly uid: number;
-  /** Increases with each change of a field. */
+  /** Increases with each change of a field, as a resourceVersion does. */
   version: number;
   readyAtMs: number;
-  /** When its pods were last started. */
+  /** When its pods last began to start. */
   startedAtMs: number;
-  /** How many of its pods are ready before `readyAtMs`: when a Deployment grows, its former pods stay ready. */
+  /** How many of its pods are ready before `readyAtMs`: when a Deployment grows, its present pods stay ready. */
   readyBefore?: number;
-  /** The time when the pods of a Gateway's canary are ready. */
+  /** The pods of a Gateway's canary are ready from this time on. */
   canaryReadyAtMs?: number;
-  /** The pod template with which the pods of an application's Deployment run. */
   running?: unknown;
   /** The versions whose pods the Deployment has made. Each has a ReplicaSet. */
   ran?: Set<string>;
 }
 
-/** An independent copy of the object. */
 export function copyOfObject(object: ModelObject): ModelObject {
   return {
     ...object,
@@ -38,9 +34,9 @@ export function copyOfObject(object: ModelObject): ModelObject {
   };
 }
 
-/** The maps of a body that are divided into their members, because others may write each member by itself. */
+/** Maps whose members are separate fields, because others may write a single member. */
 const divided: ReadonlySet<string> = new Set(["", "/metadata", "/metadata/labels", "/metadata/annotations", "/spec"]);
-/** The fields that the model already knows or does not need. */
+/** Members of a body that are not fields, because the reference has them. */
 const left: ReadonlySet<string> = new Set(["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"]);
 
 /** The fields of a body by their pointers. Lists and most maps are one field each. */
@@ -57,7 +53,7 @@ export function fieldsOfBody(body: UntypedObject): Record<string, unknown> {
   return fields;
 }
 
-/** The body of an object, from its fields. */
+/** The opposite of {@link fieldsOfBody}. */
 export function bodyOf({ reference, fields }: Pick<ModelObject, "reference" | "fields">): UntypedObject {
   const { apiVersion, kind, name, namespace } = reference;
   const body = { apiVersion, kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } };

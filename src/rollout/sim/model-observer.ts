@@ -21,13 +21,12 @@ import { writeState } from "./model-writes.ts";
 import { isApp } from "./pod-groups.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
 
-/** The parts of the cluster that an observer reads. */
 export interface ObservedCluster extends MeshCluster {
   readonly traffic: ModelTraffic;
   preview(object: ObjectReference, pointer: string, value: unknown): unknown;
 }
 
-/** The observations of the engine in the model. This is the model of the real cluster's `Observer`. */
+/** Models the real `Observer`: what the engine observes in the model's cluster. */
 export class ModelObserver {
   readonly #cluster: ObservedCluster;
   readonly #random: Random;
@@ -57,7 +56,7 @@ export class ModelObserver {
     };
   }
 
-  /** The states of the writes. Writes that move requests wait for the pods that get them. */
+  /** The states of the writes. A write that moves requests is `later` until pods can serve them. */
   #servedWrites(step: Step, planned: readonly WriteState[]): readonly WriteState[] {
     for (const [index, write] of step.writes.entries()) {
       const state = planned[index];
@@ -90,7 +89,7 @@ export class ModelObserver {
     return { type: "counters", sources: { gateway: traffic.countersOf(name) }, ready };
   }
 
-  /** The result of a check of the mesh. The mesh itself has no faults, but sometimes its state cannot be read. */
+  /** The result of a check of the mesh. The mesh has no faults, but sometimes its state cannot be read. */
   #meshCheck(): CheckObservation {
     if (this.#random() < 0.05) return { type: "unavailable", detail: "the scrape failed" };
     return { type: "verdict", verdict: "pass", evidence: "nothing is wrong" };
@@ -114,7 +113,10 @@ export class ModelObserver {
     return meshState(this.#cluster, condition);
   }
 
-  /** Why the pods of an application's Deployment are not all new and ready. */
+  /**
+   * Why the pods of an application's Deployment do not all run its template, or are not ready. Undefined if they do and
+   * are.
+   */
   notRolled(reference: ObjectReference, replicas = 0): string | undefined {
     const object = this.#cluster.find(reference);
     if (object === undefined) return `${reference.name} does not exist yet`;
@@ -123,7 +125,7 @@ export class ModelObserver {
     return this.notAllReady(reference, replicas);
   }
 
-  /** Why a Deployment has too few ready pods. */
+  /** Why a Deployment has too few ready pods, of any template. Undefined if it has enough, or does not exist. */
   notAllReady(reference: ObjectReference, replicas = 0): string | undefined {
     const object = this.#cluster.find(reference);
     if (object === undefined) return undefined;

@@ -19,17 +19,15 @@ import { isApp } from "./pod-groups.ts";
 import { restartPointer } from "./sim-mesh.ts";
 import type { ModelObserver, ObservedCluster } from "./model-observer.ts";
 
-/** How undo stores values in the journal, and whether it has waited long enough. */
+/** How undo stores values in the journal. `passOver`: undo has waited long enough, see `UndoPlay`. */
 interface UndoJournal {
   readonly passOver: boolean;
-  /** See `UndoPlay.between`. */
   readonly between: readonly FieldEntry[];
   readonly keepLater: (original: JournalEntry, later: unknown) => void;
   readonly keepRemade: (entry: JournalEntry, uid: string) => void;
   readonly keepRestored: (entry: JournalEntry, restored: unknown) => void;
 }
 
-/** The parts of the cluster that an undo needs. */
 export interface UndoneCluster extends ObservedCluster, OperatedCluster {
   readonly observer: ModelObserver;
   add(object: ObjectReference, fields?: Readonly<Record<string, unknown>>): ModelObject;
@@ -40,7 +38,6 @@ export interface UndoneCluster extends ObservedCluster, OperatedCluster {
   hasEnded(object: ObjectReference): boolean;
 }
 
-/** Undoes journal entries in the model. */
 export class ModelUndo {
   readonly #cluster: UndoneCluster;
 
@@ -48,7 +45,7 @@ export class ModelUndo {
     this.#cluster = cluster;
   }
 
-  /** The model of the real engine's `undoEntry`. */
+  /** Models `undoEntry` of the engine. */
   undo(entry: JournalEntry, original: JournalEntry, journal: UndoJournal): UndoResult {
     const found = this.#cluster.find(entry.object);
     if (this.#cluster.refuses(entry.object)) return { state: "waiting", detail: "a webhook refuses it" };
@@ -89,7 +86,7 @@ export class ModelUndo {
   #undoRestart(found: ModelObject, entry: FieldEntry, journal: UndoJournal): UndoResult {
     const { object, pointer, prior, uid, lacked = 0 } = entry;
     const isAsBefore = jsonEqualWithoutNulls(found.fields.get(pointer), prior);
-    // Whether somebody has made the workload again without the mark of its restart.
+    // Somebody has made the workload again without the mark of its restart.
     const isRemade = isAsBefore && pointer === restartPointer && uid !== undefined && uid !== String(found.uid);
     if (!isAsBefore || isRemade) {
       if (isRemade) {
@@ -101,7 +98,7 @@ export class ModelUndo {
         ({ reference }) => reference.name === `istiod-${revision}`,
       );
       invariant(
-        // A namespace that is being deleted gets no more pods.
+        // No pods start in a namespace that is being deleted, so its control plane does not matter.
         this.#cluster.hasEnded(object) || (istiod !== undefined && this.#cluster.nowMs >= istiod.readyAtMs),
         `pods of ${object.namespace ?? ""} were put back while istiod ${revision} did not run`,
       );
@@ -111,7 +108,7 @@ export class ModelUndo {
     return { state: "settling", detail: `${object.name} is not ready`, left: 1 };
   }
 
-  /** The model of the real cluster's `undoList`. */
+  /** Models `undoList` of the engine. */
   #undoList(found: ModelObject, entry: FieldEntry, original: JournalEntry, journal: UndoJournal): UndoResult {
     const { object, pointer } = entry;
     const value = found.fields.get(pointer);
@@ -154,7 +151,7 @@ export class ModelUndo {
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
 
-  /** The model of the real cluster's `undoAdopted`. */
+  /** Models `undoAdopted` of the engine. */
   #undoAdopted(
     found: ModelObject,
     entry: Extract<JournalEntry, { type: "field" }>,

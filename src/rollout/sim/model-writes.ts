@@ -8,12 +8,12 @@ import { templateRevision, type MeshCluster } from "./mesh-model.ts";
 import { bodyOf, engineWriter } from "./model-object.ts";
 import { isBroken } from "./sim-mesh.ts";
 
-/** A cluster whose webhooks may change the values that the engine writes. */
+/** The model's cluster. `preview`: what webhooks and the server make of a value that the engine writes. */
 interface WrittenCluster extends MeshCluster {
   preview(reference: ObjectReference, pointer: string, value: unknown): unknown;
 }
 
-/** The model of the real cluster's `askedWriteState`. */
+/** Models `askedWriteState` of the observer. */
 export function writeState(
   cluster: WrittenCluster,
   write: Write,
@@ -65,7 +65,7 @@ export function writeState(
   return {
     state: "pending",
     uid: String(found.uid),
-    // The real engine journals how many ready pods a workload lacked before the rollout first changed it.
+    // In the model, a workload that never starts lacked its pods before the rollout.
     ...(isBroken(write.object) ? { lacked: 1 } : {}),
     ...(isFirst
       ? { isFirst }

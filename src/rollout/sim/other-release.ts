@@ -1,6 +1,6 @@
 import type { CheckStatus, RolloutStatus, StepStatus, UndoStatus } from "../../api/serin/index.ts";
 
-/** The status as an engine of an earlier release would write it: without the fields that later releases added. */
+/** The status as an engine of an earlier release writes it: without the fields that later releases added. */
 export function olderStatus(status: RolloutStatus): RolloutStatus {
   const {
     pauseReason: _reason,
@@ -43,7 +43,7 @@ function olderUndo({ because: _because, check: _check, ...undo }: UndoStatus): U
   return undo;
 }
 
-/** The status as an engine of a later release would write it: with fields that this release does not have. */
+/** The status as an engine of a later release writes it: with fields that this release does not know. */
 export function newerStatus(status: RolloutStatus): RolloutStatus {
   const later = { later: { by: "a later release" } };
   const { step, undo } = status;

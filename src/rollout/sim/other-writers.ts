@@ -21,7 +21,6 @@ interface Meddled {
   readonly object: ModelObject;
   readonly pointer: string;
   readonly before: unknown;
-  /** The value that the other writer has written. */
   readonly theirs?: unknown;
 }
 
@@ -42,19 +41,19 @@ export class OtherWriters {
   readonly #store: SimStore;
   readonly #witness: Witness;
   readonly #rollouts: readonly SimRollout[];
-  /** Does what the status of an upgrade tells a person to do. */
+  /** The person who follows the advice in an upgrade's status. */
   readonly relabelling: Relabelling;
   readonly #meddled = new Map<Disturbance, Meddled>();
-  /** The fields that a GitOps controller restores, by the rollout's name, with their values in Git. */
+  /** By rollout: the field that a GitOps controller restores, with its value in Git. */
   readonly #inGit = new Map<string, Meddled>();
 
-  /** The rules and fields that somebody has added to the routes of Canaries, by the rollout's name. */
+  /** By rollout: the rule or field that somebody has added to the route of a Canary. */
   readonly #extended = new Map<string, { readonly uid: number; readonly what: Addition }>();
 
-  /** The workloads that somebody has deleted, by the name of the upgrade that has made them. */
+  /** By upgrade: the workload that the upgrade has made and somebody has deleted. */
   readonly #lost = new Map<string, ObjectReference>();
 
-  /** The routes that somebody has deleted, by the rollout's name, with the journal's entries at that time. */
+  /** By rollout: the route that somebody has deleted, with the journal's entries for it at that time. */
   readonly #vanished = new Map<
     string,
     {
@@ -73,8 +72,8 @@ export class OtherWriters {
   }
 
   /**
-   * Remembers the changes that others have made to objects. Returns a function that restores this memory together with
-   * the objects. The values that a GitOps controller watches are in Git, so they stay.
+   * Returns a function that restores what others remember of their present changes, as part of a restore of the
+   * objects. The values of a GitOps controller stay, because they are in Git.
    */
   backup(): () => void {
     const maps = [
@@ -89,7 +88,7 @@ export class OtherWriters {
     };
   }
 
-  /** Moves the proxies that no installer manages, as a person would. */
+  /** Moves the proxies that no installer manages to the new revision, as a person would. */
   moveStrangers(): void {
     for (const { name, mesh } of this.#rollouts) {
       if (mesh?.stranger !== true) continue;
@@ -100,8 +99,8 @@ export class OtherWriters {
   }
 
   /**
-   * Another writer changes a field that the rollout has written, and restores it later, unless the rollout has undone
-   * it meanwhile.
+   * With `begins`, another writer changes a field that the rollout has written. Otherwise it restores the field, unless
+   * the rollout has undone it meanwhile.
    */
   meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const scales = disturbance.type === "scaleGateway" || disturbance.type === "scaleApp";
@@ -130,7 +129,7 @@ export class OtherWriters {
     const meddled = this.#meddled.get(disturbance);
     if (meddled === undefined) return;
     const [first] = this.#entriesOf(sim, meddled.object.reference.name).filter((entry) => entry.pointer === pointer);
-    // A later run has begun with this value, so the person does not restore the field.
+    // If a later run has begun with this value, the person does not restore the field.
     if (first !== undefined && jsonEqualWithoutNulls(first.prior, meddled.theirs)) return;
     // Somebody may have made the object again, or will make it again with its former content.
     const present = this.#cluster.find(meddled.object.reference) ?? this.#vanished.get(sim.name)?.before;
@@ -138,8 +137,8 @@ export class OtherWriters {
     this.#cluster.setField(present, pointer, this.#restoredTo(meddled, sim), "somebody");
     this.#extended.delete(sim.name);
     this.#witness.meddled(keyOf(sim));
-    // If a gateway is scaled back to no pods, and somebody has deleted its canary, it has no pods, whatever the engine
-    // does. So the person does not scale it back.
+    // If a gateway is scaled back, and somebody has deleted its canary, it may have no pods, whatever the engine does.
+    // The witness must expect that.
     const lost = this.#lost.get(sim.name);
     const gateway = present.reference.name;
     if (scales && lost?.name.startsWith(`${gateway}-new-`) === true && this.#cluster.find(lost) === undefined)
@@ -147,9 +146,9 @@ export class OtherWriters {
   }
 
   /**
-   * The value to which somebody resets the field: normally the one that it had before the change. While the server
-   * refused the journal, an undo may have written that value without an entry in the journal. In this case it is the
-   * value from before the rollout, as the undo requires.
+   * The value that somebody restores: usually the one from before their change. If the server refused the journal, an
+   * undo may have written that value without an entry for it. Then it is the value from before the rollout, because
+   * that is what the undo must restore.
    */
   #restoredTo({ object, pointer, before }: Meddled, sim: SimRollout): unknown {
     if (!this.#isUndone(sim)) return before;
@@ -160,7 +159,7 @@ export class OtherWriters {
     return isKnown ? before : first.prior;
   }
 
-  /** Whether the rollout is being undone, and the server refuses to record the progress in the journal. */
+  /** Whether the rollout is being undone, and the server refuses changes of its journal. */
   #undoesUnrecorded(sim: SimRollout): boolean {
     return this.#store.refusedJournals.has(journalNameOf(rolloutObject(sim, ""))) && this.#isUndone(sim);
   }
@@ -171,8 +170,8 @@ export class OtherWriters {
   }
 
   /**
-   * Somebody adds a rule or a field to the route of a Canary, and may remove it later. The rollout must keep it in
-   * between.
+   * With `begins`, somebody adds a rule or a field to the route of a Canary. Otherwise, they may remove it. The rollout
+   * must keep it in between.
    */
   extend(disturbance: Extract<Disturbance, { type: "extend" }>, sim: SimRollout, begins: boolean): void {
     const route = this.#cluster.find(objectsOf(sim).route);
@@ -185,7 +184,7 @@ export class OtherWriters {
       return;
     }
     const { kind, name } = route.reference;
-    // If somebody inserted a rule at the beginning before the engine has seen the Canary, the Canary's position would
+    // If somebody inserted a rule at the beginning before the engine first saw the Canary, the Canary's position would
     // mean that rule.
     const isBegun =
       this.#store.read(keyOf(sim))?.status?.meantRule !== undefined || this.#entriesOf(sim, name).length > 0;
@@ -194,7 +193,7 @@ export class OtherWriters {
     this.#extended.set(sim.name, { uid: route.uid, what });
   }
 
-  /** Checks that the rollout has kept the rules and fields that somebody has added to its route. */
+  /** Fails if a rollout has lost a rule or field that somebody added to its route. */
   everyTick(): void {
     for (const sim of this.#rollouts) {
       const added = this.#extended.get(sim.name);
@@ -217,7 +216,6 @@ export class OtherWriters {
     return entries.find((entry) => entry.type === "field" && entry.pointer === replicasPointer)?.object;
   }
 
-  /** Deletes a pod, a node or a workload of the mesh, whose owner makes it again. */
   remake(sim: SimRollout): void {
     const before = meshBefore(sim).filter(([{ kind, name }]) => /^(Pod|Node)$/.test(kind) || name.startsWith("work-"));
     const [reference, fields] = before[Math.floor(this.#random() * before.length)] ?? [];
@@ -228,8 +226,8 @@ export class OtherWriters {
   }
 
   /**
-   * Deletes a namespace without gateways of the Gateway API that an upgrade moves. Makes the namespace and its content
-   * again as before the upgrade.
+   * Deletes a namespace that an upgrade moves, with its content, and makes both again as before the upgrade. Leaves out
+   * namespaces with Gateways.
    */
   remakeNamespace(sim: SimRollout): void {
     const gateways = new Set(gatewayObjects(sim).map(({ namespace }) => namespace));
@@ -249,8 +247,8 @@ export class OtherWriters {
   }
 
   /**
-   * Deletes a workload that an upgrade has made: a control plane, a ztunnel or the canary of an installation's gateway.
-   * Later somebody installs it again, unless the upgrade was undone meanwhile.
+   * With `begins`, somebody deletes a workload that an upgrade has made: a control plane, a ztunnel or the canary of an
+   * installed gateway. Otherwise, somebody installs it again, unless the upgrade was undone meanwhile.
    */
   loseMade(sim: SimRollout, begins: boolean): void {
     if (!begins) {
@@ -271,7 +269,7 @@ export class OtherWriters {
     this.#witness.lostGateway(found.reference.name.replace(/-new-.*$/, ""));
   }
 
-  /** Deletes a route, or another object that a Canary has made for its routes. */
+  /** Deletes an object that a Canary has made for its routes, which may be the route. */
   loseRoute(sim: SimRollout): void {
     const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? {};
     const made = entries.filter(
@@ -297,7 +295,7 @@ export class OtherWriters {
 
   /**
    * A person deletes the Deployment of a Canary, and creates it again with its present template. The objects that the
-   * Canary has made are deleted with the Deployment, which owns them.
+   * Canary has made go with the Deployment, because it owns them.
    */
   remakeApp(sim: SimRollout): void {
     const { app } = objectsOf(sim);
@@ -309,8 +307,8 @@ export class OtherWriters {
   }
 
   /**
-   * The template that somebody withdraws. The running template replaces it. Undefined if no template waits to be rolled
-   * out.
+   * Somebody sets the Deployment back to the template that runs. Returns the version of the withdrawn template.
+   * Undefined if no template waits to be rolled out.
    */
   revertApp(sim: SimRollout): string | undefined {
     const app = this.#cluster.find(objectsOf(sim).app);
@@ -321,8 +319,8 @@ export class OtherWriters {
   }
 
   /**
-   * A GitOps controller begins to restore a field, either to its present value or to the value from before the
-   * rollout's writes.
+   * With `begins`, a GitOps controller begins to restore a field, to its present value or to the one from before the
+   * rollout. Otherwise, it ends.
    */
   watchByGit(sim: SimRollout, begins: boolean): void {
     this.#inGit.delete(sim.name);
@@ -336,7 +334,7 @@ export class OtherWriters {
     const written = journal.entries.find(
       (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
     );
-    // The next run builds on the changes of the last one, so these changes are in Git by then.
+    // The next run builds on the changes of a completed one, so these are in Git by then.
     const isKept = sim.runsAgain === true && journalCounts(journal).completed;
     const before = written?.type === "field" && !isKept ? written.prior : object.fields.get(pointer);
     this.#inGit.set(sim.name, { object, pointer, before });
@@ -355,8 +353,8 @@ export class OtherWriters {
   }
 
   /**
-   * A person deletes the route of a Canary, and makes it again later with the same content. If the rollout was undone
-   * meanwhile, the route gets its content from before the rollout.
+   * With `begins`, a person deletes the route of a Canary. Otherwise the person makes it again with the same content.
+   * If the rollout was undone meanwhile, the route gets its content from before the rollout.
    */
   vanish(sim: SimRollout, begins: boolean): void {
     if (sim.kind !== "Canary" || makesRoutes(sim.canary ?? plainCanary)) return;
@@ -372,8 +370,8 @@ export class OtherWriters {
     if (found !== undefined || before === undefined) return;
     const fields = new Map(before.fields);
     // An undo skips a missing route. The journal may still have the route's entries, because the server refused to
-    // remove them or the engine ended before. The canary may be deleted already, and in this case the person does not
-    // make the route again, because it would send requests to the canary.
+    // remove them or the engine ended before. If the canary is deleted already, the person restores the content from
+    // before the rollout, because the route would otherwise send requests to the canary.
     const isDeleted = this.#isUndone(sim) && this.#cluster.find(objectsOf(sim).canary) === undefined;
     const isPassed = this.#undoesUnrecorded(sim) || isDeleted;
     const left = new Set(isPassed ? [] : this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));

@@ -3,7 +3,7 @@ import { type Rollout, isMeshUpgrade, parseRollout } from "../engine/rollout-obj
 
 const parsedRollouts = new WeakMap<Rollout, Rollout>();
 
-/** The rollout as the real engine parses it. The spec of a simulated upgrade is parsed already. */
+/** The rollout as the real parser returns it. The spec of a simulated upgrade is parsed already. */
 export function parsed(raw: Rollout): Rollout {
   const known = isMeshUpgrade(raw) ? raw : parsedRollouts.get(raw);
   if (known !== undefined) return known;

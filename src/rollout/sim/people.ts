@@ -11,34 +11,31 @@ import type { SimParts } from "./sim-parts.ts";
 import { keyOf, rolloutObject, simOf } from "./sim-plan.ts";
 import type { Decided } from "./witness/decided.ts";
 
-/** How long a person waits for an engine to notice a restored journal. */
+/** An engine must notice a restored journal within this time. Otherwise a person gives up. */
 const noticingTicks = 40;
 
-/** The people of a simulation. They create rollouts, change applications, and do what a status tells them to do. */
+/** The people of a simulation: they create rollouts, change applications, and do what a status tells them to do. */
 export class People {
   readonly #parts: SimParts;
-  /** By rollout: the pod template that a person has last written into a Deployment, if no run has tried it yet. */
+  /**
+   * By rollout: the version of the template that a person wrote into the Deployment last, if no run has tried it yet.
+   */
   readonly #untried = new Map<string, string>();
-  /** The pod template that somebody has withdrawn, by rollout. */
+  /** By rollout: the version of the template that somebody has withdrawn. */
   readonly #withdrawn = new Map<string, string>();
-  /** The rollouts that a person has deleted in order to create them again. */
   readonly #createdAgain = new Set<SimRollout>();
-  /** When a person has last restored a journal, by the journal's name. */
+  /** By journal: the tick at which a person restored it last. */
   readonly #restoredAtTick = new Map<string, number>();
-  /** The rollouts whose stable version a person has stopped, and the rollouts that a person has let run again. */
+  /** The rollouts whose stable version a person has stopped after the end. */
   readonly #retired = new Set<string>();
   readonly #ranAgain = new Set<string>();
-  /** The rollouts during one of whose steps a person has changed the template. */
+  /** The rollouts for which a person has done what `changedInStep` says. */
   readonly #changed = new Set<string>();
 
   constructor(parts: SimParts) {
     this.#parts = parts;
   }
 
-  /**
-   * Remembers the changes that people have made to objects. Returns a function that restores this memory together with
-   * the objects.
-   */
   backup(): () => void {
     const kept = [
       rememberedMap(this.#untried),
@@ -52,7 +49,6 @@ export class People {
     };
   }
 
-  /** Creates the rollouts that are due, and changes Deployments in the steps that the scenario names. */
   begin(): void {
     for (const sim of this.#parts.scenario.rollouts) {
       if (sim.createdAtTick === this.#parts.time.tick) this.create(sim);
@@ -60,7 +56,6 @@ export class People {
     }
   }
 
-  /** Does what rollouts and their statuses tell people to do. */
   react(): void {
     const { store } = this.#parts;
     for (const key of store.keys) {
@@ -75,7 +70,7 @@ export class People {
     }
   }
 
-  /** Notices that a run has tried the template that a person has written last. */
+  /** Notices that a run has tried the template that a person wrote last. */
   stored({ rollout, decision }: Decided): void {
     const { candidate, run = 0, undo } = decision.status;
     const { name = "" } = rollout.metadata;
@@ -83,23 +78,22 @@ export class People {
     if (undo?.because === "leftover" && this.#isTakenBack(rollout)) this.#untried.delete(name);
   }
 
-  /** Whether a rollout at rest stays at rest, because no person will do anything more. */
+  /** Whether no person will change a rollout that is at rest. */
   isContent(key: string, { spec, status }: Rollout): boolean {
     const { phase } = status ?? {};
-    // A rollback that the scenario contains must still happen, even after the end.
+    // A person still runs a completed rollout again, or rolls it back, if the scenario says so.
     if (phase === "Completed" && this.#isToRunAgain(key)) return false;
     if (phase === "Completed" && (spec.abort || this.#isToBeAborted(key))) return false;
     const isTried = this.#isTried(key, status);
     return isTried || (phase === "RolledBack" && spec.abort);
   }
 
-  /** Whether a person is about to do what the status says, or something that needs no status. */
+  /** Whether a person will soon do what the status says, or correct an edited journal. */
   isToAnswer(rollout: Rollout): boolean {
     if (rollout.status?.message.includes("delete this Canary") === true) return true;
     return this.#parts.store.editedJournals.has(journalNameOf(rollout));
   }
 
-  /** Whether a person is about to create a rollout again. */
   get isToCreate(): boolean {
     return this.#createdAgain.size > 0;
   }
@@ -118,14 +112,14 @@ export class People {
     store.delete(keyOf(sim), time.at);
   }
 
-  /** Deletes the rollout, and creates it again as soon as it is gone. */
+  /** Deletes the rollout, and later creates it again when it is gone. */
   replace(sim: SimRollout): void {
     if (this.#parts.store.read(keyOf(sim)) === undefined) return;
     this.#createdAgain.add(sim);
     this.delete(sim);
   }
 
-  /** Removes the rollout despite its finalizer, and creates another one of its name. */
+  /** Removes the rollout despite its finalizer, and creates another one with its name. */
   recreate(sim: SimRollout): void {
     const { store, witness } = this.#parts;
     if (store.read(keyOf(sim)) === undefined) return;
@@ -136,7 +130,7 @@ export class People {
     witness.recreated(keyOf(sim));
   }
 
-  /** A person writes another pod template into the Deployment of a Canary, which begins a run with it. */
+  /** A person writes another template into the Deployment of a Canary, so that a run begins. */
   changeTemplate(sim: SimRollout, template: string): void {
     const { cluster, store } = this.#parts;
     const app = cluster.find(objectsOf(sim).app);
@@ -145,7 +139,9 @@ export class People {
     if (sim.watched && store.read(keyOf(sim)) !== undefined) this.#untried.set(sim.name, template);
   }
 
-  /** Somebody withdraws the template of a Deployment that does not run yet, and applies it again later. */
+  /**
+   * With `begins`, somebody withdraws a template that the Deployment does not run yet. Otherwise, they apply it again.
+   */
   revert(sim: SimRollout, begins: boolean): void {
     if (begins) {
       const template = this.#parts.others.revertApp(sim);
@@ -160,8 +156,8 @@ export class People {
   }
 
   /**
-   * Somebody applies the template again that the Canary has rolled back. If the status says so, the rollout waits
-   * before it rolls the template out.
+   * Somebody applies the template again that the Canary has rolled back. The rollout waits before it rolls the template
+   * out again.
    */
   #applyAgain(sim: SimRollout): void {
     const { cluster, store } = this.#parts;
@@ -182,7 +178,7 @@ export class People {
     this.changeTemplate(sim, "v9");
   }
 
-  /** A person stops the old version once the new one gets all requests. */
+  /** A person stops the old version when the new one gets all requests. */
   #retireStable(key: string): void {
     const { cluster, note, scenario, store } = this.#parts;
     const sim = scenario.rollouts.find((candidate) => keyOf(candidate) === key);
@@ -211,7 +207,8 @@ export class People {
   }
 
   /**
-   * A person changes the steps of a completed rollout, which then runs again. Returns whether the person has done so.
+   * If the scenario says so, a person changes the steps of a completed rollout, which then runs again. Returns whether
+   * this happened.
    */
   #runAgain(key: string): boolean {
     const { note, scenario, store } = this.#parts;
@@ -223,25 +220,25 @@ export class People {
     return true;
   }
 
-  /** Whether a person will roll it back after it has completed. */
   #isToBeAborted(key: string): boolean {
     return this.#parts.scenario.rollouts.some((sim) => sim.abortedAfterEnd === true && keyOf(sim) === key);
   }
 
   /**
-   * Whether a run has tried the template that a person has last written, or the template runs because somebody has
-   * resumed the Deployment.
+   * Whether no template waits to be tried: a run has tried the one that a person wrote last, or it runs because
+   * somebody has resumed the Deployment.
    */
   #isTried(key: string, status: Rollout["status"]): boolean {
     const sim = this.#parts.scenario.rollouts.find((candidate) => keyOf(candidate) === key);
     const template = sim === undefined ? undefined : this.#untried.get(sim.name);
     if (sim === undefined || template === undefined) return true;
-    // While no engine ran, somebody withdrew a template that was rolled back, and wrote it again.
+    // A template that was rolled back, withdrawn and written again while no engine ran counts as tried, because the
+    // rollout waits.
     if (status?.candidate === template && status.message.includes("waits because it was rolled back")) return true;
     return template === versionOf(this.#parts.cluster.find(objectsOf(sim).app)?.running);
   }
 
-  /** Whether the undo of an earlier object's run has withdrawn a template that somebody has then written again. */
+  /** Whether an undo for an earlier object has withdrawn the template that somebody wrote last. */
   #isTakenBack(rollout: Rollout): boolean {
     const sim = simOf(this.#parts.scenario.rollouts, rollout);
     const template = this.#parts.cluster.find(objectsOf(sim).app)?.fields.get(templatePointer);
@@ -249,8 +246,8 @@ export class People {
   }
 
   /**
-   * Acts as the user: approves waiting steps, rolls back completed rollouts on request, and aborts stuck ones in the
-   * quiet time after all disturbances.
+   * Acts as the user: answers what the status says, approves waiting steps, rolls back completed rollouts if the
+   * scenario says so, and aborts stuck ones in the quiet time after all disturbances.
    */
   #answer(key: string): void {
     const { note, others, random, scenario, store, time } = this.#parts;
@@ -287,7 +284,7 @@ export class People {
   #approve(key: string, { spec }: Rollout, { ordersBefore, pauseReason, step }: RolloutStatus): void {
     const { note, store, time } = this.#parts;
     if (pauseReason !== "approval" || step === undefined) return;
-    // An approval of an earlier run does not apply to this one.
+    // An approval for an earlier run does not apply to this one.
     const given = approvalsSince(spec.approvals, ordersBefore ?? {});
     if (ordersBefore !== undefined && given.some((approval) => approval.step === step.id)) return;
     note(`${key}: ${step.id} is approved`);
@@ -297,9 +294,9 @@ export class People {
   }
 
   /**
-   * A person restores the journal from a backup. The status may name objects that were undone after it was written, and
-   * a backup has no entries of these. If the status still asks for the journal after a while, the person ends the
-   * rollout without it.
+   * A person restores a lost journal from a backup. If the status still asks for the journal after {@link
+   * noticingTicks}, because it names objects for which the backup has no entries, the person ends the rollout without
+   * the journal.
    */
   #answerLoss(key: string, journal: string, at: string): void {
     const { note, store, time } = this.#parts;
@@ -314,7 +311,7 @@ export class People {
     }
   }
 
-  /** Rolls the rollout back, as a person would, as soon as the given number of steps is done. */
+  /** A person rolls the rollout back when the scenario's number of steps is done. */
   #abortAtStep(key: string): void {
     const { note, scenario, store } = this.#parts;
     const { abortedAfterSteps } = scenario.rollouts.find((sim) => keyOf(sim) === key) ?? {};

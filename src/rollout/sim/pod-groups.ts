@@ -2,7 +2,7 @@ import type { ObjectReference } from "../../api/serin/index.ts";
 import { pointerNames } from "../../base/index.ts";
 import { copyLabel } from "../plan/index.ts";
 
-/** The pods of one Deployment. They all have the same labels. */
+/** The pods of one Deployment, as far as they matter for traffic. */
 export interface PodGroup {
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -10,7 +10,6 @@ export interface PodGroup {
   readonly isCanary: boolean;
 }
 
-/** The labels by which a Deployment selects its own pods. */
 export function ownLabels({ labels }: PodGroup): Readonly<Record<string, string>> {
   const { app = "", [copyLabel]: role } = labels;
   return { app, ...(role === undefined ? {} : { [copyLabel]: role }) };
@@ -24,7 +23,7 @@ export function isSame(known: PodGroup | undefined, now: PodGroup): boolean {
   );
 }
 
-/** Whether the object is a Deployment of an application, or a copy of one. */
+/** Whether the object is a Deployment of an application, or the copy of one. */
 export function isApp({ kind, name }: ObjectReference): boolean {
   return kind === "Deployment" && (name.startsWith("app-") || name.startsWith("canary-"));
 }
@@ -34,7 +33,7 @@ export function isCanaryApp({ name }: ObjectReference): boolean {
 }
 
 const selectorPointer = "/spec/selector/";
-/** A label in selectors that no pod has. No rollout writes it, so comparisons leave it out. */
+/** A label in selectors that no pod has. No rollout writes it, so comparisons of snapshots leave it out. */
 export const strangePointer = `${selectorPointer}strange`;
 
 export function selectorOf(fields: ReadonlyMap<string, unknown>): Readonly<Record<string, string>> {

@@ -1,7 +1,4 @@
-/**
- * Remembers the present content of a map. Returns a function that restores it. `copyOf` copies values that change in
- * place.
- */
+/** Returns a function that restores the present content of the map. `copyOf` copies values that change in place. */
 export function rememberedMap<Key, Value>(
   map: Map<Key, Value>,
   copyOf: (value: Value) => Value = (value) => value,

@@ -7,5 +7,5 @@ export const routingKinds: ReadonlySet<string> = new Set([
   "ReferenceGrant",
 ]);
 
-/** The keys of users' routes, and of those that the engine makes. */
+/** Matches the keys of routes, both the users' and those that the engine makes. */
 export const routeKey = /\/(HTTPRoute|GRPCRoute|VirtualService)\//;

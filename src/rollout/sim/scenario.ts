@@ -1,12 +1,11 @@
 import type { SimCanary, StepKind } from "./canary-shape.ts";
 import type { SimMesh } from "./sim-mesh.ts";
 
-/** One rollout of a simulation. */
 export interface SimRollout {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly name: string;
   readonly namespace: string;
-  /** The rollout waits for changes of its Deployment. */
+  /** Whether the rollout begins runs by itself when the template of its Deployment changes. */
   readonly watched: boolean;
   readonly group?: string;
   /** The share of errors in the canary's answers. */
@@ -15,21 +14,19 @@ export interface SimRollout {
   readonly onDeletion: "Rollback" | "Leave";
   readonly steps: readonly SimStep[];
   readonly createdAtTick: number;
-  /** A person rolls it back after it has completed. */
+  /** Whether a person rolls it back after it has completed. */
   readonly abortedAfterEnd?: boolean;
-  /** The namespaces that an upgrade moves. */
   readonly moves?: readonly string[];
-  /** The mesh that the upgrade moves. */
   readonly mesh?: SimMesh;
   /** The application of a Canary, and the options of its spec. */
   readonly canary?: SimCanary;
-  /** The step in which a person writes another pod template into its Deployment. */
+  /** In this step, a person writes another template into its Deployment. */
   readonly changedInStep?: string;
-  /** A person changes the number of its Deployment's pods. */
+  /** Whether a person changes the number of its Deployment's pods. */
   readonly scaledByPerson?: boolean;
-  /** A person scales the stable version to 0 after the end, and up again when a status asks for its pods. */
+  /** Whether a person scales the stable version to 0 after the end, and up again when a status asks for its pods. */
   readonly retiresStable?: true;
-  /** A person changes its steps after the end, so that another run begins. */
+  /** Whether a person changes its steps after the end, so that another run begins. */
   readonly runsAgain?: true;
   /** A person rolls it back when this many steps are done. */
   readonly abortedAfterSteps?: number;
@@ -37,13 +34,13 @@ export interface SimRollout {
 
 export interface SimStep {
   readonly weight?: number;
-  /** What the step does besides moving a weight. */
+  /** What the step does besides moving a weight. See {@link StepKind}. */
   readonly kind?: StepKind;
   readonly holdMs?: number;
   readonly untilApproved?: boolean;
 }
 
-/** An action of people or a fault of machines, at one tick or until another tick. */
+/** An action of people or a fault of machines, at one tick or from one tick until another. */
 export type Disturbance =
   | {
       readonly type:
@@ -51,29 +48,26 @@ export type Disturbance =
         | "delete"
         | "promote"
         | "recreate"
-        /** A person deletes the rollout, and creates it again as soon as it is gone. */
+        /** A person deletes the rollout, and creates it again when it is gone. */
         | "replace"
         /** A person deletes the Deployment of a Canary, and creates it again: `kubectl replace --force`. */
         | "remakeApp"
-        /** A person takes back a pause and an abort. */
+        /** A person takes back the orders to pause and to abort. */
         | "resume"
-        /** A pod, a node or a workload is deleted and comes back under its name. */
         | "remake"
         /** A namespace that an upgrade moves is deleted, and made again with its content as before the upgrade. */
         | "remakeNamespace"
         /** All pods of a Canary's Deployments are evicted, and start again on another node. */
         | "drain"
-        /** A person resumes the Deployment that a Canary holds. */
         | "resumeApp"
         /**
-         * Somebody deletes a route, or another object that a Canary has made for its routes. If the status says so, a
-         * person deletes the Canary and creates it again.
+         * Somebody deletes a route, or another object that a Canary has made for its routes. A person deletes the
+         * Canary and creates it again when the status says so.
          */
         | "loseRoute";
       readonly atTick: number;
       readonly rollout: number;
     }
-  /** A person changes the steps. */
   | { readonly type: "edit"; readonly atTick: number; readonly rollout: number; readonly steps: readonly SimStep[] }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
   | {
@@ -82,17 +76,17 @@ export type Disturbance =
         | "meddle"
         /** A GitOps controller restores a field that the rollout writes. */
         | "selfHeal"
-        /** The server refuses the new pods. */
+        /** The server refuses new pods of the target. */
         | "noPods"
-        /** The target cannot be planned. */
+        /** The rollout cannot be planned, for example because its target does not exist. */
         | "badSpec"
-        /** The author may not change the target. */
+        /** The rollout's author may not change the target. */
         | "noRights"
         /** The canary has no pods for a while. */
         | "losePods"
         /**
-         * Somebody sets the Deployment back to the template that runs. Later, somebody applies the changed template
-         * again, or the one that the Canary has rolled back meanwhile.
+         * Somebody sets the Deployment back to the template that runs. Later they apply the changed template again, or
+         * the one that the Canary has rolled back meanwhile.
          */
         | "revertApp"
         /** A person scales the Deployment of a Canary, and scales it back later if the Canary has scaled it too. */
@@ -103,7 +97,7 @@ export type Disturbance =
         | "scaleGateway"
         /** Somebody removes a subset of a Canary's DestinationRules, and adds it again if it was the user's. */
         | "dropSubset"
-        /** A disruption budget allows no restart in a namespace. */
+        /** Disruption budgets allow no restart in the upgrade's namespaces. */
         | "noBudget";
       readonly atTick: number;
       readonly untilTick: number;
@@ -121,14 +115,14 @@ export type Disturbance =
       readonly untilTick: number;
     }
   /**
-   * Somebody restores the storage of the API server, although the cluster and the engine have written to it after the
-   * backup: all objects are as they were at `atTick`. Proxies and pods follow them. The engine may keep its memory.
+   * Somebody restores the storage of the API server from a backup. All objects become as they were at `atTick`, and
+   * proxies and pods follow them. With `isRestarted`, the engine loses its memory.
    */
   | { readonly type: "restoreEtcd"; readonly atTick: number; readonly untilTick: number; readonly isRestarted: boolean }
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number }
   /** A person deletes the route, and makes it again later. */
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
-  /** Somebody changes the selector of one Service of a Canary (the one at this position), and restores it later. */
+  /** Somebody changes the selector of a Canary's Service (`service` is its position), and restores it later. */
   | {
       readonly type: "changeSelector";
       readonly atTick: number;
@@ -136,18 +130,13 @@ export type Disturbance =
       readonly rollout: number;
       readonly service: number;
     }
-  /** A person changes the limits of the checks. */
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
-  /**
-   * Somebody deletes the journal, and the engine may end at the same time. A person restores the journal when the
-   * status says so.
-   */
   | { readonly type: "loseJournal"; readonly atTick: number; readonly rollout: number; readonly isRestarted: boolean }
   /** Somebody removes an entry of the journal. A person restores the journal when the status says so. */
   | { readonly type: "editJournal"; readonly atTick: number; readonly rollout: number }
-  /** A freeze ends, and later gets another window. */
+  /** A freeze ends when its window moves into the future. */
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
-  /** An engine of another release has written the status, without fields of this release, or with more. */
+  /** An engine of another release has written the statuses, without some fields of this release, or with more. */
   | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
   /** A person deletes a namespace with all that is in it, for good. */
   | { readonly type: "endNamespace"; readonly atTick: number; readonly namespace: string }
@@ -160,7 +149,7 @@ export type Disturbance =
       readonly what: Addition;
       readonly isRemoved: boolean;
     }
-  /** A person changes the weights of gateways, and how ztunnels move. */
+  /** A person changes the weights of gateways, or how ztunnels move. */
   | { readonly type: "editUpgrade"; readonly atTick: number; readonly rollout: number; readonly edited: EditedMesh }
   /** The server cannot read the rollout's target or journal, but can write the rollout's status. */
   | {
@@ -183,27 +172,25 @@ export type Disturbance =
       readonly rollout: number;
     };
 
-/** The fields of an upgrade that a person may change while it is under way. */
+/** The options of an upgrade that a person may change while it is under way. */
 export type EditedMesh = Pick<SimMesh, "weights" | "ztunnelBy" | "retire">;
 
 export const additions = ["field", "rule at the end", "rule at the beginning"] as const;
-/** The additions that somebody may make to a route. */
 export type Addition = (typeof additions)[number];
 
-/** The objects that the server cannot read. */
 export type Unread = "journal" | "target";
 
 /**
- * A fault that never ends by itself, so that every rollout that waits for it must report it. The types that are not
- * explained here are those of a {@link Disturbance}.
+ * A fault that never ends by itself, so every rollout that waits for its end must report that. The types without a
+ * comment are those of a {@link Disturbance}.
  */
 export interface Lasting {
   readonly type:
-    /** A route gets no more requests. */
+    /** An application gets no more requests. */
     | "silence"
-    /** The counters of a route cannot be read. */
+    /** The counters of an application cannot be read. */
     | "unanswered"
-    /** The value of another writer stays. */
+    /** Another writer changes a field of the rollout and does not restore it. */
     | "theirs"
     /** No proxy learns of changes, because no control plane runs. */
     | "controlPlaneGone"
@@ -226,13 +213,11 @@ export interface Scenario {
   readonly rollouts: readonly SimRollout[];
   readonly disturbances: readonly Disturbance[];
   readonly maxConcurrent: number;
-  /**
-   * The probability, at each action of a round, that the engine is killed, an answer is lost, or a stale copy is read.
-   */
+  /** The probability, at each action of a round, that the engine is killed. */
   readonly crashRate: number;
   readonly lostRate: number;
   readonly staleRate: number;
-  /** How far the clocks of every second leader differ from those of the other leaders. */
+  /** The difference between the clocks of every second leader and those of the others. */
   readonly clockSkewMs?: number;
   /** The engine is killed whenever it has journaled the first writes of a step, before it has written anything. */
   readonly killedBeforeWrites?: boolean;
@@ -242,7 +227,7 @@ export interface Scenario {
 export const calmFromTick = 200;
 export const tickMs = 500;
 
-/** The minimum number of samples of a check. */
+/** The `minSamples` of every Canary's check. */
 export const minSamples = 50;
 
 export const namespaces = ["a", "b", "c"] as const;

@@ -3,7 +3,7 @@ import type { ObjectReference } from "../../api/serin/index.ts";
 
 /**
  * The rules of a route of the Gateway API as the API server stores them: with the defaults of its schema. A value of
- * another field or kind stays as it is.
+ * another field stays as it is.
  */
 export function withServerDefaults({ kind }: ObjectReference, pointer: string, value: unknown): unknown {
   if (pointer !== "/spec/rules" || !Array.isArray(value)) return value;

@@ -8,7 +8,10 @@ export interface Shrunk {
 
 const maxRuns = 400;
 
-/** Searches for a smaller scenario with the same failure: fewer rollouts, disturbances, faults and steps. */
+/**
+ * Searches for a smaller scenario with the same kind of failure: fewer rollouts, disturbances, faults and steps. Stops
+ * after {@link maxRuns}.
+ */
 export function shrink(scenario: Scenario): Shrunk {
   let best: Shrunk = { scenario, result: simulate(scenario) };
   const failure = kindOf(best.result);
@@ -29,7 +32,7 @@ export function shrink(scenario: Scenario): Shrunk {
   return best;
 }
 
-/** The failure without the names and numbers of its run, so that failures can be compared. */
+/** The beginning of the failure without names and numbers, so that failures of different runs can be compared. */
 function kindOf({ failure }: SimResult): string | undefined {
   return failure?.replaceAll(/\b[a-c]\/r\d|\br\d|\d+/g, "").slice(0, 60);
 }

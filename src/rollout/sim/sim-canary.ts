@@ -26,15 +26,12 @@ import { objectsOf, otherNamespace, plainCanary, type SimApp, type SimCanary } f
 import { versionOf } from "./canary-before.ts";
 import { bodyOf, type ModelObject } from "./model-object.ts";
 
-/**
- * The journal of a Canary, and the journals of the rollouts that move the list in which the Canary names a position.
- */
+/** The journal of a Canary, and those of the rollouts that move the list in which the Canary names a position. */
 export interface Journals {
   readonly journal: readonly JournalEntry[];
   readonly others: readonly (readonly JournalEntry[])[];
 }
 
-/** Gives access to the objects of the model. */
 export interface AppObjects {
   find(object: ObjectReference): ModelObject | undefined;
 }
@@ -43,7 +40,7 @@ export const templatePointer = "/spec/template";
 const replicasPointer = "/spec/replicas";
 const subsetsPointer = "/spec/subsets";
 
-/** The engine's real plan of a Canary for the current state of the model, as `Planner.plan` makes it. */
+/** The real planner's plan of a Canary for the present state of the model, as `Planner.plan` returns it. */
 export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, { journal, others }: Journals): Plan {
   const found = (object: ObjectReference): UntypedObject | undefined => {
     const known = objects.find(object);
@@ -97,7 +94,7 @@ function worldOf(objects: AppObjects, app: SimApp, canary: Canary, { journal, ot
   };
 }
 
-/** The ReferenceGrants that the routes need. No one else makes any. */
+/** The ReferenceGrants that the routes need. In the model, only the engine makes any. */
 function grantsOf(app: SimApp, { target, routes, elsewhere }: SimCanary): CanaryWorld["missingGrants"] {
   if (routes === "VirtualService" || !(elsewhere || target === "namespaces")) return [];
   const service = target === "namespaces" ? {} : { service: `canary-${app.name}` };
@@ -122,7 +119,7 @@ function subjectsOf(app: SimApp, { target, by }: SimCanary): Subject[] {
   return [{ canary: group("canary", "canary", canaryNamespace), stable: group("stable", "app", namespace) }];
 }
 
-/** Finds the Deployment and its templates in the same way as `deploymentInWorld`. */
+/** Models `deploymentInWorld` of the observer. */
 function deploymentOf(
   objects: AppObjects,
   app: SimApp,
@@ -176,14 +173,14 @@ function deploymentOf(
   };
 }
 
-/** The template from before the run. Without a run, the template that runs. */
+/** The template from before the run. Without a run, the template of the pods. */
 export function stableTemplate(app: ModelObject, journal: readonly JournalEntry[]): unknown {
   const current = app.fields.get(templatePointer);
   const adopted = firstWrite(journal, app.reference, templatePointer);
   return adopted !== undefined && jsonEqualWithoutNulls(adopted.written, current) ? adopted.prior : app.running;
 }
 
-/** The hash that the Deployment's controller gives the pods of a template. */
+/** The hash by which the model tells pods of different templates apart. */
 export function templateHash(template: unknown): string {
   const { metadata } = (template ?? {}) as { metadata?: { labels?: Readonly<Record<string, string>> } };
   const role = metadata?.labels?.[copyLabel];

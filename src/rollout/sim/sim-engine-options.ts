@@ -17,12 +17,10 @@ export interface SimEngineOptions {
   readonly freezes: () => readonly Freeze[];
   readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
   readonly isStale: () => boolean;
-  /** Whether the engine is killed now that it has journaled these entries, before it writes what they describe. */
+  /** Whether the engine is killed after it has journaled these entries, before it writes what they describe. */
   readonly isKilled: (journal: string, entries: readonly JournalEntry[]) => boolean;
-  /** Why the rollout cannot be planned, or why its author may not do its steps. */
+  /** Why the rollout cannot be planned, or why its author may not do its steps. Undefined if nothing is wrong. */
   readonly refusal: (rollout: Rollout) => Refusal | undefined;
-  /** Whether the server cannot read the rollout's journal, or its target. */
   readonly isUnreadable: (rollout: Rollout, what: Unread) => boolean;
-  /** Called for each stored decision. */
   readonly onDecision: (decided: Decided) => void;
 }

@@ -41,22 +41,20 @@ import type { Decided } from "./witness/decided.ts";
 const maxRetryMs = 5000;
 
 /**
- * The process of one engine. It uses the real board and the real decisions, with a pause after each action on the
+ * The process of one engine. It uses the real board and the real decisions, and yields after each action on the
  * cluster.
  */
 export class SimEngine {
   readonly board: RoundBoard;
   readonly id: number;
   readonly #options: SimEngineOptions;
-  /** The number of rounds that the engine has begun. */
   rounds = 0;
-  /** When the next round of each rollout is due. A rollout without an entry waits for a change of its object. */
+  /** When the next round of each rollout is due. A rollout without an entry has no round until its object changes. */
   readonly #due = new Map<string, number>();
-  /** The names of the journals in the engine's memory. */
   readonly #knownJournals = new Set<string>();
   readonly #told = new WeakSet<Error>();
   readonly #restoresBefore: number;
-  /** How many rounds of each rollout have failed one after another. */
+  /** How many rounds in a row have failed, by rollout. */
   readonly #failures = new Map<string, number>();
 
   constructor(options: SimEngineOptions) {
@@ -73,25 +71,23 @@ export class SimEngine {
     }
   }
 
-  /** Whether the storage was restored since this engine began. The engine notices it by its lease. */
+  /** Whether the storage was restored since this engine began. The engine notices that by its lease. */
   get isOutdated(): boolean {
     return this.#options.store.restores !== this.#restoresBefore;
   }
 
-  /** Makes a round of a rollout due, because its object has changed or its last round has failed. */
+  /** Makes a round of a rollout due, at the latest in `afterMs`. */
   wake(key: string, afterMs = 0): void {
     const atMs = this.#options.now().steadyMs + afterMs;
     this.#due.set(key, Math.min(this.#due.get(key) ?? Number.POSITIVE_INFINITY, atMs));
   }
 
-  /** Makes a round due after a failed one. As in the real engine's queue, the delay grows with each failure. */
+  /** Makes a round due after a failed one. As in the real queue, the delay grows with each failure. */
   retry(key: string): void {
     this.wake(key, Math.min(maxRetryMs, 2 ** (this.#failures.get(key) ?? 0)));
   }
 
-  /**
-   * Takes the rollouts whose rounds are due. A rollout becomes due again through the result of its round or a change.
-   */
+  /** Takes the rollouts whose rounds are due. Only the result of the round, or a change, makes another one due. */
   takeDue(): string[] {
     const nowMs = this.#options.now().steadyMs;
     const due = [...this.#due].filter(([, atMs]) => atMs <= nowMs).map(([key]) => key);
@@ -99,7 +95,7 @@ export class SimEngine {
     return due;
   }
 
-  /** Runs one round like the real engine. At each `yield` the engine may be killed or stopped. */
+  /** Runs one round as the real engine does. At each `yield` the engine may be killed or stopped. */
   *round(key: string): Generator<void, void> {
     this.rounds += 1;
     const { memory } = this.board;
@@ -125,7 +121,7 @@ export class SimEngine {
       return;
     }
     if (raw.metadata.uid !== undefined) this.board.memory.meet(key, raw.metadata.uid);
-    // A lost race says nothing about earlier rounds that failed.
+    // A round that reads an outdated version says nothing about the rounds before, which may have failed.
     if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion, now().steadyMs)) throw new Conflict(key);
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const rollout = parsed(raw);
@@ -181,7 +177,7 @@ export class SimEngine {
     else this.wake(key, nextMs);
   }
 
-  /** The journal. If somebody has deleted it, an engine that has read it before writes it again. */
+  /** The journal. If somebody has deleted it, an engine that knows it writes it again. */
   #journalOf(raw: Rollout): StoredJournal {
     const { store } = this.#options;
     const name = journalNameOf(raw);
@@ -199,7 +195,6 @@ export class SimEngine {
     store.writeJournalAgain(name);
   }
 
-  /** Stores why the engine refuses the spec, as the real engine does. */
   #refuse(key: string, raw: Rollout, status: RolloutStatus, refusal: Refusal): void {
     const { store } = this.#options;
     const refused = refusedStatus(status, refusal, {
@@ -217,7 +212,6 @@ export class SimEngine {
     if (phase === "Stuck" && isNew) this.#tell(key, raw, { status: refused, actions: [] }, status);
   }
 
-  /** Reports that the rounds of a rollout keep failing, as the real engine does. */
   #tellFailure(key: string, { message }: Error): void {
     const { store, now } = this.#options;
     const raw = store.read(key);
@@ -233,13 +227,16 @@ export class SimEngine {
     this.#tell(key, raw, { status: failing, actions: [] }, status);
   }
 
-  /** Makes a round due again if the version that this round read was older than the watch's. */
+  /** Makes a round due if this one has read an older version than the watch has now. */
   #lookAgain(key: string, { metadata }: Rollout): void {
     const nextMs = lateReadRoundMs(metadata.resourceVersion, this.#options.store.read(key)?.metadata.resourceVersion);
     if (nextMs !== undefined) this.wake(key, nextMs);
   }
 
-  /** The plan, or why it is not carried out. The plan is empty during an undo, and if the target is the cause. */
+  /**
+   * The plan, or why it is not carried out. The plan is empty during an undo, and if the spec or its target is at
+   * fault.
+   */
   #planOf(
     rollout: Rollout,
     isUnplanned: boolean,
@@ -343,7 +340,7 @@ export class SimEngine {
       this.#fence();
       if (action.type === "write") {
         const { write } = action;
-        // Somebody may have changed the journal meanwhile.
+        // Read again, because somebody may have changed the journal meanwhile.
         const { entries: known = [] } = store.writtenJournal(name) ?? {};
         const journaled = known.some(
           (entry) =>

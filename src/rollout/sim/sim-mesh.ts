@@ -23,28 +23,25 @@ export interface SimMesh {
   readonly gateways: readonly GatewayKind[];
   /** How namespaces name the old revision. */
   readonly by: "revision" | "tag";
-  /**
-   * Whether the upgrade installs the new revision. Otherwise it exists already, installed by helm, an operator or other
-   * means.
-   */
+  /** Whether the upgrade installs the new revision. Otherwise it exists already. */
   readonly installs: boolean;
   readonly ztunnelBy: "Pod" | "Namespace" | "Node";
   readonly weights: readonly number[];
   readonly replicas: number;
   readonly retire: "Automatic" | "Manual";
-  /** Whether there is a proxy that no installer manages and only a person can move. */
+  /** Whether there is a proxy that no installer manages, so that only a person can move it. */
   readonly stranger: boolean;
-  /** The installation also has an egress gateway, as the profile `demo` does. */
+  /** Whether the installation also has an egress gateway, as the profile `demo` does. */
   readonly egress?: boolean;
-  /** Autoscalers add and remove pods of gateways and ambient workloads all the time. */
+  /** Whether autoscalers change the number of pods of gateways and ambient workloads all the time. */
   readonly autoscaled?: boolean;
-  /** One more workload has a sidecar in its own pod template, as `kube-inject` writes it. */
+  /** Whether one more workload has a sidecar in its own template, as `kube-inject` writes it. */
   readonly kubeInject?: boolean;
-  /** One more workload has a sidecar, and its pods are never ready. */
+  /** Whether one more workload has a sidecar and pods that are never ready. */
   readonly broken?: boolean;
   /**
-   * The kind of the object from which an operator in the cluster installs the old revision. An `Istio` of Banzai's
-   * operator brings no ztunnel.
+   * The kind of the object from which an operator in the cluster installs the old revision. Absent without an operator.
+   * An `Istio` of Banzai's operator brings no ztunnel.
    */
   readonly operator?: "IstioOperator" | "Istio";
 }
@@ -69,7 +66,7 @@ export function meshOf(seed: number): SimMesh {
 }
 
 /**
- * Whether an operator of Banzai can have installed the mesh. It has neither ztunnels nor an object for the new revision
+ * Whether Banzai's operator can have installed the mesh. It installs no ztunnel, and has no object for the new revision
  * that an upgrade could write.
  */
 export function canBeOfBanzai({ dataPlane, installs }: Pick<SimMesh, "dataPlane" | "installs">): boolean {
@@ -85,8 +82,8 @@ function one<Value>(random: Random, values: readonly Value[]): Value {
 export const system = "istio-system";
 
 /**
- * The namespace of the new control planes. So the name and the namespace of their Services differ from those of the old
- * control planes.
+ * The namespace of the new control planes. It differs from that of the old ones, so an upgrade must change both the
+ * name and the namespace of the Service in a webhook.
  */
 const nextSystem = "istio-next";
 
@@ -98,7 +95,7 @@ export const rev = labelPointer(revisionLabel);
 
 export const ztunnelRev = labelPointer(ztunnelRevisionLabel);
 
-/** The names of an upgrade's two revisions and of all objects that it may change. */
+/** The names of an upgrade's revisions, and of the objects that it may change. */
 export function meshNames(name: string) {
   return {
     from: `old-${name}`,
@@ -184,8 +181,8 @@ export const podRev = `/spec/template${rev}`;
 export const restartPointer = `/spec/template${annotationPointer(restartedForAnnotation)}`;
 
 /**
- * The workloads of a namespace. Gateways of helm and injected gateways are workloads with a sidecar, and move in a
- * wave.
+ * The workloads of a namespace. Gateways that helm or a person has installed are workloads with an injected proxy, and
+ * move in a wave.
  */
 export function workloadsOf(
   { name, mesh }: { readonly name: string; readonly mesh: SimMesh },
@@ -204,23 +201,21 @@ export function workloadsOf(
   ];
 }
 
-/** Whether a Deployment of the model has pods with a sidecar, or with a proxy that is injected like one. */
+/** Whether a Deployment of the model has pods with an injected proxy. */
 export function isSidecarWorkload(name: string): boolean {
   return /^(work|broken|helm|byHand|kubeInject)-/.test(name);
 }
 
-/** Whether the pods of a workload were not ready before the upgrade, and never become ready. */
+/** Whether the workload's pods are never ready, before the upgrade and after it. */
 export function isBroken({ name }: Pick<ObjectReference, "name">): boolean {
   return name.startsWith("broken-");
 }
 
-/** A part of a revision that an operator installs. */
 export interface InstalledPart {
   readonly component: OperatedPart;
   readonly object: ObjectReference;
 }
 
-/** The parts that an operator installs from one object. */
 export interface OperatedMesh {
   readonly operator: ObjectReference;
   readonly parts: readonly InstalledPart[];
@@ -239,7 +234,7 @@ export function operatedMesh({ name, moves = [], mesh }: SimUpgrade): OperatedMe
   };
 }
 
-/** The objects that are deleted when the old revision is removed, and the operator's object that is changed instead. */
+/** The objects that a retirement deletes, and the operator's object that it changes instead of the operator's parts. */
 export function retiredParts(
   sim: SimUpgrade & { readonly mesh: SimMesh },
   parts: readonly ObjectReference[],
@@ -272,7 +267,6 @@ export function stableOf(name: string, kind: GatewayKind, namespace: string): Ob
   return reference("apps/v1", "Deployment", `${kind}-${name}-istio`, namespace);
 }
 
-/** The gateways that the installation has created. */
 export function classicNames(name: string, { gateways, egress = false }: SimMesh): string[] {
   if (!gateways.includes("operator")) return [];
   return egress ? [name, `egress-${name}`] : [name];
@@ -286,7 +280,6 @@ export function classicBody(name: string, revision: string): UntypedObject["spec
   return { metadata: { labels: { gateway: name, [revisionLabel]: revision } } };
 }
 
-/** The gateways that an upgrade moves in steps of their own. */
 export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectReference[] {
   if (mesh === undefined) return [];
   const [first = "a"] = moves;
@@ -301,7 +294,6 @@ export interface SimService {
   readonly namespace: string;
 }
 
-/** A control plane's Service, which has the name of its Deployment. */
 export function serviceOf({ name, namespace = "" }: ObjectReference): SimService {
   return { name, namespace };
 }

@@ -21,7 +21,6 @@ export class SimTime {
     return epochMs + this.#cluster.nowMs + this.wallOffsetMs;
   }
 
-  /** The wall clock's time in the form that objects contain. */
   get at(): string {
     return new Date(this.wallMs).toISOString();
   }
@@ -32,7 +31,6 @@ export class SimTime {
   }
 }
 
-/** The parts that all components of a simulation share. */
 export interface SimParts {
   readonly scenario: Scenario;
   readonly random: Random;
@@ -41,6 +39,5 @@ export interface SimParts {
   readonly witness: Witness;
   readonly others: OtherWriters;
   readonly time: SimTime;
-  /** Adds a line to the simulation's history. */
   readonly note: (text: string) => void;
 }

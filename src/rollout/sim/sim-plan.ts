@@ -12,33 +12,34 @@ export const revisionPointer = rev;
 
 type SimUpgradeOfMesh = SimRollout & { readonly mesh: SimMesh };
 
-/** Whether an object belongs to a rollout: it has the rollout's name between dashes or dots. */
+/**
+ * Whether an object belongs to a rollout: its name contains the rollout's name between dashes or dots, or it is a
+ * namespace that the upgrade moves.
+ */
 export function ownsObject(sim: SimRollout, { kind, name }: ObjectReference): boolean {
   if (sim.kind === "Canary") return kind !== "Namespace" && name.split(/[-.]/).includes(sim.name);
   const own = name.endsWith(`-${sim.name}`) || name.includes(`-${sim.name}-`);
   return kind !== "Machine" && (own || (kind === "Namespace" && sim.moves?.includes(name) === true));
 }
 
-/** The first namespace that an upgrade moves. Undefined if it moves none. */
 export function namespaceOf({ moves = [] }: SimRollout): ObjectReference | undefined {
   return moves[0] === undefined
     ? undefined
     : { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: moves[0] };
 }
 
-/** The rollout's name in the engine. */
+/** The key of the rollout in the engine, with kind and namespace. */
 export function keyOf(sim: SimRollout): string {
   return sim.kind === "Canary" ? `Canary ${sim.namespace}/${sim.name}` : `MeshUpgrade ${sim.name}`;
 }
 
-/** The rollout of the scenario to which the object belongs. */
 export function simOf(rollouts: readonly SimRollout[], { metadata }: Rollout): SimRollout {
   const found = rollouts.find(({ name }) => name === metadata.name);
   invariant(found !== undefined, "a rollout of no scenario");
   return found;
 }
 
-/** The rollout's object, as its user wrote it. */
+/** The rollout's object, as its user creates it. */
 export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade {
   const orders = {
     rollback: sim.rollback,
@@ -69,7 +70,7 @@ export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade
 }
 
 /**
- * The engine's real plan for the current state of the model. Throws a user error if the spec does not fit the model.
+ * The real planner's plan for the present state of the model. Throws a user error if the spec does not fit the model.
  */
 export function simPlan(
   objects: MeshObjects,
@@ -79,13 +80,13 @@ export function simPlan(
 ): Plan {
   if (sim.kind === "Canary") return canaryPlan(objects, sim, rollout as Canary, journals);
   const { mesh } = sim;
-  // A person may have edited the mesh meanwhile.
+  // The changes of a person to the upgrade's options.
   const { edited } = rollout.spec as { readonly edited?: Partial<SimMesh> };
   const steps = mesh === undefined ? [] : meshSteps(objects, asEdited(sim, mesh, edited), rollout, journals.journal);
   return { steps, change: unplannedChange(rollout) };
 }
 
-/** Returns the same object for a simulated upgrade without edits, so that its spec is parsed only once. */
+/** The upgrade with the person's changes. Without changes this is the same object, whose spec is parsed only once. */
 function asEdited(sim: SimRollout, mesh: SimMesh, edited: Partial<SimMesh> | undefined): SimUpgradeOfMesh {
   return edited === undefined ? (sim as SimUpgradeOfMesh) : { ...sim, mesh: { ...mesh, ...edited } };
 }

@@ -6,28 +6,26 @@ import type { Rollout } from "../engine/rollout-object.ts";
 import { Conflict, PatchRefused } from "./sim-errors.ts";
 import { rememberedMap } from "./remembered.ts";
 
-/** The API server as engines see it: rollouts with versions, journals, and one lease. */
+/** The API server as engines see it: rollouts with versions, journals, and the leader's number in place of a lease. */
 export class SimStore {
   readonly #rollouts = new Map<string, Rollout>();
   readonly #former = new Map<string, Rollout>();
   readonly journals = new Map<string, StoredJournal>();
-  /** Called for each change of an object, like informers. */
+  /** Called with the key of each rollout that changes, as informers are. */
   readonly watchers = new Set<(key: string) => void>();
-  /** The journals whose writes the server refuses. */
   readonly refusedJournals = new Set<string>();
-  /** The journals that somebody has deleted, in the state of a backup. */
+  /** The journals that somebody has deleted, as a backup contains them. */
   readonly lostJournals = new Map<string, StoredJournal>();
-  /** The journals whose entries somebody has changed, in their state before the change. */
+  /** The journals whose entries somebody has changed, as they were before the change. */
   readonly editedJournals = new Map<string, StoredJournal>();
   leader = 0;
   /**
-   * How often the storage was restored from a backup. After a restore, a leader finds an older lease than it has
-   * written.
+   * How often the storage was restored from a backup. A leader notices a restore, because its lease is older than it
+   * has written it.
    */
   restores = 0;
   #version = 1;
 
-  /** A number that increases with each write. */
   get version(): number {
     return this.#version;
   }
@@ -36,7 +34,6 @@ export class SimStore {
     return [...this.#rollouts.keys()];
   }
 
-  /** Remembers the whole storage, including versions. Returns a function that restores it. */
   backup(): () => void {
     const stored = [this.#rollouts, this.#former, this.journals, this.lostJournals, this.editedJournals].map((map) =>
       rememberedMap(map as Map<string, unknown>),
@@ -47,7 +44,7 @@ export class SimStore {
       for (const restore of stored) restore();
       this.#version = version;
       this.restores += 1;
-      // An engine that goes on after the restore has these newer journals in its memory.
+      // An engine that keeps running after the restore still knows the newer journals.
       for (const [name, journal] of newer)
         if (!this.journals.has(name) && !this.lostJournals.has(name)) this.lostJournals.set(name, journal);
       for (const key of new Set([...keys, ...this.keys])) for (const notify of this.watchers) notify(key);
@@ -55,8 +52,8 @@ export class SimStore {
   }
 
   /**
-   * The journal as the engine has written it last, even if somebody has changed or deleted it afterwards. While an
-   * engine waits for a deleted journal, it writes its decisions into another one, without entries.
+   * The journal as the engine wrote it last, even if somebody has changed or deleted it since. Without its journal, an
+   * engine writes decisions into a new one, which has no entries and does not count.
    */
   writtenJournal(name: string): StoredJournal | undefined {
     const lost = this.lostJournals.get(name);
@@ -73,7 +70,6 @@ export class SimStore {
     return this.#rollouts.get(key);
   }
 
-  /** The rollout before its last change. */
   readStale(key: string): Rollout | undefined {
     return this.#former.get(key) ?? this.#rollouts.get(key);
   }
@@ -86,7 +82,6 @@ export class SimStore {
     for (const notify of this.watchers) notify(key);
   }
 
-  /** Changes the spec as a person would. */
   patchSpec(key: string, spec: Readonly<Record<string, unknown>>): void {
     const found = this.#rollouts.get(key);
     if (found === undefined) return;
@@ -97,7 +92,6 @@ export class SimStore {
     } as Rollout);
   }
 
-  /** Adds an annotation as a person would. */
   annotate(key: string, name: string, value: string): void {
     const found = this.#rollouts.get(key);
     if (found === undefined) return;
@@ -118,7 +112,7 @@ export class SimStore {
     for (const notify of this.watchers) notify(key);
   }
 
-  /** Writes the status if the version is still current. Returns the new version. */
+  /** Writes the status if the version is still the present one. Returns the new version. */
   writeStatus(key: string, version: string, status: RolloutStatus): string {
     const found = this.#current(key, version);
     this.put(key, { ...found, status });
@@ -139,12 +133,11 @@ export class SimStore {
     return written;
   }
 
-  /** Somebody deletes the journal. */
   loseJournal(name: string): void {
     const journal = this.editedJournals.get(name) ?? this.journals.get(name);
     this.editedJournals.delete(name);
     if (journal === undefined) return;
-    // A journal that the engine has made after an earlier loss has no entries, so a backup of it would be useless.
+    // A backup of a journal without entries would be useless. The engine makes such a journal after an earlier loss.
     const backup = this.lostJournals.get(name);
     if (backup === undefined || journal.entries.length > 0) this.lostJournals.set(name, journal);
     this.journals.delete(name);
@@ -158,7 +151,6 @@ export class SimStore {
     this.journals.set(name, { ...journal, entries: journal.entries.slice(1) });
   }
 
-  /** Somebody undoes the change of the journal. */
   restoreEdited(name: string): void {
     const journal = this.editedJournals.get(name);
     if (journal === undefined) return;
@@ -166,13 +158,12 @@ export class SimStore {
     this.journals.set(name, journal);
   }
 
-  /** The engine writes a deleted journal again from its memory. */
+  /** The engine writes a deleted journal again from its memory. The server may refuse that. */
   writeJournalAgain(name: string): void {
     if (this.lostJournals.has(name)) this.#admit(name);
     this.restoreJournal(name);
   }
 
-  /** Somebody restores the journal from a backup. */
   restoreJournal(name: string): void {
     const lost = this.lostJournals.get(name);
     if (lost === undefined) return;
@@ -236,7 +227,7 @@ export class SimStore {
     this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
   }
 
-  /** Throws if a write of the engine names another version than the engine has read last. */
+  /** Throws if somebody has changed the journal, because the engine's write names an outdated version. */
   #isUnchanged(name: string): void {
     if (this.editedJournals.has(name)) throw new Conflict(name);
   }

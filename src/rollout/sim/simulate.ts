@@ -24,28 +24,31 @@ export interface SimResult {
   readonly history: readonly string[];
 }
 
-/** All rollouts must end by this tick. They may run one after another, and each undo may have to wait. */
+/**
+ * All rollouts must end by this tick. The number allows that they run one after another, and that each undo waits as
+ * long as it may.
+ */
 const patienceTicks = calmFromTick + 8000 + Math.ceil(undoPatienceMs / tickMs);
 /**
- * With a lasting fault, the simulation ends when nothing has changed for this long. It exceeds every limit of a check.
+ * With a lasting fault, the simulation ends when no status has changed for this long. It exceeds the limits of checks.
  */
 const lastingTicks = 1400;
 /**
- * How long a Deployment may roll out after the undo of its Canary, which then waits for a person and does not hold the
- * Deployment. The rollout's status changes meanwhile, because it contains the plan. The watch that follows is so short
- * that a new engine does not yet store a status of which only the texts have changed.
+ * A Deployment may roll out for this long after the undo of its Canary, which then waits for a person and does not hold
+ * the Deployment. The rollout's status changes meanwhile, because it contains the plan. {@link watchedTicks} is so
+ * short that a new engine does not yet store a status of which only the texts have changed.
  */
 const settlingTicks = Math.ceil(rollMs / tickMs) + 2;
 const watchedTicks = 12;
-/** How long an engine may take to report that it cannot read a journal. */
+/** An engine reports within this time that it cannot read a journal. */
 const tellsWithinTicks = Math.ceil(failingRoundsMs / tickMs) + watchedTicks;
-/** The beginning of every message about a rollout that does not end. */
+/** The beginning of each failure because a rollout does not end. */
 export const unendedText = "never came to its end";
-/** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
+/** Matches a message that names a command, a person's action, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
   /resolve it|restore it|Restore this RolloutJournal|a person must|promote|approv|abort|correct what it names|resume|until a person acts|waits itself|let the budget allow it|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
 
-/** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
+/** Runs one scenario to its end. Returns its history, and the failure if an invariant was violated. */
 export function simulate(scenario: Scenario): SimResult {
   const simulation = new Simulation(scenario);
   try {
@@ -68,7 +71,7 @@ class Simulation {
   readonly #people: People;
   readonly #faults: Faults;
   readonly #engines: EngineFleet;
-  /** The steps before whose writes an engine was killed, with their journals. */
+  /** The steps before whose writes an engine was killed, each after its journal's name. */
   readonly #killedIn = new Set<string>();
   #lastStates = "";
   #statesSinceTick = 0;
@@ -108,7 +111,6 @@ class Simulation {
     store.watchers.add((key) => this.#engines.wake(key, () => (this.#isLate() ? 3 * tickMs : 0)));
   }
 
-  /** Whether a watch event arrives late. */
   #isLate(): boolean {
     return !this.#time.isCalm && this.#random() < this.#scenario.staleRate;
   }
@@ -137,13 +139,13 @@ class Simulation {
     throw new Error(`${unendedText}: ${this.#states()}`);
   }
 
-  /** Performs the actions of people and the faults of machines at this tick. */
   #disturb(): void {
     const { tick } = this.#time;
     const { disturbances, lasting } = this.#scenario;
     this.#people.begin();
     if (tick === calmFromTick) this.#others.moveStrangers();
-    // By this tick, an engine that has to read a journal has reported the change.
+    // Until this tick, an engine that has to read a changed journal must report that. Now somebody takes the changes
+    // back.
     if (tick === calmFromTick + tellsWithinTicks)
       for (const name of this.#store.editedJournals.keys()) this.#store.restoreEdited(name);
     this.#cluster.loadChanges = !this.#time.isCalm;
@@ -153,7 +155,6 @@ class Simulation {
     this.#people.react();
   }
 
-  /** Lets the cluster and the engines work for one tick. */
   #work(): void {
     this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
     this.#engines.work();
@@ -174,11 +175,14 @@ class Simulation {
     return this.#store.keys.map((key) => this.#store.read(key)?.status?.phase ?? "").join(" ");
   }
 
-  /** Whether all rollouts have ended. With a lasting fault, they may also wait, but each message must say for whom. */
+  /**
+   * Whether all rollouts have ended. With a lasting fault, they may also wait, but then each message must say for whom.
+   */
   #isOver(): boolean {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
-    // A new engine reports only after some failures that the server refuses the journal.
+    // If the server refuses the journal, the messages change while a new engine counts failures, so only the phases
+    // must stay the same.
     const states = this.#scenario.lasting.type === "journalFull" ? this.#phases() : this.#states();
     if (states !== this.#lastStates) [this.#lastStates, this.#statesSinceTick] = [states, this.#time.tick];
     if (this.#time.tick - this.#statesSinceTick < lastingTicks) return false;
@@ -194,7 +198,8 @@ class Simulation {
   }
 
   /**
-   * Checks that after the end a new engine changes nothing, and that it runs no more rounds than waiting rollouts need.
+   * Checks that a new engine changes nothing after the end, and begins no more rounds than waiting rollouts need.
+   * Returns false if a rollout goes on.
    */
   #staysOver(): boolean {
     this.#engines.crash();
@@ -241,7 +246,7 @@ class Simulation {
     return true;
   }
 
-  /** The wall clock of a leader. Each leader runs on another node than the one before. */
+  /** The wall clock of a leader. Every second leader runs on a node with another clock. */
   #wallMsOf(engine: number): number {
     return this.#time.wallMs + (engine % 2 === 0 ? 0 : (this.#scenario.clockSkewMs ?? 0));
   }
@@ -268,12 +273,12 @@ class Simulation {
     if (this.#people.isToAnswer(rollout)) return false;
     const { status } = rollout;
     if (isRestingPhase(status?.phase)) return this.#people.isContent(key, rollout);
-    // A group member that waits for a person after its partner was rolled back counts as ended.
+    // A member of a group that waits for a person, because its partner was rolled back, counts as ended.
     return status?.phase === "Waiting" && !isUnderWay(status) && status.pauseReason === "group-failed";
   }
 }
 
-/** How long an engine may take to report a lasting fault of the API server. */
+/** An engine must have reported a lasting fault of the API server after this number of quiet ticks. */
 function tellingTicks({ lasting }: Scenario): number {
   const isTold = lasting?.type === "unreadTarget" || lasting?.type === "unreadJournal";
   return isTold ? tellsWithinTicks : 0;

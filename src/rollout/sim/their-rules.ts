@@ -7,7 +7,7 @@ const paths: Readonly<Record<string, Tree>> = {
   HTTPRoute: { matches: [{ path: { value: "/theirs" } }], backendRefs: [{ name: theirs, port: 1 }] },
 };
 
-/** The rules of a route with somebody's addition. No request matches an added rule. */
+/** The rules of a route with somebody's addition. No request of the model matches an added rule. */
 export function withTheirs(list: readonly Tree[], kind: string, what: Addition): readonly Tree[] {
   const rule = paths[kind === "VirtualService" ? kind : "HTTPRoute"] ?? {};
   if (what === "rule at the end") return [...list, rule];
@@ -16,8 +16,8 @@ export function withTheirs(list: readonly Tree[], kind: string, what: Addition):
 }
 
 /**
- * The rules without the additions of {@link withTheirs}. The engine's copy of a rule, which comes before the rule,
- * stays.
+ * The rules without the additions of {@link withTheirs}. An added field goes only from the last rule that has it. The
+ * engine's copy of that rule comes before it and keeps the field.
  */
 export function withoutTheirs(list: readonly Tree[]): readonly Tree[] {
   const last = list.findLastIndex((rule) => rule["theirs"] === theirs);

@@ -1,7 +1,6 @@
 import type { ObjectReference } from "../../api/serin/index.ts";
 import type { ModelObject } from "./model-object.ts";
 
-/** The state of the cluster that the traffic of applications needs. */
 export interface TrafficCluster {
   readonly nowMs: number;
   readonly controlPlaneUp: boolean;

@@ -84,15 +84,14 @@ test("every built-in profile that installs a control plane is a cell of the matr
             `${profile}: ${dataPlane}, ${gateways} gateways, by ${by}`,
           );
   }
-  // The control planes of these profiles are outside the cluster or in another installation, which an upgrade moves
+  // These profiles have their control plane outside the cluster or in another installation, which an upgrade moves
   // instead.
   assert.deepEqual(withoutControlPlane, ["empty", "remote"]);
 });
 
 /**
- * Tests every seventh mesh. `npm run sim -- --matrix` tests all of them. Seven has no divisor in common with the
- * periods by which the matrix varies its meshes, so every variation is tested. Every seventh mesh reaches more code
- * than every third.
+ * Only every seventh mesh is tested here. `npm run sim -- --matrix` tests all of them. Seven has no divisor in common
+ * with the periods by which the matrix varies its meshes, so every variation is tested.
  */
 const everySo = 7;
 

@@ -3,8 +3,8 @@ import type { Scenario } from "./scenario.ts";
 import { canBeOfBanzai, dataPlanes, gatewayKinds, type GatewayKind, type SimMesh } from "./sim-mesh.ts";
 
 /**
- * All meshes of the matrix. Its dimensions are the data plane, the gateways, how namespaces name revisions, and the
- * installer.
+ * All meshes of the matrix. Its dimensions are the data plane, the gateways, how namespaces name revisions, whether the
+ * upgrade installs the new revision, and the operator. The other options alternate from mesh to mesh.
  */
 export function upgradeMatrix(): SimMesh[] {
   const sets: readonly (readonly GatewayKind[])[] = [[], ...gatewayKinds.map((kind) => [kind]), gatewayKinds];
@@ -13,7 +13,8 @@ export function upgradeMatrix(): SimMesh[] {
       (["revision", "tag"] as const).flatMap((by) =>
         [true, false].flatMap((installs) => {
           const cell = { dataPlane, gateways, by, installs };
-          // The profile demo has the gateway of the profile default and one more.
+          // Only meshes with exactly the installation's gateway get a variant with an egress gateway, as the profile
+          // demo has it.
           const isDefault = gateways.length === 1 && gateways[0] === "operator";
           return [cell, ...(isDefault ? [{ ...cell, egress: true }] : []), ...operatedCells(cell)];
         }),
@@ -27,10 +28,10 @@ export function upgradeMatrix(): SimMesh[] {
     weights: index % 2 === 0 ? [50, 100] : [100],
     replicas: 1 + (index % 3),
     retire: index % 5 === 0 ? "Manual" : "Automatic",
-    // In half of the meshes of Banzai's operator, a person moves the gateway.
+    // In half of the meshes of Banzai's operator, a person must move a proxy.
     stranger: "operator" in cell && cell.operator === "Istio" && index % 2 === 0,
     kubeInject: index % 4 === 0,
-    // With these weights and this number, the plan has other steps for each number of pods.
+    // With these weights and this number, each number of autoscaled pods leads to other steps.
     ...(index % 4 < 2 ? { autoscaled: true, weights: [10, 50, 100], replicas: 4 } : {}),
   }));
 }
@@ -38,8 +39,7 @@ export function upgradeMatrix(): SimMesh[] {
 type Cell = Pick<SimMesh, "dataPlane" | "gateways" | "by" | "installs" | "operator">;
 
 /**
- * The same mesh with an operator that has installed the old revision. Only for meshes without gateways and with one
- * gateway of each kind.
+ * The same mesh with an operator that has installed the old revision. Empty for meshes with a single kind of gateway.
  */
 function operatedCells(cell: Cell): Cell[] {
   if (cell.gateways.length === 1) return [];
@@ -49,7 +49,7 @@ function operatedCells(cell: Cell): Cell[] {
   ];
 }
 
-/** Upgrades one mesh to the end and rolls back from there, and also from each step that `isTried` accepts. */
+/** Simulates the upgrade of a mesh in the ways of {@link simulateWays}. */
 export function simulateUpgrade(mesh: SimMesh, isTried: (step: number) => boolean = () => true): CellResult {
   return simulateWays(JSON.stringify(mesh), (way) => upgradeOf(mesh, way), { isTried });
 }

@@ -120,7 +120,7 @@ export const writes: readonly Write[] = [
   { type: "delete", object: old },
 ];
 
-/** Performs the writes as a step does: journals the prior value, then writes. */
+/** Performs the writes as a step does: journals the prior value first. */
 export async function perform(objects: Objects): Promise<JournalEntry[]> {
   const journal: JournalEntry[] = [];
   for (const write of writes) {
@@ -177,7 +177,7 @@ export async function undo(
   return play;
 }
 
-/** The snapshot without the pod template, because undo writes the time of its own restart into the template. */
+/** The snapshot without the pod template, because undo writes the time of its own restart there. */
 export function withoutRestart(snapshot: unknown): unknown {
   const copy = structuredClone(snapshot) as Record<string, { spec?: { template?: unknown } }>;
   delete copy["Deployment app"]?.spec?.template;

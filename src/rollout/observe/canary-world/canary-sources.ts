@@ -3,15 +3,14 @@ import type { ObjectAccess } from "../../act/object-access.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
-/** The sources from which a canary's world is read. */
 export interface CanarySources {
   readonly client: KubeClient;
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
   /**
    * Reads the journals of the other rollouts that now move a list in which the target names a rule by its position.
-   * Call this after the list is read, because each change is in the journal before it is in the list. Absent if no
-   * other rollout matters.
+   * Call this after reading the list: each change is in the journal before it is in the list. Absent if no other
+   * rollout matters.
    */
   readonly others?: () => Promise<readonly (readonly JournalEntry[])[]>;
 }

@@ -25,7 +25,6 @@ function isAutoscaler(object: Deployment | HorizontalPodAutoscaler): object is H
   return object.kind === "HorizontalPodAutoscaler";
 }
 
-/** The world of a Deployment with this spec. */
 async function world(
   spec: object,
   status: Partial<RolloutStatus>,

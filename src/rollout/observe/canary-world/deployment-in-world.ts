@@ -26,10 +26,9 @@ import type { ServiceInWorld } from "./service-in-world.ts";
 import { nameTaken } from "./taken-names.ts";
 
 const hashLabel = "pod-template-hash";
-/** The fields of the spec that the engine sets itself in a copy. */
+/** The fields of the spec that are not copied from the Deployment, because the engine sets them in a copy. */
 const notCopied = new Set(["replicas", "selector", "template", "paused"]);
 
-/** Reads the Deployment, its current and its new template, and the objects around it. */
 export async function deploymentInWorld(
   sources: CanarySources,
   canary: Canary,
@@ -61,7 +60,7 @@ export async function deploymentInWorld(
   const sets = await replicaSetsOf(sources, found);
   const adopted = firstWrite(journal, object, "/spec/template");
   const current = spec.template as unknown as Tree;
-  // During a run and after it, the stable version is the template from before the run.
+  // During a run, and after it until the template changes, the stable version is the template from before the run.
   const running =
     adopted !== undefined && jsonEqualWithoutNulls(adopted.written, current) ? (adopted.prior as Tree) : undefined;
   const active = activeSet(sets);
@@ -110,8 +109,9 @@ interface HeldDeployment {
 }
 
 /**
- * Why a change does not begin a run. During a run, throws if a webhook changes the template whenever the engine writes
- * the Deployment. Each such write would replace the pods and look like another change, so no run would end.
+ * Why a change of the template does not begin a run. During a run, throws if a webhook changes the template whenever
+ * the engine writes the Deployment: each such write would replace the pods and look like another change, so no run
+ * would end.
  */
 function whyHeld(
   { objects }: CanarySources,
@@ -121,7 +121,7 @@ function whyHeld(
   const { namespace = "", name } = object;
   const { metadata, status } = canary;
   const rewritten = objects.rewrittenTemplate(object);
-  // Somebody may have written another template after the engine's writes.
+  // False if somebody has written another template after the engine's writes.
   const isRewritten = rewritten !== undefined && jsonEqualWithoutNulls(rewritten, current);
   const rewriting = `an admission webhook changes the pod template of Deployment ${namespace}/${name} whenever the engine writes the Deployment, so no run could end`;
   if (isRewritten && status !== undefined && isUnderWay(status) && (status.run ?? 0) > 0)
@@ -149,8 +149,8 @@ async function replicaSetsOf(
 }
 
 /**
- * Whether somebody has resumed the Deployment that should be held according to the last decision. In a step that holds
- * the Deployment itself, the step's own write does it.
+ * Whether somebody has resumed the Deployment that the rollout's last write holds. False in the step that holds the
+ * Deployment, because that step's own write repairs this.
  */
 export function isResumed(
   status: RolloutStatus | undefined,
@@ -163,14 +163,13 @@ export function isResumed(
   return paused !== true && entry?.written === true && !isCurrent;
 }
 
-/** Whether no run is under way. */
 function isAtRest({ status }: Canary): boolean {
   return (status?.phase ?? "Planned") === "Planned" || isRestingPhase(status?.phase);
 }
 
 /**
- * Throws if somebody has scaled the Deployment to 0 while a run is under way. Otherwise the steps would go on without a
- * stable version to compare with, and at the end all requests would go to the Deployment, which has no pods.
+ * Throws if somebody has scaled the Deployment to 0 while a run is under way. Otherwise the steps would continue
+ * without a stable version to compare with, and at the end send all requests to a Deployment without pods.
  */
 function checkRuns({ status }: Canary, deployment: string, replicas: number | undefined): void {
   if (replicas !== 0 || status === undefined || (status.run ?? 0) === 0 || !isUnderWay(status)) return;
@@ -181,7 +180,6 @@ function checkRuns({ status }: Canary, deployment: string, replicas: number | un
   );
 }
 
-/** Throws if the name belongs to a workload of a kind that the engine cannot copy. */
 function refuseOtherKind({ view }: CanarySources, key: string): void {
   const kind =
     view.statefulSets.get(key) !== undefined
@@ -207,7 +205,7 @@ function checkPatience({ spec }: Canary, deployment: string, minReadySeconds = 0
   );
 }
 
-/** Throws if the Service does not select the Deployment's pods, because its traffic could not be moved. */
+/** Throws if the Service does not select the Deployment's pods: then its requests could not be moved. */
 function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment: string): void {
   const labels = spec?.template.metadata?.labels ?? {};
   if (matchesLabels(service.selector, labels)) return;
@@ -219,7 +217,7 @@ function checkSelected({ spec }: Deployment, service: ServiceInWorld, deployment
   );
 }
 
-/** The ReplicaSet whose pods serve. While the Deployment is held, only one ReplicaSet has pods. */
+/** The ReplicaSet whose pods serve: the one with the most pods, and among equal ones the latest. */
 function activeSet(sets: readonly ReplicaSet[]): ReplicaSet | undefined {
   const revision = ({ metadata }: ReplicaSet): number =>
     Number(metadata.annotations?.["deployment.kubernetes.io/revision"] ?? 0);
@@ -298,8 +296,8 @@ function isListOfFields(value: unknown): value is readonly Tree[] {
 }
 
 /**
- * The user's DestinationRule for the host. The engine adds its subsets there, because a second rule for a host has no
- * effect.
+ * The user's DestinationRule for the host. The engine adds its subsets there, because proxies ignore a second rule for
+ * the same host.
  */
 async function userRule(
   { client, view }: CanarySources,

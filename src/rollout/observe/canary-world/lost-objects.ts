@@ -3,7 +3,6 @@ import { describeReference, isUnderWay, referenceKey } from "../../decide/index.
 import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
-/** The kinds of objects that send requests to versions. */
 const routingKinds: ReadonlySet<string> = new Set([
   "VirtualService",
   "HTTPRoute",
@@ -28,7 +27,7 @@ export async function requireRouting(
   }
 }
 
-/** The objects without which later weights would have no effect, each with the error to throw if it is gone. */
+/** The objects that {@link requireRouting} requires, each with the error to throw if it is gone. */
 export function neededRouting(
   canary: Canary,
   journal: readonly JournalEntry[],
@@ -54,11 +53,11 @@ function lostRouting(object: ObjectReference, isMade: boolean): Error {
       );
 }
 
-/** Whether the entry belongs to a finished step of this run, or to the preparation of its target. */
+/** Whether a finished step of this run, or the preparation of its target, needs the entry's object. */
 function isNeeded(entry: JournalEntry, { status }: Canary): boolean {
   if (status === undefined || entry.type === "deleted" || !routingKinds.has(entry.object.kind)) return false;
   const isDone = status.completedSteps.some(({ id }) => id === entry.step);
   if (entry.setup === true) return isDone;
-  // The current step makes its own objects again.
+  // The current step makes the objects that it created again, but cannot make those of which it changed a field.
   return isUnderWay(status) && (isDone || (entry.type === "field" && status.step?.id === entry.step));
 }

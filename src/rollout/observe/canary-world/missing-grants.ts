@@ -5,7 +5,10 @@ import { grantName, grantsService, type CanaryWorld, type MissingGrant, type Rou
 import { storedSpec } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
-/** The ReferenceGrants that routes need to reach the canary's namespace, except those that others have created. */
+/**
+ * The ReferenceGrants without which routes may not send to the canary's namespace, except those that others have
+ * created.
+ */
 export async function missingGrants(
   { client }: CanarySources,
   canary: Canary,
@@ -46,8 +49,8 @@ interface GrantSpec {
 }
 
 /**
- * Whether ReferenceGrants of others already grant what the route needs, and what the Canary's own ReferenceGrant
- * grants.
+ * Whether ReferenceGrants of others already grant what the route needs, and what the Canary's own ReferenceGrant grants
+ * (absent if there is none).
  */
 async function lookFor(
   client: CanarySources["client"],

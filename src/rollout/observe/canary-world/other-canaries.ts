@@ -4,7 +4,7 @@ import type { CanarySources } from "./canary-sources.ts";
 
 /**
  * Throws if another Canary of the Deployment already holds it, or is older than this one. Both would hold the
- * Deployment by the same field, and each would see a new version when the other one rolls the Deployment.
+ * Deployment by the same field, and when one rolls the Deployment, the other would take that for a new version.
  */
 export async function refuseSharedDeployment(
   { client }: CanarySources,
@@ -26,14 +26,12 @@ export async function refuseSharedDeployment(
   );
 }
 
-/** The advice to keep only one of two Canaries of the same target. */
 export function oneCanary(namespace: string, name: string): string {
   return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete ${kubectlObject("Canary", { name, namespace })}`;
 }
 
 /**
- * The name of the Deployment that a Canary moves. Undefined if the target is of another kind, or if the parser refuses
- * the spec.
+ * The name of the Deployment that a Canary moves. Undefined if the target is of another kind. Reads an unparsed spec.
  */
 function deploymentOf(spec: Canary["spec"] | undefined): unknown {
   const { target } = (spec ?? {}) as { readonly target?: { readonly deployment?: { readonly name?: unknown } } };

@@ -2,8 +2,8 @@ import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts"
 import { fieldEntries, type FieldEntry } from "../../decide/index.ts";
 
 /**
- * The first write of this run to a field, with the value before it. Writes of the preparation ("setup") do not belong
- * to a run.
+ * The first write of this run to a field, which contains the value from before the run. Writes of the preparation
+ * ("setup") do not belong to a run.
  */
 export function firstWrite(
   journal: readonly JournalEntry[],
@@ -13,7 +13,6 @@ export function firstWrite(
   return fieldEntries(journal, { object, pointer }).find(({ setup }) => setup !== true);
 }
 
-/** The same as {@link firstWrite}, for writes of the setup. */
 export function setupWrite(
   journal: readonly JournalEntry[],
   object: ObjectReference,

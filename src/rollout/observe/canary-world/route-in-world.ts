@@ -16,7 +16,7 @@ import { routeFault } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite } from "./prior-values.ts";
 
-/** Reads the list of a user's route before the rollout, and checks that the target can move a rule of it. */
+/** Reads the list of a user's route as it was before the rollout, and throws if the target cannot move a rule of it. */
 export async function routeInWorld(
   { objects, others }: CanarySources,
   route: MovedRoute,
@@ -29,8 +29,8 @@ export async function routeInWorld(
 }
 
 /**
- * The same as {@link routeInWorld}, for a given object. The object is needed only if the journal has no entry of the
- * list. `others`: the journals of other rollouts, whose added rules do not count for a position.
+ * The same as {@link routeInWorld}, for a given object. `current` is used only if the journal has no entry of the list.
+ * `others`: the journals of other rollouts. The rules that they added do not count for a rule's position.
  */
 export function routeFrom(
   route: MovedRoute,
@@ -67,13 +67,14 @@ export function routeFrom(
 }
 
 /**
- * The fields of a VirtualService with its lists of routes, one for each protocol. Routes of other kinds have one list.
+ * The fields of a VirtualService that may contain routes, one for each protocol. A route of another kind has one list,
+ * so nothing to choose.
  */
 function listsOf(kind: string): readonly string[] {
   return kind === "VirtualService" ? ["http", "tcp", "tls"] : [];
 }
 
-/** How to name a rule of the list, for a spec that names none. */
+/** The advice for a rule that the list does not have: how to name one of its rules. */
 function choiceOf(rule: number | string, list: readonly Tree[]): string {
   if (typeof rule === "string" && /^\d+$/.test(rule) && Number(rule) < list.length)
     return `a position is a number without quotes: write ${rule}, not "${rule}"`;

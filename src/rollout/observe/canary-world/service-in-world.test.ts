@@ -75,7 +75,6 @@ const madeRoute = {
   spec: { hosts: ["web.shop.svc.cluster.local"] },
 };
 
-/** Sources with these objects, by kind. */
 function withObjects(...objects: readonly object[]): CanarySources {
   const all = objects as readonly KubernetesObject[];
   const client = {

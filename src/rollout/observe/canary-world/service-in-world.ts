@@ -56,9 +56,9 @@ export async function requireService(
 }
 
 /**
- * Throws if the given port carries no HTTP requests, because the steps move only HTTP requests. Without a given port,
- * one of the ports must carry HTTP requests. A gateway also moves the requests of a TLS port: it ends the client's TLS,
- * routes by weight, and begins TLS to the pods.
+ * Throws if the given port carries no HTTP requests, because steps move only those. Without a given port, one of the
+ * ports must carry HTTP requests. A gateway also moves the requests of a TLS port: it ends the client's TLS, routes by
+ * weight, and begins TLS to the pods.
  */
 export function requireHttp(
   field: string,
@@ -109,10 +109,10 @@ export function refuseOtherWorkloads(
 }
 
 /**
- * Throws if no proxy applies the routes of a Service. In ambient mode that proxy is a waypoint. Without it, requests
- * would go to all pods of the Service. The Service may lose its proxy while a Canary moves it (`begins` is false),
- * because somebody deletes the waypoint, or the namespace joins ambient. Pods with sidecars apply the routes until they
- * are replaced, so the run goes on as long as such pods exist.
+ * Throws if the Service is in ambient mode and has no waypoint, because only a waypoint applies routes there. Requests
+ * would go to all pods of the Service. With `begins` false, a Canary already moves the Service, and the Service has
+ * lost its proxy: somebody deleted the waypoint, or the namespace joined ambient. Pods with sidecars apply the routes
+ * until they are replaced, so the run goes on while such pods exist.
  */
 export async function requireLayer7(
   sources: CanarySources,
@@ -154,7 +154,7 @@ async function gatewaysOf({ client, view }: CanarySources, namespace: string): P
   );
 }
 
-/** Throws if a user's route applies only to Services, and no proxy of the mesh reads it. */
+/** Throws if a route of the user applies only to Services, and no proxy would apply it. */
 export async function requireReaders(sources: CanarySources, { object, field }: MovedRoute): Promise<void> {
   if (sources.view.pods.list().some((pod) => sidecarRevision(pod) !== undefined)) return;
   const route = await sources.objects.get(object);
@@ -165,7 +165,7 @@ export async function requireReaders(sources: CanarySources, { object, field }: 
   }
 }
 
-/** The Services to which a route applies. Empty if a gateway applies the route too. */
+/** The Services to which a route applies. Empty if the route has a gateway, which applies it. */
 function servicesOfRoute({ kind, namespace = "" }: ObjectReference, spec: Tree): { name: string; namespace: string }[] {
   if (kind === "VirtualService") {
     const { gateways = ["mesh"], hosts = [] } = spec as { gateways?: readonly string[]; hosts?: readonly string[] };
@@ -181,8 +181,8 @@ function servicesOfRoute({ kind, namespace = "" }: ObjectReference, spec: Tree):
 }
 
 /**
- * Throws if another route exists for the same host, because the engine's route might have no effect beside it, or if a
- * route names the Service as a backend, because that bypasses the engine's route.
+ * Throws if another route exists for the same host, because the engine's route might have no effect beside it. Also
+ * throws if a route names the Service as a backend, because that route bypasses the engine's.
  */
 export async function refuseOtherRoutes(
   sources: CanarySources,

@@ -13,7 +13,7 @@ import {
 import { selectorOf, subsetLabels } from "../service-labels.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
-/** The groups that the checks of a canary compare, named as in the metrics of proxies. */
+/** The pairs of versions that the checks of a canary compare, named as in the metrics of proxies. */
 export async function subjectsOf(
   sources: CanarySources,
   canary: Canary,
@@ -56,7 +56,6 @@ export async function subjectsOf(
 
 const maxServices = 16;
 
-/** The names of the Services in the stable namespace to which the routes send. */
 function movedServices(canary: Canary, routes: readonly RouteInWorld[]): string[] {
   const names = movedRoutes(canary).flatMap((route, index) =>
     (routes[index]?.list ?? []).flatMap((rule) => {
@@ -76,7 +75,10 @@ async function ofService(sources: CanarySources, name: string, namespace: string
   return { namespace, service: name, ...(selector === undefined ? {} : { podLabels: selector }) };
 }
 
-/** The subsets of one host share a Service, so only their workloads tell them apart. */
+/**
+ * The group of requests to a VirtualService's destination. The subsets of one host share a Service, so metrics
+ * distinguish them only by workload.
+ */
 async function ofDestination(
   sources: CanarySources,
   { host, subset }: DestinationTarget,

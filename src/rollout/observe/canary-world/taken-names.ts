@@ -7,10 +7,10 @@ import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 /**
- * Throws if another object already has the name of an object that the plan makes. That object would stay as it is, and
- * the Canary's routes would rely on it: such a Service may select the pods of both versions, and such a VirtualService
- * may belong to another host. The Service for previews has a name that the user chose, so it may exist. Objects that
- * the journal lists as created are the Canary's own.
+ * Throws if another object already has the name of an object that the plan makes. The plan would not change that
+ * object, and the Canary's routes would rely on it: such a Service may select the pods of both versions, and such a
+ * VirtualService may belong to another host. The user chose the name of the Service for previews, so that Service may
+ * exist. Objects that the journal lists as created are the Canary's own.
  */
 export async function refuseTakenNames(
   { objects }: Pick<CanarySources, "objects">,
@@ -24,7 +24,10 @@ export async function refuseTakenNames(
   }
 }
 
-/** The objects that the plan makes, each with the error to throw if an object with its name was found. */
+/**
+ * The objects of {@link refuseTakenNames}. Each has a function that returns the error, given the object that has the
+ * name.
+ */
 export function madeObjects(
   { spec: { target } }: Canary,
   steps: readonly Step[],
@@ -59,8 +62,9 @@ function refusalOf(field: string, write: Creation, found: UntypedObject | undefi
 type Creation = Extract<Write, { type: "create" }>;
 
 /**
- * Whether the object is a copy from an earlier run, with another pod template than this run's. A deletion with
- * `onDeletion: Leave` leaves such a copy. With it, the run would judge the old version and then roll out the new one.
+ * Whether the object is a copy from an earlier run, with another pod template than this run's. A Canary that was
+ * deleted with `onDeletion: Leave` leaves such a copy. With that copy, the run would judge the old version and then
+ * roll out the new one.
  */
 function runsOther(found: UntypedObject, { object, body }: Creation): boolean {
   if (object.kind !== "Deployment" || found.metadata.deletionTimestamp !== undefined) return false;
@@ -76,12 +80,14 @@ function otherTemplate(field: string, object: ObjectReference): Error {
   );
 }
 
-/** Whether an engine has made the object. A restore from a backup names another writer, but keeps the label. */
+/**
+ * Whether an engine has made the object. The label counts too, because the objects of a restored backup name another
+ * writer, but keep the label.
+ */
 function isMade(found: UntypedObject): boolean {
   return isOurs(found) || found.metadata.labels?.["app.kubernetes.io/managed-by"] === fieldManager;
 }
 
-/** The error about another object that has the name of one that a Canary makes. */
 export function nameTaken(target: string, object: ObjectReference): Error {
   return targetError(
     "target-taken",

@@ -58,7 +58,6 @@ test("a Canary may query only Services of its namespace and hosts that the opera
     "http://istiod.istio-system:8080/debug/syncz",
   ])
     await assert.rejects(check(url, "shop"), { code: "destination-not-allowed" }, url);
-  // Only the mesh's operator writes MeshUpgrades, so their checks may call any host.
   await check("http://10.244.0.5/", undefined);
 });
 

@@ -4,22 +4,21 @@ import { endpointSliceKind, serviceKind, type Service } from "../../../api/kuber
 import type { KubeClient } from "../../../kube/index.ts";
 
 /**
- * Throws a user error with the remedy if rollouts of the namespace must not call a URL. A MeshUpgrade has no namespace.
- * Returns the addresses of a Service, or undefined for other hosts. The caller must use them instead of DNS, which may
- * still return the addresses of an earlier Service: an ExternalName could have pointed anywhere.
+ * Throws a user error with the remedy if rollouts of the namespace must not call the URL. The namespace of a
+ * MeshUpgrade is undefined. Returns the addresses of a Service, or undefined for other hosts. The caller must use these
+ * addresses instead of DNS. DNS may still return those of an earlier Service with the same name, and a Service of type
+ * ExternalName could have pointed anywhere.
  */
 export type CheckDestination = (url: string, namespace: string | undefined) => Promise<readonly string[] | undefined>;
 
-/** The maximum number of addresses of a headless Service. The engine tries them one after another. */
 const maxAddresses = 16;
 const clusterName = /^([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)$/;
 const clusterSuffix = /\.svc(?:\.cluster\.local)?$/;
 
 /**
- * Limits the destinations of webhooks, notifications and queries to Services of the rollout's own namespace and to
- * hosts that the mesh's operator allows. `*.example.com` allows every name below it. Otherwise anybody who may write a
- * Canary could reach everything that the engine can reach. The operator writes mesh upgrades, so these may call any
- * host.
+ * Restricts the destinations of webhooks, notifications and queries to Services of the rollout's own namespace and to
+ * `allowedHosts`. Otherwise anybody who may write a Canary could reach everything that the engine can reach.
+ * `*.example.com` allows every name below it. Mesh upgrades may call any host, because the mesh's operator writes them.
  */
 export function checkDestination(client: KubeClient, allowedHosts: readonly string[]): CheckDestination {
   const allowed = allowedHosts.map(plainHost);
@@ -33,8 +32,7 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
     const [, name, ofNamespace] = isName ? (clusterName.exec(host) ?? []) : [];
     if (name !== undefined && ofNamespace === namespace) {
       const service = await client.get(serviceKind, name, namespace);
-      // Without such a Service, a name like shop.example is outside the cluster. A Service of type ExternalName does
-      // not count, because it may point anywhere.
+      // If no such Service exists, a name like shop.example is a host outside the cluster.
       if (service !== undefined && service.spec?.type !== "ExternalName")
         return await addressesOf(client, service, name, namespace);
     }
@@ -48,7 +46,6 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
   };
 }
 
-/** The addresses by which clients reach the Service. A headless Service has the addresses of its pods. */
 async function addressesOf(
   client: KubeClient,
   { spec = {} }: Service,
@@ -71,7 +68,7 @@ async function addressesOf(
 }
 
 /**
- * Whether the name is outside the cluster. A resolver never completes a name with a dot at its end, so
+ * Whether the name is outside the cluster because of a dot at its end: resolvers complete no such name, so
  * `vault.internal.` is not a Service of the namespace `internal`.
  */
 function isOutside(hostname: string): boolean {
@@ -82,7 +79,7 @@ function plainHost(host: string): string {
   return host.toLowerCase().replace(/\.$/, "").replace(clusterSuffix, "");
 }
 
-/** Reads hosts with commas between them, such as `a.example,*.b.example`. Ignores spaces and empty entries. */
+/** Splits a list such as `a.example, *.b.example`. Ignores spaces and empty entries. */
 export function parseAllowedHosts(text: string): readonly string[] {
   return text
     .split(",")

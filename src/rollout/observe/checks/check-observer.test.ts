@@ -221,7 +221,7 @@ test("the queries of one namespace over the mesh's own metrics take a tenth of t
   const observer = new CheckObserver({
     client: noClient,
     view: fakeView([gatewayPod("g")]),
-    // Each read of the clock advances it by a millisecond, and an evaluation reads it again and again.
+    // An evaluation reads the clock again and again, and each read advances it by a millisecond.
     clock: { ...clock, steadyMs: () => (clock.nowAtMs += 1) },
     scrape: async (pod) => await fakeScrape({ g: "istio_requests_total 1\n" })(pod),
   });

@@ -28,16 +28,14 @@ import { podsOfSubject, readyPodsOfCheck } from "./subject-pods.ts";
 import { TimeShares } from "../../shares/time-shares.ts";
 import { observeWebhook } from "./webhook.ts";
 
-/** The rollout and the step to which a check belongs. */
 export interface CheckOrigin {
-  /** The rollout, such as `Canary shop/shop`. Empty for a check outside any rollout. */
   readonly rollout: string;
   readonly step: string;
   /** The rollout's namespace. Absent for a cluster-scoped rollout. */
   readonly namespace?: string;
-  /** The namespaces that the rollout has changed, or is changing. Absent outside any rollout. */
+  /** The namespaces that the rollout has changed, or is changing. Absent for a check outside any rollout. */
   readonly concerned?: readonly string[];
-  /** The time since the step has settled. If absent, the time is measured from the first look. */
+  /** The time since the step settled. If absent, queries measure the time from the first look. */
   readonly settledForMs?: number;
 }
 
@@ -47,14 +45,16 @@ export interface CheckObserverOptions {
   readonly clock: Clock;
   readonly scrape?: Scrape;
   readonly exchange?: HttpExchange;
-  /** Decides which servers a check may call. If absent, a check may call all servers, as for a person's command. */
+  /**
+   * Decides which servers a check may call. If absent, a check may call any server, for example because a person runs
+   * it.
+   */
   readonly destination?: CheckDestination;
 }
 
-/** The state of one check of a step between looks. */
 interface Watched {
   readonly firstMs: number;
-  /** When a round last requested the check, whether or not that caused a look. */
+  /** When a round last asked for the check's result, whether or not that caused a look. */
   askedMs: number;
   lookedMs: number;
   look: number;
@@ -62,7 +62,6 @@ interface Watched {
   isAnswered: boolean;
   /** Whether a round has received the result of the latest look. The next look begins only after that. */
   isDelivered: boolean;
-  /** Why the last finished look had no answer. Empty if it had an answer. */
   problem: string;
   readonly durations: DurationObserver;
   readonly reporter: ReporterChoice;
@@ -70,15 +69,13 @@ interface Watched {
 }
 
 const maxWatched = 512;
-/**
- * How long a round waits for a result. A later round takes slower results, so that slow checks do not delay an abort.
- */
+/** How long a round waits for a result. A later round gets a slower result, so slow checks do not delay an abort. */
 const patienceMs = 1000;
-/** A check that no round has requested for this long is forgotten. */
+/** The state of a check is dropped if no round has asked for its result for this long. */
 const forgottenAfterMs = 60_000;
 
 /**
- * Gathers the measurements of each check at its own interval. Only reads. Its state may be lost with the engine without
+ * Gathers the measurements of each check at its own interval. Only reads. Losing its state with the engine does no
  * harm.
  */
 export class CheckObserver {
@@ -87,12 +84,14 @@ export class CheckObserver {
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
   /**
-   * The checks, with room that the rollouts' namespaces share fairly: a check that is dropped must begin to measure
+   * The checks. The rollouts' namespaces share the room fairly, because a check that is dropped must begin to measure
    * again.
    */
   readonly #watched = new SharedCache<Watched>(maxWatched);
   readonly #shares: TimeShares;
-  /** How often the checks of a step have begun anew. */
+  /**
+   * How often the checks of a step have begun anew. Part of the key of scrapes, so that no scrape from before counts.
+   */
   readonly #begun = new BoundedCache<string, number>(maxWatched);
 
   constructor(options: CheckObserverOptions) {
@@ -103,8 +102,8 @@ export class CheckObserver {
   }
 
   /**
-   * Forgets the looks of a step that has not settled. It may settle a second time, or belong to a rollout that somebody
-   * has deleted and created again. Earlier answers then say nothing about the step.
+   * Forgets the looks of a step that has not settled. Such a step may have settled before, or belong to a rollout that
+   * somebody has deleted and created again. Then earlier answers say nothing about the step.
    */
   beginAnew({ rollout, step }: Pick<CheckOrigin, "rollout" | "step">): void {
     const owner = `${rollout}|${step}|`;
@@ -113,8 +112,8 @@ export class CheckObserver {
   }
 
   /**
-   * Never throws. A failed look is `unavailable`, and one that takes longer than a second is `pending`. Within the
-   * check's interval it returns the result of the last look.
+   * Looks if the check's interval is over, and otherwise returns the result of the last look. Never throws. A failed
+   * look is `unavailable`, and one that takes longer than {@link patienceMs} is `pending`.
    */
   async observe(check: PlannedCheck, origin: CheckOrigin): Promise<CheckObservation> {
     const nowMs = this.#options.clock.steadyMs();
@@ -140,20 +139,23 @@ export class CheckObserver {
       detail: messageOf(error),
     }));
     watched.isAnswered = true;
-    // The metrics were not ready yet, so the next round looks again.
+    // A pending look has measured nothing, so the next round looks again, before the interval is over.
     if (observation.type === "pending") watched.latest = undefined;
     watched.problem = observation.type === "unavailable" ? observation.detail : "";
     return observation;
   }
 
-  /** While a slow look continues, the status shows why the previous look had no answer. */
+  /**
+   * The result of a look, or `pending` if it takes too long. Then the status also shows why the previous look had no
+   * answer.
+   */
   async #within(latest: Promise<CheckObservation>, { look, problem }: Watched): Promise<CheckObservation> {
     const { clock } = this.#options;
     const before = problem === "" ? "" : `; the previous attempt had no answer either: ${problem}`;
     const ended = new AbortController();
     const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({
       type: "pending",
-      // The status keeps this line for long, so the line contains the time of the request and not its age.
+      // The status keeps this text for long, so the text contains the time of the request and not its age.
       detail: `asked at ${rfc3339Seconds(look)}, no answer yet${before}`,
     }));
     try {
@@ -164,7 +166,7 @@ export class CheckObserver {
   }
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step, namespace = "" }: CheckOrigin, nowMs: number): Watched {
-    // The latest answer is reused only for the same request.
+    // A changed request needs a new answer, so the request is part of the key.
     const question = [subject, spec.type, spec.query, spec.webhook, spec.roots];
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(question)}`;
     for (const [other, { askedMs }] of this.#watched.entries())
@@ -259,8 +261,8 @@ export class CheckObserver {
   }
 
   /**
-   * Loads the evaluator of queries at the first query. A query over the time since the step settled waits until the
-   * step has lasted for the shortest window. Otherwise its answer would include the time of the step before.
+   * A query over the time since the step settled waits until that time is as long as the shortest window. Otherwise its
+   * answer would include the step before. The first query loads the evaluator.
    */
   async #query(
     query: QuerySpec,
@@ -272,13 +274,13 @@ export class CheckObserver {
     this.#metrics ??= new MeshMetrics(view, this.#scrape, clock);
     const earlyMs = shortestWindowSeconds * 1000 - settledForMs;
     if (rollout !== "" && earlyMs > 0 && [query.expression, query.baseline ?? ""].some(namesWindow)) {
-      // The first answer needs samples from the whole window, so begin to collect them now.
+      // The first answer needs samples from the whole window, so collect them from the beginning.
       if (query.provider === "mesh") await this.#metrics.refresh(earlyRefreshMs);
       const detail = `its window of ${shortestWindowSeconds} s is not over, it is asked in ${Math.ceil(earlyMs / 1000)} s`;
       return { type: "pending", detail };
     }
     const values = valuesOf(subject, settledForMs);
-    // A MeshUpgrade has no namespace. The mesh's operator writes it.
+    // A MeshUpgrade has no namespace. The mesh's operator writes it, so its queries need no share.
     const owner = namespace ?? "";
     const share = { waitMs: () => this.#shares.waitMs(owner), spent: (ms: number) => this.#shares.spent(owner, ms) };
     return await observeQuery(query, values, {
@@ -288,7 +290,7 @@ export class CheckObserver {
     });
   }
 
-  /** How to call a server. Throws if rollouts of the namespace must not call it. */
+  /** Returns the function that calls a server. Throws if rollouts of the namespace must not call it. */
   async #exchangeWith(url: string | undefined, namespace: string | undefined): Promise<HttpExchange> {
     const addresses = url === undefined ? undefined : await this.#options.destination?.(url, namespace);
     return addresses === undefined
@@ -314,15 +316,14 @@ export class CheckObserver {
   }
 }
 
-/** The shortest window that has enough samples for a rate. */
+/** A shorter window has too few samples for a rate. */
 const shortestWindowSeconds = 15;
 /**
- * The age up to which metrics are used until the shortest window is over. Until then every round looks, and a scrape of
- * the whole mesh in each of them would be wasted.
+ * How old stored metrics may be until the shortest window is over. Until then every round gets here, and need not
+ * scrape the whole mesh.
  */
 const earlyRefreshMs = 5000;
 
-/** The values of a subject that expressions may use. */
 export function valuesOf(subject: CheckSubject, windowMs: number): TemplateValues {
   const window = `${Math.max(shortestWindowSeconds, Math.ceil(windowMs / 1000))}s`;
   const nobody: TemplateSide = { service: "", namespace: "", workload: "", revision: "" };

@@ -4,11 +4,10 @@ import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, proxiesOf } from "../pilot-answers.ts";
 import { namespacesConcerned, reportersOf } from "../trusted-reporters.ts";
 
-/** The maximum number of proxies that the evidence names. */
 const namedProxies = 5;
 const reasonCharacters = 240;
 
-/** The revisions of a subject's control planes. Undefined means all. */
+/** The revisions of a subject's control planes. Undefined means all revisions. */
 export function revisionsOf(subject: CheckSubject): readonly string[] | undefined {
   switch (subject.type) {
     case "proxies":

@@ -12,7 +12,7 @@ import { podName, type Scrape } from "./scrape.ts";
 export const requestsMetric = "istio_requests_total";
 const openedMetric = "istio_tcp_connections_opened_total";
 const failedMetric = "istio_tcp_connections_failed_total";
-/** A metric of Serin's own proxies, because Envoy's metric counts internal listeners too. */
+/** A metric of Serin's own proxies. Envoy's metric of listeners also counts internal ones. */
 export const listenersMetric = "serin_proxy_listeners";
 export const requestMetrics = [requestsMetric, listenersMetric];
 const connectionMetrics = [requestsMetric, openedMetric, failedMetric];
@@ -22,10 +22,7 @@ export const noOutcomes: OutcomeCounts = { canaryTotal: 0, canaryErrors: 0, stab
 /** gRPC statuses that blame the server: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
 const serverFaults = new Set(["2", "4", "12", "13", "14", "15"]);
 
-/**
- * Reads the requests to both versions, grouped by the proxy that counted them. A proxy that does not answer is left out
- * of this look.
- */
+/** Counts the requests to both versions, for each proxy that answers. */
 export async function observeRequests(
   view: ClusterView,
   subject: CheckSubject,
@@ -37,7 +34,8 @@ export async function observeRequests(
   if (answers.length === 0) return { type: "unavailable", detail: problem };
   const grouping = groupingOf(view, subject, choice.servers);
   const reporter = choice.of(answers, subject, grouping);
-  // After a change of the reporter each source gets a new name, so that its first counters become its baseline.
+  // The counters of another reporter cannot be compared with those from before, so each source gets a new name after a
+  // change. Its first counters then become its baseline.
   const again = choice.changes === 0 ? "" : ` (as ${reporter}${choice.changes === 1 ? "" : `, ${choice.changes}`})`;
   const sources = Object.fromEntries(
     answers.map(({ proxy, samples }) => [
@@ -49,9 +47,9 @@ export async function observeRequests(
 }
 
 /**
- * Counts opened and failed connections, as ztunnels and proxies report them. Proxies report TCP connections and
- * requests, and each request counts as a connection. If there are ztunnels, a check of the whole mesh uses only their
- * counts, because every connection passes a ztunnel.
+ * Counts opened and failed connections, as ztunnels and proxies report them. A proxy reports TCP connections and
+ * requests, and each request counts as a connection. A check of the whole mesh uses only the ztunnels' counts if there
+ * are ztunnels, because every connection passes one.
  */
 export async function observeConnections(
   view: ClusterView,
@@ -79,10 +77,10 @@ export interface Answer {
 }
 
 /**
- * Scrapes the families of all proxies of the subject, or all metrics. `problem` says why none answered. A proxy whose
- * families contain a value that cannot be a count is treated as one that has not answered. Only looks of the same step
- * share answers: a step counts from its first look, and an older answer would add requests that still had the weight of
- * the step before.
+ * Scrapes these families of metrics, or all if `families` is undefined, from all proxies of the subject. `problem` says
+ * why none answered. With `families`, a proxy that reports a value that cannot be a count is treated as one that has
+ * not answered. Only looks of the same step share answers: a step counts from its first look, and an older answer would
+ * add requests that still had the weight of the step before.
  */
 export async function scrapeAll(
   view: ClusterView,
@@ -115,20 +113,19 @@ export async function scrapeAll(
 
 /**
  * Whether a value can be a count: finite and not negative. A proxy that reports any other value is left out with all
- * its series. With the value, every later sum would be meaningless. Without only that series, the proxy's sums would
- * fall, as after a restart.
+ * its series. If the value stayed, every later sum would be meaningless. If only its series were left out, the proxy's
+ * sums would fall, as after a restart.
  */
 function isCount(value: number): boolean {
   return Number.isFinite(value) && value >= 0;
 }
 
-/**
- * How many requests another reporter must have counted, while the chosen one counted none, before the reporter changes.
- */
+/** The reporter changes only if another one has counted this many requests since the chosen one last counted any. */
 const silentSamples = 10;
 /**
- * The number of looks in which only the servers' sidecars counted requests before they are chosen. They count a request
- * a little earlier than the client's proxy, and never see requests that do not reach them.
+ * The servers' sidecars are chosen only after this many looks in which they counted requests and the chosen reporter
+ * counted none. They count a request a little earlier than the client's proxy, and never see requests that do not reach
+ * them.
  */
 const silentLooks = 3;
 
@@ -137,26 +134,25 @@ type ReporterTotals = Readonly<Record<Reporter, number>>;
 const noTotals: ReporterTotals = { source: 0, waypoint: 0, destination: 0 };
 
 /**
- * Chooses the reporter whose counters are used, so that no request is counted twice. The first choice is the waypoint
- * if it has counted any requests, and otherwise the proxies of the clients. The choice changes if the chosen reporter
- * counts nothing while another one does. For a wave of an upgrade, this may be the servers' sidecars, because clients
- * in ambient and outside the mesh have no proxy that counts. For a Canary it may not: requests of such clients do not
- * follow its weights.
+ * Chooses the reporter whose counters are used, so that no request is counted twice. The first choice for a Canary is
+ * the waypoint if it has counted any requests. Otherwise the first choice is the proxies of the clients. The choice
+ * changes if the chosen reporter counts nothing while another one does. For a wave of an upgrade, this may be the
+ * servers' sidecars, because clients in ambient and outside the mesh have no proxy that counts. For a Canary it may
+ * not: requests of such clients do not follow its weights.
  */
 export class ReporterChoice {
   readonly servers = new KnownServers();
-  /** Identifies this instance with its knowledge in `servers`, which is lost when the engine ends. */
+  /** Changes if this instance is lost with the engine, and its knowledge in `servers` with it. */
   readonly epoch = randomUUID();
   readonly #last = new LastSeen<ReporterTotals>();
   #chosen: Reporter | undefined;
   /**
-   * For each other reporter: how many requests it has counted since the chosen one last counted any, and in how many
-   * looks.
+   * For each reporter: how many requests it has counted since the chosen one last counted any, and in how many looks.
    */
   #others: Record<Reporter, { samples: number; looks: number }> = noneCounted();
   #changes = 0;
 
-  /** The number of changes. Counters from before a change cannot be compared with later ones. */
+  /** How often the choice has changed. Counters from before a change cannot be compared with later ones. */
   get changes(): number {
     return this.#changes;
   }
@@ -184,7 +180,6 @@ export class ReporterChoice {
     return (this.#chosen = next);
   }
 
-  /** The reporter that takes the place of the chosen one now. Undefined if the chosen one stays. */
   #successor(chosen: Reporter, reporters: readonly Reporter[], gained: ReporterTotals): Reporter | undefined {
     if (gained[chosen] > 0) this.#others = noneCounted();
     else
@@ -205,7 +200,6 @@ function noneCounted(): Record<Reporter, { samples: number; looks: number }> {
   return { source: none(), waypoint: none(), destination: none() };
 }
 
-/** The reporters among which a choice is possible, the preferred ones first. */
 function choicesFor({ type }: CheckSubject): readonly Reporter[] {
   if (type === "backends") return ["source", "waypoint"];
   return type === "revisions" ? ["source", "destination"] : ["source"];
@@ -243,9 +237,9 @@ function requestCounts(
 }
 
 /**
- * Whether a proxy's sample counts for the reporter. For waypoints of a revision, their own counters are used, because
- * no other proxy sees their requests. If the servers' sidecars are the reporter, other proxies' counts of requests that
- * never reached a server are added.
+ * Whether a proxy's sample counts for the reporter. With `source`, the waypoints' own counters count too, because no
+ * other proxy sees the requests that they send. With `destination`, other proxies' counts of requests that never
+ * reached a server count too.
  */
 export function isCounted(sample: PrometheusSample, proxy: ProxyPod, reporter: Reporter): boolean {
   const found = reporterOf(sample);
@@ -274,20 +268,20 @@ function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod,
   return sum;
 }
 
-/** Envoy's response flag for a failed connection to the upstream. */
+/** Envoy's response flag for a failed connection to the server. */
 const connectFailure = /\bUF\b/;
 /**
- * The response flags of requests that reached no server: a failed connection, or an upstream without a usable endpoint.
+ * The response flags of requests that reached no server: a failed connection, or a cluster without a usable endpoint.
  */
 const neverArrived = /\b(?:UF|UH)\b/;
 
 function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {
-  // The probe outside the mesh expects refusals, so its failures do not count.
+  // The probe outside the mesh expects that servers refuse its connections, so these do not count.
   if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace)
     return undefined;
   if (name === failedMetric) return "failed";
-  // A destination's proxy reports only connections that have arrived. The client's proxy, a gateway or a waypoint opens
-  // the connection.
+  // Only the proxy that opens the connection counts it: the client's proxy, a gateway or a waypoint. The destination's
+  // proxy sees only connections that have arrived.
   if (name !== requestsMetric && (name !== openedMetric || labels["reporter"] === undefined)) return undefined;
   if (labels["reporter"] === "destination") return undefined;
   return connectFailure.test(labels["response_flags"] ?? "") ? "failed" : "opened";

@@ -1,10 +1,9 @@
-/** The names of error levels in common logging libraries. */
 const errorWords = new Set(["error", "err", "fatal", "critical", "crit", "alert", "emerg", "panic", "severe"]);
-/** The lowest number of an error. Bunyan and pino use numbers for levels: 50 is error, 60 is fatal. */
+/** The lowest error level of Bunyan and pino, which use numbers: 50 is error, 60 is fatal. */
 const errorLevel = 50;
 const levelFields = ["level", "severity", "lvl", "log.level", "levelname", "loglevel"] as const;
 
-/** The format of klog: a letter, month and day, time. E is error, F is fatal. */
+/** The prefix of klog: a letter, month and day, time. E is error, F is fatal. */
 const klog = /^[EF]\d{4} \d{2}:\d{2}:\d{2}/;
 const keyed = /\b(?:level|severity|lvl)\s*[=:]\s*"?(\w+)/i;
 /** The level as a separate word near the start, for example after a time, after a logger's name, or in brackets. */

@@ -9,33 +9,32 @@ import { LastSeen } from "./last-seen.ts";
 import type { SubjectPods } from "./subject-pods.ts";
 import { podName } from "./scrape.ts";
 
-/** The maximum size that one look reads of a container's log. The next look continues. */
+/** The maximum size that one look reads of a container's log. The next look continues there. */
 const maxBytes = 256 * 1024;
-/** The maximum number of containers that one look reads. The canary's come first. */
+/** The maximum number of containers whose logs one look reads. Those of the canary come first. */
 const maxContainers = 64;
 const shownCharacters = 200;
-/** Containers of the data plane. Other checks judge them. */
+/** Containers of the data plane, which other checks judge. */
 const otherContainers: readonly string[] = ["istio-proxy", "istio-init", "istio-validation"];
 
 /**
- * The maximum difference between the progress of the wall clock and of the steady clock from one look to the next. A
- * larger one is a jump.
+ * A larger difference between the progress of the wall clock and of the steady clock since the last look is a jump of
+ * the wall clock.
  */
 const jumpMs = 2_000;
 
 interface Reading {
   readonly fromMs: number;
   counts: OutcomeCounts;
-  /** The time up to which the log has been read. */
   untilMs: number;
-  /** Both clocks at the last look. */
   wallMs: number;
   steadyMs: number;
 }
 
 /**
- * Counts the seconds that containers have run, and the seconds in which they logged an error. So the many lines of a
- * stack trace count as one event. Reads logs through the API server, starting where the last look ended.
+ * Counts the seconds that containers have run, and the seconds in which they logged an error. Seconds and not lines are
+ * counted, so that the many lines of a stack trace are one event. Reads logs through the API server, starting where the
+ * last look ended.
  */
 export class ErrorLogObserver {
   readonly #client: KubeClient;
@@ -87,15 +86,15 @@ export class ErrorLogObserver {
     known.wallMs = nowMs;
     known.steadyMs = steadyMs;
     this.#readings.set(key, known);
-    // Seconds that a clock jump skipped do not count as seconds without an error. After a jump back, counting does not
-    // wait until the former time is reached again.
+    // The seconds that the clock skipped do not count as seconds without an error. After a jump back, counting
+    // continues at the new time.
     if (jumped) {
       known.untilMs = nowMs;
       return;
     }
     const { lines, isWhole } = await this.#lines(pod, container, known.untilMs);
-    // Count a second only when it is over and its log has been read. If the log is longer than one look reads, the rest
-    // is for the next look.
+    // A second counts only when it is over and its log has been read. If the log is longer than one look reads, the
+    // next look counts the rest.
     const readMs = isWhole ? nowMs : Math.max(lines.at(-1)?.atMs ?? 0, known.untilMs + 1000);
     const endMs = Math.floor(Math.min(readMs, nowMs) / 1000) * 1000;
     const seconds = new Set<number>();
@@ -144,7 +143,6 @@ interface LoggedContainer {
   readonly pod: Pod;
   readonly container: string;
   readonly group: "canary" | "stable";
-  /** A key in the form `namespace/pod container`. */
   readonly key: string;
 }
 

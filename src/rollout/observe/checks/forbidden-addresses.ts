@@ -3,8 +3,9 @@ import { isIP, type LookupFunction } from "node:net";
 import { isInsideAddress } from "../../../base/index.ts";
 
 /**
- * Checks and notifications must not reach the engine's own loopback addresses, nor the link-local address where clouds
- * serve a machine's credentials. Otherwise anybody who may write a Canary could reach them.
+ * The error for an address that checks and notifications must not call: the engine's own loopback addresses, and the
+ * link-local addresses where clouds serve a machine's credentials. Otherwise anybody who may write a Canary could reach
+ * them.
  */
 function refusal(host: string, address: string): Error {
   return new Error(
@@ -12,18 +13,21 @@ function refusal(host: string, address: string): Error {
   );
 }
 
-/** Throws if a URL contains a forbidden address. {@link outsideLookup} checks host names. */
+/** Throws if the host of a URL is a forbidden address. {@link outsideLookup} checks host names. */
 export function refuseInsideAddress({ hostname }: URL): void {
   const address = hostname.replaceAll(/^\[|\]$/g, "");
   if (isIP(address) !== 0 && isInsideAddress(address)) throw refusal(address, address);
 }
 
-/** Replaces `dns.lookup` for sockets. Fails if any address of a name is forbidden. */
+/** Replaces `dns.lookup` for sockets. Fails if any address of the name is forbidden. */
 export const outsideLookup: LookupFunction = lookupBy((host, options, done) => {
   resolve(host, { ...options, all: true }, done);
 });
 
-/** Makes a lookup that resolves every name to these addresses, without DNS. It fails if any of them is forbidden. */
+/**
+ * Makes a lookup that resolves every name to these addresses, without DNS. The lookup fails if any of them is
+ * forbidden.
+ */
 export function lookupOf(addresses: readonly string[]): LookupFunction {
   const known = addresses.map((address): LookupAddress => ({ address, family: isIP(address) }));
   return lookupBy((_host, { family = 0 }, done) => {

@@ -6,9 +6,8 @@ import { proxiesFor, type ProxyPod } from "./proxies.ts";
 import type { Scrape } from "./scrape.ts";
 
 /**
- * Passes if no pod of the gateway listens, in either revision. Then no Gateway is bound to it, and no request can ever
- * arrive and be judged. Returns undefined if a pod listens, if metrics cannot be read, or while the new revision has no
- * pod.
+ * Passes a check of a gateway that has no listener in either revision: no Gateway is bound to it, so no request can
+ * arrive. Returns undefined if a pod listens, if a pod's metrics cannot be read, or while the new revision has no pod.
  */
 export async function gatewayWithoutListeners(
   view: ClusterView,

@@ -14,10 +14,10 @@ import { LastSeen } from "./last-seen.ts";
 import { groupingOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
-/** A metric with finer buckets, which only our own proxies have. */
+/** A metric with finer buckets. Only Serin's own proxies have it. */
 export const fineDurationMetric = "serin_request_duration_milliseconds";
 const durationMetric = "istio_request_duration_milliseconds";
-/** Besides durations, the counters of requests are read, because they decide which reporter is chosen. */
+/** The counters of requests are scraped too, because they decide which reporter is chosen. */
 const durationMetrics = [requestsMetric, fineDurationMetric, durationMetric];
 
 type Sides = Readonly<Record<Group, DurationHistogram>>;
@@ -25,9 +25,9 @@ type Sides = Readonly<Record<Group, DurationHistogram>>;
 const noSides: Sides = { canary: noDurations, stable: noDurations };
 
 /**
- * Sums the histograms of both versions over all proxies. It adds the increases of each proxy, so that a proxy that
- * restarts or comes later does not distort the sums. The sums begin anew with each observer, and `epoch` identifies
- * the observer.
+ * Sums the histograms of each version over all proxies. It adds each proxy's increases, so that a proxy that restarts
+ * or comes later does not distort the sums. The sums begin anew with each observer, and `epoch` identifies the
+ * observer.
  */
 export class DurationObserver {
   readonly #epoch = randomUUID();
@@ -42,7 +42,7 @@ export class DurationObserver {
     const { changes } = this.#choice;
     const reporter = this.#choice.of(answers, subject, grouping);
     const first = this.#last.size === 0;
-    // After a change of the reporter, the new reporter's present counters become the baseline.
+    // After a change, the new reporter's present counters become the baseline.
     if (this.#choice.changes > changes)
       for (const { proxy, samples } of answers)
         this.#last.set(podName(proxy.pod), readHistograms({ proxy, samples }, grouping, reporter));
@@ -56,8 +56,9 @@ export class DurationObserver {
   }
 
   /**
-   * The first look treats all counts as past. For a proxy that appears later, only increases after its first look
-   * count. For a proxy whose counts fell, only increases after this look count.
+   * Adds the proxy's increase since the last look. The very first look adds the proxies' whole counts, and the judge
+   * takes them as its baseline. A proxy that appears later, or whose counts fell, adds nothing now, and its present
+   * counts become the baseline.
    */
   #take({ proxy }: Answer, now: Sides, first: boolean): void {
     const key = podName(proxy.pod);
@@ -95,7 +96,6 @@ function addBucket(buckets: Map<number, number>, { labels, value }: PrometheusSa
   buckets.set(bound, (buckets.get(bound) ?? 0) + value);
 }
 
-/** Converts cumulative counts into the count of each bucket. */
 function histogramOf(buckets: ReadonlyMap<number, number>, sumMs: number): DurationHistogram {
   const bounds = [...buckets.keys()].toSorted((left, right) => left - right);
   let below = 0;

@@ -12,9 +12,7 @@ export interface HttpQuestion {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly timeoutMs: number;
-  /** The server's addresses. If absent, DNS resolves the host. */
   readonly addresses?: readonly string[];
-  /** The server's name in errors. {@link shownUrl} if absent. */
   readonly shownAs?: string;
 }
 
@@ -24,8 +22,7 @@ export interface HttpAnswer {
 }
 
 /**
- * Sends one request to another server. Throws a transient error if the answer is late or too long, or the server is not
- * allowed.
+ * Sends one request. Throws a transient error if the answer is late or too long, or if the server must not be called.
  */
 export type HttpExchange = (question: HttpQuestion) => Promise<HttpAnswer>;
 
@@ -54,7 +51,7 @@ export const httpExchange: HttpExchange = async (question) => {
   }
 };
 
-/** A URL without its credentials, for evidence and logs, which more people may read. */
+/** A URL without its credentials and its query, for evidence and logs, which other people may read. */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return "an invalid URL";
   const { origin, pathname } = new URL(url);

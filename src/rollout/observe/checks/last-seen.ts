@@ -1,8 +1,7 @@
 import { maxSources } from "../../decide/index.ts";
 
-/** The last values of each source. A source that no longer exists is forgotten when enough others have been added. */
+/** The last value of each source. Beyond {@link maxSources}, the least recently set source is forgotten. */
 export class LastSeen<Value> {
-  /** The values by source, the least recently seen source first. */
   readonly #values = new Map<string, Value>();
 
   get size(): number {

@@ -35,7 +35,7 @@ const metrics = (count: number): string =>
     ),
   ].join("\n");
 
-/** One garbage collection may leave objects that a compiler job still holds. */
+/** The least of several garbage collections: one may leave objects that a compiler job still holds. */
 async function liveHeapBytes(): Promise<number> {
   let leastBytes = Number.POSITIVE_INFINITY;
   for (let turn = 0; turn < 4; turn += 1) {
@@ -50,8 +50,8 @@ const aliveAtOnce = 8;
 const replacedEachRound = 4;
 
 /**
- * The live heap and the size of the stored states after each quarter of a step in which half of the pods are replaced
- * each second.
+ * The live heap and the size of the stored states after each quarter of a step. Half of the pods are replaced each
+ * second.
  */
 async function sizesOf(
   rounds: number,
@@ -97,10 +97,7 @@ async function sizesOf(
 }
 
 const rounds = 1000;
-/**
- * The memory that V8 itself adds meanwhile, such as compiled code. To remember 2,000 pods with a kilobyte each would
- * add more.
- */
+/** The memory that V8 itself adds meanwhile, such as compiled code. Remembering the deleted pods would add more. */
 const noiseBytes = 1024 * 1024;
 
 test("the memory for deleted pods in checks is bounded, in the engine and in the stored status", async () => {

@@ -8,14 +8,12 @@ import { podName, type Scrape } from "./scrape.ts";
 const maxSeries = 50_000;
 const maxSampleBytes = 32 << 20;
 const retentionMs = 3_600_000;
-/** Looks within this time share one scrape. */
+/** Scrapes begin at least this long apart. Queries in between use the last one. */
 const scrapeEveryMs = 1000;
-/** The metrics to keep. Metrics of processes and metrics with Envoy's names are left out. */
+/** The metrics to keep. Others, such as those with Envoy's names, are left out. */
 const kept = /^(istio|serin|pilot)_/;
 
-/**
- * Stores the mesh's metrics of the last hour, for queries without a Prometheus. It is filled while a query check runs.
- */
+/** Stores the mesh's metrics of the last hour, for queries without a Prometheus. Only query checks fill it. */
 export class MeshMetrics {
   readonly store = new SampleStore({ maxSeries, maxSampleBytes, retentionMs });
   readonly #view: ClusterView;
@@ -34,16 +32,16 @@ export class MeshMetrics {
   }
 
   /**
-   * The time of the samples, from a clock that never jumps back, because the store accepts no sample that is older than
-   * the last one.
+   * The time of the samples. It comes from the steady clock, because the store accepts no sample that is older than the
+   * last one.
    */
   get nowMs(): number {
     return this.#originMs + this.#clock.steadyMs();
   }
 
   /**
-   * Adds the current metrics of all proxies, unless the stored ones are newer than `everyMs`. Returns why that failed,
-   * or an empty text.
+   * Adds the current metrics of all proxies, unless the last scrape began less than `everyMs` ago. Returns why that
+   * failed, or an empty text.
    */
   async refresh(everyMs: number = scrapeEveryMs): Promise<string> {
     const nowMs = this.#clock.steadyMs();
@@ -61,7 +59,7 @@ export class MeshMetrics {
       const { namespace = "", name = "" } = proxy.pod.metadata;
       for (const sample of samples) {
         if (!kept.test(sample.name)) continue;
-        // The pod's own labels come last and win. Otherwise a pod could write series in the name of another pod.
+        // The last labels of a name win. Otherwise a pod could write series in the name of another pod.
         const labels = labelsOf([
           ...Object.entries(sample.labels),
           [metricName, sample.name],

@@ -3,7 +3,7 @@ import type { ContainerStatus, Pod } from "../../../api/kubernetes/index.ts";
 import type { PodFacts } from "../../decide/index.ts";
 import { podName } from "./scrape.ts";
 
-/** Reasons of a waiting container that do not go away by themselves. */
+/** Reasons of waiting containers that usually do not go away by themselves. */
 const incurable: Readonly<Record<string, string>> = {
   CrashLoopBackOff: "is in a crash loop",
   ImagePullBackOff: "has an image that cannot be pulled",
@@ -14,7 +14,6 @@ const incurable: Readonly<Record<string, string>> = {
   RunContainerError: "cannot be started",
 };
 
-/** Reads a pod's health from its status. */
 export function podFacts(pod: Pod): PodFacts {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
   const condition = pod.status?.conditions?.find(({ type }) => type === "Ready");
@@ -60,7 +59,10 @@ function messageText(message: string | undefined): string {
   return message === undefined || message === "" ? "" : `: ${message}`;
 }
 
-/** Describes how a container last ended. Undefined if it has not ended, or has ended without an error. */
+/**
+ * Describes how a container last ended. Undefined if it has not ended, or if it ended with exit code 0 and was never
+ * restarted.
+ */
 function lastEndOf({ name, state, lastState, restartCount }: ContainerStatus): string | undefined {
   const ended = lastState?.terminated ?? state?.terminated;
   if (ended === undefined || (ended.exitCode === 0 && restartCount === 0)) return undefined;

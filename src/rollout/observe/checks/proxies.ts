@@ -10,8 +10,9 @@ const templatesAnnotation = "inject.istio.io/templates";
 const gatewayTemplate = "gateway";
 
 /**
- * The maximum number of proxies that one look scrapes. Gateways and waypoints come first, then the sidecars concerned.
- * Namespaces take turns, because anybody who may create pods can create any number of pods that look like gateways.
+ * The maximum number of proxies that one look scrapes. Gateways and waypoints come first, and sidecars last. Among
+ * those of a kind, the subject's namespaces come first, and the others take turns: anybody who may create pods can
+ * create any number of pods that look like gateways.
  */
 export const maxProxies = 128;
 
@@ -23,7 +24,6 @@ export interface ProxyPod {
   readonly revision: string;
 }
 
-/** All running proxies whose metrics can be scraped, including those that are ending. */
 export function proxyPods(view: ClusterView): ProxyPod[] {
   return runningPods(view).flatMap((pod) => {
     const kind = kindOf(view, pod);
@@ -33,7 +33,6 @@ export function proxyPods(view: ClusterView): ProxyPod[] {
   });
 }
 
-/** The pods with an address that have not ended, including those that are ending. */
 export function runningPods(view: ClusterView): readonly Pod[] {
   return view.pods.list().filter(isRunning);
 }
@@ -49,18 +48,16 @@ function kindOf(view: ClusterView, pod: Pod): ProxyKind | undefined {
     return "gateway";
   if (annotations[templatesAnnotation]?.split(",").some((name) => name.trim() === gatewayTemplate) === true)
     return "gateway";
-  // Use the strict test for a ztunnel. If there are ztunnels, the counts of other proxies are ignored, so a pod that
-  // only looks like a ztunnel could hide all connections.
+  // Requires more than a label: if there are ztunnels, a check ignores the counts of other proxies, so a pod that only
+  // looks like a ztunnel could hide all connections.
   if (isZtunnel(view, pod)) return "ztunnel";
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
 }
 
-/** The revision of the control plane to which a pod of the mesh belongs. */
 export function revisionOf(pod: Pod): string {
   return sidecarRevision(pod) ?? pod.metadata.labels?.[istioLabels.revision] ?? "default";
 }
 
-/** The proxies whose metrics may concern a subject. */
 export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[] {
   const all = proxyPods(view);
   switch (subject.type) {
@@ -84,7 +81,7 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
         new Set([subject.canary.namespace, subject.stable.namespace]),
       );
     case "revisions":
-      // The clients of these namespaces may run in any namespace.
+      // Requests to these namespaces may come from any namespace, so all proxies may count them.
       return bounded(
         all.filter(({ kind }) => kind !== "ztunnel"),
         new Set(subject.namespaces),
@@ -95,7 +92,7 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
 /**
  * Whether a proxy's counters count for a subject. Whoever may create a pod decides what the pod reports, even about
  * requests to servers of other namespaces. So the operator of a mesh with tenants lists the namespaces whose proxies
- * may report such requests.
+ * may report such requests ({@link ClusterView.reporterNamespaces}).
  */
 export function mayReport(view: ClusterView, subject: CheckSubject, { kind, pod }: ProxyPod): boolean {
   if (subject.type !== "backends" || view.reporterNamespaces === undefined || kind === "ztunnel") return true;
@@ -132,7 +129,6 @@ function byKindAndName(left: ProxyPod, right: ProxyPod): number {
   );
 }
 
-/** The name of a subject in evidence. */
 export function describeSubject(subject: CheckSubject): string {
   switch (subject.type) {
     case "mesh":

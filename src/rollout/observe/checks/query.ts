@@ -5,21 +5,23 @@ import type { CheckObservation } from "../../decide/index.ts";
 import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 import type { MeshMetrics } from "./mesh-metrics.ts";
 
-/** The maximum number of samples that one query may read. */
 const maxSamples = 2_000_000;
-/** The time limit of a query over the mesh's own metrics, because the engine waits for it. */
+/** The time limit of one query over the mesh's own metrics. The engine does nothing else meanwhile. */
 const maxQueryMs = 1_000;
-/** The maximum number of series that an answer keeps. */
+/** The maximum number of series of an answer. Further ones are ignored. */
 const maxSeries = 1000;
 
 export interface QueryTools {
   readonly metrics: MeshMetrics;
   readonly exchange: HttpExchange;
-  /** Limits the total time of queries over the mesh's own metrics. If absent, only the limit of each query applies. */
+  /**
+   * A namespace's share of the time for queries over the mesh's own metrics. If absent, only {@link maxQueryMs}
+   * applies.
+   */
   readonly share?: { readonly waitMs: () => number; readonly spent: (ms: number) => void };
 }
 
-/** Runs a query. The result is a number for a scalar or a single series, and otherwise a list of `{labels, value}`. */
+/** Runs a query. Its result is a number for a scalar or a single series, and otherwise a list of `{labels, value}`. */
 export async function observeQuery(
   spec: QuerySpec,
   values: TemplateValues,
@@ -79,8 +81,8 @@ async function askServer(
 }
 
 /**
- * Queries the mesh's own metrics. Refreshes the store first, so that the query sees current metrics. If the query must
- * wait, returns for how long.
+ * Queries the mesh's own metrics, after it has brought them up to date. Returns the time to wait instead if the
+ * namespace has used its share.
  */
 async function askMesh(
   { expression, baseline }: AskedQueries,
@@ -163,8 +165,8 @@ const infinities: Readonly<Record<string, number>> = {
 };
 
 /**
- * Parses the value of a sample such as `[time, "0.25"]`. Prometheus writes infinite numbers, such as a quantile above
- * all buckets, as +Inf.
+ * Reads the value of a sample such as `[time, "0.25"]`. Prometheus writes infinite numbers as +Inf and -Inf, for
+ * example for a quantile above all buckets.
  */
 function numberOf(sample: unknown, server: string): number {
   const text: unknown = Array.isArray(sample) ? sample[1] : undefined;

@@ -5,7 +5,6 @@ import type { KubeClient } from "../../../kube/index.ts";
 import { fakeView } from "./testing/fake-mesh.ts";
 import { ignoredReferences, withChecks } from "./resolve-references.ts";
 
-/** The types of the Checks in the cluster: `share`, `probes`, and `errors`, which measures requests. */
 const types: Readonly<Record<string, CheckSpec["type"]>> = {
   share: "request-share",
   probes: "mtls-probe-matrix",

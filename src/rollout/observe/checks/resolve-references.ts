@@ -14,10 +14,12 @@ import {
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
-/** The namespace of references in a MeshUpgrade that name no namespace. */
+/** A reference in a MeshUpgrade that names no namespace means this one. */
 const clusterNamespace = "istio-system";
 
-/** Replaces the references in a rollout by the Checks. Throws a user error for a missing or invalid Check. */
+/**
+ * Replaces a rollout's references to Checks by the Checks' specs. Throws a user error for a missing or invalid Check.
+ */
 export async function withChecks<Value extends Canary | MeshUpgrade>(
   client: KubeClient,
   view: ClusterView,
@@ -41,13 +43,13 @@ export async function withChecks<Value extends Canary | MeshUpgrade>(
 }
 
 /**
- * Remarks about checks that have no effect in an upgrade. Only after their references are resolved is their type known.
+ * Remarks about checks that have no effect in an upgrade. Their type is known only after their references are resolved.
  */
 export function ignoredReferences(given: MeshUpgrade, whole: MeshUpgrade): readonly string[] {
   return faultsOfReferences(given.spec, whole.spec).map((issue) => formatIssues([issue]));
 }
 
-/** Throws a user error for a referenced Check that could never pass for the Canary's target. */
+/** Throws a user error if a Check that the Canary references could never pass for its target. */
 function refuseEndlessChecks({ spec: given }: Canary | MeshUpgrade, { spec }: Canary | MeshUpgrade): void {
   if (!("target" in spec) || !("target" in given)) return;
   const places = [

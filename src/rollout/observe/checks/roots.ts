@@ -5,8 +5,8 @@ import { scrapeAll } from "./counters.ts";
 import { podName, type Scrape } from "./scrape.ts";
 
 /**
- * `serin_certificates{root}` is the number of certificates in use that end in the root. `serin_trusted_roots{root}` is
- * 1 if all holders of certificates trust the root.
+ * `serin_certificates{root}` is the number of certificates in use whose chain ends in the root.
+ * `serin_trusted_roots{root}` is 1 if every holder of certificates in the proxy trusts the root.
  */
 const certificatesMetric = "serin_certificates";
 const trustedMetric = "serin_trusted_roots";
@@ -19,8 +19,8 @@ interface ProxyRoots {
 }
 
 /**
- * Whether every proxy and ztunnel of the subject trusts the roots, and has only certificates that end in one of them.
- * If no roots are given, every proxy must trust each root that signed a certificate of any proxy.
+ * Whether every proxy and ztunnel of the subject trusts the roots, and has only certificates whose chain ends in one of
+ * them. If no roots are given, these are the roots in which the chains of the subject's own certificates end.
  */
 export async function observeRoots(
   view: ClusterView,
@@ -28,7 +28,7 @@ export async function observeRoots(
   roots: readonly string[],
   scrape: Scrape,
 ): Promise<CheckObservation> {
-  // The certificates of workloads without sidecars are in their ztunnels.
+  // ztunnels hold the certificates of workloads without sidecars, and only the subject `mesh` includes them.
   const { answers, problem } = await scrapeAll(
     view,
     subject.type === "backends" || subject.type === "revisions" ? { type: "mesh" } : subject,
@@ -40,7 +40,7 @@ export async function observeRoots(
     const named = (metric: string): string[] =>
       samples.flatMap(({ name, labels, value }) => (name === metric && value > 0 ? [labels["root"] ?? ""] : []));
     const own = named(certificatesMetric);
-    // A proxy that does not use mTLS has no certificate.
+    // A proxy that does not use mTLS has no certificate, and is left out.
     return own.length === 0 ? [] : [{ name: podName(proxy.pod), own, trusted: named(trustedMetric) }];
   });
   if (proxies.length === 0)

@@ -15,7 +15,7 @@ import { CheckObserver, type CheckObserverOptions, type CheckOrigin } from "./ch
 const roundMs = 500;
 
 /**
- * Runs a check outside any rollout until it has a verdict. After `withinMs` it returns the last result, even if the
+ * Runs a check outside any rollout until it passes or fails. After `withinMs` it returns the last result, even if the
  * check still waits or has no answer. The view must have synced.
  */
 async function runCheckOnce(
@@ -40,7 +40,7 @@ export interface OutsideCheck {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Sends a GET to a port of a pod, for example through the API server. */
+  /** Sends a GET to a port of a pod and returns the answer's body, for example through the API server. */
   readonly get: (target: {
     readonly namespace: string;
     readonly pod: string;

@@ -6,32 +6,30 @@ import { sidecarRevision, workloadOf } from "../sidecar-workloads.ts";
 import { runningPods, type ProxyPod } from "./proxies.ts";
 
 export type Group = "canary" | "stable";
-/** Decides to which of the two groups a proxy's sample belongs. Returns undefined if it belongs to neither. */
 export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | undefined;
 
 /**
- * The proxies whose counters are used, so that each request counts once. `source`: the proxy at the client (gateway or
- * sidecar). `waypoint`: the waypoint in front of the service. `destination`: the server's sidecar, which alone counts
- * the requests of clients without a proxy. If several count, a `ReporterChoice` chooses one.
+ * Which proxies' counters are used. Several proxies may count the same request, and it must count once. `source`: the
+ * proxy at the client (gateway or sidecar). `waypoint`: the waypoint in front of the service. `destination`: the
+ * server's sidecar, which alone counts the requests of clients without a proxy. A `ReporterChoice` chooses one.
  */
 export type Reporter = "source" | "waypoint" | "destination";
 
-/** The maximum number of servers whose revisions one check remembers. */
 const maxServers = 4096;
 const none: ReadonlySet<string> = new Set();
 
 /**
- * The revisions of servers, as the looks of one check know them. A server whose only pod restarts keeps its revisions.
- * A server "came late" if it had no pod when the check first saw a request to it, and has a pod now. The check never
- * counts the requests of such a server. Otherwise proxies' counts from long before the step would suddenly count for a
- * version.
+ * The revisions of servers, as the looks of one check know them. A server keeps its revisions while its only pod
+ * restarts. A server "came late" if it had no pod when the check first saw a request to it, and has a pod now. The
+ * check never counts requests to such a server, because proxies' counts from long before the step would suddenly count
+ * for a version.
  */
 export class KnownServers {
   readonly #revisions = new BoundedCache<string, ReadonlySet<string> | "late">(maxServers);
 
   /**
-   * The revisions to which the server's requests count. Undefined for a server that came late. `running`: the revisions
-   * of the server's present pods, or undefined if it has no pods.
+   * The revisions for which requests to the server count. Undefined for a server that came late. `running`: the
+   * revisions of the server's present pods, or undefined if it has no pods.
    */
   revisionsOf(server: string, running: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {
     const known = this.#revisions.get(server);
@@ -69,7 +67,10 @@ function byRevision(
   return revision === stable ? "stable" : undefined;
 }
 
-/** Compares the Service, the workload, or both. */
+/**
+ * Compares the Service, the workload, or both, as far as the match names them. A match that names neither never
+ * matches.
+ */
 function isOf(labels: PrometheusSample["labels"], { service, workload, namespace }: WorkloadMatch): boolean {
   if (
     workload !== undefined &&

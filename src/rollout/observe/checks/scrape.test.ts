@@ -44,7 +44,7 @@ test("only the named families are requested from a pod, and other families in it
   server.close();
 });
 
-/** A server whose metrics are this page, and pods with its address. */
+/** A server with this page of metrics, and pods with its address. */
 async function paged(context: TestContext, page: string) {
   const served = { requests: 0, page };
   const server = createServer((_request, response) => {

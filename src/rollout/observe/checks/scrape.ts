@@ -5,23 +5,22 @@ import { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { SampleLines, sampleOfLine, type PrometheusSample } from "../../../telemetry/index.ts";
 import { httpGet } from "../http-get.ts";
 
-/** Reads a pod's metrics: the named families, or all. */
 export type Scrape = (pod: Pod, families?: readonly string[]) => Promise<readonly PrometheusSample[]>;
 
 /**
  * Anybody who may start pods can start many pods that look like proxies and answer with long pages. So a page and its
- * samples have bounds, and namespaces share the memory for all of them: each may use half of what the others leave.
+ * samples have bounds, and the namespaces share the memory for all pages: each may use half of what the others leave.
  */
 export interface ScrapeBounds {
-  /** The bytes of the pages that are being read. */
+  /** The total length of the pages that are being read. */
   readonly heldBytes: number;
-  /** The memory of the samples of recent answers. */
+  /** The total memory of the samples of recent answers. */
   readonly sampleBytes: number;
   readonly linesAPage: number;
   readonly samplesAPage: number;
   /**
-   * The time limits of an answer. The index is the number of times in a row that the pod was late. A proxy on a busy
-   * machine may need a second.
+   * The time limits of an answer: the first for a pod that was not late the last time, the second for one that was late
+   * once, and so on. A proxy on a busy machine may need a second.
    */
   readonly deadlinesMs: readonly number[];
 }
@@ -33,23 +32,21 @@ const usualBounds: ScrapeBounds = {
   samplesAPage: 50_000,
   deadlinesMs: [3_000, 2_000, 2_000, 1_000],
 };
-/** The approximate memory of a usual sample, with its twenty labels, in addition to the text of its line. */
+/** The approximate memory of a usual sample with its twenty labels, without the text of its line. */
 const overheadBytes = 1024;
-/** How long the samples of an answer are counted as held in memory. Checks keep an answer for a third of a second. */
+/** How long the samples of an answer count as held in memory, which is longer than the view keeps an answer. */
 const keptMs = 500;
 /**
- * The length of a page up to which its samples may refer to it. They keep the page in memory, but copying their texts
- * would take longer.
+ * The samples of a page up to this length refer to it, and so keep it in memory. Copying their texts would take longer.
  */
 const shortPage = 64 << 10;
-/** The time of reading after which other work gets a turn. */
+/** After this time of reading, other work gets a turn. */
 const sliceMs = 5;
-/** How many lines are read between two looks at the clock. */
 const linesAtOnce = 64;
-/** The time for which a pod whose page exceeded the bounds gets no further request. */
+/** A pod whose page exceeded the bounds gets no request for this long. */
 const refusedMs = 10_000;
 const maxRemembered = 1024;
-/** The share of the shortest deadline after which a failure counts as late. Timers may fire a little early. */
+/** A failure counts as late after this share of the shortest deadline, because timers may fire a little early. */
 const lateShare = 0.9;
 
 interface Refused {
@@ -57,7 +54,6 @@ interface Refused {
   readonly error: Error;
 }
 
-/** Scrapes pods within bounds that their namespaces share. */
 export class PodScraper {
   readonly #bounds: ScrapeBounds;
   readonly #clock: Clock;
@@ -65,7 +61,6 @@ export class PodScraper {
   readonly #samples: SharedBudget;
   readonly #turns = new ScrapeTurns();
   readonly #refused = new Map<string, Refused>();
-  /** How often in a row a pod was late. */
   readonly #late = new Map<string, number>();
 
   constructor(bounds: ScrapeBounds = usualBounds, clock: Clock = systemClock) {
@@ -76,11 +71,9 @@ export class PodScraper {
   }
 
   /**
-   * Scrapes a pod's metrics at the port and path of its annotations. An error names the pod, and the error's cause says
-   * only what happened.
-   *
-   * Serin's own proxies send only the requested families, which is about a hundredth of a gateway's page. The whole
-   * page has hundreds of kilobytes, and the engine reads metrics several times a second.
+   * Scrapes a pod's metrics at the port and path of its annotations. An error names the pod, and the error's cause only
+   * says what happened. Serin's own proxies send only the requested families, about a hundredth of a gateway's page.
+   * The whole page has hundreds of kilobytes, and the engine reads metrics several times a second.
    */
   readonly scrape: Scrape = async (pod, families) => {
     const { namespace = "", name = "", uid = podName(pod) } = pod.metadata;
@@ -120,7 +113,8 @@ export class PodScraper {
   }
 
   /**
-   * A look waits for all pods, so a pod that is late again and again gets only a short time, until it answers again.
+   * Calls `get` with the pod's time limit. A look waits for all pods, so a pod that is late again and again gets only a
+   * short time, until it answers again.
    */
   async #inTime(uid: string, get: (deadlineMs: number) => Promise<string>): Promise<string> {
     const { deadlinesMs } = this.#bounds;
@@ -139,7 +133,10 @@ export class PodScraper {
     }
   }
 
-  /** Reads a page in slices. The memory of its samples counts as used for as long as checks keep them. */
+  /**
+   * Reads a page in slices, between which other work gets turns. The memory of the samples counts as used while checks
+   * keep them.
+   */
   async #samplesOf(
     text: string,
     { namespace, uid }: { readonly namespace: string; readonly uid: string },
@@ -191,16 +188,15 @@ export class PodScraper {
 
 const scraper = new PodScraper();
 
-/** Scrapes a pod as {@link PodScraper.scrape} does, with the bounds of the process. */
 export const scrapePod: Scrape = scraper.scrape;
 
-/** Copies the texts of a sample. As parts of the page they would keep the whole page in memory. */
+/** Copies the texts of a sample, which as parts of the page would keep the whole page in memory. */
 function ownSample({ name, labels, ...rest }: PrometheusSample): PrometheusSample {
   const own = Object.entries(labels).map(([label, value]) => [label, ownCopy(value)]);
   return { ...rest, name: ownCopy(name), labels: Object.fromEntries(own) as Record<string, string> };
 }
 
-/** Names the families as Prometheus' own HTTP handler expects it. Other servers ignore the query. */
+/** Adds the families to the path in the form of Prometheus' own HTTP handler. Other servers ignore the query. */
 function withNames(path: string, families: readonly string[] = []): string {
   const query = families.map((family) => `name[]=${encodeURIComponent(family)}`).join("&");
   return query === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${query}`;

@@ -5,7 +5,6 @@
 export class SharedCache<Value> {
   readonly #maxEntries: number;
   readonly #entries = new Map<string, { readonly owner: string; readonly value: Value }>();
-  /** The keys of each owner, the oldest first. */
   readonly #keysOf = new Map<string, Set<string>>();
 
   constructor(maxEntries: number) {
@@ -34,7 +33,7 @@ export class SharedCache<Value> {
     if (keys?.size === 0) this.#keysOf.delete(entry.owner);
   }
 
-  /** The entries. A caller may delete entries during the iteration. */
+  /** A caller may delete entries during the iteration. */
   *entries(): IterableIterator<readonly [key: string, value: Value]> {
     for (const [key, { value }] of this.#entries) yield [key, value];
   }

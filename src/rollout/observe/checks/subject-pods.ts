@@ -15,10 +15,13 @@ export interface SubjectPods {
   readonly stable: readonly Pod[];
 }
 
-/** The maximum number of pods of each group that one look reads. */
+/** The maximum number of pods of each version in the result. */
 const maxPods = 200;
 
-/** The pods of both versions that have not ended. A pod that belongs to both counts for the canary. */
+/**
+ * The pods of both versions, without those that have ended with success. A pod that belongs to both counts for the
+ * canary.
+ */
 export async function podsOfSubject(
   client: KubeClient,
   view: ClusterView,
@@ -74,10 +77,12 @@ const ofRequests: ReadonlySet<CheckType> = new Set([
   "request-share",
   "tcp-connect-failures",
 ]);
-/** The types of checks that measure the canary's pods. Without such a pod, they get no new measurements. */
+/** The types of checks that get no new measurements without a pod of the canary. */
 const ofPods: ReadonlySet<CheckType> = new Set([...ofRequests, "pod-health", "restarts", "error-log-rate"]);
 
-/** The numbers of ready pods of both versions, for a check that depends on them. Undefined if they are unknown. */
+/**
+ * The numbers of ready pods of both versions. Undefined if the check does not depend on them, or if they are unknown.
+ */
 export async function readyPodsOfCheck(
   client: KubeClient,
   view: ClusterView,
@@ -99,13 +104,12 @@ export async function readyPodsOfCheck(
   };
 }
 
-/** The number of ready pods in this cluster. Returns 1 if this cluster has none and other clusters have some. */
+/** The number of ready pods in this cluster. If there are none, 1 if other clusters serve the version. */
 async function readyCount(view: ClusterView, pods: readonly Pod[], match: WorkloadMatch): Promise<number> {
   const here = pods.filter(getsRequests).length;
   return here > 0 ? here : (await isServedElsewhere(view, match)) ? 1 : 0;
 }
 
-/** Whether a workload of this cluster makes pods of the version. */
 export function isMade(view: ClusterView, { namespace, podLabels }: WorkloadMatch): boolean {
   if (podLabels === undefined) return false;
   return [...view.deployments.list(), ...view.statefulSets.list(), ...view.daemonSets.list()].some(
@@ -118,7 +122,10 @@ function getsRequests(pod: Pod): boolean {
   return pod.metadata.deletionTimestamp === undefined && isReady(pod);
 }
 
-/** Whether a pod is a control plane, ztunnel, CNI agent, gateway or waypoint, or has a sidecar. */
+/**
+ * Whether a pod is a control plane, ztunnel, CNI agent, gateway or waypoint, or has a sidecar, judged by labels and
+ * container names.
+ */
 function isOfMesh(pod: Pod): boolean {
   const { labels = {} } = pod.metadata;
   const app = labels["app"] ?? labels["k8s-app"] ?? "";
@@ -130,8 +137,8 @@ function isOfMesh(pod: Pod): boolean {
 }
 
 /**
- * Finds the pods by their labels, by the workload, or by the Service's selector, whichever is known first in this
- * order.
+ * The pods of a version, by the first of these that the match contains: labels of pods, a workload, a Service with its
+ * selector.
  */
 async function backendPods(
   client: KubeClient,

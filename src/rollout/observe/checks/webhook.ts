@@ -3,15 +3,17 @@ import type { TemplateValues, WebhookSpec } from "../../../api/serin/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
 import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 
-/** The statuses of a server, or of a proxy in front of it, that could not handle the request at the moment. */
+/**
+ * Besides 5xx, the statuses of a server, or of a proxy in front of it, that cannot handle the request at the moment.
+ */
 const transient: ReadonlySet<number> = new Set([408, 425, 429]);
 const redirecting = 300;
 const refusing = 400;
 const failing = 500;
 
 /**
- * Calls a user's webhook. The verdict is its JSON answer, or its status code. A server error, "too many requests" and a
- * redirect are not verdicts. The engine does not follow redirects.
+ * Calls a user's webhook. The result is the webhook's JSON answer, or else its status. A server error, "too many
+ * requests" and a redirect make the check `unavailable`. The engine does not follow redirects.
  */
 export async function observeWebhook(
   spec: WebhookSpec,

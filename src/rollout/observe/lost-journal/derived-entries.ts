@@ -4,19 +4,18 @@ import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts"
 import { valueAt } from "../../act/object-access.ts";
 import { derivedStep, describeReference } from "../../decide/index.ts";
 
-/** The entries that can be derived from the objects of a lost journal, and the changes that a person must undo. */
+/** The entries that the objects of a lost journal show, and descriptions of the changes that a person must undo. */
 export interface DerivedValues {
   readonly entries: readonly JournalEntry[];
   readonly left: readonly string[];
 }
 
-/** Fields that only some journal entries have. */
 type OptionalMarks = Partial<Pick<Extract<JournalEntry, { type: "field" }>, "setup" | "adopted">>;
 
-/** Field managers that only write what they have observed, and never create an object. */
+/** Field managers that only write what they observe, and never create an object of the kinds here. */
 const controllers = /^(kube-controller-manager|kubelet|kube-scheduler|istiod|pilot-discovery)/;
 
-/** Whether only the engine has written the object. An object of a person has that person's field managers. */
+/** Whether only the engine has written the object. An object that a person made has that person's field manager. */
 export function isMadeByEngine({ metadata: { managedFields = [] } }: UntypedObject): boolean {
   const writers = managedFields.filter(
     ({ manager = "", subresource = "" }) => subresource === "" && !controllers.test(manager),
@@ -24,12 +23,11 @@ export function isMadeByEngine({ metadata: { managedFields = [] } }: UntypedObje
   return writers.length > 0 && writers.every(({ manager }) => manager === fieldManager);
 }
 
-/** The entry of an object that the rollout has made. */
 export function createdEntry(object: ObjectReference, setup?: boolean): JournalEntry {
   return { type: "created", step: derivedStep, object, ...(setup === true ? { setup } : {}) };
 }
 
-/** The entry of a field, with its present value as the one that the rollout has written. */
+/** The entry of a field. Takes the field's present value for the one that the rollout has written. */
 export function fieldEntry(
   { object, pointer }: { readonly object: ObjectReference; readonly pointer: string },
   found: UntypedObject,
@@ -61,7 +59,6 @@ export function leftField(object: ObjectReference, pointer: string): string {
   return `${describeReference(object)} ${pointer} (${command("edit", object)})`;
 }
 
-/** The kubectl command for the object. */
 export function command(verb: "edit" | "delete", { apiVersion, plural, name, namespace }: ObjectReference): string {
   const { group } = groupVersionOf(apiVersion);
   const kind = group === "" ? plural : `${plural}.${group}`;

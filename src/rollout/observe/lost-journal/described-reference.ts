@@ -25,7 +25,8 @@ import type { ObjectReference } from "../../../api/serin/index.ts";
 import { reference } from "../../plan/index.ts";
 
 /**
- * The kinds with a definition that rollouts change or make. `Gateway` in a journal means the kind of the Gateway API.
+ * The kinds with a definition that rollouts change or make. Istio's `Gateway` is left out, because `Gateway` in a
+ * journal means the kind of the Gateway API.
  */
 const definitions: readonly KindDefinition[] = [
   ...istioKinds.filter((kind) => kind !== (istioGatewayKind as KindDefinition)),
@@ -49,7 +50,7 @@ const definitions: readonly KindDefinition[] = [
   validatingWebhookConfigurationKind,
 ] as readonly KindDefinition[];
 
-/** The API versions of the kinds that have no definition here. */
+/** The API versions of the kinds without a definition in this project. */
 const others: Readonly<Record<string, string>> = {
   ClusterRoleBinding: "rbac.authorization.k8s.io/v1",
   IstioOperator: "install.istio.io/v1alpha1",
@@ -68,7 +69,7 @@ const versions: Readonly<Record<string, string>> = {
   ),
 };
 
-/** The reference of a description, such as `HTTPRoute shop/web`. Undefined for a kind that rollouts do not change. */
+/** Parses a description such as `HTTPRoute shop/web`. Undefined for a kind that rollouts do not change. */
 export function describedReference(name: string): ObjectReference | undefined {
   const [kind = "", place = ""] = name.split(" ");
   const [first = "", second] = place.split("/");

@@ -34,7 +34,7 @@ const grant: UntypedObject = {
   metadata: { name: "web", namespace: "next", managedFields: [engine({ "f:spec": { ".": {}, "f:from": {} } })] },
 };
 
-/** The entries and texts that the objects of a lost journal show. */
+/** What these objects of a lost journal show. */
 async function shownBy(objects: Readonly<Record<string, UntypedObject>>, move: LostMove = {}): Promise<LostValues> {
   const get = async ({ kind, namespace, name }: ObjectReference): Promise<UntypedObject | undefined> => {
     if (name === "broken") throw new Error("conversion webhook failed");

@@ -15,19 +15,18 @@ import { command, createdEntry, fieldEntry, isMadeByEngine, leftField, type Deri
 import { describedReference } from "./described-reference.ts";
 import { valuesOfSteps } from "./values-of-steps.ts";
 
-/** What the spec of a rollout whose journal is lost says about its changes. */
+/** What the spec of a rollout with a lost journal shows about its changes. */
 export interface LostMove {
-  /** The revisions of a MeshUpgrade. */
   readonly from?: string;
   readonly to?: string;
   /** The steps of a Canary of a Deployment that may have written something. */
   readonly steps?: readonly Step[];
-  /** The names of the objects that such a Canary makes for a run, and deletes at its end. */
+  /** The names of the objects that such a Canary makes for one run, and deletes at its end. */
   readonly copies?: readonly string[];
 }
 
 export interface LostValues extends DerivedValues {
-  /** The names of the objects that the engine can restore by the entries. */
+  /** Describes the fields and objects that the engine can restore by the entries. */
   readonly back: readonly string[];
 }
 
@@ -46,8 +45,8 @@ export async function lostValues(
   const found = [planned, ...(await Promise.all(others.map(async (name) => await valuesOf(objects, name, move))))];
   const [entries, left] = [found.flatMap((values) => values.entries), found.flatMap((values) => values.left)];
   const made = entries.filter(({ type }) => type === "created");
-  // As long as a person still has to undo something, objects that the rollout has made may be needed for it, such as a
-  // grant or a Service. So these are not deleted.
+  // While a person still has to undo something, that change may need objects that the rollout made, such as a grant or
+  // a Service. So a person deletes these last.
   const kept = left.length === 0 ? entries : entries.filter((entry) => !made.includes(entry));
   const toDelete = left.length === 0 ? [] : made.map(({ object }) => deletedLast(object));
   return { entries: kept, back: kept.map(nameOf), left: [...left, ...toDelete] };
@@ -79,7 +78,6 @@ function onlyLeft(text: string): DerivedValues {
   return { entries: [], left: [text] };
 }
 
-/** The entries of one object. */
 function derivedValues(object: ObjectReference, found: UntypedObject, move: LostMove): DerivedValues {
   if (isMadeByEngine(found)) return { entries: [createdEntry(object)], left: [] };
   const pointers = ownedPointers(found);
@@ -95,7 +93,7 @@ function derivedValues(object: ObjectReference, found: UntypedObject, move: Lost
   return { entries, left };
 }
 
-/** The pointers of the fields that the engine was the last to write. A list with keys counts as one field. */
+/** The pointers of the fields that the engine owns. A list whose elements have separate owners counts as one field. */
 function ownedPointers({ metadata: { managedFields = [] } }: UntypedObject): string[] {
   const own = managedFields.filter(({ manager, subresource = "" }) => manager === fieldManager && subresource === "");
   return [...new Set(own.flatMap(({ fieldsV1 }) => pointersIn(fieldsV1, "")))];
@@ -109,14 +107,17 @@ function pointersIn(fields: unknown, pointer: string): string[] {
   );
 }
 
-/** A label that an upgrade has removed when it wrote the other one. A removed label has no field manager any more. */
+/**
+ * The label `istio-injection` if an upgrade removed it when it wrote `istio.io/rev`. A removed label no longer has a
+ * field manager.
+ */
 function removedBy(pointers: readonly string[], found: UntypedObject): string[] {
   const injection = labelPointer(injectionLabel);
   const wasRemoved = valueAt(found, injection) === undefined && valueAt(appliedLast(found), injection) !== undefined;
   return pointers.includes(labelPointer(revisionLabel)) && wasRemoved ? [injection] : [];
 }
 
-/** The configuration that kubectl applied last. Undefined if nobody has applied the object with kubectl. */
+/** The configuration that kubectl applied last. Undefined if nobody has used kubectl apply for the object. */
 function appliedLast({ metadata: { annotations } }: UntypedObject): unknown {
   const text = annotations?.["kubectl.kubernetes.io/last-applied-configuration"];
   try {
@@ -130,7 +131,6 @@ const restartedFor = `/spec/template${annotationPointer(restartedForAnnotation)}
 const revisionPointers = [labelPointer(revisionLabel), `/spec/template${labelPointer(revisionLabel)}`];
 const ownAnnotations = annotationPointer("rollout.serin.dev/");
 
-/** The value from before the rollout. Undefined if nothing shows it. */
 function priorOf(
   pointer: string,
   found: UntypedObject,

@@ -6,18 +6,21 @@ import { valueAt, type ObjectAccess } from "../../act/object-access.ts";
 import { describeReference, fieldKey, referenceKey, type Step, type Write } from "../../decide/index.ts";
 import { createdEntry, fieldEntry, isMadeByEngine, leftField, type DerivedValues } from "./derived-entries.ts";
 
-/** What the planned steps show about a lost journal. `known`: the names of the objects that they write. */
+/** What the planned steps show about a lost journal. `known`: descriptions of the objects that they write. */
 export interface ValuesOfSteps extends DerivedValues {
   readonly known: ReadonlySet<string>;
 }
 
-/** What one write shows: a journal entry, or a change that is left to a person. Undefined if it has changed nothing. */
+/**
+ * What one write shows: a journal entry, or a change that is left to a person. Undefined if the write has changed
+ * nothing that is left.
+ */
 type Shown = { readonly entry: JournalEntry } | { readonly left: string } | undefined;
 
 /**
  * Derives entries from the steps that a rollout without a journal may have carried out, in their order. The planned
- * steps contain the prior values: the first content of a route that is made, and the pod template of the ReplicaSet
- * that serves. The object shows whether a write was carried out.
+ * steps contain the prior values: the first content of a route that the rollout makes, and the pod template of the
+ * ReplicaSet that serves. The objects show which writes were carried out.
  */
 export async function valuesOfSteps(
   objects: Pick<ObjectAccess, "get">,
@@ -49,7 +52,7 @@ export async function valuesOfSteps(
 
 function shownBy(write: Write, found: UntypedObject, setup: boolean): Shown {
   if (write.type === "create") return isMadeByEngine(found) ? { entry: createdEntry(write.object, setup) } : undefined;
-  // The engine journals no write of an object that it has made for the run alone.
+  // Such objects exist only during a run, so the engine journals none of these writes.
   if (write.type === "delete" || write.own === true) return undefined;
   const current = valueAt(found, write.pointer);
   if (write.adopted !== undefined)
@@ -61,7 +64,8 @@ function shownBy(write: Write, found: UntypedObject, setup: boolean): Shown {
       ? undefined
       : { entry: fieldEntry(write, found, write.keeps.base, { setup }) };
   const isOurs = isEngine(whoWrote(found, write.pointer));
-  // A marked field had no value before. A restore from a backup keeps the mark, but changes the field manager.
+  // A marked field had no value before. The mark counts too, because a restore from a backup keeps it, but changes the
+  // field manager.
   if (write.mark !== undefined)
     return current !== undefined && (isOurs || valueAt(found, write.mark) !== undefined)
       ? { entry: fieldEntry(write, found, undefined, { setup }) }

@@ -31,16 +31,15 @@ import type { PriorValues } from "./prior-values.ts";
 import { installedControlPlanes } from "./render-install.ts";
 
 const classicComponent = /^(Ingress|Egress)Gateways$/;
-/** The kind of work that a Gateway's proxies do. */
 type GatewayType = "ingress" | "eastWest" | "waypoint";
 
-/** The types of gateways, by the controller in their GatewayClass. */
+/** The types by the controller that a GatewayClass names. */
 const typesByController: Readonly<Record<string, GatewayType>> = {
   "istio.io/gateway-controller": "ingress",
   "istio.io/eastwest-controller": "eastWest",
   "istio.io/mesh-controller": "waypoint",
 };
-/** The classes that exist without a GatewayClass object. */
+/** Classes that need no GatewayClass object. */
 const builtInTypes: Readonly<Record<string, GatewayType>> = {
   istio: "ingress",
   "istio-east-west": "eastWest",
@@ -53,12 +52,11 @@ export interface GatewaySources {
   readonly view: ClusterView;
   readonly upgrade: MeshUpgrade;
   readonly prior: PriorValues;
-  /** The revision of each tag before the upgrade. */
   readonly tags: ReadonlyMap<string, string>;
   readonly canaries: LeftCanaries;
 }
 
-/** All Gateways except those of the probes, which are deleted with the probes. Empty without the Gateway API. */
+/** All Gateways except those of the probes. Empty if the cluster has no Gateway API. */
 export async function listGateways(client: KubeClient): Promise<readonly Gateway[]> {
   const gateways = await itemsIfServed(client.list(gatewayKind));
   return gateways
@@ -66,7 +64,10 @@ export async function listGateways(client: KubeClient): Promise<readonly Gateway
     .filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined);
 }
 
-/** The type of each class that a control plane serves. Users may have classes of their own. */
+/**
+ * The types by the name of the GatewayClass, for classes that a control plane of Istio serves. Users may have classes
+ * of their own.
+ */
 async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, GatewayType>> {
   const classes = await itemsIfServed(client.list(gatewayClassKind));
   const types = new Map(Object.entries(builtInTypes));
@@ -78,8 +79,8 @@ async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, Gat
 }
 
 /**
- * The Gateways that the old revision owned when the upgrade began, by their own label, their namespace's, or the
- * default tag.
+ * The Gateways in the upgrade's scope that the old revision owned when the upgrade began, because of their own label,
+ * their namespace's, or the default tag.
  */
 export async function observeGateways(sources: GatewaySources): Promise<GatewayInWorld[]> {
   const { client, view, upgrade, prior, tags, canaries } = sources;
@@ -114,7 +115,7 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
         )
         .map((deployment) => scaled(deployment, prior, autoscaled, type === "waypoint" ? undefined : left))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-      // Only a mesh with several networks runs proxies for this class.
+      // An east-west gateway has proxies only in a mesh with several networks.
       if (type === "eastWest" && deployments.length === 0) return [];
       return [
         {
@@ -132,9 +133,8 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
 }
 
 /**
- * The gateways of an installation that the old revision owned when the upgrade began. Each has the form that the new
- * revision installs. If the new installation does not include a gateway, the gateway keeps its form and gets the new
- * control plane.
+ * The gateways of an installation that the old revision owned when the upgrade began, in the form that the new revision
+ * installs. A gateway that the new installation does not include keeps its form and gets the new control plane.
  */
 export async function observeClassicGateways(
   { client, view, upgrade, prior, canaries }: GatewaySources,
@@ -151,7 +151,7 @@ export async function observeClassicGateways(
     return (prior.revisionLabel(object, labels) ?? "default") === from.revision;
   });
   const operatorOf = await readOperators(client, classic);
-  // The gateways that no operator manages. An operator would undo every change of its gateway.
+  // Only gateways that no operator manages, because an operator would undo every change of its gateway.
   const owned = classic.filter((deployment) => operatorOf(deployment) === undefined);
   if (owned.length === 0) return [];
   const autoscaled = await autoscaledDeployments(client);
@@ -182,7 +182,7 @@ export async function observeClassicGateways(
     });
 }
 
-/** Pods that are ending are still ready for a while. */
+/** A pod that is ending does not count, although it stays ready for a while. */
 function readyPodsOfCanary(view: ClusterView, namespace: string, gateway: string): number {
   return view.pods
     .list()
@@ -211,7 +211,7 @@ async function gatewayParts(
   );
 }
 
-/** The control planes of both revisions. Undefined while the new revision's control plane is unknown. */
+/** The control planes of both revisions, installed or rendered. Undefined if there is none of the new revision. */
 function controlPlanes(
   view: ClusterView,
   { spec: { from, to } }: MeshUpgrade,
@@ -237,7 +237,10 @@ function nameOf({ metadata }: { readonly metadata: { readonly name?: string; rea
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
-/** A Deployment with its number of pods. `left`: the pods of the canary that an earlier upgrade has left beside it. */
+/**
+ * A Deployment with its number of pods, which includes `left` unless an autoscaler sets it. `left`: the pods of the
+ * canary that an earlier upgrade has left beside it.
+ */
 function scaled(
   { metadata, spec }: Deployment,
   prior: PriorValues,

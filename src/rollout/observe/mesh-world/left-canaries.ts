@@ -22,8 +22,8 @@ interface Sources {
 }
 
 /**
- * The canaries of gateways that an upgrade finds when it begins, because an earlier upgrade has left them. The upgrade
- * takes over the canaries of its new revision, and refuses to begin beside any other.
+ * The canaries of gateways that an earlier upgrade has left. This upgrade takes over those of its new revision, and
+ * refuses to begin beside any other.
  */
 export class LeftCanaries {
   readonly #sources: Sources;
@@ -33,7 +33,10 @@ export class LeftCanaries {
     this.#sources = sources;
   }
 
-  /** The number of pods of the second Deployment of an installed gateway. Undefined if the upgrade has found none. */
+  /**
+   * The number of pods of the canary beside an installed gateway, before this upgrade. Undefined if there was none. The
+   * canary is a second Deployment.
+   */
   podsBeside({ name, namespace = "" }: ObjectReference): number | undefined {
     const { view, upgrade, prior } = this.#sources;
     const canary = reference("apps/v1", "Deployment", `${name}-${upgrade.spec.to.revision}`, namespace);
@@ -46,7 +49,8 @@ export class LeftCanaries {
 
   /**
    * The number of pods of a canary that an earlier upgrade has left beside a Gateway of the Gateway API. The Gateway's
-   * control plane makes this canary from annotations. `present`: the Gateway's present annotations.
+   * control plane makes this canary from the Gateway's annotations. `present`: those that it has now. Undefined if
+   * there is no canary of the new revision.
    */
   podsOf(gateway: ObjectReference, present: Readonly<Record<string, string>> = {}): number | undefined {
     const { upgrade, prior } = this.#sources;
@@ -60,8 +64,8 @@ export class LeftCanaries {
   }
 
   /**
-   * Throws a user error if the upgrade cannot take over the canaries that it finds. While another upgrade is under way,
-   * the canaries belong to that upgrade, and this one waits for it.
+   * Throws a user error if the upgrade cannot take over the canaries that `podsBeside` and `podsOf` have found. While
+   * another upgrade is under way, the canaries belong to that upgrade, and this one waits for it.
    */
   async refuse(client: KubeClient): Promise<void> {
     const [refusal] = this.#refusals;
@@ -74,8 +78,8 @@ export class LeftCanaries {
   }
 
   /**
-   * Throws if a Deployment that is no canary has the canary's name, or if there is a canary of another revision,
-   * because it would get requests too.
+   * Records a refusal if a Deployment that is no canary has the canary's name. Also records one if there is a canary of
+   * another revision, because it would get requests too.
    */
   #refuseOthers(of: { readonly name: string; readonly namespace: string; readonly canary: string }): void {
     const { name, namespace, canary } = of;
@@ -88,7 +92,7 @@ export class LeftCanaries {
   }
 }
 
-/** The number in the annotation. Without a number, a control plane runs one pod. */
+/** The number in the annotation. Without a valid number, a control plane runs one pod. */
 function countOf(annotation: string | undefined): number {
   const count = Number(annotation);
   return annotation !== undefined && Number.isSafeInteger(count) && count >= 0 ? count : 1;

@@ -22,7 +22,7 @@ import { renderInstalls, type EngineImage } from "./render-install.ts";
 import { injectsWithoutTag, listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
 import { isStranded } from "../stranded-pod.ts";
 
-/** The kinds of objects that an installation creates for a gateway besides its Deployment. */
+/** Filters the kinds of objects that an installation creates for a gateway besides its Deployment. */
 const gatewayPartKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
   installedKinds.filter(({ kind }) =>
     [
@@ -48,14 +48,13 @@ export interface ObservedWorld {
   readonly leads: NamespaceLeads;
 }
 
-/** Gathers the state of the cluster that the plan of this upgrade needs. */
 export async function observeMeshWorld(
   { client, view, image, nowMs }: MeshSources,
   upgrade: MeshUpgrade,
   journal: readonly JournalEntry[],
 ): Promise<ObservedWorld> {
   const prior = new PriorValues(journal);
-  // Loaded on demand, because most rollouts are of applications and do not need it.
+  // Loaded on demand, because most rollouts move applications and do not need it.
   const [install, webhooks] = await Promise.all([import("../../../install/index.ts"), listWebhooks(client)]);
   const tags = tagsBefore(webhooks, prior, upgrade);
   const leads = { tags, injectsWithoutTag: injectsWithoutTag(webhooks, tags, upgrade.spec.from.revision) };
@@ -90,12 +89,12 @@ export async function observeMeshWorld(
   return { world, leads };
 }
 
-/** Taints that every pod tolerates for a while. The API server adds this toleration to the probes too. */
+/** The API server lets every pod tolerate these taints for a limited time, and adds that to the probes too. */
 const passingTaints: ReadonlySet<string> = new Set(["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
 
 /**
  * The image of the probes, the Secrets to pull it with, and where the probes may run. All of these come from the
- * engine's own pod: nodes have pulled its image already, and administrators have chosen these nodes for the mesh.
+ * engine's own pod, because nodes have pulled its image already, and administrators have chosen its nodes for the mesh.
  */
 export function probeSource(
   { pods }: Pick<ClusterView, "pods">,
@@ -120,7 +119,9 @@ export function probeSource(
   };
 }
 
-/** The data planes that this upgrade moves, and the client outside the mesh, whose requests must still be refused. */
+/**
+ * The data planes that this upgrade moves. `none`: the client outside the mesh, whose requests must still be refused.
+ */
 function dataPlanesOf(
   { spec: { scope } }: MeshUpgrade,
   namespaces: readonly NamespaceInWorld[],
@@ -141,9 +142,9 @@ function dataPlanesOf(
 }
 
 /**
- * Names the probe pods of the data planes for which probes were made, if the pods are gone, have ended, or stay
- * Terminating. A node may evict pods or be lost with them, and no controller starts them again. The annotation of the
- * probes' namespace lists the data planes. If the engine has not made the namespace, the present data planes are used.
+ * The names of the probe pods that are gone, have ended, or stay Terminating. A node may evict pods or be lost with
+ * them, and no controller starts them again. An annotation of the probes' namespace lists the data planes for which
+ * probes were made. Without it, `dataPlanes` applies.
  */
 export function lostProbes(
   view: Pick<ClusterView, "namespaces" | "pods">,
@@ -166,7 +167,7 @@ export function lostProbes(
       const { metadata, status } = podOf(name) ?? { metadata: {} };
       return metadata.deletionTimestamp === undefined && /^(Failed|Succeeded)$/.test(status?.phase ?? "");
     }),
-    // A probe pod counts as stranded by its age alone, because removing one too early does no harm.
+    // The clocks of two machines suffice here, because removing a probe pod too early does no harm.
     stranded: names.filter((name) => {
       const pod = podOf(name);
       return pod !== undefined && isStranded(pod, nowMs);

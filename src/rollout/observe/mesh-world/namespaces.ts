@@ -22,11 +22,10 @@ import { heldByBudget, sidecarRevision, sidecarWorkloads, type SidecarWorkload }
 import { progressOf } from "../workload-progress.ts";
 import type { PriorValues } from "./prior-values.ts";
 
-/** The rules besides their labels by which namespaces belonged to a revision before the upgrade. */
+/** What decided, besides their labels, which namespaces belonged to a revision before the upgrade. */
 export interface NamespaceLeads {
-  /** The revision of each tag. */
   readonly tags: ReadonlyMap<string, string>;
-  /** The old revision has a name, but injects namespaces with `istio-injection: enabled` without a tag. */
+  /** Whether the old revision has a name, but injects namespaces with `istio-injection: enabled` without a tag. */
   readonly injectsWithoutTag: boolean;
 }
 
@@ -40,7 +39,10 @@ export interface NamespaceSources {
 const redirectionAnnotation = "ambient.istio.io/redirection";
 const modeLabel = "istio.io/dataplane-mode";
 
-/** The namespaces that the upgrade concerns. They have sidecars of the old revision, or pods that a ztunnel serves. */
+/**
+ * The namespaces that the upgrade concerns: those that select the old revision, have its sidecars, are ambient, or have
+ * pods that a ztunnel serves.
+ */
 export async function observeNamespaces(sources: NamespaceSources): Promise<NamespaceInWorld[]> {
   const { view, upgrade } = sources;
   const workloads = sidecarWorkloads(view, {
@@ -83,10 +85,10 @@ function inWorld(
   const object = reference("v1", "Namespace", name);
   const hasLeft = prior.has(object, labelPointer(revisionLabel)) && !choosesInjector(metadata.labels);
   const labels = hasLeft ? (metadata.labels ?? {}) : prior.labels(object, metadata.labels, metadata.uid);
-  // After the old revision is removed, only the journal still has the revision whose injector the label selected.
+  // After the old revision is removed, only a journal entry shows that the label selected its injector.
   const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
   const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;
-  // If somebody has taken a namespace out of the mesh, the upgrade must not write labels of its pods, which would bring
+  // If somebody has taken a namespace out of the mesh, the upgrade must not label its pods, because that would bring
   // them back into the mesh.
   const concerns = scope.namespaces && !hasLeft && (injection !== undefined || !choosesInjector(labels));
   const own = concerns
@@ -105,7 +107,10 @@ function inWorld(
   };
 }
 
-/** The label of the namespace that selects the old revision, if any. `istio-injection` overrides `istio.io/rev`. */
+/**
+ * The label by which the namespace selects the old revision. Undefined if it selects another one, or none.
+ * `istio-injection` overrides `istio.io/rev`.
+ */
 export function injectionOf(
   labels: Readonly<Record<string, string>>,
   { tags, injectsWithoutTag }: NamespaceLeads,
@@ -119,7 +124,7 @@ export function injectionOf(
   const led = tags.get(named);
   const isUntagged = injectsWithoutTag && label === injectionLabel && led === undefined && named !== from;
   if (!isUntagged && (led ?? named) !== from) return undefined;
-  // The label `istio-injection` follows the default revision, even if there is no tag of the name `default`.
+  // The label `istio-injection` follows the default revision, even if there is no tag `default`.
   const followsTag = !isUntagged && (led !== undefined || label === injectionLabel);
   return { label, value: labels[label] ?? "", ...(followsTag ? { tag: named } : {}) };
 }
@@ -146,7 +151,7 @@ function workloadInWorld(
     revision: to.revision,
     mark: restartMark(upgrade),
     connected,
-    // Only the workload's state matters here. The condition of the step decides whether the workload is late.
+    // Without ages no workload is late. The condition of the step decides that; only the state matters here.
     ageMs: () => 0,
     withinMs: settleTimeoutSeconds * 1000,
     restarted,
@@ -155,7 +160,7 @@ function workloadInWorld(
   const isTouched = [labelPath, `/spec/template${annotationPointer(restartedForAnnotation)}`, "/spec/restartAt"].some(
     (pointer) => prior.has(object, pointer),
   );
-  // A workload that has the new revision already, without this upgrade, need not move.
+  // A workload that had the new revision before this upgrade need not move.
   if (!isTouched && pods.every((pod) => sidecarRevision(pod) === to.revision)) return [];
   const heldBy =
     state === "waiting"
@@ -187,7 +192,6 @@ function leftPods({ object, pods, unmovable }: SidecarWorkload, from: string): s
     );
 }
 
-/** The pods that a ztunnel serves or will serve, by namespace. */
 function enrolledPods(view: ClusterView): Map<string, EnrolledPod[]> {
   const found = new Map<string, EnrolledPod[]>();
   for (const { metadata, spec } of view.pods.list().filter(isEnrolled)) {

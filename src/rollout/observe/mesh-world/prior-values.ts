@@ -7,7 +7,6 @@ import { referenceKey } from "../../decide/index.ts";
 
 const replicasPointer = "/spec/replicas";
 
-/** The values of fields before the rollout first wrote them. */
 export class PriorValues {
   readonly #fields = new Map<string, unknown>();
   readonly #labels = new Map<string, string[]>();
@@ -44,7 +43,7 @@ export class PriorValues {
 
   /**
    * The number of pods of a Deployment before the rollout, or undefined if there was no such Deployment. `now` returns
-   * the present number, for a Deployment without an entry in the journal.
+   * the present number. It is called if the journal has no entry for the Deployment.
    */
   replicas(object: ObjectReference, now: () => number | undefined): number | undefined {
     if (this.has(object, replicasPointer)) return this.value<number | undefined>(object, replicasPointer, undefined);
@@ -69,8 +68,8 @@ export class PriorValues {
   }
 
   /**
-   * All labels of an object before the rollout. `uid`: the uid of the present object. If the object was deleted and
-   * made again, the present labels are returned.
+   * All labels of an object before the rollout. `now` and `uid` are those of the present object. Returns `now` if the
+   * object was deleted and made again since.
    */
   labels(
     object: ObjectReference,

@@ -4,7 +4,7 @@ import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import * as install from "../../../install/index.ts";
 import { renderInstalls } from "./render-install.ts";
 
-/** Whether the injector of the rendered revision leaves the redirect of sidecars to the CNI agent. */
+/** Whether the sidecars of the rendered revision leave the redirect of traffic to the CNI agent. */
 function redirectsByAgent(to: object): boolean | undefined {
   const upgrade = { spec: { to: { revision: "new", ...to } } } as unknown as MeshUpgrade;
   const [objects = []] = renderInstalls(install, upgrade, { hub: "h", tag: "t" });

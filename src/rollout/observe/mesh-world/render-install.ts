@@ -6,13 +6,13 @@ import type * as Install from "../../../install/index.ts";
 export interface EngineImage {
   readonly hub: string;
   readonly tag: string;
-  /** The engine's own pod, `namespace/name`, whose image and pull Secrets the probes have. Absent outside a cluster. */
+  /** The engine's own pod, `namespace/name`. The probes use its image and pull Secrets. Absent outside a cluster. */
   readonly pod?: string;
 }
 
 /**
- * Renders the specs of `spec.to.install`. The rendered objects contain no CNI agent, because revisions share one. Their
- * sidecars still leave the redirect of traffic to the agent that the upgrade installs.
+ * Renders the specs of `spec.to.install`. The objects contain no CNI agent, because revisions share one. If the upgrade
+ * installs an agent (`spec.to.cni`), their sidecars leave the redirect of traffic to it.
  */
 export function renderInstalls(
   install: typeof Install,
@@ -25,12 +25,11 @@ export function renderInstalls(
   });
 }
 
-/** The Deployments of the control planes among the rendered objects of install specs. */
 export function installedControlPlanes(installs: readonly (readonly UntypedObject[])[]): readonly UntypedObject[] {
   return installs.flat().filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod");
 }
 
-/** Renders one install spec. Throws a user error that names the field if it cannot be rendered. */
+/** Renders one install spec. Throws a user error that names the field (`path`) if the spec cannot be rendered. */
 export function renderOne(
   { resolveSettings, renderInstall }: typeof Install,
   spec: MeshUpgrade["spec"]["to"]["install"][number],

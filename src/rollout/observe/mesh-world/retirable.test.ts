@@ -20,14 +20,13 @@ const owning = {
   "install.operator.istio.io/owning-resource-namespace": namespace,
 };
 
-/** A view without control planes. */
 const noView = {
   deployments: { list: () => [] },
   controlPlaneNamespaces: () => new Set(),
   keptLonger: async (_key: string, ask: () => Promise<unknown>) => await ask(),
 } as unknown as ClusterView;
 
-/** An upgrade from revision `old` that has finished this number of steps. */
+/** An upgrade from revision `old` with this number of finished steps. */
 function upgrade(stepsDone = 0, step?: string): MeshUpgrade {
   const completedSteps = Array.from({ length: stepsDone }, () => ({}));
   const status = { completedSteps, ...(step === undefined ? {} : { step: { id: step } }) };
@@ -55,7 +54,6 @@ async function retirable(listed: readonly object[], deployments: readonly object
   };
 }
 
-/** The answer of a server that serves none of the kinds that a test needs. */
 const noDiscovery = async () => await Promise.resolve({ status: 404, headers: {}, text: "" });
 
 test("objects without an operator are deleted, and an operator's parts are disabled in its IstioOperator", async () => {

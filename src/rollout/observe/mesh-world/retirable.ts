@@ -14,7 +14,8 @@ const titles = Object.values(operatedParts).map(({ title }) => title);
 
 /**
  * What the retirement of a revision deletes, and the objects of operators that it changes instead. Listing all kinds
- * takes most of the requests of this observation, so the lists are cached until the rollout gets to another step.
+ * takes most requests of this observation, so before the step that retires the revision, the lists are kept for a
+ * while.
  */
 export async function observeRetirable(
   client: KubeClient,
@@ -27,7 +28,7 @@ export async function observeRetirable(
   const labelSelector = `${istioLabels.revision}=${revision},${istioLabels.component} in (${titles.join(",")}),!${istioLabels.tag}`;
   const list = async () =>
     await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items.filter(isOwn)));
-  // The key contains the number of finished steps, because the next step must see the present objects.
+  // The key contains the number of finished steps, so that each step sees lists of its own.
   const key = `retirable ${metadata.uid ?? ""} ${revision} ${status?.completedSteps.length ?? 0}`;
   const lists = status?.step?.id === retireStepId ? await list() : await view.keptLonger(key, list);
   // Banzai's operator does not label the components that it installs, so its control planes are found by their
@@ -67,8 +68,8 @@ export async function observeRetirable(
 
 /**
  * Whether the object belongs to the installation. An EndpointSlice that Kubernetes has made for a Service, with the
- * Service's labels, does not: it is deleted with the Service. If an undo created it again, requests would go to pods
- * that have ended.
+ * Service's labels, does not: Kubernetes deletes it with the Service. If the journal contained it, an undo would create
+ * it again, and requests would go to pods that have ended.
  */
 function isOwn({ metadata }: KubernetesObject): boolean {
   const { kind, apiVersion } = controllerOf({ metadata }) ?? {};
@@ -76,9 +77,9 @@ function isOwn({ metadata }: KubernetesObject): boolean {
 }
 
 /**
- * The namespaces of the objects that the retirement has removed so far. No journal lists the objects that an operator
- * has removed. Those were in the namespace that the IstioOperator names, or in the namespace of the deleted object of
- * Banzai's operator.
+ * The namespaces from which the retirement has removed objects so far. The journal does not list the objects that an
+ * operator has removed. Those were in the namespace that the IstioOperator names, or in the namespace of the deleted
+ * object of Banzai's operator.
  */
 async function namespacesBefore(client: KubeClient, journal: readonly JournalEntry[]): Promise<readonly string[]> {
   const entries = journal.filter(({ step }) => step === retireStepId);

@@ -22,8 +22,8 @@ import type { PriorValues } from "./prior-values.ts";
 import { installedControlPlanes, renderOne, type EngineImage } from "./render-install.ts";
 
 /**
- * The nodes on which the revision's ztunnel runs, and the nodes that the upgrade has labelled, even after the ztunnel
- * has left them.
+ * The nodes on which the revision's ztunnel runs, and those that the upgrade has labelled, even after the ztunnel has
+ * left them.
  */
 export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorValues): string[] {
   const running = view.pods
@@ -37,7 +37,7 @@ export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorVa
   return [...new Set([...running, ...labelled])].toSorted();
 }
 
-/** The CNI agent that the spec requests, and the nodes that run one. */
+/** The objects of the CNI agent that the spec requests, which of them exist, and the nodes that run one. */
 export async function observeCni(
   client: KubeClient,
   view: ClusterView,
@@ -83,7 +83,7 @@ export async function observeCni(
   return { cni: { objects: rendered, existing: there.flat(), nodes: [...new Set(nodes)].toSorted() } };
 }
 
-/** The agent's volumes of the node's CNI folders, with the values that set them. */
+/** The agent's volumes for the CNI folders of a node, and the settings (`values.cni`) of their paths. */
 const folders = [
   { volume: "cni-bin-dir", value: "cniBinDir" },
   { volume: "cni-net-dir", value: "cniConfDir" },
@@ -91,7 +91,7 @@ const folders = [
 
 /**
  * An agent in other folders than the one that it replaces would not find the node's network, and would leave the old
- * plugin behind. So an agent with other folders is refused unless the spec states the folder or the platform.
+ * plugin behind. Throws in this case, unless the spec states the folder or the platform.
  */
 function requireSameFolders(running: object, next: object, { values }: IstioOperatorSpec): void {
   if (textAt(values, "global", "platform") !== undefined) return;
@@ -113,7 +113,10 @@ function hostPathOf(daemonSet: object, volume: string): string | undefined {
   return textAt(found, "hostPath", "path");
 }
 
-/** The root in the Secret that the spec names, or the next root once a control plane has created it. */
+/**
+ * The root to which the upgrade moves: the next root if a control plane has created it, and otherwise the root in the
+ * Secret that the spec names.
+ */
 export async function observeRoot(
   client: KubeClient,
   view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,
@@ -135,7 +138,7 @@ export async function observeRoot(
       },
     );
   }
-  // A self-signed authority's certificate is its root.
+  // A self-signed authority has no root-cert.pem, because its own certificate is the root.
   const { "root-cert.pem": given = "", "ca-cert.pem": signed = "" } = (next ?? named)?.data ?? {};
   const certificate = given === "" ? signed : given;
   return {
@@ -148,8 +151,8 @@ export async function observeRoot(
 }
 
 /**
- * The namespace in which control planes look for the next root, which is their own. Once the upgrade has made the
- * Secret, its namespace no longer changes.
+ * The namespace in which control planes look for the next root: their own, or that of the Secret which the upgrade has
+ * made. Throws a user error if the revisions run in different namespaces.
  */
 function rootNamespaceOf(
   view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,

@@ -101,7 +101,6 @@ test("a tag that somebody moves by hand in the middle still belongs to the names
   assert.equal(before("prod", "old", []), "old");
 });
 
-/** A configuration with one webhook, which calls the client. */
 const calling = (name: string, revision: string, clientConfig: WebhookClient, tag?: string): WebhookConfiguration => ({
   metadata: {
     name,

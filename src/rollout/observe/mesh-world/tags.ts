@@ -26,11 +26,10 @@ import {
 import type { PriorValues } from "./prior-values.ts";
 
 const defaultTag = "default";
-/** The path of validation requests at every control plane. */
+/** Every control plane serves validation requests at this path. */
 const validationPath = "/validate";
 const admission = "admissionregistration.k8s.io/v1";
 
-/** The configurations of injectors and validators. */
 export interface Webhooks {
   readonly injectors: readonly WebhookConfiguration[];
   readonly validators: readonly WebhookConfiguration[];
@@ -47,9 +46,9 @@ export async function listWebhooks(client: KubeClient): Promise<Webhooks> {
 }
 
 /**
- * The revision of each tag before the upgrade. Somebody may move a tag by hand to the new revision before the upgrade
- * does. If the upgrade has moved objects that followed the tag, the tag pointed to the old revision. These objects
- * follow the tag again at the end.
+ * The revision of each tag before the upgrade. A tag may point to the new revision because somebody moved it by hand
+ * before the upgrade did. If the upgrade has moved objects that followed such a tag, the tag pointed to the old
+ * revision before, and these objects follow it again at the end.
  */
 export function tagsBefore(
   { injectors }: Webhooks,
@@ -97,7 +96,6 @@ export interface TagSources {
   readonly upgrade: MeshUpgrade;
   readonly prior: PriorValues;
   readonly webhooks: Webhooks;
-  /** The rendered objects of each install spec. */
   readonly installs: MeshWorld["installs"];
   readonly version: string;
 }
@@ -109,7 +107,10 @@ interface TagTarget {
   readonly namespace: string;
 }
 
-/** The writes that move all tags of the old revision, and objects without a revision, to the new one. */
+/**
+ * The tags that the old revision had before the upgrade, with the writes that move them to the new one. A control plane
+ * without a revision name also gets a default tag, for the objects that name no revision.
+ */
 export async function observeTags(sources: TagSources): Promise<TagInWorld[]> {
   const { client, upgrade, webhooks, prior, installs } = sources;
   const { from, to } = upgrade.spec;
@@ -135,7 +136,7 @@ function targetOf(webhooks: Webhooks, installs: MeshWorld["installs"], revision:
   };
 }
 
-/** The client config of the validator on the same server as the injector. */
+/** The client config of the validator, derived from that of the injector on the same server. */
 function validatorBeside({ service, url, ...more }: WebhookClient): WebhookClient {
   return {
     ...more,
@@ -149,8 +150,8 @@ function isOwnOf({ metadata: { labels = {} } }: Pick<UntypedObject, "metadata">,
 }
 
 /**
- * The client config of a revision's own webhooks. Before they exist, it uses those that the upgrade installs, or the
- * conventional name of the revision's Service.
+ * The client config of a revision's own webhooks. Before they exist, the config comes from those that the upgrade
+ * installs, or from the conventional name of the revision's Service.
  */
 function clientConfigOf(
   injectors: readonly WebhookConfiguration[],
@@ -168,10 +169,7 @@ function clientConfigOf(
   );
 }
 
-/**
- * A tag with the fields that lead it to the new revision. If the tag did not exist for the old revision, the upgrade
- * creates it.
- */
+/** A tag with the fields that lead it to the new revision, and the objects that the upgrade creates for it. */
 function tagInWorld(
   sources: TagSources,
   { tag, isLed }: { readonly tag: string; readonly isLed: boolean },
@@ -191,8 +189,8 @@ function tagInWorld(
     validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", target.validator, to.revision);
   const { fields: ofService, left } = serviceOf(services, tag, target.namespace, upgrade);
   const fields = [...ofInjector, ...ofService, ...ofValidator];
-  // A control plane without a revision name injects by default, without a tag. A default tag for the new revision takes
-  // its place.
+  // A control plane without a revision name injects by default, without a tag. A default tag for the new revision
+  // replaces this.
   const isMade = tag === defaultTag && (injector === undefined || from.revision === defaultTag);
   if (!isMade && left.length === 0) return { tag, fields, objects: [] };
   const objects = install.renderTag({
@@ -218,8 +216,8 @@ function tagInWorld(
 }
 
 /**
- * The fields of the tag's Service to write, and the tag's Services in other namespaces, which stay without use. A
- * Service selects only pods of its own namespace.
+ * The fields of the tag's Service to write, and the tag's Services in other namespaces. The upgrade cannot use these,
+ * because a Service selects only pods of its own namespace.
  */
 function serviceOf(
   services: readonly Service[],
@@ -274,7 +272,7 @@ function isDeactivated(webhook: Readonly<Record<string, unknown>>): boolean {
   return JSON.stringify(webhook["namespaceSelector"] ?? {}).includes("istio.io/deactivated");
 }
 
-/** The old revision's webhooks that inject by namespace label. They are needed only for waves of single workloads. */
+/** The old revision's webhooks that inject by namespace label. Empty unless a wave moves single workloads. */
 export function observeInjectors(
   { injectors }: Webhooks,
   { spec }: MeshUpgrade,

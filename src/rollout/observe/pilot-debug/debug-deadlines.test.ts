@@ -1,4 +1,3 @@
-// Tests that no server can delay a request for a debug page for longer than its limit.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
@@ -8,7 +7,7 @@ import { serveDebug } from "./testing/debug-server.ts";
 import { cluster, debugOf, ownName, passing, pilot } from "./testing/debug-world.ts";
 import { issued } from "./testing/pilot-certificates.ts";
 
-/** A TCP server, and the connections that it has accepted so far. */
+/** A TCP server, and its connections. */
 async function listen(
   context: TestContext,
   serve: (socket: Socket) => void,
@@ -74,7 +73,7 @@ test("an answer that comes byte by byte keeps its caller for a short time, and i
     assert.equal(stream?.destroyed, false);
     stream.write(Buffer.of(0));
     await passing(clock, 1000);
-    // The byte must arrive before more time passes. Otherwise the silence would last too long.
+    // The byte must arrive before more time passes, because the silence would otherwise last too long.
     assert.equal(await debug.ask(pilot, "/debug/other"), "other");
   }
   await passing(clock, 2000);
@@ -104,7 +103,7 @@ test("an API server that hangs delays a question for its limit, gets one request
   gate = Promise.withResolvers();
   known.answers = gate.promise;
   hung.resolve();
-  // The root is known, and the request for the token hangs. Time passes once the connection is open.
+  // The root is known, and the request for the token hangs. Let time pass only when the connection is open.
   await asked(() => known.tokenRequests === 1);
   await asked();
   assert.deepEqual([known.reads, known.tokenRequests], [2, 1]);

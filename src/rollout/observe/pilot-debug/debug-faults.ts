@@ -1,6 +1,5 @@
 import { transientError, type SerinError } from "../../../base/index.ts";
 
-/** The error of an answer with this HTTP status. */
 export function answered(where: string, reason: string, message = ""): SerinError {
   const text = message === "" ? "" : `: ${message}`;
   return transientError("http-status", `${where} answered with HTTP status ${reason}${text}`, { reason });

@@ -1,20 +1,21 @@
 export interface AnswerLimits {
-  /** The longest time in which no data may arrive. */
+  /** The request fails if no data arrives for this long. */
   readonly silenceMs: number;
-  /** The time limit of the whole answer. */
   readonly answerMs: number;
 }
 
 export interface SessionLimits extends AnswerLimits {
-  /** The time without a request after which a session ends. */
+  /** A session ends after this time without a request. */
   readonly idleMs: number;
-  /** The time limit of the TLS handshake. */
   readonly handshakeMs: number;
-  /** How long to wait for a sign of life after a request stayed unanswered. */
+  /** After an unanswered request, the session ends unless the pilot sends a sign of life in this time. */
   readonly pingMs: number;
 }
 
-/** Release 0.1.0 of Serin's pilots lets requests wait while its model settles, which takes seconds in a large mesh. */
+/**
+ * The limits are long, because release 0.1.0 of Serin's pilots lets requests wait while its model settles, which takes
+ * seconds in a large mesh.
+ */
 export const usualLimits: SessionLimits = {
   silenceMs: 10_000,
   answerMs: 30_000,

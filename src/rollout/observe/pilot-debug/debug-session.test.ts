@@ -95,7 +95,7 @@ test("a connection without a sign of life ends after an unanswered question, and
   const lost = assert.rejects(debug.ask(pilot, "/debug/lost"), { message: /did not answer in 1500 ms$/ });
   await passing(clock, 1500);
   await lost;
-  // This request is open when the connection ends.
+  // This request is pending when the connection ends.
   const other = debug.ask(pilot, "/debug/other");
   await passing(clock, 1000);
   assert.equal(await other, "other");
@@ -179,7 +179,8 @@ test("callers wait a short time for a silent pilot, and longer for a page that h
     await passing(clock, ms);
     return { answer };
   };
-  // Resolves after the late answer of a page: the answer to a later request on the connection comes after it.
+  // Resolves when the late answer of a page has arrived: the answer to a later request on the connection comes after
+  // it.
   const served = async (): Promise<void> => {
     gate.resolve();
     assert.equal(await debug.ask(pilot, "/debug/quick"), "quick");

@@ -9,20 +9,20 @@ import type { SessionLimits } from "./debug-limits.ts";
 import { DebugStream } from "./debug-stream.ts";
 import { provenSocket, type PilotTrust } from "./proven-socket.ts";
 
-/** The HTTP/2 window. With the default of 64 kB, a long answer would take many round trips. */
+/** The HTTP/2 window. With Node's default of 64 kB, a long answer would take many round trips. */
 const windowBytes = 4 << 20;
-/** The maximum number of parallel streams. A slow page occupies its stream, and other requests take another one. */
+/** The maximum number of parallel streams. While a slow page occupies one stream, other requests use the others. */
 const maxStreams = 4;
 /**
- * The maximum number of requests that wait for a stream. A step may wait for every gateway of a mesh, and requests all
- * of their states at once.
+ * The maximum number of requests that wait for a stream. A step may wait for every gateway of a mesh, and request all
+ * of their states at the same time.
  */
 const maxWaiting = 4096;
 
-/** The answer of Go's HTTP server for a path that does not exist. Serin's pilots send the same one. */
+/** The answer of Go's HTTP server for an unknown path. Serin's pilots send the same text. */
 const notFound = "404 page not found\n";
 
-/** The caller, as it names itself in a discovery request. The token must be of this namespace and account. */
+/** How the caller identifies itself in a discovery request. The token must be of this namespace and account. */
 export interface DebugCaller {
   readonly id: string;
   readonly namespace: string;
@@ -36,9 +36,9 @@ interface Waiting {
 }
 
 /**
- * One HTTP/2 connection to a pilot's discovery port. It opens only if the server proves by its certificate that it is a
- * pilot, so that no other server gets a token. Its streams stay open for further requests: pilots of upstream Istio
- * limit how many streams open in a second, and proxies share that limit.
+ * One HTTP/2 connection to a pilot's discovery port. It opens only if the server's certificate proves that it is a
+ * pilot, so that no other server gets a token. Streams stay open for further requests, because pilots of upstream Istio
+ * limit how many streams open in a second, and proxies need that limit for themselves.
  */
 export class DebugSession {
   readonly #session: ClientHttp2Session;
@@ -61,7 +61,7 @@ export class DebugSession {
     this.#limits = limits;
     this.#clock = clock;
     session.once("connect", () => session.setLocalWindowSize(2 * windowBytes));
-    // Each open request reports the failure to its own caller, so this listener does nothing.
+    // Each pending request reports the failure to its own caller.
     session.on("error", () => undefined);
     session.once("goaway", () => this.close());
     session.once("close", () => this.#fail(unreachable(`${where} closed the connection`)));
@@ -99,7 +99,7 @@ export class DebugSession {
     return !this.#session.closed && !this.#session.destroyed;
   }
 
-  /** Accepts no more requests. Requests that are open may still end. */
+  /** Accepts no more requests, and lets pending requests end. */
   close(): void {
     this.#idleTimer[Symbol.dispose]();
     this.#endIdle();
@@ -109,8 +109,9 @@ export class DebugSession {
 
   /**
    * Requests a path below `/debug/`. Throws a transient error, for an unknown path with the code `http-status` and the
-   * reason 404, and for a refused token with the reason 401. With `mayHaveEnded`, it returns undefined if the pilot
-   * ended a connection or stream that had answered before. Then the caller may try another session.
+   * reason 404, and for a refused token with the reason 401. With `mayHaveEnded`, returns undefined if the session has
+   * ended, or if the pilot ended a connection or stream that had answered before. Then the caller may try another
+   * session.
    */
   async ask(path: string, caller: DebugCaller, mayHaveEnded: false): Promise<string>;
   async ask(path: string, caller: DebugCaller, mayHaveEnded: boolean): Promise<string | undefined>;
@@ -141,7 +142,6 @@ export class DebugSession {
     }
   }
 
-  /** A stream for one request. Undefined if the session has ended. */
   async #streamFor(token: string): Promise<DebugStream | undefined> {
     while (this.isOpen && this.#busy.size >= maxStreams) await this.#nextTurn();
     if (!this.isOpen) return undefined;
@@ -198,8 +198,8 @@ export class DebugSession {
   }
 
   /**
-   * Ends the session if its server gives no sign of life. A slow page alone is no reason, because other pages may be
-   * fast.
+   * Ends the session if its server gives no sign of life. A slow page alone is no reason to end it, because other pages
+   * may be fast.
    */
   #examine(): void {
     const { pingMs } = this.#limits;
@@ -227,7 +227,7 @@ function requestFor(path: string, { id, namespace, serviceAccount }: DebugCaller
   const metadata: JsonObject = {
     NAMESPACE: namespace,
     SERVICE_ACCOUNT: serviceAccount,
-    // Clients that are not proxies send this version, so that pilots do not expect the features of an old proxy.
+    // Clients that are not proxies send this version. With a low one, pilots would treat them as old proxies.
     ISTIO_VERSION: "65536.65536.65536",
   };
   return toBinary(
@@ -240,7 +240,6 @@ function requestFor(path: string, { id, namespace, serviceAccount }: DebugCaller
   );
 }
 
-/** The text of a page. Undefined if the bytes are not a response. */
 function textIn(bytes: Uint8Array): string | undefined {
   try {
     const { resources } = fromBinary(DiscoveryResponseSchema, bytes);

@@ -10,18 +10,16 @@ const bodyLimitBytes = 32 * 1024 * 1024;
 const messageCharacters = 240;
 const frameHeadBytes = 5;
 
-/** The gRPC statuses that are told apart. */
 const grpcStatus = { ok: 0, permissionDenied: 7, unauthenticated: 16 } as const;
 
 interface Question {
   readonly resolve: (message: Buffer) => void;
   readonly reject: (error: SerinError) => void;
-  /** Called when data has arrived. Restarts the time limit for silence. */
   readonly heard: () => void;
   readonly end: () => void;
 }
 
-/** One stream of discovery. It serves one request after the other. */
+/** One stream of discovery. It serves one request at a time. */
 export class DebugStream {
   readonly token: string;
   readonly #stream: ClientHttp2Stream;
@@ -63,12 +61,11 @@ export class DebugStream {
     return this.#isOpen;
   }
 
-  /** Whether the stream has answered a request. */
   get isUsed(): boolean {
     return this.#isUsed;
   }
 
-  /** Whether an answer was not there in time. */
+  /** Whether a request has exceeded a time limit. */
   get isSilent(): boolean {
     return this.#isSilent;
   }
@@ -78,7 +75,7 @@ export class DebugStream {
     return this.#hasHeaders;
   }
 
-  /** Sends the message, and returns the server's next message. */
+  /** Sends the message, and returns the server's next message. Call it only when no request is pending. */
   async ask(message: Uint8Array, { silenceMs, answerMs }: AnswerLimits): Promise<Buffer> {
     const where = this.#where;
     const late = (text: string) => (): void => {
@@ -108,7 +105,7 @@ export class DebugStream {
     });
   }
 
-  /** Cancels the stream. Its open request fails with this error. */
+  /** Cancels the stream. A pending request fails with this error. */
   end(error: SerinError): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -133,7 +130,7 @@ export class DebugStream {
       return this.end(unreachable(`${this.#where} sent more than ${bodyLimitBytes} bytes`));
     const end = bytes.length < frameHeadBytes ? Number.POSITIVE_INFINITY : frameHeadBytes + bytes.readUInt32BE(1);
     if (bytes.length < end) return;
-    // Each request gets one answer. Any other message belongs to no request.
+    // Each request gets exactly one message. Another one belongs to no request.
     if (this.#question === undefined || bytes.length > end)
       return this.end(unreachable(`${this.#where} sent more than the answer`));
     const answer = this.#received.take().subarray(frameHeadBytes, end);
@@ -148,7 +145,6 @@ function framed(message: Uint8Array): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** The error of a response whose headers refuse the request. Undefined if they do not. */
 function faultOf(where: string, headers: IncomingHttpHeaders): SerinError | undefined {
   const http = headers[":status"];
   if (http !== undefined && Number(http) !== 200) return answered(where, String(http));

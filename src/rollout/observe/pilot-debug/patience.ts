@@ -1,15 +1,13 @@
 import { afterRunning, transientError, type Clock, type SerinError } from "../../../base/index.ts";
 
 export interface PatienceLimits {
-  /** How long the caller waits for the pod. */
   readonly podMs: number;
-  /** How long it waits for the API server in total. */
   readonly serverMs: number;
 }
 
 /**
- * The time that a caller waits for a pod. This time does not run while the caller waits for the API server, which has a
- * limit of its own.
+ * Limits how long a caller waits for a pod: calls `giveUp` after `podMs`. That time does not run while the caller waits
+ * for the API server, which has a limit of its own.
  */
 export class Patience implements Disposable {
   readonly #clock: Clock;
@@ -28,12 +26,12 @@ export class Patience implements Disposable {
     this.#begin();
   }
 
-  /** How long the pod has been waited for, including the time after the caller gave up. */
+  /** How long the pod has taken so far, including the time after the caller gave up. */
   get spentMs(): number {
     return this.#earlierMs + this.#clock.steadyMs() - this.#beganMs;
   }
 
-  /** Waits for an answer of the API server. Throws a transient error if that takes too long. */
+  /** Waits for an answer of the API server. Throws a transient error if all such waits together exceed `serverMs`. */
   async pausedFor<Result>(answer: Promise<Result>): Promise<Result> {
     this.#earlierMs = this.spentMs;
     this.#timer?.[Symbol.dispose]();

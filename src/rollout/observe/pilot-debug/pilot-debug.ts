@@ -13,31 +13,29 @@ import type { PilotPod } from "./pilot-pod.ts";
 import { trustOf } from "./pilot-trust.ts";
 import type { PilotTrust } from "./proven-socket.ts";
 
-/** The port of discovery over TLS. */
 const discoveryPort = 15_012;
 /**
- * The port of debug pages in plain text. Pilots of release 0.1.0 serve one page only at this port, and to everybody.
+ * The port of debug pages in plain text. Release 0.1.0 of Serin's pilots serves {@link openPage} only here, and to
+ * everybody.
  */
 const openPort = 8080;
 const openPage = "/debug/serin/roots";
-/** The beginning of the paths that only Serin's pilots serve. All of their releases serve this path itself too. */
+/** Only Serin's pilots serve paths that begin like this. Every release of them serves {@link serinPage}. */
 const serinPages = "/debug/serin/";
 const serinPage = "/debug/serin/proxies";
 const maxPilots = 64;
-/**
- * The maximum number of remembered pages of one pilot. It is larger than the number of pages that the engine requests.
- */
+/** The maximum number of remembered pages of one pilot. The engine requests fewer. */
 const maxPages = 16;
-/** How long the roots and names of a control plane are used before they are read again. */
+/** The roots and names of a control plane are read again after this time. */
 const trustMaxAgeMs = 10_000;
 /**
- * How long the engine remembers what it has learned about a pod's release. A container may get another image while its
- * pod stays.
+ * The engine forgets after this time what it has learned about a pod's release, because a container may get another
+ * image while its pod stays.
  */
 const releaseMaxAgeMs = 300_000;
-/** How long a caller waits for a page that was not late before. */
+/** How long a caller waits for a page whose last answer was not late. */
 const patienceMs = 2000;
-/** How long a caller waits for the API server, from which the pilot's root and the token come. */
+/** How long a caller waits for the API server, which has the pilot's root and the token. */
 const serverPatienceMs = 10_000;
 
 export interface PilotDebugOptions {
@@ -48,7 +46,7 @@ export interface PilotDebugOptions {
   readonly limits?: SessionLimits & { readonly patienceMs: number };
 }
 
-/** The answer of the API server, or the request that is still open, so that no second request is sent meanwhile. */
+/** The result of the read, or the pending read, so that callers share one. */
 interface KeptTrust {
   readonly trust: Promise<PilotTrust>;
   untilMs: number;
@@ -59,24 +57,22 @@ interface KeptSession {
   readonly roots: string;
 }
 
-/** What the engine knows about a page of a pilot. */
 interface KnownPage {
-  /** Until when the engine does not request the page again, because the pod does not serve it. */
+  /** The pod does not serve the page, so the engine does not request it again until this time. */
   unknownUntilMs: number;
-  /** Whether the page's last answer came after its callers had given up. */
+  /** Whether the page's last answer came late, after its callers had given up. */
   isSlow: boolean;
 }
 
-/** What the engine knows about a pod. */
 interface KnownPod {
   readonly pages: AgingCache<string, KnownPage>;
-  /** Until when the pod counts as one of Serin's pilots. */
+  /** The pod counts as one of Serin's pilots until this time. */
   serinUntilMs: number;
   session: KeptSession | undefined;
 }
 
 /**
- * Asks pilots for their debug pages, as istioctl does: over discovery with TLS, which pilots of every release serve.
+ * Requests the debug pages of pilots, as istioctl does: over discovery with TLS, which pilots of every release serve.
  * The engine sends the token of a control plane's account only to a server that has proven by its certificate that it
  * belongs to that control plane.
  */
@@ -95,7 +91,7 @@ export class PilotDebug {
 
   /**
    * The answer for a path that begins with `/debug/`. See {@link DebugSession.ask} for the errors. A silent pod delays
-   * a caller for a short time only. If its answer comes later, the pod is alive but busy, and later callers of this
+   * a caller only for a short time. If the answer comes later, the pod is alive but busy. Then later callers of this
    * page wait for the whole time limit of a request.
    */
   async ask(pilot: PilotPod, path: string): Promise<string> {
@@ -121,7 +117,7 @@ export class PilotDebug {
       serinUntilMs: Number.NEGATIVE_INFINITY,
       session: undefined,
     };
-    // Moves the pod to the end of the map, because the entries are ordered by their last request.
+    // Moves the pod to the end of the cache, which drops the first entry.
     this.#pods.set(key, known);
     return known;
   }
@@ -134,7 +130,6 @@ export class PilotDebug {
     return known;
   }
 
-  /** Whether the pod is known not to serve a page, so that a request for the page would be useless. */
   lacks(pilot: PilotPod, path: string): boolean {
     if (!path.startsWith(serinPages) || !this.#isUnknown(pilot, path)) return false;
     return path !== openPage || (!this.#isKnownSerin(pilot) && this.#isUnknown(pilot, serinPage));
@@ -154,13 +149,12 @@ export class PilotDebug {
       return await this.#askKnown(pilot, path, patience);
     } catch (error) {
       if (path !== openPage || !isStatus(error, "404") || !(await this.#isSerin(pilot, patience))) throw error;
-      // Pilots of release 0.1.0 have this page in plain text only. In plain text, nothing proves who answers. So the
-      // engine sends no token there, and uses this port for no other pilot.
+      // Pilots of release 0.1.0 serve this page only in plain text, where nothing proves who answers. So the engine
+      // sends no token there, and uses this port for no other pilot.
       return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
     }
   }
 
-  /** Whether the pod has proven to be a pilot of Serin. */
   async #isSerin(pilot: PilotPod, patience: Patience): Promise<boolean> {
     if (this.#isKnownSerin(pilot)) return true;
     try {
@@ -172,7 +166,7 @@ export class PilotDebug {
     }
   }
 
-  /** Requests a page, unless the pod is known not to serve it. Pilots of upstream Istio serve none of Serin's pages. */
+  /** Requests a page, unless the pod is known not to serve it. Pilots of upstream Istio serve no page of Serin's. */
   async #askKnown(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
     const { clock, port = discoveryPort } = this.#options;
     if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path, patience);
@@ -193,8 +187,8 @@ export class PilotDebug {
       return await this.#askOnce(pilot, path, patience);
     } catch (error) {
       if (!isStatus(error, "401")) throw error;
-      // A token becomes invalid with its service account, and a control plane that was removed and installed again has
-      // a new account.
+      // A token ends with its service account. A control plane that was removed and installed again has a new account,
+      // so its pilots refuse the old token.
       this.#tokens.forget(namespace, serviceAccount);
       return await this.#askOnce(pilot, path, patience);
     }
@@ -210,8 +204,8 @@ export class PilotDebug {
   }
 
   /**
-   * The caller's token. It is requested only for a pilot with a session, because the session has proven who gets the
-   * token.
+   * The identity and token for a request. Call this only after the session is open, because the session has proven who
+   * gets the token.
    */
   async #callerOf({ namespace, serviceAccount }: PilotPod, patience: Patience): Promise<DebugCaller> {
     const token = await patience.pausedFor(this.#tokens.of(namespace, serviceAccount));
@@ -225,12 +219,12 @@ export class PilotDebug {
     const pod = this.#podOf(pilot);
     const kept = pod.session;
     const before = await kept?.session.catch(() => undefined);
-    // The roots have changed. The former session may rest on a root that was withdrawn, so it is closed.
+    // If the roots have changed, the former session may rest on a root that was withdrawn, so it is closed.
     if (kept?.roots !== roots) before?.close();
     else if (before?.isOpen === true) return before;
     const next = pod.session;
     if (next !== undefined && next !== kept && next.roots === roots) return await next.session;
-    // Loaded on demand, because without a control plane the engine does not need the session's code.
+    // Loaded on demand, because an engine without a control plane does not need it.
     const session = import("./debug-session.ts").then((door) =>
       door.DebugSession.open({ address: pilot.address, port }, trust, { limits, clock }),
     );
@@ -238,7 +232,7 @@ export class PilotDebug {
     try {
       return await session;
     } catch (error) {
-      // The root may have changed after the engine read it, so it is read again.
+      // The root may have changed since the engine read it, so the next request reads it again.
       this.#trusts.delete(trustKey(pilot));
       throw error;
     }
@@ -250,7 +244,7 @@ export class PilotDebug {
     return await patience.pausedFor(isNew ? kept.trust : this.#readTrust(pilot));
   }
 
-  /** Reads the roots and names from the API server. The answer's age is counted from its arrival. */
+  /** Reads the roots and names from the API server. The result's age counts from its arrival. A failure is not kept. */
   #readTrust(pilot: PilotPod): Promise<PilotTrust> {
     const { clock, injectors } = this.#options;
     const key = trustKey(pilot);

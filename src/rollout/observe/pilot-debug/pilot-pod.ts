@@ -1,10 +1,9 @@
-/** A pod of a control plane. */
 export interface PilotPod {
   readonly name: string;
   readonly namespace: string;
   readonly revision: string;
   readonly address: string;
   readonly serviceAccount: string;
-  /** The ConfigMap in which the control plane publishes its root to the data planes of each namespace. */
+  /** The ConfigMap in which the control plane publishes its root, in every namespace. */
   readonly rootConfigMap: string;
 }

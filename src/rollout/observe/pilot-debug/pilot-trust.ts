@@ -7,9 +7,9 @@ import type { PilotTrust } from "./proven-socket.ts";
 
 /**
  * The roots and names with which a server proves that it is a pilot. Its certificate must be for the name of an
- * istiod's Service in its namespace. Its root must be one with which the API server verifies the injector of such a
- * Service, or one that data planes in the pilot's namespace trust. Anybody who can write these roots could take over
- * the mesh anyway.
+ * istiod's Service in its namespace. The root of the certificate must be one with which the API server verifies the
+ * injector of such a Service, or one that data planes in the pilot's namespace trust. Anybody who can write these roots
+ * could take over the mesh anyway.
  */
 export async function trustOf(
   client: Pick<KubeClient, "get">,
@@ -34,7 +34,7 @@ export async function trustOf(
   };
 }
 
-/** Whether the text is a certificate. One unreadable certificate must not make the others useless. */
+/** False for an unreadable certificate, which must not make the others useless. */
 function isCertificate(pem: string): boolean {
   try {
     return new X509Certificate(pem).raw.length > 0;

@@ -7,19 +7,17 @@ import { unreachable } from "./debug-faults.ts";
 
 const namesCharacters = 240;
 
-/** How a server proves that it is a pilot. */
 export interface PilotTrust {
-  /** The certificates that may have signed its certificate, as PEM. They may be intermediates. */
+  /** The certificates that may have signed the server's certificate, as PEM. They may be intermediates. */
   readonly roots: readonly string[];
-  /** The names of which the certificate must contain one. */
   readonly names: readonly string[];
-  /** Where the roots come from, in words. */
+  /** Where the roots come from, for a message. */
   readonly source: string;
 }
 
 /**
- * Connects, and checks the server's certificate before anything is sent. The time limit applies to the whole handshake,
- * because a server could send it byte by byte.
+ * Connects, and checks the server's certificate before the engine sends anything. The time limit applies to the whole
+ * handshake, because a server could send it byte by byte.
  */
 export async function provenSocket(
   to: { readonly host: string; readonly port: number },
@@ -35,7 +33,7 @@ export async function provenSocket(
       ...to,
       servername,
       ca: [...trust.roots],
-      // The published root may be an intermediate. Go's TLS clients accept this too.
+      // The root that a control plane publishes may be an intermediate. Go's TLS clients accept this too.
       allowPartialTrustChain: true,
       rejectUnauthorized: true,
       checkServerIdentity: (_, { raw }) => otherName(new X509Certificate(raw), trust),
@@ -67,8 +65,8 @@ export async function provenSocket(
 const otherNameCode = "ERR_TLS_CERT_ALTNAME_INVALID";
 
 /**
- * The error for a certificate without an expected name. Only subject alternative names are compared, because a workload
- * may choose the common name of its own certificate.
+ * The error for a certificate without an expected name. Compares only subject alternative names, because a workload may
+ * choose the common name of its own certificate.
  */
 function otherName(certificate: X509Certificate, { names }: PilotTrust): Error | undefined {
   const options = { subject: "never", wildcards: false } as const;
@@ -79,12 +77,12 @@ function otherName(certificate: X509Certificate, { names }: PilotTrust): Error |
   return Object.assign(fault, { code: otherNameCode });
 }
 
-/** Whether the server's certificate was refused. The socket has the fault only in this case. */
+/** Whether the client refused the server's certificate. The socket has an authorization error only in this case. */
 function isRefused({ authorizationError }: { readonly authorizationError: unknown }): boolean {
   return authorizationError !== undefined && authorizationError !== null;
 }
 
-/** OpenSSL's fault, without Node's advice about its own options. */
+/** The fault that OpenSSL reports, without Node's advice about its own options. */
 function faultIn({ message }: Error): string {
   return message.replace(/; if the root CA is installed locally.*$/, "");
 }

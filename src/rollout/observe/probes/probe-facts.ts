@@ -5,13 +5,12 @@ import type { PairReport, ProbeReport } from "../../probe/index.ts";
 
 export interface ProbeSources {
   readonly pairs: readonly PlannedProbePair[];
-  /** The latest report of each client. */
   readonly reports: readonly ProbeReport[];
-  /** The metrics of the data planes at both ends of all pairs. */
   readonly samples: readonly PrometheusSample[];
-  /** The trust domains that each revision accepts as its own. For a missing revision, any trust domain is accepted. */
+  /**
+   * The trust domains that each revision accepts as its own. A revision that is missing here accepts any trust domain.
+   */
   readonly trustDomains: Readonly<Record<string, readonly string[]>>;
-  /** The probes' own pods: clients, servers, gateways, waypoints. */
   readonly pods: readonly PodFacts[];
   readonly serving?: ProbePodFacts;
 }
@@ -32,10 +31,10 @@ interface PeerCount {
 const noPair: PairReport = { ok: 0, failed: 0, letIn: 0, lastError: "", peers: {} };
 
 /**
- * Combines the facts of a matrix. The client reports whether it reached the server. A server behind a sidecar reports
- * the client's identity that the sidecar verified. For a server behind a ztunnel or a waypoint, the counters of that
- * proxy show the client's identity. The counters of the client's own proxy show the identity that the client's side
- * verified.
+ * Combines the facts of a probe matrix. The client reports whether it reached the server. A server behind a sidecar
+ * reports the client's identity that the sidecar verified. For a server behind a ztunnel or a waypoint, the counters of
+ * that proxy show the client's identity. The counters of the client's own proxy show the server's identity that this
+ * proxy verified.
  */
 export function probeFacts(sources: ProbeSources): ProbeFacts {
   const connections = connectionsOf(sources.samples);
@@ -103,8 +102,8 @@ function pairFacts(
 }
 
 /**
- * The identities that the server's side verified. A sidecar sends them to the server. Ztunnels and waypoints count
- * them.
+ * The client's identities that the server's side verified. A sidecar sends them to the server, and ztunnels and
+ * waypoints count them.
  */
 function verifiedByServer(
   pair: PlannedProbePair,
@@ -124,7 +123,7 @@ function verifiedByServer(
     .map(({ mutual, clientPrincipal, count }) => ({ identity: mutual ? clientPrincipal : "", count }));
 }
 
-/** Tests for `spiffe://<a trust domain of the revision>/ns/…/sa/…`. */
+/** Whether an identity is `spiffe://<domain><path>`, with one of the trust domains. */
 function identityTest(path: string, domains: readonly string[] | undefined): (identity: string) => boolean {
   return (identity) => {
     const [, domain = "", found = ""] = /^spiffe:\/\/([^/]+)(\/.*)$/.exec(identity) ?? [];
@@ -140,7 +139,7 @@ function mostFrequent(counted: readonly Verified[]): string {
   return counted.toSorted((a, b) => b.count - a.count).find(({ identity }) => identity !== "")?.identity ?? "";
 }
 
-/** The connections or requests between two probe workloads in one of Istio's standard counters. */
+/** The number of connections or requests with the same labels, from one of Istio's standard counters. */
 interface Connection {
   readonly reporter: string;
   readonly client: string;
@@ -152,7 +151,6 @@ interface Connection {
   readonly count: number;
 }
 
-/** The metrics from which the facts are computed. */
 export const connectionCounters = ["istio_tcp_connections_opened_total", "istio_requests_total"];
 
 function connectionsOf(samples: readonly PrometheusSample[]): Connection[] {

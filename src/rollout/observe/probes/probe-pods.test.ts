@@ -12,7 +12,7 @@ const at = (seconds: number): string => new Date(startMs + seconds * 1000).toISO
 interface Life {
   /** When the pod's container last crashed, in seconds after the start of the present container. */
   readonly crashed?: number;
-  /** When the pod's native sidecar (an init container that runs on) started and last crashed. */
+  /** When the pod's native sidecar started and last crashed, in the same seconds. */
   readonly sidecar?: { readonly started: number; readonly crashed?: number };
   readonly phase?: "Running" | "Failed" | "Succeeded";
   readonly ready?: boolean;

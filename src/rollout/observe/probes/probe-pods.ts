@@ -8,16 +8,16 @@ import { isReady } from "../pod-reason.ts";
 import { probePodState } from "./probe-start.ts";
 
 /**
- * How long a pod that runs may be not ready before that counts against the mesh. A kubelet that was restarted reports
- * all of its pods as not ready until their next probe, which may take 15 s for a gateway.
+ * A running pod that is unready for longer counts against the mesh. A kubelet that was restarted reports all of its
+ * pods as unready until their next readiness probe, which may take 15 s for a gateway.
  */
 const unreadyLimitMs = 30_000;
-/** How late a kubelet may report a crash. It also rounds the time to whole seconds. */
+/** A kubelet may report a crash this much later than it happened, and rounds times to whole seconds. */
 const crashMarginMs = 5_000;
 
 /**
- * The pods that serve as the probes, gateways and waypoints of the pairs. `absent` names a probe that cannot answer
- * because of its node: its pod is deleted, its successor starts, or its kubelet has not checked its readiness yet.
+ * The pods that are the probes, gateways and waypoints of the pairs. `absent` names a probe that cannot answer because
+ * of its node: its pod is deleted, its successor starts, or its kubelet has not checked its readiness yet.
  */
 export function probePodFacts(
   view: Pick<ClusterView, "pods">,
@@ -58,7 +58,6 @@ function pauseText(name: string): string {
   return `probe ${name} runs, but is not ready, for example after a restart of its kubelet`;
 }
 
-/** The pods of each client and server, and of each gateway and waypoint that has pods. */
 function podsByProbe(view: Pick<ClusterView, "pods">, pairs: readonly PlannedProbePair[]): Map<string, Pod[]> {
   const found = new Map<string, Pod[]>();
   for (const name of pairs.flatMap(({ client, server }) => [client, server])) {
@@ -75,10 +74,12 @@ function podsByProbe(view: Pick<ClusterView, "pods">, pairs: readonly PlannedPro
 
 type Absence = NonNullable<ProbePodFacts["absent"]>;
 
-/** Why a probe has no pod that can answer. Empty for a pod that cannot start, because waiting would not help. */
+/**
+ * Why a probe has no pod that can answer. Empty if its pod is ready, or cannot start, because waiting would not help.
+ */
 function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): Absence[] {
   const running = pods.filter((pod) => !hasEnded(pod));
-  // A pod that its node has evicted stays, with the phase Failed, until the engine or a controller replaces it.
+  // An evicted pod stays, with the phase Failed, until the engine or a controller replaces it.
   if (pods.length > 0 && running.length === 0)
     return [{ detail: `probe ${name} has ended; the engine recreates it`, isPause: false }];
   const states = running.map((pod) =>
@@ -101,8 +102,8 @@ function hasEnded({ status }: Pod): boolean {
 }
 
 /**
- * Whether every container ran on without a crash when the pod became unready. A kubelet may start a container again in
- * the same second, so the end of its predecessor counts too.
+ * Whether every container ran on when the pod became unready, so that no crash was the cause. A kubelet may start a
+ * container again in the same second, so the end of its predecessor counts too.
  */
 function ranOn(pod: Pod): boolean {
   const unreadyMs = readyAt(pod);
@@ -112,7 +113,7 @@ function ranOn(pod: Pod): boolean {
   });
 }
 
-/** The containers that run as long as their pod, native sidecars included. */
+/** The containers that run as long as their pod, including native sidecars. */
 function lastingContainers({ spec, status }: Pod): ContainerStatus[] {
   const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
   const names = new Set(sidecars.map(({ name }) => name));
@@ -121,8 +122,9 @@ function lastingContainers({ spec, status }: Pod): ContainerStatus[] {
 }
 
 /**
- * Whether the pod is or was ready. The kubelet reports a starting pod as not ready before it starts the containers, and
- * later changes that time when the pod is no longer ready. A restarted container is no start of the pod.
+ * Whether the pod is or was ready. The kubelet reports a new pod as unready before it starts the containers. So a pod
+ * that became unready after their start was ready before. A container that was restarted also belongs to a pod that
+ * started before.
  */
 function hasBeenReady(pod: Pod): boolean {
   const statuses = pod.status?.containerStatuses ?? [];
@@ -131,7 +133,7 @@ function hasBeenReady(pod: Pod): boolean {
   return started.length > 0 && readyAt(pod) > Math.max(...started);
 }
 
-/** When the pod last became ready or unready. */
+/** When the pod last became ready or unready, in milliseconds since 1970. 0 if unknown. */
 function readyAt({ status }: Pod): number {
   const condition = status?.conditions?.find(({ type }) => type === "Ready");
   return Date.parse(condition?.lastTransitionTime ?? "") || 0;

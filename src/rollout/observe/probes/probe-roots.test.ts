@@ -26,7 +26,6 @@ const istiod = (revision: string, namespace: string) => ({
 });
 
 interface Cluster {
-  /** The namespace in which the upgrade installs its control plane. */
   readonly installedIn?: string;
   readonly running?: readonly object[];
   /** The Secrets of `mesh-control`, each with its root. An error is the API server's answer to the read instead. */
@@ -34,7 +33,7 @@ interface Cluster {
   readonly dataPlanes?: MeshWorld["dataPlanes"];
 }
 
-/** Tests whether an upgrade is refused whose control plane in `istio-system` has data planes that trust `root`. */
+/** Runs `refuseOtherRoot` for an upgrade from a control plane in `istio-system` whose data planes trust `root`. */
 async function refuse({
   installedIn = "mesh-control",
   running = [istiod("old", "istio-system")],

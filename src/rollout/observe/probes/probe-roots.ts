@@ -33,14 +33,14 @@ import {
 import type { PilotPod } from "../pilot-debug/pilot-pod.ts";
 
 const discoveryPort = 15_012;
-/** The Secrets of a control plane's authority. The first one takes precedence. */
+/** The Secrets of a control plane's certificate authority. The first one takes precedence. */
 const authoritySecrets = ["cacerts", "istio-ca-secret"] as const;
 
 /**
  * Reads the roots and trust domains of a revision from each pod of its control plane. Serin's pilots report their roots
- * at `/debug/serin/roots`. For other pilots, the certificate that they serve is compared with the Secrets `cacerts` and
- * `istio-ca-secret` and with the ConfigMap that holds the published root of their namespace. The trust domain comes
- * from the mesh config.
+ * at `/debug/serin/roots`. The root of another pilot is found by comparing the certificate that it serves with the
+ * Secrets {@link authoritySecrets} and with the ConfigMap of the root that it publishes. The trust domain comes from
+ * the mesh config.
  */
 export async function observeRoots(client: KubeClient, view: ClusterView, revision: string): Promise<RevisionRoots> {
   const pods = pilotsOf(view, revision);
@@ -74,8 +74,8 @@ export async function observeRoots(client: KubeClient, view: ClusterView, revisi
 }
 
 /**
- * Whether data planes of both revisions can verify each other. Fails with all reasons. Waits if a control plane does
- * not answer.
+ * Whether data planes of both revisions can verify each other. If not, the detail has all reasons. Waits if a control
+ * plane does not answer.
  */
 export async function observeRootsCompatible(
   client: KubeClient,
@@ -93,8 +93,8 @@ export async function observeRootsCompatible(
 /**
  * Throws if the new control plane would run in another namespace than the old one and sign with a root that no data
  * plane trusts. Both control planes write their roots into the same ConfigMap of each namespace, so the data planes of
- * the old one would lose their root as soon as the new one runs. When the new control plane runs, {@link
- * observeRootsCompatible} checks the other cases, such as bundles with a common root.
+ * the old one would lose their root as soon as the new one runs. {@link observeRootsCompatible} checks the other cases
+ * when the new control plane runs, such as bundles with a common root.
  */
 export async function refuseOtherRoot(
   client: KubeClient,
@@ -155,7 +155,8 @@ async function signingSecret(
 }
 
 /**
- * The trust domains that a revision accepts as its own, its real one first. Empty if its mesh config cannot be read.
+ * The trust domains that a revision accepts as its own, its own name for itself first. Empty if its mesh config cannot
+ * be read.
  */
 export async function trustedDomains(
   client: KubeClient,
@@ -172,7 +173,7 @@ function pilotsOf(view: ClusterView, revision: string): Pod[] {
   );
 }
 
-/** All installations of pilots use this name. */
+/** The volume of the mesh config in every installation of a pilot. */
 const meshConfigVolume = "config-volume";
 
 async function meshConfigOf(
@@ -186,7 +187,7 @@ async function meshConfigOf(
   return validMeshConfig(map?.data?.["mesh"]);
 }
 
-/** The certificates in the namespace, and the roots that are published to data planes. */
+/** The certificates of the control plane's namespace, and those of them that are published to data planes. */
 interface KnownRoots {
   readonly certificates: readonly X509Certificate[];
   readonly published: readonly RootCertificate[];
@@ -213,9 +214,9 @@ interface PodRoots {
 }
 
 /**
- * The roots of a pilot. A pilot that does not prove its identity cannot report its roots. If it serves a certificate of
- * an unknown root, waiting would not help, so that root is returned. Otherwise its certificate has another fault, such
- * as a wrong name or date, which is thrown.
+ * The roots of a pilot. A pilot that does not prove its identity cannot report its roots, so the certificate that it
+ * serves is examined instead. If that certificate has an unknown root, waiting would not help, and the root is
+ * returned. Otherwise the certificate has another fault, such as a wrong name or date, and the error is thrown.
  */
 async function rootsOfPod(view: ClusterView, pod: Pod, known: KnownRoots): Promise<PodRoots> {
   try {
@@ -230,7 +231,7 @@ async function rootsOfPod(view: ClusterView, pod: Pod, known: KnownRoots): Promi
   }
 }
 
-/** The roots that a pilot reports. Undefined if the pilot is not Serin's, or is too old to have this report. */
+/** The roots that a pilot reports. Undefined if the pilot is not Serin's, or is too old for this report. */
 async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: KnownRoots): Promise<PodRoots | undefined> {
   const report = await answerOf<RootsReport>(view, pilotPod(pod), rootsQuestion);
   if (report === undefined) return undefined;
@@ -244,8 +245,8 @@ async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: Know
 }
 
 /**
- * The root of the certificate that the pilot serves: the known root that signed it, or the last certificate that the
- * pilot sent.
+ * The root of the certificate that the pilot serves: the known root that signed it, or what the last certificate of its
+ * chain says about the root.
  */
 async function servedRoots(view: ClusterView, pod: Pod, { certificates, published }: KnownRoots): Promise<PodRoots> {
   const pilot = pilotPod(pod);
@@ -270,7 +271,10 @@ async function servedRoots(view: ClusterView, pod: Pod, { certificates, publishe
 }
 
 const handshakeTimeoutMs = 2000;
-/** The request for the certificate that a pilot serves, made by a TLS handshake at {@link discoveryPort}. */
+/**
+ * The subject for errors about the certificate that a pilot serves. The engine gets it by a TLS handshake at {@link
+ * discoveryPort}.
+ */
 const certificateQuestion: PilotQuestion = { path: "", about: "by which root it signs" };
 
 /** The certificates that a server sends, beginning with its own. They are only inspected, not trusted. */
@@ -308,7 +312,6 @@ function chainOf(leaf: DetailedPeerCertificate): X509Certificate[] {
   return chain;
 }
 
-/** The valid certificates of a PEM text. */
 function certificatesIn(pem: string): X509Certificate[] {
   return certificateBlocks(pem).flatMap((block) => {
     try {

@@ -3,12 +3,10 @@ import type { SettleState } from "../../decide/index.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
 import { whyNotReady, isReady } from "../pod-reason.ts";
 
-/** The time limit of each stage of a probe's start. A probe that exceeds it counts as failed. */
+/** A probe counts as failed if a stage of its start takes longer. */
 const startLimitMs = 90_000;
 
-/**
- * The state of a probe pod. If it will never start, the result is a failure with the reason instead of an endless wait.
- */
+/** The state of a probe pod. It is `failed`, with the reason, if the pod will never start. */
 export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEvent): SettleState {
   if (pod === undefined) return { state: "waiting", detail: `probe ${name} does not exist yet` };
   const revision = pod.metadata.labels?.["istio.io/rev"];
@@ -20,8 +18,7 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   }
   if (isReady(pod)) return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
-  // Containers of a probe restart after a crash, so only the node can have ended the pod. The engine makes the pod
-  // again.
+  // A crashed container of a probe restarts, so only the node can have ended the pod. The engine makes the pod again.
   if (phase === "Failed" || phase === "Succeeded")
     return {
       state: "waiting",
@@ -38,8 +35,8 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
 }
 
 /**
- * The Secrets of a pod whose image cannot be pulled. The engine has no right to read whether they exist, so it names
- * all of them.
+ * The image pull Secrets of a pod whose image cannot be pulled. The engine has no right to read whether they exist, so
+ * the text names all of them.
  */
 function missingSecrets({ metadata: { namespace = "" }, spec, status }: Pod): string {
   const waits = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].some(({ state }) =>
@@ -50,7 +47,7 @@ function missingSecrets({ metadata: { namespace = "" }, spec, status }: Pod): st
   return `; images are pulled with Secret ${names.join(", ")}, which must exist in namespace ${namespace}`;
 }
 
-/** The times of the stages of a pod's start: scheduled, then each container. A restart is not a stage. */
+/** The times of the stages of a pod's start: scheduled, then each container. The start after a crash is no stage. */
 function startedAt({ status }: Pod): number[] {
   const conditions = (status?.conditions ?? [])
     .filter(({ type, status: value }) => value === "True" && (type === "PodScheduled" || type === "Initialized"))

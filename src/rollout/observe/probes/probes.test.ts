@@ -7,7 +7,6 @@ import { ProbeObserver } from "./probes.ts";
 
 const scope = { revisions: ["old", "new"], dataPlanes: ["ambient"] } as const;
 
-/** An observer of running probes, how often it has read logs, and the requests that it has sent. */
 function observing() {
   let nowMs = 0;
   let reads = 0;

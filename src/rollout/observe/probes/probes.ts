@@ -32,21 +32,22 @@ export interface ProbeObserverOptions {
 }
 
 /**
- * The time for which looks share the logs of the probes and the metrics of the data planes. A step that has enough
- * probes may soak for hours, and each look reads from every probe.
+ * Looks within this time share the logs of the probes and the metrics of the data planes. The longer time ({@link
+ * unhurriedMaxAgeMs}) applies if the step has enough probes: it may then soak for hours, and each look reads from every
+ * probe.
  */
 const maxAgeMs = 150;
 const unhurriedMaxAgeMs = 2000;
 const maxKept = 16;
 /**
- * How often the engine requests that a client probes at its full pace. The interval is shorter than the time for which
- * one request lasts, so that the client does not rest in between.
+ * How often the engine requests that a client probes at its full pace. The client must not slow down between two
+ * requests, so this is shorter than the effect of one.
  */
 const askEveryMs = 500;
 
 /**
- * Observes the probe matrix. The results of clients come from their logs, which are available even if the mesh lets no
- * connection through. The identities that the data planes verified come from their metrics.
+ * Observes the probe matrix. The results of clients come from the pods' logs, which the engine can read even if the
+ * mesh lets no connection through. The identities that the data planes verified come from their metrics.
  */
 export class ProbeObserver {
   readonly #options: ProbeObserverOptions;
@@ -64,8 +65,8 @@ export class ProbeObserver {
   }
 
   /**
-   * The results of the probes. If a step waits for more results (`isWaiting`), the engine lets the clients probe at
-   * their full pace.
+   * The results of the probes. With `isWaiting`, the step waits for more of them, so the engine lets the clients probe
+   * at their full pace.
    */
   observe(scope: ProbeScope, isWaiting: boolean): Promise<CheckObservation> {
     const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
@@ -84,7 +85,6 @@ export class ProbeObserver {
     return observation;
   }
 
-  /** Lets clients probe at their full pace. A client without such a request probes more slowly. */
   #askToProbe(clients: readonly string[]): void {
     const { view, get = httpGet } = this.#options;
     for (const name of clients) {
@@ -123,8 +123,7 @@ export class ProbeObserver {
         reports,
         pods,
         samples: samples.flat(),
-        // The pods are read after the reports, because the reports may count failures of a pod that was deleted
-        // meanwhile.
+        // Read after the reports, which may count failures of a pod that was deleted meanwhile.
         serving: probePodFacts(view, pairs, (event, atMs) => this.#ages.ageMs(event, atMs, Infinity)),
         trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)),
       }),
@@ -137,8 +136,8 @@ function clientsOf(pairs: readonly PlannedProbePair[]): string[] {
 }
 
 /**
- * Limits the scope to the data planes for which probes were created. The data planes of the cluster may have changed
- * since then.
+ * Limits the scope to the data planes for which probes were created, because the data planes of the cluster may have
+ * changed since.
  */
 function madeOf(view: ClusterView, scope: ProbeScope): ProbeScope {
   const made = view.namespaces.get(probeNamespace)?.metadata.annotations?.[probePlanesAnnotation];
@@ -147,13 +146,13 @@ function madeOf(view: ClusterView, scope: ProbeScope): ProbeScope {
     : { ...scope, dataPlanes: scope.dataPlanes.filter((plane) => made.split(",").includes(plane)) };
 }
 
-/** The probes' own sidecars, gateways and waypoints, and the ztunnels of the nodes that probes run on. */
+/** The probes' own sidecars, gateways and waypoints, and the ztunnels of the probes' nodes. */
 function dataPlanePods(view: ClusterView): Pod[] {
   const own = view.pods.list().filter((pod) => pod.metadata.namespace === probeNamespace && isScrapable(pod));
   const nodes = new Set(
     view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])),
   );
-  // Skip ztunnels that are ending. They may not answer, and their counters no longer change.
+  // A ztunnel that is ending may not answer, and its counters no longer change.
   return [
     ...own,
     ...view

@@ -11,13 +11,13 @@ import { denialIn, errorOfStatus, type KubeClient } from "../../../kube/index.ts
 import type { SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
-/** The maximum length of a shown message, which may contain the messages of several webhooks. */
+/** The maximum length of an API server's message in a state. It may contain the messages of several webhooks. */
 const messageCharacters = 300;
 
-/** The engine's own namespace, whose labels request no sidecars. */
+/** The engine's own namespace. Its labels request no sidecars, so only the dry run's own label decides. */
 const testNamespace = "serin-system";
 
-/** A container that PodSecurity's level `restricted` and a quota of limits admit. */
+/** A container that PodSecurity's level `restricted` admits, and also a quota that requires limits. */
 const strictContainer: Container = {
   name: "test",
   image: "none",
@@ -26,8 +26,8 @@ const strictContainer: Container = {
 };
 
 /**
- * The spec of the dry run's pod. It is the spec of the engine's own pod, because the namespace has admitted that one:
- * policies may allow only some registries, and quotas and limits only some resources.
+ * The spec of the dry run's pod. It has the image, resources and security settings of the engine's own pod, because the
+ * namespace has admitted that one: policies may allow only some registries, and quotas only some resources.
  */
 function admittedSpec(view: Pick<ClusterView, "podsIn">): PodSpec {
   for (const { spec } of view.podsIn(testNamespace)) {
@@ -42,7 +42,7 @@ function admittedSpec(view: Pick<ClusterView, "podsIn">): PodSpec {
   return { containers: [strictContainer] };
 }
 
-/** Tests with a dry run whether the revision injects a pod that names the tag. */
+/** Whether the revision injects a pod that names the tag, tested by a dry run. */
 export async function tagServesState(
   { client, view }: { readonly client: KubeClient; readonly view: Pick<ClusterView, "podsIn"> },
   { tag, revision }: { readonly tag: string; readonly revision: string },
@@ -54,7 +54,7 @@ export async function tagServesState(
       name: `tag-test-${tag.replaceAll(".", "-")}`,
       namespace: testNamespace,
       labels: { [istioLabels.revision]: tag, "istio.io/dataplane-mode": "none" },
-      // Without a redirect, no container needs NET_ADMIN, which the namespace may forbid.
+      // Without a redirect of traffic, no container needs NET_ADMIN, which the namespace may forbid.
       annotations: { [istioAnnotations.interceptionMode]: "NONE" },
     },
     spec: admittedSpec(view),
@@ -77,7 +77,7 @@ export async function tagServesState(
   };
 }
 
-/** An AuthorizationPolicy with an unknown attribute. Schemas accept it, and every validator refuses it. */
+/** An AuthorizationPolicy with an unknown attribute. The CRD's schema accepts it, and every validator refuses it. */
 const invalidPolicy = {
   apiVersion: "security.istio.io/v1",
   kind: "AuthorizationPolicy",
@@ -85,7 +85,10 @@ const invalidPolicy = {
   spec: { action: "ALLOW", rules: [{ when: [{ key: "no.such.attribute", values: ["x"] }] }] },
 };
 
-/** Tests with a dry run of an invalid object whether this revision validates objects without a revision label. */
+/**
+ * Whether this revision validates objects without a revision label, tested by a dry run of an invalid object. Also
+ * `met` if there is no default validator.
+ */
 export async function validatorServesState(client: KubeClient, revision: string): Promise<SettleState> {
   const found = await client.get(validatingWebhookConfigurationKind, defaultValidatorName);
   const service = found?.webhooks?.[0]?.clientConfig.service?.name;

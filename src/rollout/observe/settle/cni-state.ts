@@ -8,10 +8,13 @@ import { isStatus } from "../pilot-answers.ts";
 
 const agentPort = 8000;
 
-/** The first reports of enrolled pods, by node and pod uid. They are lost when the engine restarts. */
+/** The first report of each enrolled pod, by node and pod uid. Lost when the engine restarts. */
 const firstLooks = new WeakMap<ClusterView, Map<string, ReadonlyMap<string, EnrolledPodReport>>>();
 
-/** Whether a node's agent is ready, and its pods still have the same rules and sockets. */
+/**
+ * Whether a node's CNI agent is ready, and the node's pods still have the same rules and sockets as in their first
+ * report.
+ */
 export async function cniState(
   view: ClusterView,
   { node, object }: Extract<SettleCondition, { type: "cniOfNode" }>,
@@ -27,13 +30,13 @@ export async function cniState(
   const [pod] = pods;
   if (pod === undefined) return { state: "waiting", detail: `no agent runs on ${node}` };
   const report = await enrolledReport(view, pod, node);
-  // Upstream's agents have no such report, so only their readiness is checked.
+  // Agents of upstream Istio have no such report. They are ready, so nothing else can be checked.
   if (report === undefined) return { state: "met" };
   if (!report.ready) return { state: "waiting", detail: `the agent ${report.version} of ${node} is not ready` };
   const looks = firstLooks.get(view) ?? new Map<string, ReadonlyMap<string, EnrolledPodReport>>();
   firstLooks.set(view, looks);
   const before = looks.get(node) ?? new Map<string, EnrolledPodReport>();
-  // A pod that the agent has not taken over yet is not part of the first report.
+  // A pod gets its first report only when the agent has taken it over.
   const known = report.pods
     .filter((pod) => before.has(pod.uid) || isComplete(pod))
     .map((pod) => [pod.uid, before.get(pod.uid) ?? pod] as const);

@@ -6,10 +6,10 @@ import { endpointsState, type EndpointSources } from "./endpoints-state.ts";
 import { podsServe, type Serving } from "./pod-conditions.ts";
 
 /**
- * Says why a route's list must not change yet: a destination that would get more requests has no ready pod or is a
- * subset that no DestinationRule has, or proxies do not know the pods of a destination that had no requests. Somebody
- * may have scaled down a version without requests, or removed a subset. Undefined if the list may change, if the pods
- * of a destination are unknown, or if requests reach no pod before the change either.
+ * Why a route's list must not change yet: a destination that would get more requests has no ready pod, or is a subset
+ * that no DestinationRule has, or proxies do not know the pods of a destination that had no requests. The cause may be
+ * that somebody has scaled down a version without requests, or removed a subset. Undefined if the list may change, if
+ * the pods of a destination are unknown, or if requests reach no pod before the change either.
  */
 export async function notServedYet(
   sources: EndpointSources,
@@ -26,7 +26,7 @@ export async function notServedYet(
 }
 
 /**
- * Why requests to the destination would reach no pod. Undefined if they would reach one, or if the destination's pods
+ * Why requests to the destination would reach no pod. Undefined if they would reach a pod, or if the destination's pods
  * are unknown.
  */
 async function missingPods(sources: EndpointSources, destination: GainingDestination): Promise<string | undefined> {
@@ -43,18 +43,20 @@ async function missingPods(sources: EndpointSources, destination: GainingDestina
     { ...sources, withoutProxies: !isNew || sources.withoutProxies === true },
     { type: "endpoints", service: reference, labels, atLeast: 1 },
   );
-  // Proxies of other namespaces do not delay this. Otherwise anybody who may create a pod in any namespace could stop
-  // every rollout.
+  // Proxies of other namespaces do not delay the change. Otherwise anybody who may create a pod in any namespace could
+  // stop every rollout.
   return state.state === "met" || (state.state === "waiting" && state.isOfOthers === true) ? undefined : state.detail;
 }
 
 interface DestinationPods {
-  /** The labels of the pods. Undefined if the destination is a subset that does not exist. */
+  /**
+   * The labels by which the destination selects its pods. Undefined if the destination is a subset that does not exist.
+   */
   readonly labels: Readonly<Record<string, string>> | undefined;
   readonly serves: Serving;
 }
 
-/** The destination's pods. Undefined if the labels of the Service's pods are unknown. */
+/** Undefined if the Service has no selector, or does not exist. */
 async function podsOf(
   { client, view }: EndpointSources,
   destination: RouteDestination,

@@ -5,19 +5,20 @@ import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { isOpen, notAskedLeft, observeAcknowledged, ofOthersTogether, type AskedObject } from "../acknowledgements.ts";
 
-/** The sources that {@link endpointsState} reads, and the namespaces whose proxies decide. See `AskedObject`. */
+/** What {@link endpointsState} reads, and the namespaces whose proxies decide. See `AskedObject`. */
 export interface EndpointSources extends Pick<AskedObject, "ageMs" | "concerned" | "withoutOthers"> {
   readonly client: KubeClient;
   readonly view: ClusterView;
   /**
-   * Whether the EndpointSlices of the API server suffice, because the engine has waited for the proxies long enough.
+   * Set if only EndpointSlices decide, and not whether proxies have acknowledged them. For example, the engine has
+   * waited for the proxies long enough.
    */
   readonly withoutProxies?: boolean;
 }
 
 /**
- * Whether enough ready pods with the labels are endpoints of the Service, and all proxies have acknowledged these
- * endpoints.
+ * Whether enough ready pods with the labels are endpoints of the Service, and all proxies have acknowledged its
+ * EndpointSlices.
  */
 export async function endpointsState(
   { client, view, withoutProxies = false, ...asking }: EndpointSources,
@@ -59,8 +60,8 @@ export async function endpointsState(
 }
 
 /**
- * Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. `lacked` is the
- * number of pods that may be missing.
+ * Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. `lacked` of these
+ * pods may be missing. Objects of other kinds are always `met`.
  */
 export async function reachableState(
   sources: EndpointSources,

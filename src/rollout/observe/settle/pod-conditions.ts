@@ -45,8 +45,8 @@ export async function podsGoneState(
 ): Promise<SettleState> {
   const left = view
     .runningPods(labels)
-    // If no advice is given, stranded pods are ignored: nobody could act, and a lost node would keep the rollout from
-    // ending.
+    // Without advice, stranded pods are ignored. Nobody would be told to act, so a lost node would keep the rollout
+    // from ending.
     .filter((pod) => pod.metadata.namespace === namespace && (toDo !== undefined || !isStranded(pod, nowMs)));
   if (left.length === 0) return { state: "met" };
   const details = await Promise.all(left.map(async (pod) => `${pod.metadata.name ?? ""} ${await drainingText(pod)}`));
@@ -89,7 +89,6 @@ function named(texts: readonly string[]): string {
   return `${texts.slice(0, maxNamed).join("; ")}${more}`;
 }
 
-/** Whether the pods with the revision's sidecar that a restart cannot move have ended. */
 export function leftToEndState(view: ClusterView, namespace: string, revision: string): SettleState {
   const left = (sidecarWorkloads(view, { only: namespace }).get(namespace) ?? []).flatMap(
     ({ object, pods, unmovable }) =>
@@ -129,8 +128,8 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
 }
 
 /**
- * Where a version serves: by ready pods of this cluster, or elsewhere, because no workload of this cluster makes such
- * pods, or because another cluster has them.
+ * Where a version serves: `here` by ready pods of this cluster, or `elsewhere`, because no workload of this cluster
+ * makes such pods or because another cluster has them.
  */
 export type Serving = "here" | "elsewhere" | "none";
 
@@ -149,7 +148,6 @@ export async function podsServe(
   return (await isServedElsewhere(view, match)) ? "elsewhere" : "none";
 }
 
-/** Whether a version's requests would reach a pod. */
 export async function versionServesState(
   view: ClusterView,
   { namespace, service, labels }: Extract<SettleCondition, { type: "versionServes" }>,
@@ -162,7 +160,10 @@ export async function versionServesState(
   };
 }
 
-/** A text such as `draining, 1 connection`, from the metrics of the draining ztunnel. */
+/**
+ * A text such as `draining, 1 connection`, from the metrics of the draining ztunnel. If it does not answer, `is
+ * ending`.
+ */
 async function drainingText(pod: Pod): Promise<string> {
   try {
     const samples = await scrapePod(pod, ["serin_ztunnel_connections"]);

@@ -19,7 +19,8 @@ export function revisionServesState(
 }
 
 /**
- * Whether no other installer has installed the revision. A control plane that the engine itself installed is allowed.
+ * Whether no control plane of the revision exists that another installer has installed. One that the engine itself
+ * installed does not matter.
  */
 export function revisionFreeState(view: ClusterView, revision: string): SettleState {
   const found = controlPlaneDeployments(view).find((deployment) => controlPlaneRevision(deployment) === revision);

@@ -6,11 +6,10 @@ import { scrapePod } from "../checks/scrape.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, rootsOf } from "../pilot-answers.ts";
 
-/** The roots of one data plane by their fingerprints. */
 interface PodRoots {
   readonly name: string;
   readonly trusted: readonly string[];
-  /** The roots of the certificates that it holds. */
+  /** The roots in which the chains of its certificates end. */
   readonly used: readonly string[];
   readonly problem: string;
 }
@@ -40,7 +39,6 @@ export async function rootInUseState(view: ClusterView, fingerprint: string): Pr
   return other.length === 0 ? { state: "met" } : waiting(other.map(named), "have certificates of another root");
 }
 
-/** Whether no control plane or data plane trusts any other root. */
 export async function rootAloneState(view: ClusterView, fingerprint: string): Promise<SettleState> {
   const pilots = await pilotRoots(view);
   const late = pilots
@@ -54,7 +52,8 @@ export async function rootAloneState(view: ClusterView, fingerprint: string): Pr
 }
 
 /**
- * Whether all data planes follow the current stage in their roots and certificates, so that undo may revert the stage.
+ * Whether all data planes follow the current stage of the root's rotation in their roots and certificates, so that undo
+ * may revert the stage. Without a control plane nothing can follow, so the condition is met.
  */
 export async function rootsSettledState(view: ClusterView): Promise<SettleState> {
   const pilots = await pilotRoots(view);
@@ -81,7 +80,8 @@ function named({ name, problem }: PodRoots): string {
 }
 
 /**
- * The reports of all pilots. Pilots of upstream Istio have no such report, so their root cannot be rotated in stages.
+ * The reports of all ready pilots. Throws if one has no such report, as those of upstream Istio: its root cannot be
+ * rotated in stages.
  */
 async function pilotRoots(
   view: ClusterView,
@@ -100,7 +100,6 @@ async function pilotRoots(
 
 const concurrentScrapes = 32;
 
-/** The roots of all running ztunnels, gateways, waypoints and sidecars. */
 async function podRoots(view: ClusterView): Promise<readonly PodRoots[]> {
   return await view.recently("roots of data planes", async () => {
     const pods = view.scrapablePods({}).filter(isDataPlane);
@@ -119,7 +118,7 @@ function isDataPlane({ metadata, spec }: Pod): boolean {
   );
 }
 
-/** The fault without the pod's name, because the list of pods already contains that name. */
+/** The fault without the pod's name, because the text of the state already contains that name. */
 function whatHappened(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }

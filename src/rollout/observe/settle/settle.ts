@@ -34,13 +34,12 @@ export interface SettleSources {
   readonly ageMs: AgeOfEvent;
   readonly notice: NoticeEvent;
   /**
-   * The namespaces that the rollout has changed, or is changing. The answers of their proxies decide whether a
-   * condition has settled.
+   * The namespaces that the rollout has changed, or is changing. Only their proxies decide whether a condition is met.
    */
   readonly concerned: readonly string[];
 }
 
-/** Evaluates one condition of a step. A condition that cannot be evaluated counts as not settled. */
+/** Evaluates one condition of a step. A condition that cannot be evaluated is `waiting`. */
 export async function observeSettle(sources: SettleSources, condition: SettleCondition): Promise<SettleState> {
   try {
     return await stateOf(sources, condition);

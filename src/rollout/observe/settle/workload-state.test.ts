@@ -21,7 +21,7 @@ const injector = {
   webhooks: [{ namespaceSelector: { matchExpressions: [{ key: "istio.io/rev", operator: "In", values: ["new"] }] } }],
 };
 
-/** The state of the namespace `shop`, which names the new revision and contains a Deployment `web`. */
+/** The state of the namespace `shop`, which selects the new revision and contains a Deployment `web`. */
 async function stateOf(
   pods: readonly Pod[],
   injectors: readonly unknown[],

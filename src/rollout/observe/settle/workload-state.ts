@@ -14,7 +14,10 @@ import { progressOf } from "../workload-progress.ts";
 
 type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 
-/** Whether one workload, or all of a namespace, have sidecars of the revision. Ignores pods that no restart moves. */
+/**
+ * Whether one workload, or all workloads of a namespace, have sidecars of the revision. Ignores workloads that no
+ * restart moves.
+ */
 export async function workloadState(
   view: ClusterView,
   { object, revision, mark, withinMs }: WorkloadCondition,

@@ -5,16 +5,15 @@ import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { EventAges } from "../event-ages.ts";
 
 /**
- * The time in which a running operator certainly begins to act on a changed object. It is used only if the status does
- * not say which generation the operator has seen, as in the status of Istio's own operator, or if the operator does not
- * run.
+ * A running operator begins to act on a changed object within this time. Used if the status does not say which
+ * generation the operator has seen, as in the status of Istio's own operator, or if no operator runs.
  */
 export const noticedWithinMs = 30_000;
 
 /**
- * Why the operator has not yet installed a part as its object demands. Undefined if the part is installed. A running
- * workload is no proof: an operator that still acts on an earlier state of the object removes the part a moment after
- * the undo has enabled it again.
+ * Why the operator has not yet installed a part as its object demands. Undefined if the part is installed. That the
+ * part's workload runs is no proof: an operator that still acts on an earlier state of the object soon removes the
+ * part, after undo has enabled it again.
  */
 export function notBroughtAbout(
   reference: ObjectReference,
@@ -24,7 +23,7 @@ export function notBroughtAbout(
 ): string | undefined {
   const { title } = operatedParts[part];
   const status = operator?.["status"];
-  // Undo created the object anew, so its status is not that of the removed object.
+  // Undo created the object anew, so this status is not that of the removed object.
   if (isOfBanzai(reference))
     return textAt(status, "Status") === "Available"
       ? undefined
@@ -35,7 +34,7 @@ export function notBroughtAbout(
   const isSeen =
     Number(textAt(status, "observedGeneration")) >= generation || ages.ageMs(event, 0, 0) >= noticedWithinMs;
   if (!isSeen) return notInstalledText(part);
-  // If the object still has no status after this time, no operator manages it.
+  // If the object still has no status, no operator manages it.
   if (status === undefined) return undefined;
   const ofPart = (field: string): string | undefined => textAt(status, "componentStatus", title, field);
   if (ofPart("status") === "HEALTHY") return undefined;

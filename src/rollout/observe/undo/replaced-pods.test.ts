@@ -1,4 +1,3 @@
-// Tests that an undo does not wait for pods that a workload lacked already before the rollout.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../../api/index.ts";
@@ -102,7 +101,7 @@ test("a workload that the rollout itself has broken is not taken for one that wa
   const [before] = entriesOf(strategy, workload("Deployment", { available: 1 })) as readonly FieldEntry[];
   const [after] = entriesOf(restartOf("Deployment"), found, [before as FieldEntry]) as readonly FieldEntry[];
   assert.deepEqual([before?.lacked, after?.lacked], [2, 2]);
-  // The entry of the target's preparation may be much older than the run.
+  // The entry of the preparation may be much older than the run, so its number does not count.
   const [setup] = entriesOf(restartOf("Deployment"), found, [{ ...(before as FieldEntry), setup: true }]);
   assert.equal((setup as FieldEntry).lacked, 3);
 });

@@ -10,7 +10,6 @@ import { workloadOf } from "../sidecar-workloads.ts";
 import { workloadObstacle } from "../workload-obstacle.ts";
 import { isStranded } from "../stranded-pod.ts";
 
-/** What a workload lacks, as a text for people, and the number of missing pods. */
 export interface MissingPods extends Missing {
   readonly left: number;
 }
@@ -19,16 +18,15 @@ export interface MissingPods extends Missing {
 export interface RestoredWorkload {
   readonly object: ObjectReference;
   readonly found: UntypedObject | undefined;
-  /** The time of the restart, if undo has restarted the workload by writing a time. */
+  /** The time that undo wrote to restart the workload. Undefined if undo restored the template instead. */
   readonly restartedAt: string | undefined;
-  /** How many ready pods the workload lacked before the rollout. */
   readonly lacked: number;
 }
 
 /**
- * What a workload lacks after undo has restored its template. Undo does not wait for pods that nothing replaces: those
- * of a paused workload, those that the update strategy leaves alone, and those on lost nodes. It also does not wait for
- * pods that the workload lacked before the rollout.
+ * What a workload lacks after undo has restored its template or restarted it. Undo does not wait for pods that nothing
+ * replaces: those of a paused workload, those that the update strategy leaves alone, and those on lost nodes. It also
+ * does not wait for pods that the workload lacked before the rollout.
  */
 export function missingPods(
   { view, nowMs }: { readonly view: ClusterView; readonly nowMs: number },
@@ -46,7 +44,7 @@ export function missingPods(
     : { ...missing, detail: `${missing.detail}${howToReplace(pods.filter(isInUse), object, found)}` };
 }
 
-/** What a workload lacks until all of its pods match its spec and are ready, with the reason of an unready pod. */
+/** What a workload lacks until all of its pods match its spec and are ready, and why a pod is not ready. */
 export function missingOf(
   view: ClusterView,
   { object, found }: Pick<RestoredWorkload, "object" | "found">,
@@ -67,8 +65,8 @@ function podsOf(view: ClusterView, { kind, name, namespace = "" }: ObjectReferen
 const templateHashLabel = "controller-revision-hash";
 
 /**
- * The advice to delete a pod of a StatefulSet. The StatefulSet waits until the pod that it replaced last is ready, even
- * if that pod has a bad template that undo has replaced. Empty if no such pod exists.
+ * The advice to delete a pod of a StatefulSet that has another template and is not ready. Even after undo has restored
+ * the template, the StatefulSet waits until such a pod is ready before it replaces any pod. Empty if there is none.
  */
 function howToReplace(pods: readonly Pod[], object: ObjectReference, found: UntypedObject): string {
   const { updateRevision } = (found["status"] ?? {}) as { readonly updateRevision?: string };
@@ -79,8 +77,9 @@ function howToReplace(pods: readonly Pod[], object: ObjectReference, found: Unty
 }
 
 /**
- * The pods of a workload that its restart has not replaced yet. Times of pods have no milliseconds. Argo's controller
- * replaces no pod of a Rollout that lacks too many pods, so pods that were not ready before the rollout may stay.
+ * The pods of a workload that its restart has not replaced yet. The times of pods are rounded down to seconds. Argo's
+ * controller replaces no pod of a Rollout that lacks too many pods, so pods that were not ready before the rollout may
+ * stay.
  */
 function olderPods(pods: readonly Pod[], restartedAtMs: number, lacked: number): MissingPods | undefined {
   const older = pods.filter((pod) => Date.parse(pod.metadata.creationTimestamp ?? "") + 1000 <= restartedAtMs);

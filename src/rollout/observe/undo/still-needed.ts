@@ -15,7 +15,10 @@ import { isReady, whoChangesOwner } from "../pod-reason.ts";
 import { dependentProxies } from "../served-proxies.ts";
 import { howToRestart, workloadOf } from "../sidecar-workloads.ts";
 
-/** Why an object that the rollout has made must stay for now: requests, proxies or pods still need it. */
+/**
+ * Why an object that the rollout has made must stay for now: requests, proxies or pods still need it. Undefined if undo
+ * may delete it.
+ */
 export async function stillServes(
   { objects, view, nowMs }: { readonly objects: ObjectAccess; readonly view: ClusterView; readonly nowMs: number },
   { object }: JournalEntry,
@@ -27,15 +30,15 @@ export async function stillServes(
   if (revision === undefined) return undefined;
   if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
   if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
-    // While a tag points to the revision, new pods of Gateways and namespaces that follow the tag get the revision
-    // again.
+    // While a tag points to the revision, new pods of the Gateways and namespaces that follow the tag get the revision,
+    // so the tag must move first.
     return tagLedTo(view, revision, object) ?? podOfRevision(view, revision) ?? (await proxyOf(view, revision, nowMs));
   return undefined;
 }
 
 /**
- * Finds a pod of a copy that the Canary of this route has made and deleted. Without the route, the Service would send
- * requests to all of its pods alike, and the pods of a deleted Deployment end only after a while.
+ * Why the route must stay: a pod is left of a copy that the route's Canary has made and deleted. Without the route, the
+ * Service would send requests to all of its pods alike, and the pods of a deleted Deployment end only after a while.
  */
 function copyBehind(view: ClusterView, route: UntypedObject | undefined): string | undefined {
   const { namespace, ownerReferences = [] } = route?.metadata ?? {};
@@ -49,8 +52,8 @@ function copyBehind(view: ClusterView, route: UntypedObject | undefined): string
 
 /**
  * Whether an unready pod has a template that its Deployment no longer has, although all pods of the present template
- * exist. As long as the pods of the present template are not ready either, the Deployment's controller keeps the old
- * pod: a Deployment that was broken before the rollout keeps it until a person repairs the Deployment.
+ * exist. The Deployment's controller keeps such a pod while those of the present template are not ready either. So a
+ * Deployment that was broken before the rollout keeps such a pod until a person repairs the Deployment.
  */
 function isLeftBehind(view: ClusterView, pod: Pod): boolean {
   const { kind, name, namespace = "" } = workloadOf(pod);
@@ -62,7 +65,7 @@ function isLeftBehind(view: ClusterView, pod: Pod): boolean {
   return isSeen && [...marksOf(pod.metadata)].join() !== [...marksOf(template?.metadata)].join();
 }
 
-/** The labels and annotations that an upgrade writes into a template when it restarts a workload. */
+/** The values by which an upgrade restarts a workload, in the metadata of a pod or a template. */
 function marksOf({ labels = {}, annotations = {} }: PodTemplate["metadata"] & object = {}): readonly string[] {
   return [labels[istioLabels.revision] ?? "", annotations[restartedForAnnotation] ?? ""];
 }
@@ -74,10 +77,7 @@ function podOwnedBy(view: ClusterView, revision: string): string | undefined {
     : `${podName(owned)} is still owned by ztunnel ${revision}${whoChangesOwner(owned)}`;
 }
 
-/**
- * Finds a gateway, waypoint or injected pod of the revision. These must end or move before the control plane that
- * configures them is removed.
- */
+/** Why the revision's control plane must stay: a gateway, waypoint or injected pod still needs its configuration. */
 function podOfRevision(view: ClusterView, revision: string): string | undefined {
   const found = livePods(view).find((pod) => {
     const { labels = {}, annotations = {} } = pod.metadata;
@@ -88,15 +88,15 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   if (found === undefined) return undefined;
   const text = `${podName(found)} still runs at revision ${revision}`;
   if (found.metadata.labels?.[istioLabels.gatewayName] !== undefined) return text;
-  // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later, or
-  // whose namespace somebody has moved to the revision after the restart.
+  // Undo restarts the workloads that the upgrade restarted. A person must restart pods that were added later, or whose
+  // namespace somebody has moved to the revision after that restart.
   const first = howToLeadAway(view, found.metadata.namespace ?? "", revision);
   return `${text} (if it stays: ${first === undefined ? "" : `${first} && `}${howToRestart(view, found)})`;
 }
 
 /**
- * Finds proxies that the revision's control plane serves. If the control plane does not run, there are none. Proxies of
- * pods that are ending serve their last connections, for up to an hour by default.
+ * Why the revision's control plane must stay: it still serves proxies. Undefined if it does not run. A proxy of a pod
+ * that is ending serves its last connections, for up to an hour by default.
  */
 async function proxyOf(view: ClusterView, revision: string, nowMs: number): Promise<StillServes | undefined> {
   if (pilotPods(view, revision).length === 0) return undefined;
@@ -120,10 +120,10 @@ async function proxyOf(view: ClusterView, revision: string, nowMs: number): Prom
   }
 }
 
-/** How much later than announced a pod may end, because a node may need a moment and clocks differ. */
+/** A pod may end this much later than announced, because a node may need a moment and clocks differ. */
 const lateEndMs = 60_000;
 
-/** When the pod of a proxy is killed, if it is being deleted. Infinity if it is not. */
+/** When the pod of a proxy ends at the latest. Infinity if the pod is not being deleted. */
 function endMsOf(view: ClusterView, id: string): number {
   const endsAt = podOfProxy(view, id)?.metadata.deletionTimestamp;
   return endsAt === undefined ? Infinity : Date.parse(endsAt);

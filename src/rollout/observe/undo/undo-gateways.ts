@@ -22,15 +22,13 @@ interface Sources {
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
   /**
-   * Whether undo has waited long enough for a gateway that lacked pods before the rollout. It waits at first, because
-   * the gateway may have lacked them only for a moment.
+   * Whether undo no longer waits for the pods that a gateway lacked before the rollout. By default it waits for them
+   * too, because the gateway may have lacked them only for a moment.
    */
   readonly passOver: boolean;
 }
 
-/**
- * How many ready pods an object lacks now. For a Gateway, the pods of its own Deployments count, without its canary.
- */
+/** How many ready pods an object lacks now. A Gateway lacks those that its own Deployments lack, without its canary. */
 export function lackedPodsOf(view: ClusterView, object: UntypedObject, { kind }: ObjectReference): number {
   if (kind !== "Gateway") return lackedPods(object, kind);
   return ownDeployments(view, object).reduce(
@@ -39,7 +37,6 @@ export function lackedPodsOf(view: ClusterView, object: UntypedObject, { kind }:
   );
 }
 
-/** The Deployments of a Gateway without its canary. */
 function ownDeployments(view: ClusterView, { metadata: { name = "", namespace = "" } }: UntypedObject): Deployment[] {
   return view.deployments
     .list()
@@ -52,8 +49,8 @@ function ownDeployments(view: ClusterView, { metadata: { name = "", namespace = 
 }
 
 /**
- * Why a field of a gateway or waypoint cannot be restored yet: its pods of one revision must stay until its pods of the
- * other revision can take over. Undefined for all other fields.
+ * Why a field of a gateway or waypoint cannot be restored yet: the restored value would remove pods, and those that
+ * would take over are not ready. Undefined for all other fields.
  */
 export async function heldByGateway(
   sources: Sources,
@@ -62,7 +59,7 @@ export async function heldByGateway(
   found: unknown,
 ): Promise<string | undefined> {
   if (entry.object.kind === "Gateway" && canaryPointers.has(entry.pointer) && isLess(entry.prior, found))
-    // A canary without this annotation is being deleted, so the other fields of the canary keep no pods.
+    // Without this annotation the canary is being deleted, so the other annotations keep no pods.
     if (current.metadata.annotations?.[annotations.revision] !== undefined)
       return await stableMissing(sources, current, entry.lacked);
   if (entry.object.kind === "Deployment" && entry.pointer === "/spec/replicas" && isLess(entry.prior, found))
@@ -76,7 +73,6 @@ function isLess(prior: unknown, found: unknown): boolean {
   return prior === undefined || Number(prior) < Number(found);
 }
 
-/** Why the gateway's own Deployments cannot take over from the canary yet. */
 async function stableMissing(
   { objects, view, passOver }: Sources,
   gateway: UntypedObject,
@@ -100,8 +96,8 @@ async function stableMissing(
 }
 
 /**
- * The revision of a Deployment. Istio's control planes write it only into the pod template. Serin's also write it as a
- * label of the Deployment.
+ * The revision of a Deployment. Istio's control planes write it only into the pod template, and Serin's also as a label
+ * of the Deployment.
  */
 function revisionOf(deployment: UntypedObject | undefined): string {
   const { template } = (deployment?.["spec"] ?? {}) as { readonly template?: PodTemplate };
@@ -111,7 +107,7 @@ function revisionOf(deployment: UntypedObject | undefined): string {
   );
 }
 
-/** The revision that makes a Gateway's pods, by its own label, its namespace's, or the default tag. */
+/** The name of the revision that makes a Gateway's pods, by its own label, its namespace's, or the default tag. */
 function ownerOf(view: ClusterView, { metadata: { namespace = "", labels = {} } }: UntypedObject): string {
   const ofNamespace = view.namespaces.get(namespace)?.metadata.labels?.[revisionLabel];
   return resolveRevision({ own: labels[revisionLabel], namespace: ofNamespace }, (name) => {
@@ -120,15 +116,14 @@ function ownerOf(view: ClusterView, { metadata: { namespace = "", labels = {} } 
   });
 }
 
-/** Whether a revision has a control plane that could make the pods. */
 function isRevision(view: ClusterView, name: string): boolean {
   return controlPlaneDeployments(view).some((deployment) => controlPlaneRevision(deployment) === name);
 }
 
 /**
- * Why the Deployment of a gateway cannot take over yet from a canary that an earlier upgrade has left, and that is
- * about to get its former number of pods again. The later steps are undone by now, so the Deployment has its former
- * number too.
+ * Why the Deployment of a gateway cannot take over yet from a canary that an earlier upgrade has left, so that undo
+ * cannot yet give the canary its former number of pods. Undo has reverted the later steps by now, so the Deployment has
+ * its former number too.
  */
 async function stableOfCanaryMissing(
   { objects, view, passOver }: Sources,
@@ -142,7 +137,6 @@ async function stableOfCanaryMissing(
   return ready.state === "met" ? undefined : ready.detail;
 }
 
-/** Why the canary beside a gateway's Deployment cannot take over from the Deployment yet. */
 async function canaryMissing(
   { objects, view }: Sources,
   { name, namespace = "" }: ObjectReference,

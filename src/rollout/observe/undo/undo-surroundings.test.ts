@@ -214,7 +214,7 @@ test("undo waits for the pods of a restarted workload, unless its strategy repla
   };
   const detailOfSet = async (hash: string): Promise<unknown> =>
     await missing("StatefulSet", workload({}, { updateRevision: "web-1" }), [ofSet(hash)]);
-  // A StatefulSet does not replace an unready pod, even if undo has restored the pod's template.
+  // A StatefulSet does not replace an unready pod, even after undo has restored its template.
   const byHand = ": 1 of 3 ready (if it stays: kubectl -n shop delete pod web-2)";
   assert.deepEqual(await detailOfSet("web-2"), { ...waiting, detail: byHand });
   assert.deepEqual(await detailOfSet("web-1"), waiting);

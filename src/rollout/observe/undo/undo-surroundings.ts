@@ -32,7 +32,7 @@ export interface UndoSources {
   readonly ages: EventAges;
 }
 
-/** Reads from the cluster the conditions for which undo waits. */
+/** The conditions for which undo waits, read from the cluster. */
 export function undoSurroundings(
   { client, objects, view, clock, ages }: UndoSources,
   { entries, passOver }: UndoPass,
@@ -88,8 +88,8 @@ export function undoSurroundings(
 }
 
 /**
- * Whether a Canary of a Deployment has made the route. For such a route the undo does not check for pods: it starts the
- * Deployment's pods itself, and a Deployment may have no pods at all.
+ * Whether a Canary of a Deployment has made the route. For such a route undo does not check whether pods serve: it
+ * starts the Deployment's pods itself, and a Deployment may have no pods at all.
  */
 function isOfDeployment({ metadata: { ownerReferences = [] } }: UntypedObject): boolean {
   return ownerReferences.some(({ kind }) => kind === "Deployment");

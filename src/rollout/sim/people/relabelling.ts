@@ -5,9 +5,7 @@ import type { ModelCluster } from "../model-cluster.ts";
 import { rememberedMap } from "../remembered.ts";
 import { isSidecarWorkload, meshNames, podRev, rev } from "../sim-mesh.ts";
 
-/**
- * The keys of the nodes and workloads whose label a person was the last to write. They keep the label after an undo.
- */
+/** The keys of the nodes and workloads whose revision label a person wrote last. They keep the label after an undo. */
 export function labelledByPeople(cluster: ModelCluster): readonly string[] {
   return [...cluster.objects].flatMap(
     ([
@@ -27,8 +25,8 @@ interface Relabelled {
 }
 
 /**
- * A person who gives the objects that a status names the label of another revision, and takes the label back when an
- * undo waits for it.
+ * A person who labels the objects that a status names with another revision, and takes the labels back when an undo
+ * waits for that.
  */
 export class Relabelling {
   readonly #cluster: ModelCluster;
@@ -38,10 +36,6 @@ export class Relabelling {
     this.#cluster = cluster;
   }
 
-  /**
-   * Remembers the objects that the person has relabelled. Returns a function that restores this memory together with
-   * the objects.
-   */
   backup(): () => void {
     return rememberedMap(this.#relabelled);
   }
@@ -54,7 +48,7 @@ export class Relabelling {
     if (/^the undo waits for .*(is still owned by|pods still run at) /.test(message)) this.#takeBack();
   }
 
-  /** Labels a namespace, a workload's template, or the node of a pod whose ztunnel serves the pod. */
+  /** Labels a namespace, a workload's template, or for a pod the node whose ztunnel serves it. */
   #point(kind: string, name: string, to: string): void {
     const workload = [...this.#cluster.objects.values()].find(
       (object) => object.reference.name === name && isSidecarWorkload(name),

@@ -18,7 +18,7 @@ const podsSalt = 0x90_d5;
 const templateSalt = 0x7e_3f;
 const revertSalt = 0x4b_ac;
 
-/** The scenario of {@link changedScenarioOf}, in which templates may be withdrawn for a while. */
+/** Adds to {@link changedScenarioOf}: templates that are withdrawn for a while. */
 export function revertedScenarioOf(seed: number): Scenario {
   const scenario = changedScenarioOf(seed);
   const random = seededRandom(seed ^ revertSalt);
@@ -30,7 +30,7 @@ export function revertedScenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ...reverted] };
 }
 
-/** The scenario of {@link lostPodsScenarioOf}, in which a person changes a Deployment during a run. */
+/** Adds to {@link lostPodsScenarioOf}: changes of a Deployment, before and during a run. */
 export function changedScenarioOf(seed: number): Scenario {
   const scenario = lostPodsScenarioOf(seed);
   const random = seededRandom(seed ^ templateSalt);
@@ -38,7 +38,7 @@ export function changedScenarioOf(seed: number): Scenario {
   const changes: Disturbance[] = [];
   const rollouts = scenario.rollouts.map((settings, rollout) => {
     if (!settings.watched || random() < 0.4) return settings;
-    // Without a first change there is no run.
+    // Begins a run, in which the second change follows.
     changes.push({ type: "change", atTick: 1 + pick(random, 80), rollout, template: "v5" });
     const changedInStep = steps[pick(random, steps.length)];
     return changedInStep === undefined ? settings : { ...settings, changedInStep };
@@ -46,7 +46,7 @@ export function changedScenarioOf(seed: number): Scenario {
   return { ...scenario, rollouts, disturbances: [...scenario.disturbances, ...changes] };
 }
 
-/** The scenario of {@link resumedScenarioOf}, in which canaries may lose their pods. */
+/** Adds to {@link resumedScenarioOf}: canaries that lose their pods. */
 export function lostPodsScenarioOf(seed: number): Scenario {
   const scenario = resumedScenarioOf(seed);
   const random = seededRandom(seed ^ podsSalt);
@@ -65,7 +65,7 @@ export function lostPodsScenarioOf(seed: number): Scenario {
   };
 }
 
-/** The scenario of {@link laterScenarioOf}, in which a person may resume a held Deployment. */
+/** Adds to {@link laterScenarioOf}: people who resume a held Deployment. */
 export function resumedScenarioOf(seed: number): Scenario {
   const scenario = laterScenarioOf(seed);
   const random = seededRandom(seed ^ resumeSalt);
@@ -75,7 +75,10 @@ export function resumedScenarioOf(seed: number): Scenario {
   return resumed.length === 0 ? scenario : { ...scenario, disturbances: [...scenario.disturbances, ...resumed] };
 }
 
-/** The scenario of {@link earlierScenarioOf}, and in half of the seeds more disturbances. */
+/**
+ * Adds to {@link earlierScenarioOf} in half of the seeds: routes that vanish, edited checks, moved freezes, and other
+ * releases.
+ */
 export function laterScenarioOf(seed: number): Scenario {
   const scenario = earlierScenarioOf(seed);
   const random = seededRandom(seed ^ latestSalt);
@@ -84,7 +87,10 @@ export function laterScenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ...latest] };
 }
 
-/** The scenario of {@link plainScenarioOf}, and in half of the seeds more disturbances. */
+/**
+ * Adds to {@link plainScenarioOf} in half of the seeds: resumed, edited and refused rollouts, recreated objects,
+ * refused pods, a GitOps controller, and no engine.
+ */
 export function earlierScenarioOf(seed: number): Scenario {
   const scenario = plainScenarioOf(seed);
   const random = seededRandom(seed ^ moreSalt);
@@ -136,7 +142,7 @@ function latestDisturbanceOf(random: Random, rollouts: readonly SimRollout[]): D
   }
 }
 
-/** The steps without one of them, with lower weights, or with an additional one. */
+/** The steps without one of them, with halved weights, or with an additional one. */
 function editedSteps(random: Random, steps: readonly SimStep[]): readonly SimStep[] {
   const way = random();
   if (way < 0.3 && steps.length > 1) return steps.toSpliced(pick(random, steps.length), 1);

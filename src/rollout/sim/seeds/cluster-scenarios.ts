@@ -16,7 +16,10 @@ const serverSalt = 0x5e_f0;
 const othersSalt = 0x07_4e;
 const namespaceSalt = 0x4a_3e;
 
-/** The scenario of {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
+/**
+ * Adds to {@link othersScenarioOf}: the end of a namespace in a tenth of the seeds, and scaled gateways and budgets in
+ * the others.
+ */
 export function endedScenarioOf(seed: number): Scenario {
   const scenario = othersScenarioOf(seed);
   const random = seededRandom(seed ^ namespaceSalt);
@@ -27,7 +30,7 @@ export function endedScenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ends] };
 }
 
-/** The given scenario, whose lasting fault may become a budget that never allows a restart. */
+/** The scenario. A lasting fault sometimes becomes a budget that never allows a restart. */
 function withBudget(scenario: Scenario, random: Random): Scenario {
   const { lasting } = scenario;
   return lasting === undefined || random() > 0.15
@@ -47,7 +50,10 @@ function scaled(random: Random, { rollouts }: Scenario): Disturbance[] {
   });
 }
 
-/** The scenario of {@link faultyServerScenarioOf}, and in a third of the seeds a disturbance by another writer. */
+/**
+ * Adds to {@link faultyServerScenarioOf} in a third of the seeds: a rewriting webhook, a lost workload or an edited
+ * upgrade.
+ */
 export function othersScenarioOf(seed: number): Scenario {
   const scenario = faultyServerScenarioOf(seed);
   const random = seededRandom(seed ^ othersSalt);
@@ -62,7 +68,7 @@ export function othersScenarioOf(seed: number): Scenario {
   };
 }
 
-/** The scenario of {@link revertedScenarioOf}, and in half of the seeds faults of the API server. */
+/** Adds to {@link revertedScenarioOf} in half of the seeds: faults of the API server. */
 export function faultyServerScenarioOf(seed: number): Scenario {
   const scenario = revertedScenarioOf(seed);
   const random = seededRandom(seed ^ serverSalt);
@@ -77,7 +83,7 @@ export function faultyServerScenarioOf(seed: number): Scenario {
   };
 }
 
-/** A fault of the API server, which often lasts so long that the engine must report it. */
+/** A fault of the API server. It often lasts so long that the engine must report it. */
 function serverFaultOf(random: Random, rollouts: readonly SimRollout[]): Disturbance {
   const atTick = 1 + pick(random, 100);
   const untilTick = random() < 0.5 ? calmFromTick - 1 : atTick + 1 + pick(random, 98);
@@ -99,7 +105,6 @@ function disturbanceOfOthers(random: Random, rollouts: readonly SimRollout[]): D
   const rollout = pick(random, rollouts.length);
   if (rollouts[rollout]?.kind !== "MeshUpgrade") return { type: "rewrite", atTick, untilTick, rollout };
   if (random() < 0.5) return { type: "loseMade", atTick, untilTick, rollout };
-  // The upgrade must be edited early, because an upgrade of the simulation has moved everything after a few hundred
-  // rounds.
+  // The edit must come early, because upgrades of the simulation are soon over.
   return { type: "editUpgrade", atTick: 1 + pick(random, 90), rollout, edited: editedMesh(random) };
 }

@@ -10,8 +10,8 @@ const journalSalt = 0x70_a1;
 const brokenSalt = 0x6b_0e;
 
 /**
- * The scenario of {@link lostScenarioOf}. In a quarter of the seeds somebody removes an entry of a journal, and in a
- * third of the upgrades a workload was broken before the upgrade.
+ * Adds to {@link lostScenarioOf}: in a quarter of the seeds somebody removes an entry of a journal, and in a third of
+ * the upgrades a workload was broken before the upgrade.
  */
 export function editedScenarioOf(seed: number): Scenario {
   const scenario = lostScenarioOf(seed);
@@ -36,9 +36,9 @@ export function editedScenarioOf(seed: number): Scenario {
 }
 
 /**
- * The scenario of {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. No journal is
- * deleted if a rollout is removed by force, or if an older release writes its status: in these cases no status would
- * say that the journal is lost.
+ * Adds to {@link routeScenarioOf}: in a third of the seeds somebody deletes a journal. No journal is deleted if a
+ * rollout is removed by force, or if an older release writes its status: then no status would say that the journal is
+ * lost.
  */
 export function lostScenarioOf(seed: number): Scenario {
   const scenario = routeScenarioOf(seed);
@@ -55,7 +55,7 @@ export function lostScenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ...lost] };
 }
 
-/** The scenario of {@link extendedScenarioOf}, in which somebody may also delete objects that Canaries have made. */
+/** Adds to {@link extendedScenarioOf}: people who delete objects that Canaries have made. */
 export function routeScenarioOf(seed: number): Scenario {
   const scenario = extendedScenarioOf(seed);
   const random = seededRandom(seed ^ routeSalt);
@@ -66,7 +66,7 @@ export function routeScenarioOf(seed: number): Scenario {
   return lost.length === 0 ? scenario : { ...scenario, disturbances: [...scenario.disturbances, ...lost] };
 }
 
-/** The scenario of {@link endedScenarioOf}, in which people may extend the routes of Canaries. */
+/** Adds to {@link endedScenarioOf}: people who extend the routes of Canaries. */
 export function extendedScenarioOf(seed: number): Scenario {
   const scenario = endedScenarioOf(seed);
   const random = seededRandom(seed ^ extendSalt);
@@ -75,9 +75,9 @@ export function extendedScenarioOf(seed: number): Scenario {
     if (kind !== "Canary" || random() > 0.4) return [];
     const atTick = 1 + pick(random, 80);
     const added = additions[pick(random, additions.length)] ?? "field";
-    // A Canary names its rule by position, and its status says which rule that was. A new Canary of the same name has
-    // no such status, and an older release does not write it. In these two cases, a rule inserted at the beginning
-    // would change which rule the position means.
+    // A Canary names its rule by position, and its status says which rule that is. A new Canary of the same name has no
+    // such status, and an older release does not write it. In both cases, a rule inserted at the beginning would change
+    // which rule the position means, so it is inserted at the end.
     const forgetsPosition = disturbances.some((fault) =>
       fault.type === "otherRelease"
         ? fault.isOlder

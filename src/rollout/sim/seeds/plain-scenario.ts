@@ -14,8 +14,8 @@ import { pick } from "./pick.ts";
 const refusalSalt = 0x4e_f5;
 
 /**
- * The scenario of a seed with the disturbances of the first version of the simulation, so that seeds that have found
- * faults in the past keep their scenarios.
+ * The scenario of a seed without the disturbances that other files add. It must stay the same for each seed, so that
+ * seeds that have found faults find them again.
  */
 export function plainScenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);
@@ -44,8 +44,8 @@ export function plainScenarioOf(seed: number): Scenario {
 }
 
 /**
- * Gives each rollout the objects that it changes. The first upgrade moves two namespaces, and the second upgrade the
- * third one, so that each can be rolled back independently.
+ * Gives each rollout the objects that it changes. The first upgrade moves two namespaces and the second one the third,
+ * so that each can be rolled back independently.
  */
 function withShapes(seed: number, rollouts: readonly SimRollout[]): SimRollout[] {
   const moves = [["a", "b"], ["c"]];
@@ -57,13 +57,13 @@ function withShapes(seed: number, rollouts: readonly SimRollout[]): SimRollout[]
   });
 }
 
-/** The given rollout with this application. Its first step may be of another kind than the others. */
+/** The rollout with this application. Its first step may be of another kind than the others. */
 export function withCanary(rollout: SimRollout, canary: SimCanary): SimRollout {
   const { steps } = rollout;
   const { first } = canary;
   if (first === undefined) return { ...rollout, canary };
   const [weighed = {}, ...others] = steps;
-  // Only a step with traffic has checks, and iterations repeat checks.
+  // Only a step with traffic has checks, and iterations repeat checks, so the first step keeps its weight.
   const begin = first === "iterations" ? [{ ...weighed, kind: first }, ...others] : [{ kind: first }, ...steps];
   return { ...rollout, canary, steps: begin };
 }
@@ -123,7 +123,7 @@ function disturbanceOf(random: Random, rollouts: readonly SimRollout[]): Disturb
     case "clockJump":
       return { type, atTick, byMs: (random() < 0.5 ? -1 : 1) * (1 + pick(random, 86_400_000)) };
     case "controlPlaneDown":
-      // The fault sometimes lasts so long that undo continues without the entry that it blocks.
+      // The fault sometimes lasts so long that undo passes over the entry that it blocks.
       return random() < 0.5
         ? { type, atTick, untilTick }
         : { type, atTick: 1 + pick(random, 40), untilTick: calmFromTick - 1 };
@@ -136,11 +136,11 @@ function lastingOf(random: Random, rollouts: number, seed: number): Lasting {
   const types = ["silence", "unanswered", "theirs", "controlPlaneGone"] as const;
   const type = types[pick(random, types.length)] ?? "silence";
   const fault = { atTick: pick(random, calmFromTick), rollout: pick(random, rollouts) };
-  // Uses a separate generator, so that earlier seeds keep their scenarios.
+  // A generator of its own, so that the numbers of earlier seeds stay the same.
   return { type: seededRandom(seed ^ refusalSalt)() < 0.25 ? "refused" : type, ...fault };
 }
 
-/** While an engine is stopped, a person may abort the rollout on which it works. */
+/** After an engine is stopped, a person may abort a rollout on which it works. */
 function withAborts(random: Random, disturbances: readonly Disturbance[], rollouts: number): Disturbance[] {
   return disturbances.flatMap((disturbance): Disturbance[] =>
     disturbance.type === "stopLeader" && random() < 0.5

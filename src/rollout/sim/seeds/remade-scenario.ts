@@ -6,8 +6,8 @@ import { servicesScenarioOf } from "./services-scenario.ts";
 const remadeSalt = 0x6e_a3;
 
 /**
- * The scenario of {@link servicesScenarioOf}. In a third of the upgrades somebody deletes a namespace, and makes it
- * again with its whole content.
+ * Adds to {@link servicesScenarioOf}: in a third of the upgrades somebody deletes a namespace, and makes it again with
+ * its content.
  */
 export function remadeScenarioOf(seed: number): Scenario {
   const scenario = servicesScenarioOf(seed);

@@ -5,16 +5,13 @@ import { pick } from "./pick.ts";
 
 const replaceSalt = 0x4e_9c;
 
-/**
- * The scenario of {@link editedScenarioOf}. People may also replace a rollout, and scale or replace
- * the Deployment of a Canary.
- */
+/** Adds to {@link editedScenarioOf}: people who replace a rollout, or scale or replace the Deployment of a Canary. */
 export function replacedScenarioOf(seed: number): Scenario {
   const scenario = editedScenarioOf(seed);
   const random = seededRandom(seed ^ replaceSalt);
   const at = (): number => 1 + pick(random, calmFromTick - 60);
-  // An operator may still have to remove what a deleted upgrade has disabled. If it does so later, the new upgrade
-  // would seem to have removed it.
+  // Such an upgrade is not replaced. Its operator may still have to remove what the deleted upgrade has disabled, and
+  // the new upgrade would seem to have removed it.
   const isLeft = ({ mesh, onDeletion }: SimRollout): boolean => mesh?.operator !== undefined && onDeletion === "Leave";
   const replaced = new Set(
     scenario.rollouts.flatMap((rollout, index) => (random() < 0.15 && !isLeft(rollout) ? [index] : [])),
@@ -33,7 +30,8 @@ export function replacedScenarioOf(seed: number): Scenario {
         : []),
     ];
   });
-  // The position in a new Canary means the rule that is at this position when the Canary is made.
+  // The position in a new Canary means the rule that has the position when the Canary is created, so no rule is
+  // inserted before it.
   const disturbances = scenario.disturbances.map((fault) =>
     fault.type === "extend" && fault.what === "rule at the beginning" && replaced.has(fault.rollout)
       ? { ...fault, what: "rule at the end" as const }

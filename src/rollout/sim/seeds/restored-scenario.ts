@@ -5,7 +5,7 @@ import { retiredScenarioOf } from "./retired-scenario.ts";
 
 const restoreSalt = 0x7e_7c;
 
-/** The scenario of {@link retiredScenarioOf}. In a fifth of the seeds somebody restores the API server's storage. */
+/** Adds to {@link retiredScenarioOf}: in a fifth of the seeds somebody restores the API server's storage. */
 export function restoredScenarioOf(seed: number): Scenario {
   const scenario = retiredScenarioOf(seed);
   const random = seededRandom(seed ^ restoreSalt);

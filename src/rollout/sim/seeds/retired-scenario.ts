@@ -5,8 +5,8 @@ import { replacedScenarioOf } from "./replaced-scenario.ts";
 const retireSalt = 0x9e_71;
 
 /**
- * The scenario of {@link replacedScenarioOf}. People may stop the stable version after the end of a Canary of routes,
- * and let the Canary run again.
+ * Adds to {@link replacedScenarioOf}: people who stop the stable version after the end of a Canary of routes, or let
+ * the Canary run again.
  */
 export function retiredScenarioOf(seed: number): Scenario {
   const scenario = replacedScenarioOf(seed);

@@ -1,7 +1,7 @@
 import type { Scenario } from "../scenario.ts";
 import { remadeScenarioOf } from "./remade-scenario.ts";
 
-/** Generates the scenario of a seed with all disturbances. */
+/** The scenario of a seed, with the disturbances of all files. */
 export function scenarioOf(seed: number): Scenario {
   return remadeScenarioOf(seed);
 }

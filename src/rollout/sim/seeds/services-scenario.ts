@@ -6,8 +6,8 @@ import { skewedScenarioOf } from "./skewed-scenario.ts";
 const servicesSalt = 0x5e_c7;
 
 /**
- * The scenario of {@link skewedScenarioOf}. In a third of the Canaries somebody changes selectors, removes a subset or
- * drains a node. In a tenth of the seeds the API server does not answer for more than a minute.
+ * Adds to {@link skewedScenarioOf}: in a third of the Canaries somebody changes selectors, removes a subset or drains a
+ * node, and in a tenth of the seeds the API server does not answer for more than a minute.
  */
 export function servicesScenarioOf(seed: number): Scenario {
   const scenario = skewedScenarioOf(seed);

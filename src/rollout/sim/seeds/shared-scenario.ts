@@ -7,12 +7,15 @@ import { restoredScenarioOf } from "./restored-scenario.ts";
 
 const shareSalt = 0x5a_4e;
 
-/** The faults that change a whole list. The model does not know which rollout's rules they change. */
+/**
+ * Faults that change a whole list. The model does not know which rollout's rules they change, so shared lists have no
+ * such faults.
+ */
 const ofWholeLists: ReadonlySet<string> = new Set(["meddle", "selfHeal", "vanish", "rewrite", "theirs"]);
 
 /**
- * The scenario of {@link restoredScenarioOf}. In half of the seeds with several Canaries, two of them move rules of one
- * route, and often the two belong to one group, because otherwise Canaries of one namespace wait for each other.
+ * Changes {@link restoredScenarioOf}: in half of the seeds with several Canaries, two of them move rules of one route.
+ * Most of these pairs form a group, because otherwise Canaries of one namespace wait for each other.
  */
 export function sharedScenarioOf(seed: number): Scenario {
   const scenario = restoredScenarioOf(seed);
@@ -28,7 +31,7 @@ export function sharedScenarioOf(seed: number): Scenario {
   const isKept = (fault: Disturbance | Lasting): boolean =>
     !("rollout" in fault) ||
     !isShared(fault.rollout) ||
-    // Additions to a shared route by the guest would look like additions by the host, so they are left out.
+    // The guest's additions to a shared route would look like the host's.
     !(ofWholeLists.has(fault.type) || (fault.type === "extend" && scenario.rollouts[fault.rollout] === guest));
   const { lasting, ...rest } = scenario;
   return {
@@ -40,8 +43,8 @@ export function sharedScenarioOf(seed: number): Scenario {
 }
 
 /**
- * The fault without a rule at the beginning of a shared list: it would change which rules both Canaries mean by their
- * positions.
+ * The fault, but with a rule at the end of a shared list instead of the beginning, where it would change which rules
+ * both Canaries mean by their positions.
  */
 function withoutFirstRule(fault: Disturbance, isShared: (rollout: number) => boolean): Disturbance {
   if (fault.type !== "extend" || !isShared(fault.rollout) || fault.what !== "rule at the beginning") return fault;

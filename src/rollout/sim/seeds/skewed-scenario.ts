@@ -6,7 +6,7 @@ import { sharedScenarioOf } from "./shared-scenario.ts";
 const skewSalt = 0x5c_e3;
 const maxSkewMs = 120_000;
 
-/** The scenario of {@link sharedScenarioOf}. In a seventh of the seeds the clocks of the leaders differ. */
+/** Adds to {@link sharedScenarioOf}: in a seventh of the seeds the clocks of the leaders differ. */
 export function skewedScenarioOf(seed: number): Scenario {
   const scenario = sharedScenarioOf(seed);
   const random = seededRandom(seed ^ skewSalt);

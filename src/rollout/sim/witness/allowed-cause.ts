@@ -1,7 +1,6 @@
 import { invariant } from "../../../base/index.ts";
 import type { Scenario, SimRollout } from "../scenario.ts";
 
-/** Whether a disturbance or a lasting fault of this type happens in the scenario. */
 export function happens({ lasting, disturbances }: Scenario, type: string): boolean {
   return lasting?.type === type || disturbances.some((disturbance) => disturbance.type === type);
 }
@@ -30,9 +29,10 @@ export function isAllowedCause(
         did("losePods") ||
         did("loseMade") ||
         lasting === "controlPlaneGone" ||
-        // While ztunnels moved by pod, the namespace was labelled. Pods follow this label and not their node's.
+        // While ztunnels moved by pod, the upgrade labelled the namespace. Pods follow that label and not their node's,
+        // so after the edit they do not move with their node.
         (did("editUpgrade") && cause.includes("is owned by")) ||
-        // A recreated upgrade does not find the old revision that its predecessor has removed.
+        // A recreated upgrade does not find the old revision, because its predecessor has removed it.
         ((did("recreate") || did("replace")) && cause.includes(" exists, and ")),
       `${key} was rolled back: ${cause}`,
     );
@@ -41,7 +41,7 @@ export function isAllowedCause(
       (cause.includes("after its restart") &&
         (did("meddle") || did("noPods") || did("selfHeal") || sim.mesh?.broken === true)) ||
         (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
-        // A person has ended the rollout without its journal.
+        // A person has agreed to end the rollout without its journal.
         (cause.includes("its journal was gone") && did("loseJournal")) ||
         /aborted by|^group |another change|was reverted|was deleted|journal still has/.test(cause),
       `${key} was rolled back: ${cause}`,

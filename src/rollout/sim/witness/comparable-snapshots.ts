@@ -3,23 +3,22 @@ import { routeKey } from "../routing-kinds.ts";
 import type { Scenario } from "../scenario.ts";
 import { withoutWeights, type Snapshot } from "./snapshot.ts";
 
-/** What has happened to objects between two snapshots. */
 export interface Meanwhile {
   readonly scenario: Scenario;
-  /** The keys of objects that somebody made again during an undo. */
+  /** The keys of objects that somebody has made again during an undo. */
   readonly madeInUndo: ReadonlySet<string>;
-  /** The keys of objects that Canaries have made, and somebody has deleted. */
+  /** The keys of objects that a Canary has made for its routes, and somebody has deleted. */
   readonly lostMade: ReadonlySet<string>;
-  /** The namespaces that somebody has deleted. */
   readonly ended: readonly string[];
   /** The keys of objects that keep the rollout's changes, because of what people have done or agreed to. */
   readonly unrestored: ReadonlySet<string>;
 }
 
 /**
- * The present and the former snapshot in a comparable form. They leave out a route that somebody has deleted meanwhile,
- * weights if a webhook changes them, objects that keep the rollout's changes because a journal is lost, objects that
- * somebody made again during an undo, and objects and subsets that a Canary has made and somebody has deleted.
+ * The present and the former snapshot without what may differ between them: a route that somebody has deleted
+ * meanwhile, weights if a webhook changes them, objects that keep the rollout's changes because a journal is lost,
+ * objects that somebody made again during an undo, and objects and subsets that a Canary has made and somebody has
+ * deleted.
  */
 export function comparable(
   [current, former]: readonly [Snapshot, Snapshot],

@@ -2,7 +2,6 @@ import type { RolloutStatus } from "../../../api/serin/index.ts";
 import type { Decision, Step } from "../../decide/index.ts";
 import type { Rollout } from "../../engine/rollout-object.ts";
 
-/** A decision that an engine has stored, with the plan from which it comes. */
 export interface Decided {
   readonly key: string;
   readonly rollout: Rollout;

@@ -27,8 +27,8 @@ export function atTheEnd(end: EndOfSimulation): void {
     );
     const rollout = store.read(key);
     const journal = rollout === undefined ? undefined : store.journals.get(journalNameOf(rollout));
-    // With a lasting fault, the undo may be stuck or unable to begin. The engine may also be unable to clear the
-    // journal.
+    // An undo that is stuck or cannot begin, or a journal that cannot be cleared, explains entries of an earlier
+    // object.
     const isToBeCleared = status?.message.startsWith(cannotClear) === true;
     const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error" && !isToBeCleared;
     invariant(
@@ -42,7 +42,7 @@ export function atTheEnd(end: EndOfSimulation): void {
   for (const key of store.keys) {
     const { status } = store.read(key) ?? {};
     if (status?.groupRun === undefined) continue;
-    // The rollout cannot follow its group while its rounds fail. It keeps the reason for which it was stuck before.
+    // A rollout whose rounds fail cannot follow its group, and keeps its former phase.
     if (status.phase === "Stuck" && (status.pauseReason === "error" || status.message.includes(cannotGoOn))) continue;
     const ends = runs.get(status.groupRun) ?? new Set<string>();
     // A rollout that is stuck during its rollback counts as rolled back.
@@ -54,8 +54,8 @@ export function atTheEnd(end: EndOfSimulation): void {
 }
 
 /**
- * Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. With a lasting fault, the
- * Canary may instead say why it cannot hold the Deployment.
+ * Checks that each Canary of a Deployment still holds it, even if somebody has resumed it meanwhile. With a lasting
+ * fault, the Canary may instead say why it cannot hold the Deployment.
  */
 function allHeld({ scenario, cluster, store }: EndOfSimulation): void {
   for (const sim of scenario.rollouts) {
@@ -70,7 +70,9 @@ function allHeld({ scenario, cluster, store }: EndOfSimulation): void {
   }
 }
 
-/** Checks that the message of a Canary at rest says so if its Deployment has a template that does not run. */
+/**
+ * Checks that no Canary at rest hides that its Deployment has a template that does not run: its message must say so.
+ */
 function nothingWaitsInSilence({ scenario, cluster, store }: EndOfSimulation): void {
   for (const sim of scenario.rollouts) {
     const { phase, message = "" } = store.read(keyOf(sim))?.status ?? {};

@@ -7,14 +7,14 @@ import { isBroken, podRev, restartPointer } from "../sim-mesh.ts";
 
 const pointers = [restartPointer, podRev];
 
-/** Adds the keys of the workloads that a run restarts by these writes. */
 export function noteRestarts(restarted: Set<string>, entries: readonly JournalEntry[]): void {
   for (const entry of entries)
     if (entry.type === "field" && pointers.includes(entry.pointer)) restarted.add(referenceKey(entry.object));
 }
 
 /**
- * Checks that an upgrade is rolled back only after the workloads that its run has restarted have all their pods again.
+ * Checks that the workloads that an upgrade's run has restarted have all their pods again when the upgrade is rolled
+ * back.
  */
 export function hasItsPods(
   cluster: ModelCluster,

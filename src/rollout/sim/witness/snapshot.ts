@@ -9,13 +9,12 @@ import { templatePointer } from "../sim-canary.ts";
 import { ownsObject } from "../sim-plan.ts";
 import { withoutTheirs } from "../their-rules.ts";
 
-/** The fields of objects, by their keys. */
 export type Snapshot = Readonly<Record<string, Tree>>;
 
-/** The fields of a Deployment that people write, and that the engine writes again after them. */
+/** Fields of a Deployment that both people and the engine write. */
 const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
 
-/** The objects of a rollout, without the fields of its Deployment that people or an autoscaler write. */
+/** The objects of a rollout, without the fields of its Deployment that people or an autoscaler also write. */
 export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
   const isCanary = sim.kind === "Canary";
   const app = referenceKey(objectsOf(sim).app);
@@ -53,13 +52,12 @@ function isRuleOf(rule: Tree, guest: string): boolean {
   return JSON.stringify(rule).includes(guestPath(guest));
 }
 
-/** The snapshot without the weights of routes. */
 export function withoutWeights(snapshot: Snapshot): Snapshot {
   const text = JSON.stringify(snapshot, (name, value: unknown) => (name === "weight" ? undefined : value));
   return JSON.parse(text) as Snapshot;
 }
 
-/** The former snapshot with the fields that a step has written. */
+/** The former snapshot with the present values of what a step writes. */
 export function withWritten(before: Snapshot, now: Snapshot, { writes }: Step): Snapshot {
   const written: Record<string, Tree> = { ...before };
   for (const write of writes) {
@@ -72,7 +70,7 @@ export function withWritten(before: Snapshot, now: Snapshot, { writes }: Step): 
   return written;
 }
 
-/** Both snapshots without the fields that an unfinished step of the preparation has written. */
+/** Both snapshots without what unfinished steps of the preparation have written. */
 export function withoutUnprepared(
   [current, former]: readonly [Snapshot, Snapshot],
   journal: readonly JournalEntry[],
@@ -91,7 +89,6 @@ export function withoutUnprepared(
   return [now, before];
 }
 
-/** What has changed between two snapshots, field by field. */
 export function differencesOf(before: Snapshot, now: Snapshot): string[] {
   return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) => {
     const [former, present] = [before[key], now[key]];

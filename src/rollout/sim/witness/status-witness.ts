@@ -9,9 +9,9 @@ const minuteMs = 60_000;
 const maxRepetitions = 20;
 
 interface Writing {
-  /** When the status was last written only to update texts and counters. */
+  /** When the status was last written for any reason that this witness allows. */
   toldAtMs: number;
-  /** The times in the last minute at which the engine repeated a write of this step. */
+  /** The times, in the last minute, at which the engine repeated the writes of this step. */
   repeated: { readonly step: string; readonly atMs: readonly number[] };
 }
 
@@ -24,7 +24,10 @@ export class StatusWitness {
     this.#cluster = cluster;
   }
 
-  /** Checks that a waiting rollout updates its status only rarely, and never while a person pauses it. */
+  /**
+   * Checks that an engine rarely writes a status of which only texts and counters have changed, and never while a
+   * person pauses the rollout.
+   */
   isWorthWriting(key: string, stored: RolloutStatus | undefined, status: RolloutStatus, actions: number): void {
     const seen = this.#writingOf(key);
     if (stored === undefined || actions > 0 || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) {
@@ -37,17 +40,17 @@ export class StatusWitness {
       `${key} wrote its status while a person must act, and said the same: ${status.message}`,
     );
     const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
-    // A failure of rounds is reported at most once a minute. Their recovery is reported at once.
+    // A recovery from failing rounds is reported at once.
     if (stored.message.includes(cannotGoOn) && !status.message.includes(cannotGoOn)) return;
-    // In a rollout at rest, a new text is the only possible news.
+    // A rollout at rest has no other news than a new text.
     if (isRestingPhase(status.phase) && stored.message !== status.message) return;
     invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
     seen.toldAtMs = this.#cluster.nowMs;
   }
 
   /**
-   * Checks, after all disturbances, that a failing write is repeated only rarely, although each repetition starts
-   * another round. Before that time, engines are killed and start again.
+   * Checks that an engine rarely repeats a write that fails. Only after all disturbances, because engines are killed
+   * before, and a new one begins with short intervals.
    */
   isPatient(key: string, stored: RolloutStatus | undefined, status: RolloutStatus): void {
     if (stored === undefined || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) return;
@@ -61,9 +64,7 @@ export class StatusWitness {
     invariant(count <= maxRepetitions, `${key} wrote the same ${count} times in a minute: ${status.message}`);
   }
 
-  /**
-   * A new engine does not know how often the former one has repeated a write, so it begins with short intervals again.
-   */
+  /** A new engine does not know how often the former one has repeated a write, so the count begins anew. */
   engineRestarted(): void {
     for (const writing of this.#writings.values()) writing.repeated = { step: "", atMs: [] };
   }

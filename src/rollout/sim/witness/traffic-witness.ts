@@ -9,17 +9,17 @@ import { calmFromTick, tickMs, type Scenario, type SimRollout } from "../scenari
 import { keyOf, rolloutObject } from "../sim-plan.ts";
 import type { SimStore } from "../sim-store.ts";
 
-/** The disturbances in which somebody else changes the Services, subsets and pods of a Canary. */
+/** Disturbances that change the Services, subsets or pods of a Canary. */
 const ofServices = ["changeSelector", "dropSubset", "drain"] as const;
 
-/** Checks that canaries get no more requests than allowed, and that every request is served. */
+/** Checks that canaries get no more requests than their steps allow, and that every request is served. */
 export class TrafficWitness {
   readonly #scenario: Scenario;
   readonly #cluster: ModelCluster;
   readonly #store: SimStore;
-  /** For each rollout whose canary is being measured, when the canary lost its pods. */
+  /** By rollout whose canary is being measured: when the canary lost its pods. */
   readonly #lostSinceMs = new Map<string, number>();
-  /** The highest share of requests that each rollout has been allowed to give its canary. */
+  /** By rollout: the highest share of requests that its canary has been allowed to get. */
   readonly #allowed = new Map<string, number>();
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
@@ -28,9 +28,6 @@ export class TrafficWitness {
     this.#store = store;
   }
 
-  /**
-   * Remembers which shares are allowed now. Returns a function that allows them again, when the objects are restored.
-   */
   backup(): () => void {
     const before = new Map(this.#allowed);
     return () => {
@@ -38,24 +35,21 @@ export class TrafficWitness {
     };
   }
 
-  /** A step has begun or goes on, so its weight is allowed. */
+  /** Allows the weight of the step that has begun or goes on. */
   decided(sim: SimRollout, { step }: RolloutStatus, steps: readonly Step[]): void {
     const weight = steps.find(({ id }) => id === step?.id)?.weight ?? 0;
     this.#allowed.set(sim.name, Math.max(weight, this.#allowed.get(sim.name) ?? 0));
   }
 
-  /**
-   * A run begins. Its canary may keep the share that it already has, or gets as soon as the proxies know the present
-   * routes.
-   */
+  /** Begins a run. Its canary may keep the share that it has, or will have when the proxies know the present routes. */
   started(sim: SimRollout): void {
     const { traffic } = this.#cluster;
     this.#allowed.set(sim.name, Math.max(traffic.canaryShare(sim) ?? 0, traffic.dueShare(sim) ?? 0));
   }
 
   /**
-   * Another writer has changed the route. The canary may get the share that this writer gives it, even if that is more
-   * than the present run has allowed so far.
+   * Allows the share that another writer has just given the canary, even if that is more than the run has allowed so
+   * far.
    */
   meddled(sim: SimRollout): void {
     const share = this.#cluster.traffic.dueShare(sim) ?? 0;
@@ -67,10 +61,11 @@ export class TrafficWitness {
     const route = this.#cluster.find(objectsOf(sim).route);
     if (sim.kind !== "Canary" || step?.weight === undefined || route === undefined) return;
     if (route.writers.get(routePointer(sim)) === "somebody" || this.#did("rewrite", sim)) return;
-    // Leave out these disturbances: if requests reach no pod anyway, the engine may change the route. Somebody may also
-    // remove a subset after the route was written.
+    // These disturbances excuse other shares. If requests reach no pod anyway, the engine may change the route, and
+    // somebody may remove a subset after the route was written.
     if (this.#did("changeSelector", sim) || this.#did("dropSubset", sim)) return;
-    // After a restore, a control plane that starts sends its proxies a route and its grants together.
+    // After a restore, the model's proxies may know a route without its grants. A real control plane that starts sends
+    // both together.
     if (this.#cluster.traffic.isStale) return;
     const share = this.#cluster.traffic.canaryShare(sim);
     invariant(
@@ -93,7 +88,7 @@ export class TrafficWitness {
     const reason = this.#cluster.traffic.unserved.get(sim.name);
     if (this.#cluster.traffic.isStale) return;
     const excuses = ["losePods", "resumeApp", "vanish", "loseRoute", "remakeApp", ...ofServices] as const;
-    // Somebody else may send requests to a version that its owner has stopped.
+    // Another writer may send requests to a version that its owner has stopped.
     const theirs = ["meddle", "selfHeal", "theirs", "rewrite"] as const;
     if (sim.retiresStable === true && theirs.some((type) => this.#did(type, sim))) return;
     if (reason === undefined || excuses.some((type) => this.#did(type, sim))) return;
@@ -105,8 +100,8 @@ export class TrafficWitness {
     const { canary: shape = plainCanary } = sim;
     const share = this.#cluster.traffic.canaryShare(sim) ?? 0;
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
-    // Without its route, the Service sends requests to all pods alike. If a run begins while the canary gets no
-    // requests, its later share may come from an earlier run, which the witness has not recorded.
+    // Without its route, the Service sends requests to all pods alike. With the other excuses, the share may come from
+    // an earlier run, which the witness has not recorded.
     const excuses = ["rewrite", "loseRoute", "remakeApp", "changeSelector", "dropSubset"];
     const isTheirs = excuses.some((type) => this.#did(type, sim));
     if (isTheirs || this.#cluster.traffic.isStale) return;
@@ -135,7 +130,7 @@ export class TrafficWitness {
     for (const sim of this.#scenario.rollouts) {
       const { phase = "Planned", weight = 0 } = this.#store.read(keyOf(sim))?.status ?? {};
       const measures = (phase === "Judging" || phase === "Soaking") && weight > 0;
-      // Without its journal, the engine cannot look at the pods. The status reports this after a minute.
+      // Without its journal, the engine cannot examine the pods. Its status reports that instead, after a minute.
       const isBlind = this.#store.editedJournals.has(journalNameOf(rolloutObject(sim, "")));
       if (!measures || isBlind || !traffic.lostPods.has(sim.name) || nowMs < calmFromTick * tickMs)
         this.#lostSinceMs.delete(sim.name);

@@ -7,8 +7,8 @@ import { keyOf, rolloutObject } from "../sim-plan.ts";
 import type { SimStore } from "../sim-store.ts";
 
 /**
- * The keys of the objects that the engine need not restore, because a person has let the rollout end without its
- * journal, and the rest of the journal was deleted. Checks that the status names them.
+ * The keys of the objects that the engine need not restore, because a person has agreed to end the rollout without its
+ * journal. Checks that the status names them.
  */
 export function unrestoredKeys(
   store: SimStore,

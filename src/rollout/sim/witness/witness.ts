@@ -30,7 +30,7 @@ import { StatusWitness } from "./status-witness.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
 import { unrestoredKeys } from "./unrestored.ts";
 
-/** A tolerance, because a round may pause for a few ticks between reading and storing. */
+/** A tolerance of times, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
 
 interface Surroundings {
@@ -40,23 +40,20 @@ interface Surroundings {
 
 interface Seen {
   sim: SimRollout;
-  /** The state of the rollout's objects before the run. */
   baseline: Snapshot;
-  /** The state of the rollout's objects before the preparation of its target. */
   unprepared: Snapshot;
-  /** The state before a run whose changes were meant to stay. It is kept until another run starts. */
+  /** The state before a completed run, until another run starts. */
   unforgotten?: Snapshot | undefined;
   deleted: boolean;
   startedAtMs: number;
   settled: Map<string, number>;
-  /** The keys of the workloads that the run restarts. */
+  /** The keys of the workloads that the run has restarted. */
   restarted: Set<string>;
   last: RolloutStatus | undefined;
-  /** Whether the object had the finalizer when it was last read. */
   kept: boolean;
 }
 
-/** Checks the invariants of a simulation. */
+/** Checks the invariants of a simulation. Its methods throw if one is violated. */
 export class Witness {
   readonly #scenario: Scenario;
   readonly #cluster: ModelCluster;
@@ -64,9 +61,9 @@ export class Witness {
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
   readonly #lostGateways = new Set<string>();
-  /** The keys of objects that somebody made again during an undo. */
+  /** The keys of objects that somebody has made again during an undo. */
   readonly #madeInUndo = new Set<string>();
-  /** The keys of objects that Canaries have made, and somebody has deleted. */
+  /** The keys of objects that a Canary has made for its routes, and somebody has deleted. */
   readonly #lostMade = new Set<string>();
   readonly #traffic: TrafficWitness;
   readonly #statuses: StatusWitness;
@@ -106,15 +103,14 @@ export class Witness {
     if (actions.some(({ type }) => type === "write")) this.#statuses.isPatient(key, rollout.status, status);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
-      // A step whose route somebody has changed settles again, and its earlier time in the settled state counts too.
+      // A step settles again if somebody has changed its route. Its earlier time in the settled state counts too.
       seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs - (step.settledForMs ?? 0));
       this.#traffic.hasSettled(
         seen.sim,
         steps.find(({ id }) => id === step.id),
       );
     }
-    // A Canary whose journal is restored has only returned to its earlier phase. If it is being deleted, its undo comes
-    // next.
+    // A Canary that gets its lost journal back only returns to its earlier phase, so nothing was rolled back now.
     const isBack = before.lostJournal !== undefined && status.lostJournal === undefined;
     const isPutBack = status.phase === "RolledBack" && before.phase !== "RolledBack" && !isBack;
     if (isPutBack) this.#putBack(key, seen, status);
@@ -122,7 +118,7 @@ export class Witness {
     seen.last = status;
   }
 
-  /** After a run has ended, its changes belong to the state before the next run. */
+  /** The changes of an ended run belong to the state before the next run. */
   #keepChanges(seen: Seen): void {
     seen.unforgotten ??= seen.baseline;
     seen.baseline = this.#snapshot(seen.sim);
@@ -156,8 +152,8 @@ export class Witness {
   }
 
   /**
-   * Checks that no upgrade goes back to pods whose namespaces have moved, or to a gateway whose canary is removed, and
-   * that it moves nothing after the old revision is removed.
+   * Checks that an upgrade never goes back: to pods whose namespaces have moved, to a gateway whose canary is removed,
+   * or to any move after the old revision is removed.
    */
   #isAhead(key: string, { completedSteps, step }: RolloutStatus): void {
     const done = new Set(completedSteps.map(({ id }) => id));
@@ -178,7 +174,7 @@ export class Witness {
   ): void {
     const id = status.completedSteps.at(-1)?.id ?? "";
     const planned = steps.find((step) => step.id === id);
-    // The preparation of a target stays after an undo, so it belongs to the state before the run.
+    // A rollback keeps the preparation of the target, so the preparation belongs to the state before the run.
     if (planned?.setup === true) seen.baseline = withWritten(seen.baseline, this.#snapshot(seen.sim), planned);
     const overruled =
       rollout.spec.fullPromotion !== undefined || evidence.some((text) => /^approved by .* despite this/.test(text));
@@ -193,7 +189,7 @@ export class Witness {
   }
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
-    // After a deletion only the preparation of the target is undone, and the changes of the run stay.
+    // A deletion, and the undo of leftover entries, also undo the preparation of a watched target.
     const isLeftover = status.cause?.includes("journal still has entries") === true;
     const isDeleted = this.#store.read(key)?.metadata.deletionTimestamp !== undefined;
     const isUndoneWhole = seen.sim.watched && (isDeleted || isLeftover);
@@ -233,14 +229,14 @@ export class Witness {
   }
 
   #completed(key: string, seen: Seen, rollout: Rollout, { completedSteps }: RolloutStatus): void {
-    // A template that already runs, because somebody has resumed the Deployment, moves no requests.
+    // Without such a step the run moved no requests: the template ran already, because somebody had resumed the
+    // Deployment.
     if (!completedSteps.some(({ id }) => id.startsWith("step-"))) return;
     const isEdited = this.#scenario.disturbances.some(({ type }) => type === "edit");
     const excused = rollout.spec.fullPromotion !== undefined || isEdited || seen.sim.kind === "MeshUpgrade";
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
   }
 
-  /** Remembers the witness's state. Returns a function that restores it together with the objects. */
   backup(): () => void {
     const seen = rememberedMap(this.#seen, (known) => ({
       ...known,
@@ -263,19 +259,19 @@ export class Witness {
     this.#statuses.engineRestarted();
   }
 
-  /** Notes that somebody makes an object again while an undo is under way, which may have passed the object already. */
+  /** Notes that somebody has made an object again during an undo, which may have passed the object already. */
   madeInUndo(object: ObjectReference): void {
     this.#madeInUndo.add(referenceKey(object));
   }
 
-  /** Notes that somebody deletes an object that a Canary has made for its routes. Only a new Canary makes it again. */
+  /**
+   * Notes that somebody has deleted an object that a Canary has made for its routes. Only a new Canary makes it again.
+   */
   lostMade(object: ObjectReference): void {
     this.#lostMade.add(referenceKey(object));
   }
 
-  /**
-   * Notes that somebody deletes the canary of this gateway. Until there is another canary, the gateway may have no pod.
-   */
+  /** Notes that somebody has deleted the canary of this gateway. The gateway may have no pod until it has one again. */
   lostGateway(name: string): void {
     this.#lostGateways.add(name);
   }
@@ -285,7 +281,7 @@ export class Witness {
     if (seen !== undefined) seen.deleted = true;
   }
 
-  /** Records that a new object with the same name exists, which no engine has read yet. */
+  /** Notes that a new object has replaced one with the same name. No engine has read it yet. */
   recreated(key: string): void {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
@@ -299,8 +295,8 @@ export class Witness {
     const journal = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, "")));
     const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
     if (completed) seen.baseline = this.#snapshot(seen.sim);
-    // The server has refused to clear the journal of a run whose changes were meant to stay, so the new object undoes
-    // them.
+    // The journal of a completed run was not cleared, because the server refused that, so the new object undoes the
+    // run.
     else if (run > 0) seen.baseline = seen.unforgotten ?? seen.baseline;
   }
 
@@ -321,8 +317,8 @@ export class Witness {
   }
 
   /**
-   * Notes that somebody has made objects again as they were before any run. They lack what a completed run has left in
-   * them, and a later run restores it only in objects that it has written.
+   * Notes that somebody has made objects again as they were before any run. They lack the changes of a completed run. A
+   * later run restores those changes only in objects that it has written.
    */
   remade(key: string, objects: readonly ObjectReference[]): void {
     const seen = this.#seen.get(key);
@@ -334,7 +330,6 @@ export class Witness {
     seen.baseline = { ...seen.baseline, ...Object.fromEntries(now) };
   }
 
-  /** The current state of the objects that existed before the run. */
   #snapshotOf({ sim, baseline }: Seen): Snapshot {
     return Object.fromEntries(Object.entries(this.#snapshot(sim)).filter(([key]) => key in baseline));
   }
@@ -364,8 +359,8 @@ export class Witness {
     this.#statuses.forget(key);
     if (!seen.kept) return;
     const name = journalNameOf(rolloutObject(seen.sim, ""));
-    // No journal is needed by a deletion that leaves the changes, or after a person has agreed to end the rollout
-    // without the lost journal.
+    // A deletion with `onDeletion: Leave` needs no journal. Neither does one after a person has agreed to end the
+    // rollout without it.
     const isLeft = seen.sim.onDeletion === "Leave" || seen.last?.lostJournal?.accepted === true;
     const journal = isLeft ? this.#store.journals.get(name) : this.#store.writtenJournal(name);
     const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);
@@ -378,7 +373,7 @@ export class Witness {
     );
     invariant(probe === undefined, `${key} is gone, and its probe ${probe?.reference.name ?? ""} is not`);
     if (!wasMoving || seen.sim.onDeletion !== "Rollback") return;
-    // The deletion undoes the preparation of the target too.
+    // A deletion undoes the preparation of the target too.
     const before = seen.sim.watched ? { ...seen, baseline: seen.unprepared } : seen;
     this.#isAsBefore(key, before, "was deleted under way");
   }
@@ -412,7 +407,7 @@ export class Witness {
   }
 }
 
-/** Whether a completed run is followed by another one, which waits or begins. */
+/** Whether another run follows a completed one. It may still wait. */
 function isNextRun(before: RolloutStatus, { run = 0 }: RolloutStatus): boolean {
   return (before.phase === "Completed" || isRefusedAfterEnd(before)) && run > (before.run ?? 0);
 }

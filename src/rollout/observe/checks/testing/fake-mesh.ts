@@ -58,7 +58,7 @@ export const waypointPod = (name: string): Pod =>
 export const sidecarPod = (name: string, revision: string, workload: string): Pod =>
   fakePod({ name, workload, containers: ["app", "istio-proxy"], annotations: { "istio.io/rev": revision } });
 
-/** A view of these pods without caches. */
+/** A view of these pods that keeps no answers. */
 export function fakeView(
   pods: readonly Pod[],
   deployments: readonly Deployment[] = [],
@@ -100,13 +100,12 @@ export function fakeView(
   return view as ClusterView;
 }
 
-/** The labels of a metric in the text format. */
 export const labels = (all: Readonly<Record<string, string>>): string =>
   Object.entries(all)
     .map(([name, value]) => `${name}="${value}"`)
     .join(",");
 
-/** The series of requests to a service in the namespace `shop`, as a client's proxy counts them. */
+/** The requests to a Service of the namespace `shop`, as a client's proxy counts them. */
 export const requests = (
   service: string,
   code: string,
@@ -115,7 +114,7 @@ export const requests = (
 ): string =>
   `istio_requests_total{${labels({ reporter: "source", destination_service_name: service, destination_service_namespace: "shop", response_code: code, ...more })}} ${count}\n`;
 
-/** Answers scrapes with the text of each pod. A pod without a text does not answer. */
+/** Answers scrapes by the pod's name. A pod without a text does not answer. */
 export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
   return async ({ metadata }, families) => {
     const text = texts[metadata.name ?? ""];

@@ -18,7 +18,6 @@ export type Page = (
   headers: IncomingHttpHeaders,
 ) => string | { readonly grpcStatus: number } | undefined | Promise<string | undefined>;
 
-/** What clients have done so far. */
 export interface ServedDebug {
   readonly port: number;
   readonly connections: ReadonlySet<ServerHttp2Session>;

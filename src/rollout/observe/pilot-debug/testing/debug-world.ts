@@ -17,17 +17,16 @@ export const pilot: PilotPod = {
 export const ownName = "istiod-next.mesh.svc";
 
 export interface Cluster {
-  /** The root in the ConfigMap from which data planes take it. */
+  /** The root in the ConfigMap that data planes read. */
   published?: string;
-  /** The name of that ConfigMap. */
   readonly rootConfigMap?: string;
   /** The root with which the API server verifies the injector. */
   injector?: string;
   token: string | undefined;
   tokenRequests: number;
-  /** How often the root was read. */
+  /** How often the engine has read the root. */
   reads: number;
-  /** Resolves when the API server answers. */
+  /** The API server answers only when this resolves. */
   answers: Promise<void>;
 }
 
@@ -41,7 +40,9 @@ export const cluster = (more: Partial<Cluster>): Cluster => ({
 
 const parts = 20;
 
-/** Lets time pass in steps, so that limits notice it. Sockets get a turn before and after each step. */
+/**
+ * Lets time pass in steps, so that time limits begin and end in order. Sockets get a turn before and after each step.
+ */
 export async function passing(clock: HandClock, ms: number): Promise<void> {
   await turn();
   for (let part = 0; part < parts; part += 1) {
@@ -50,7 +51,6 @@ export async function passing(clock: HandClock, ms: number): Promise<void> {
   }
 }
 
-/** A source of debug pages in a cluster with one istiod. */
 export function debugOf(
   cluster: Cluster,
   port: number,

@@ -7,7 +7,6 @@ export interface Material {
   readonly privateKey: string;
 }
 
-/** A certificate that is its own root. */
 export async function issued(...names: readonly string[]): Promise<Material> {
   return await createCertificate(names, Date.now());
 }
