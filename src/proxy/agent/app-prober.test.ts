@@ -1,3 +1,4 @@
+import { BinaryReader } from "@bufbuild/protobuf/wire";
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -42,6 +43,30 @@ test("a gRPC probe reaches an application at an IPv6 address", async () => {
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   assert.equal(await probeApplication({ grpc: { port } }, "::1", undefined), 200);
+  server.close();
+});
+
+test("a gRPC probe names a service of any length", async () => {
+  const asked: Buffer[] = [];
+  const server = createHttp2Server();
+  server.on("stream", (stream) => {
+    const parts: Buffer[] = [];
+    stream.on("data", (part: Buffer) => parts.push(part));
+    stream.on("end", () => {
+      asked.push(Buffer.concat(parts).subarray(5));
+      stream.respond({ ":status": 200, "content-type": "application/grpc" });
+      stream.end(Buffer.of(0, 0, 0, 0, 2, 0x08, 1));
+    });
+  });
+  const port = await listenOnLoopback(server);
+  for (const length of [0, 127, 128, 300]) {
+    const service = "s".repeat(length);
+    await probeApplication({ grpc: { port, service } }, "127.0.0.1", undefined);
+    // The service is the string in field 1 of the message.
+    const message = asked.at(-1) ?? Buffer.alloc(0);
+    if (length === 0) assert.equal(message.length, 0);
+    else assert.deepEqual([message[0], new BinaryReader(message.subarray(1)).string()], [0x0a, service]);
+  }
   server.close();
 });
 

@@ -193,6 +193,10 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
 
 function healthRequest(service: string): Buffer {
   const name = Buffer.from(service);
-  const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
-  return grpcFrame(message);
+  if (name.length === 0) return grpcFrame(name);
+  // The length is a varint: seven bits a byte, the lowest first.
+  const length: number[] = [];
+  let rest = name.length;
+  for (; rest > 0x7f; rest >>>= 7) length.push((rest & 0x7f) | 0x80);
+  return grpcFrame(Buffer.concat([Buffer.from([0x0a, ...length, rest]), name]));
 }

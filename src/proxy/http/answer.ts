@@ -39,6 +39,8 @@ export abstract class Answer {
    * before it had the whole request.
    */
   upstreamServiceMs = -1;
+  /** When the upstream's response began, on the steady clock. -1 without a response. */
+  answeredAtMs = -1;
   grpcStatus = "";
   captured = noTexts;
   /** The trailers of the upstream's response, as alternating names and values. */
@@ -92,8 +94,10 @@ export abstract class Answer {
   protected note(head: MessageHead, sentAtMs: number): void {
     this.started = true;
     this.status = head.status;
+    const nowMs = this.context.clock.steadyMs();
+    this.answeredAtMs = nowMs;
     // If the upstream responds before it has the whole request, the time between the two cannot be measured.
-    this.upstreamServiceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
+    this.upstreamServiceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(nowMs - sentAtMs));
     const grpcStatus = head.find("grpc-status");
     if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);
     if (this.config.responseCapture.length > 0)

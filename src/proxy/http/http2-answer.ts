@@ -2,6 +2,7 @@ import { MessageHead, scanResponseHead } from "../../wire/http1/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import { responseBlock } from "../http2/http2-heads.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
+import { composedLimits } from "../terms/composed-limits.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { Answer, type UpstreamAnswer } from "./answer.ts";
 import { scratch } from "./messages/byte-builder.ts";
@@ -11,10 +12,8 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** The limits of a response's head, including the headers that the proxy adds. */
-const composedHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** The composed head. This thread reads one head at a time, so all responses share the memory. */
-const composedHead = new MessageHead(composedHeadLimits);
+const composedHead = new MessageHead(composedLimits);
 
 export class Http2Answer extends Answer {
   readonly #stream: Http2Stream;
@@ -91,7 +90,7 @@ export class Http2Answer extends Answer {
 
   /** Sends the head that is composed in the shared buffer. Returns where the head ends, or 0 if it is invalid. */
   #sendHead(endStream: boolean): number {
-    const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedHeadLimits);
+    const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedLimits);
     // A configured header may make the head invalid. Then the response cannot be sent.
     if (end > 0) this.#stream.sendHead(responseBlock(composedHead), endStream);
     else this.#stream.reset(errorCode.internalError);

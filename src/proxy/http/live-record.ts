@@ -136,6 +136,11 @@ export class LiveRecord implements ExchangeRecord {
     return this.#answer.upstreamServiceMs;
   }
 
+  get answeredAfterMs(): number {
+    const { answeredAtMs } = this.#answer;
+    return answeredAtMs < 0 ? -1 : Math.max(0, answeredAtMs - this.startedSteadyMs);
+  }
+
   get grpcStatus(): string {
     return this.#answer.grpcStatus;
   }

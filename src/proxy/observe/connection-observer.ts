@@ -141,6 +141,7 @@ export class ConnectionObserver {
       receivedBytes: flow.receivedBytes,
       sentBytes: flow.sentBytes,
       upstreamServiceMs: -1,
+      answeredAfterMs: -1,
       requestId: "",
       forwardedFor: "",
       userAgent: "",

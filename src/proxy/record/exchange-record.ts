@@ -33,6 +33,8 @@ export interface ExchangeRecord {
    * response, or it began before the request's last byte.
    */
   readonly upstreamServiceMs: number;
+  /** The time from the request's start to the first byte of the response, in milliseconds. -1 without a response. */
+  readonly answeredAfterMs: number;
   readonly requestId: string;
   /** The request's id again, if it is random and can be written as bytes. */
   readonly randomId?: RandomUuid | undefined;

@@ -6,7 +6,13 @@ import { isoTime } from "./log-time.ts";
 /** Returns the text of an operator for a record, which is `-` if the operator has no value. */
 export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
 
-export type LineNumber = "startedMs" | "durationMs" | "receivedBytes" | "sentBytes" | "upstreamServiceMs";
+export type LineNumber =
+  | "startedMs"
+  | "durationMs"
+  | "receivedBytes"
+  | "sentBytes"
+  | "upstreamServiceMs"
+  | "answeredAfterMs";
 
 /**
  * The place of a value in a line. The value may differ from that of the previous request:
@@ -107,6 +113,9 @@ export class LineTemplate {
           break;
         case "upstreamServiceMs":
           this.#number(at, record.upstreamServiceMs);
+          break;
+        case "answeredAfterMs":
+          this.#number(at, Math.round(record.answeredAfterMs));
           break;
         case "way":
           this.#piece(at, way?.pieces[piece]);

@@ -20,6 +20,7 @@ const record: ExchangeRecord = {
   flag: 2,
   details: "upstream_reset_before_response_started{x}",
   upstreamServiceMs: -1,
+  answeredAfterMs: -1,
   userAgent: "",
   capturedRequest: ["captured"],
   downstreamLocal: "10.0.0.1:80",
@@ -580,4 +581,20 @@ test("no operator ends the proxy when it makes a line, whatever its argument is"
   const line = (operator: string): string => compileTextFormat(operator, refuse).line(record, capture);
   assert.equal(line("%ENVIRONMENT(constructor)% %FILTER_STATE(downstream_peer:FIELD:constructor)%"), "- -");
   assert.equal(line("%CEL(request.time)% %CEL(2u)% %CEL(b'a')% %CEL(1 + 1)%"), "- 2 a 2");
+});
+
+test("durations and the direct peer are as Envoy defines them", () => {
+  const format = compileTextFormat(
+    "%DURATION% %RESPONSE_DURATION% %RESPONSE_TX_DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% %DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_DIRECT_REMOTE_PORT%",
+    refuse,
+  );
+  // The request took 7 ms to arrive, the response began 3 ms later, and took 2 ms.
+  const timed = { ...record, durationMs: 12, answeredAfterMs: 10, upstreamServiceMs: 3 };
+  assert.equal(format.line(timed, capture), "12 10 2 3 1.2.3.4:555 1.2.3.4:555 1.2.3.4 555");
+  // The client is from a PROXY header that a load balancer has sent.
+  const proxied = { ...record.connection, directRemote: { address: "10.9.9.9", port: 7 } };
+  assert.equal(
+    format.line({ ...timed, connection: proxied, answeredAfterMs: -1, upstreamServiceMs: -1 }, capture),
+    "12 - - - 1.2.3.4:555 10.9.9.9:7 10.9.9.9 7",
+  );
 });

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { ownField } from "../../base/index.ts";
 import { operatorNames } from "../../base/command-operators/index.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
+import { addressText } from "../terms/address-text.ts";
 import { headText, textOfHead } from "../terms/header-text.ts";
 import { flagLetters, flagNames } from "../terms/response-flags.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
@@ -28,6 +29,9 @@ const withoutPort = (address: string): string =>
   address.startsWith("[")
     ? address.slice(1, address.lastIndexOf("]"))
     : address.slice(0, Math.max(0, address.lastIndexOf(":")));
+/** The peer of the connection itself. `downstreamRemote` is the client that a PROXY header names, if there is one. */
+const directRemoteOf = ({ connection, downstreamRemote }: ExchangeRecord): string =>
+  connection.directRemote === undefined ? downstreamRemote : addressText(connection.directRemote);
 const portOf = (address: string): string => address.slice(address.lastIndexOf(":") + 1);
 const host = hostname();
 const percent = (text: string): string => encodeURIComponent(text);
@@ -37,9 +41,9 @@ const plain: Readonly<Record<string, LogPart>> = {
   ACCESS_LOG_TYPE: (record) => (record.method === "" ? "TcpConnectionEnd" : "DownstreamEnd"),
   BYTES_RECEIVED: (record) => String(record.receivedBytes),
   BYTES_SENT: (record) => String(record.sentBytes),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: (record) => record.downstreamRemote,
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamRemote),
-  DOWNSTREAM_DIRECT_REMOTE_PORT: (record) => portOf(record.downstreamRemote),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: directRemoteOf,
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: (record) => withoutPort(directRemoteOf(record)),
+  DOWNSTREAM_DIRECT_REMOTE_PORT: (record) => portOf(directRemoteOf(record)),
   DOWNSTREAM_LOCAL_ADDRESS: (record) => record.downstreamLocal,
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: (record) => withoutPort(record.downstreamLocal),
   DOWNSTREAM_LOCAL_PORT: (record) => portOf(record.downstreamLocal),
@@ -59,11 +63,11 @@ const plain: Readonly<Record<string, LogPart>> = {
   REQUESTED_SERVER_NAME: (record) => orDash(record.connection.serverName ?? record.requestedServerName),
   RESPONSE_CODE: (record) => String(record.status),
   RESPONSE_CODE_DETAILS: (record) => orDash(record.details),
-  RESPONSE_DURATION: (record) => (record.upstreamServiceMs < 0 ? "-" : String(record.upstreamServiceMs)),
+  RESPONSE_DURATION: (record) => (record.answeredAfterMs < 0 ? "-" : String(Math.round(record.answeredAfterMs))),
   RESPONSE_FLAGS: (record) => flagLetters(record.flag),
   RESPONSE_FLAGS_LONG: (record) => flagNames(record.flag),
   RESPONSE_TX_DURATION: (record) =>
-    record.upstreamServiceMs < 0 ? "-" : String(Math.max(0, Math.round(record.durationMs - record.upstreamServiceMs))),
+    record.answeredAfterMs < 0 ? "-" : String(Math.max(0, Math.round(record.durationMs - record.answeredAfterMs))),
   ROUTE_NAME: (record) => orDash(record.routeName),
   SPAN_ID: (record) => orDash(record.trace?.sampled === true ? record.trace.spanId : undefined),
   STREAM_ID: (record) => orDash(record.requestId),
@@ -141,7 +145,7 @@ const quickNumbers: Readonly<Record<string, LineNumber>> = {
   BYTES_RECEIVED: "receivedBytes",
   BYTES_SENT: "sentBytes",
   DURATION: "durationMs",
-  RESPONSE_DURATION: "upstreamServiceMs",
+  RESPONSE_DURATION: "answeredAfterMs",
   RESP: "upstreamServiceMs",
 };
 

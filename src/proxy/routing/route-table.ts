@@ -44,7 +44,7 @@ export class RouteTable {
         if (domain === "*") this.#any ??= host;
         else if (domain.startsWith("*")) suffixes.push({ text: domain.slice(1), host });
         else if (domain.endsWith("*")) prefixes.push({ text: domain.slice(0, -1), host });
-        else this.#exact.set(domain, host);
+        else if (!this.#exact.has(domain)) this.#exact.set(domain, host);
       }
     }
     const longestFirst = (left: WildcardDomain, right: WildcardDomain): number => right.text.length - left.text.length;
@@ -67,7 +67,7 @@ export class RouteTable {
   }
 
   /**
-   * The virtual host for an authority in lower case. An exact domain comes first, then the longest suffix, the longest
+   * The virtual host for an authority in lower case. If several hosts have the same domain, the first one. An exact domain comes first, then the longest suffix, the longest
    * prefix, and `*`.
    */
   virtualHost(authority: string): VirtualHost | undefined {

@@ -16,6 +16,7 @@ export const plainRecord: ExchangeRecord = {
   receivedBytes: 3,
   sentBytes: 4,
   upstreamServiceMs: 1,
+  answeredAfterMs: 1,
   requestId: "id-1",
   forwardedFor: "1.2.3.4",
   userAgent: "curl",

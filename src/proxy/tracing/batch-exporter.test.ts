@@ -14,6 +14,7 @@ const spanOf = (size: number): Span => ({
   traceId: "0123456789abcdef",
   spanId: "0123456789abcdef",
   parentSpanId: undefined,
+  isParentRemote: true,
   name: "ingress",
   kind: "server",
   startMs: 1,

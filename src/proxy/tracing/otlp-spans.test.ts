@@ -44,7 +44,17 @@ const shared = {
   instrumentationScope: { name: "" },
 };
 
-function readableOf({ traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span): Readable {
+function readableOf({
+  traceId,
+  spanId,
+  parentSpanId,
+  isParentRemote,
+  name,
+  kind,
+  startMs,
+  durationMs,
+  tags,
+}: Span): Readable {
   const contextOf = (id: string) => ({ traceId: traceId.padStart(32, "0"), spanId: id, traceFlags: 1 });
   const timeOf = (ms: number): [number, number] => [Math.floor(ms / 1000), Math.round((ms % 1000) * 1e6)];
   return {
@@ -52,7 +62,9 @@ function readableOf({ traceId, spanId, parentSpanId, name, kind, startMs, durati
     name,
     kind: kind === "server" ? SpanKind.SERVER : SpanKind.CLIENT,
     spanContext: () => contextOf(spanId),
-    ...(parentSpanId === undefined ? {} : { parentSpanContext: contextOf(parentSpanId) }),
+    ...(parentSpanId === undefined
+      ? {}
+      : { parentSpanContext: { ...contextOf(parentSpanId), isRemote: isParentRemote } }),
     startTime: timeOf(startMs),
     endTime: timeOf(startMs + durationMs),
     duration: timeOf(durationMs),
@@ -73,6 +85,7 @@ test("a batch equals what OpenTelemetry's own library writes, except for zeros",
       traceId: "0123456789abcdef0123456789abcdef",
       spanId: "0011223344556677",
       parentSpanId: undefined,
+      isParentRemote: true,
       name: "ingress",
       kind: "server",
       startMs: 1_700_000_000_000.25,
@@ -86,6 +99,7 @@ test("a batch equals what OpenTelemetry's own library writes, except for zeros",
       traceId: "0123456789abcdef",
       spanId: "8899aabbccddeeff",
       parentSpanId: "0011223344556677",
+      isParentRemote: false,
       name: "router € egress",
       kind: "client",
       startMs: 1_700_000_000_001,
@@ -96,6 +110,8 @@ test("a batch equals what OpenTelemetry's own library writes, except for zeros",
       ]),
     },
   ];
+  const [first] = spans;
+  if (first !== undefined) spans.push({ ...first, parentSpanId: "1122334455667788" });
   const encode = otlpSpans({ "service.name": "shop", "host.name": "é" });
   const expected = ProtobufTraceSerializer.serializeRequest(spans.map(readableOf)) ?? new Uint8Array();
   // The second batch equals the first: nothing is left over from it.
@@ -112,6 +128,7 @@ test("an attribute has the value of its own span, whether the span before had th
       traceId: "0123456789abcdef0123456789abcdef",
       spanId: "0011223344556677",
       parentSpanId: undefined,
+      isParentRemote: true,
       name: "ingress",
       kind: "server",
       startMs: 1,
@@ -135,6 +152,7 @@ test("a message holds as many spans as fit, and a span larger than a message is 
     traceId: "0123456789abcdef",
     spanId,
     parentSpanId: undefined,
+    isParentRemote: true,
     name: "ingress",
     kind: "server",
     startMs: 1,

@@ -24,11 +24,10 @@ const anyValue = { string: 1 };
 const spanKinds = { server: 2, client: 3 };
 const errorStatus = 2;
 const sampledFlag = 1;
-/**
- * The bit 0x100 of a span's flags says that the bit 0x200 is meaningful. That bit, which is never set here, would say
- * that the parent is in another process.
- */
+/** The bit of a span's flags that says that {@link parentIsRemote} is meaningful. */
 const parentFlagsKnown = 0x100;
+/** The bit that says that the parent is a span of another process. */
+const parentIsRemote = 0x200;
 
 const traceIdDigits = 32;
 const nanosPerMs = 1_000_000;
@@ -88,7 +87,7 @@ interface SpanParts {
 
 /** Writes a span. Returns false if it needs more than `room`. Its bytes are then incomplete. */
 function writeSpan(
-  { traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span,
+  { traceId, spanId, parentSpanId, isParentRemote, name, kind, startMs, durationMs, tags }: Span,
   { span, status, repeated }: SpanParts,
   room: number,
 ): boolean {
@@ -115,7 +114,9 @@ function writeSpan(
   status.clear();
   if (tags.get("error") === "true") status.varint(statusFields.code, errorStatus);
   span.message(spanFields.status, status);
-  span.fixed32(spanFields.flags, sampledFlag | parentFlagsKnown);
+  const isRemote = parentSpanId !== undefined && isParentRemote;
+  const parentFlags = isRemote ? parentFlagsKnown | parentIsRemote : parentFlagsKnown;
+  span.fixed32(spanFields.flags, sampledFlag | parentFlags);
   return span.length <= room;
 }
 

@@ -4,6 +4,8 @@ export interface Span {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
+  /** Whether the parent is a span of the client, and not of this proxy. Only meaningful with a parent. */
+  readonly isParentRemote: boolean;
   readonly name: string;
   readonly kind: "server" | "client";
   /** When the span began, as Unix time in milliseconds. */

@@ -14,7 +14,7 @@ export interface GivenContext {
 }
 
 const traceParentPattern = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/;
-const b3Pattern = /^([0-9a-f]{16,32})-([0-9a-f]{16})(?:-([01d]))?/i;
+const b3Pattern = /^([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d]))?/i;
 const sampledBit = 1;
 const longTraceIdDigits = 32;
 

@@ -103,9 +103,10 @@ export class ModulePlugin {
    */
   #fail(message: string, ran: boolean, reason: FailureReason): void {
     const before = this.#state;
-    if ((before as State | undefined)?.kind === "failed" || this.#ended) return;
+    if ((before as State | undefined)?.kind === "failed") return;
     this.#lease?.release();
     this.#lease = undefined;
+    if (this.#ended) return;
     this.#state = {
       kind: "failed",
       atMs: this.#runtime.steadyMs(),
