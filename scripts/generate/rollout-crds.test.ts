@@ -153,6 +153,7 @@ test("the API server stores every field of a journal's entry, because it drops t
     stored: { a: 7 },
     restart: "template",
     adopted: true,
+    own: true,
     later: { a: 4 },
     madeParents: 1,
     lacked: 1,

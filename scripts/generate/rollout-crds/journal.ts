@@ -53,6 +53,9 @@ export const journalEntries: Schema = {
       adopted: flag(
         "true: a user wrote the value, and the rollout carries it out. Undo leaves the field alone if it has changed since.",
       ),
+      own: flag(
+        "true: the object is a copy that the rollout usually makes itself. Undo restores the value in prior, even if somebody else has changed the field.",
+      ),
       later: anything("The value that a user wrote while the rollout carried out an earlier one. Undo writes it last."),
       madeParents: integer(
         0,

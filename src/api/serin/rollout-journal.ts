@@ -50,6 +50,12 @@ export type JournalEntry =
        */
       readonly adopted?: boolean;
       /**
+       * Set if the object is a copy that the rollout usually makes itself, such as the second Deployment of a gateway,
+       * and that it has found. Others, such as an autoscaler, may change the written value. Undo restores the prior one
+       * nevertheless.
+       */
+      readonly own?: boolean;
+      /**
        * The value that the user wrote after the adopted one, while the rollout replaced pods. Undo first writes the
        * prior value, which the pods need, and writes this one after it has undone all other changes of the field.
        */

@@ -132,7 +132,7 @@ async function undoField(
     if (!covers(found, entry.written) && !isReplaced) {
       if (isRemade(entry, current)) return await whenUndone(entry, surroundings);
       const first = original.type === "field" ? original : entry;
-      const conflict = await conflictOf(current, entry, first, surroundings, found);
+      const conflict = entry.own === true ? undefined : await conflictOf(current, entry, first, surroundings, found);
       if (conflict !== undefined) return conflict;
     }
     const heldBack = await surroundings.heldBack(entry, current, found);

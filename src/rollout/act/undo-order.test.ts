@@ -89,3 +89,21 @@ test("an operator installs the old control plane before the ztunnel that it conf
   assert.deepEqual(names(undoOrder([field("a"), pilot, ztunnel, field("b")])), ["b", "pilot", "ztunnel", "a"]);
   assert.deepEqual(names(undoOrder([ztunnel, pilot])), ["pilot", "ztunnel"]);
 });
+
+test("a found copy gets its number of pods back after the autoscaler that the same step has made for it has left", () => {
+  const scaler: JournalEntry = {
+    type: "created",
+    step: "copy",
+    object: object("HorizontalPodAutoscaler", "web-canary"),
+  };
+  const pods = (name: string): JournalEntry => ({
+    type: "field",
+    step: "copy",
+    object: object("Deployment", name),
+    pointer: "/spec/replicas",
+    own: true,
+  });
+  const [copy, other] = [pods("web-canary"), pods("other")];
+  assert.deepEqual(undoOrder([scaler, copy]), [scaler, copy]);
+  assert.deepEqual(undoOrder([scaler, other]), [other, scaler]);
+});

@@ -11,7 +11,10 @@ import { isOfBanzai, partEnabledBy, referenceKey, type OperatedPart } from "../d
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const groups = new Map<string, JournalEntry[]>();
   const reversed = keptWithWorkload(
-    [holdAfterRestart, ztunnelAfterPilot].reduce(inSuccession, entries.toReversed() as readonly JournalEntry[]),
+    [holdAfterRestart, ztunnelAfterPilot, podsAfterAutoscaler].reduce(
+      inSuccession,
+      entries.toReversed() as readonly JournalEntry[],
+    ),
   );
   for (const [index, entry] of reversed.entries()) {
     const key = entry.undoGroup === undefined ? `alone ${index}` : `group ${entry.undoGroup}`;
@@ -58,6 +61,16 @@ const holdAfterRestart: Succession = {
 const ztunnelAfterPilot: Succession = {
   isLate: (entry) => partGivenBack(entry) === "ztunnel",
   follows: (_ztunnel, entry) => partGivenBack(entry) === "pilot",
+};
+
+/** An autoscaler that the step has made would change the restored number of pods again, so it must leave first. */
+const podsAfterAutoscaler: Succession = {
+  isLate: (entry) => entry.type === "field" && entry.pointer === "/spec/replicas",
+  follows: ({ object }, other) =>
+    other.type === "created" &&
+    other.object.kind === "HorizontalPodAutoscaler" &&
+    other.object.name === object.name &&
+    other.object.namespace === object.namespace,
 };
 
 const keepers = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);

@@ -34,7 +34,8 @@ export interface KeptField {
 /**
  * The fields that finished steps have written, and that the current step does not write. They must stay as they are: a
  * route that somebody sets back sends requests to the former version while the rollout counts them for the new one.
- * Fields of pods and templates of workloads are not included: pods come and go, and users own the templates.
+ * Fields of pods, templates of workloads and fields of copies are not included: pods come and go, users own the
+ * templates, and an autoscaler or a person may scale a copy.
  */
 export function keptFields(
   { id, writes }: Step,
@@ -48,12 +49,13 @@ export function keptFields(
   }
   for (const write of writes) if (write.type === "field") kept.delete(fieldKey(write));
   return [...kept.values()].filter(
-    ({ last: { step, object, pointer, restart, adopted } }) =>
+    ({ last: { step, object, pointer, restart, adopted, own } }) =>
       step !== id &&
       doneSteps.has(step) &&
       object.kind !== "Pod" &&
       restart === undefined &&
       adopted !== true &&
+      own !== true &&
       !unkeptPointers.has(pointer),
   );
 }

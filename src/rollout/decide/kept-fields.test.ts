@@ -45,12 +45,13 @@ test("a field that several steps have written has its first and its last entry",
   assert.deepEqual([kept?.first.prior, kept?.last.prior, others], ["0", "1", []]);
 });
 
-test("pods, restarts, users' templates, update strategies and objects that were made need not stay", () => {
+test("pods, restarts, users' templates, update strategies, numbers of pods of copies and objects that were made need not stay", () => {
   const journal: JournalEntry[] = [
     entry("wave/a", { object: pod }),
     entry("wave/a", { object: deployment, pointer: "/spec/template", restart: "template" }),
     entry("wave/a", { object: deployment, pointer: "/spec/template/metadata", adopted: true }),
     entry("wave/a", { object: deployment, pointer: "/spec/strategy" }),
+    entry("wave/a", { object: deployment, pointer: "/spec/replicas", own: true }),
     { type: "created", step: "wave/a", object: namespace("d") },
   ];
   assert.deepEqual(keptFields(step, journal, new Set(["wave/a"])), []);

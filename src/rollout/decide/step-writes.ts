@@ -56,6 +56,7 @@ function journalEntry(step: Step, planned: Write, state: PendingState): JournalE
           : { planned: planned.value }),
         ...(write.restart === undefined ? {} : { restart: write.restart }),
         ...(write.adopted === undefined ? {} : { adopted: true }),
+        ...(write.own === true ? { own: true } : {}),
         ...(madeParents === 0 ? {} : { madeParents }),
         ...(lacked === 0 ? {} : { lacked }),
       };

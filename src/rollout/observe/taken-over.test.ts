@@ -10,7 +10,7 @@ import { performWrite } from "../act/perform-write.ts";
 import type { UndoContext } from "../act/undo-context.ts";
 import { undoEntry } from "../act/undo-entry.ts";
 import { UndoPlay } from "../act/undo-play.ts";
-import type { Step, Write } from "../decide/index.ts";
+import { keptFields, type Step, type Write } from "../decide/index.ts";
 import { writeActions } from "../decide/step-writes.ts";
 import { reference } from "../plan/index.ts";
 import { writeState } from "./write-state.ts";
@@ -73,6 +73,20 @@ class Cluster {
     }
   }
 
+  /** An autoscaler sets the number of pods. */
+  autoscale(replicas: number): void {
+    const { metadata } = this.found ?? bodyWith(replicas);
+    const managedFields = [
+      {
+        manager: "kube-controller-manager",
+        operation: "Update" as const,
+        subresource: "scale",
+        fieldsV1: { "f:spec": { "f:replicas": {} } },
+      },
+    ];
+    this.found = { metadata: { ...metadata, managedFields }, spec: { replicas } };
+  }
+
   async undo(): Promise<void> {
     const nothing = async (): Promise<undefined> => await Promise.resolve(undefined);
     const context = new Proxy({}, { get: () => nothing }) as UndoContext;
@@ -133,4 +147,19 @@ test("a Deployment that the run has made needs one entry, and undo deletes it", 
   assert.equal(cluster.replicas, 4);
   await cluster.undo();
   assert.equal(cluster.found, undefined);
+});
+
+test("an autoscaler may change the number of pods of a left copy after its step, and undo restores the number from before", async () => {
+  for (const found of [0, 3]) {
+    const cluster = new Cluster();
+    cluster.found = { ...bodyWith(found), metadata: { ...bodyWith(found).metadata, uid: "left" } };
+    const scaled = step("2-scale", make, scale(4));
+    await cluster.do(scaled);
+    cluster.autoscale(6);
+    assert.deepEqual(keptFields(step("step-2"), cluster.journal, new Set([scaled.id])), []);
+    await cluster.do(step("3-scale", make, scale(8)));
+    cluster.autoscale(9);
+    await cluster.undo();
+    assert.equal(cluster.replicas, found);
+  }
 });

@@ -18,6 +18,7 @@ import { readyPodsOf } from "./mesh-in-world.ts";
 import { meshState, type MeshCluster } from "./mesh-model.ts";
 import type { ModelTraffic } from "./canary-traffic.ts";
 import { writeState } from "./model-writes.ts";
+import { engineWriter } from "./model-object.ts";
 import { isApp } from "./pod-groups.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
 
@@ -73,9 +74,10 @@ export class ModelObserver {
   }
 
   #isLost({ first, last }: KeptField): boolean {
-    const { object, pointer, written } = last;
+    const { object, pointer, uid, written } = last;
     const found = this.#cluster.find(object);
-    if (found === undefined || found.writers.get(pointer) !== "somebody") return false;
+    if (found === undefined || (uid !== undefined && uid !== String(found.uid))) return false;
+    if (found.writers.get(pointer) === engineWriter) return false;
     const value = found.fields.get(pointer);
     return !(keepsEdits(last) ? hasOwnChanges(first, last, value) : covers(value, written));
   }

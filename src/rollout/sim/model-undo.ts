@@ -76,7 +76,7 @@ export class ModelUndo {
       const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(value, entry.replaced);
       const isOther = !covers(value, entry.written) && !isReplaced;
       if (isOther && entry.uid !== undefined && entry.uid !== String(found.uid)) return this.#whenItServes(entry);
-      if (isOther && found.writers.get(entry.pointer) !== engineWriter)
+      if (isOther && entry.own !== true && found.writers.get(entry.pointer) !== engineWriter)
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.#cluster.setField(found, entry.pointer, entry.prior, engineWriter);
     }

@@ -141,7 +141,8 @@ function deploymentOf(
   const copy = objects.find({ ...object, name: copyName(target.deployment, "canary") });
   const scaler = (of: string) => reference("autoscaling/v2", "HorizontalPodAutoscaler", of, object.namespace);
   const autoscaler = objects.find(scaler(object.name));
-  const ofCopy = objects.find(scaler(copyName(target.deployment, "canary"))) !== undefined;
+  const ofCopy = objects.find(scaler(copyName(target.deployment, "canary")));
+  const copyMaxReplicas = Number(ofCopy?.fields.get("/spec/maxReplicas"));
   const replicas = firstWrite(journal, object, replicasPointer)?.prior;
   const service = objects.find(reference("v1", "Service", name, object.namespace));
   const rule = ruleOf(objects, app, journal);
@@ -163,7 +164,8 @@ function deploymentOf(
     },
     ...(copy === undefined
       ? {}
-      : { copyReplicas: Number(copy.fields.get(replicasPointer) ?? 1), copyIsAutoscaled: ofCopy }),
+      : { copyReplicas: Number(copy.fields.get(replicasPointer) ?? 1), copyIsAutoscaled: ofCopy !== undefined }),
+    ...(ofCopy === undefined ? {} : { copyMaxReplicas }),
     ...(hash === undefined ? {} : { candidateHash: hash }),
     ...(rule === undefined ? {} : { destinationRule: rule }),
     ...(autoscaler === undefined ? {} : { autoscaler: bodyOf(autoscaler) }),

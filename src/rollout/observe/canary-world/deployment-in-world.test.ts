@@ -113,15 +113,15 @@ test("the copy is autoscaled if it has an autoscaler of its own, whether or not 
     ({
       kind: "HorizontalPodAutoscaler",
       metadata: { name },
-      spec: { scaleTargetRef: { kind: "Deployment", name } },
+      spec: { scaleTargetRef: { kind: "Deployment", name }, maxReplicas: 7 },
     }) as never;
   const seen = async (...names: readonly string[]): Promise<unknown[]> => {
     const found = await world({}, {}, [], undefined, [copy, ...names.map(autoscaler)]);
-    return [found.autoscaler?.metadata.name, found.copyIsAutoscaled];
+    return [found.autoscaler?.metadata.name, found.copyIsAutoscaled, found.copyMaxReplicas];
   };
-  assert.deepEqual(await seen("web"), ["web", false]);
-  assert.deepEqual(await seen("web-canary"), [undefined, true]);
-  assert.deepEqual(await seen("web", "web-canary"), ["web", true]);
+  assert.deepEqual(await seen("web"), ["web", false, undefined]);
+  assert.deepEqual(await seen("web-canary"), [undefined, true, 7]);
+  assert.deepEqual(await seen("web", "web-canary"), ["web", true, 7]);
 });
 
 test("a Deployment is resumed by somebody if the last write holds it, and the current step has not made that", async () => {

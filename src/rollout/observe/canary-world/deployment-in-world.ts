@@ -7,6 +7,7 @@ import {
   horizontalPodAutoscalerKind,
   replicaSetKind,
   type Deployment,
+  type HorizontalPodAutoscaler,
   type ReplicaSet,
 } from "../../../api/kubernetes/index.ts";
 import {
@@ -66,7 +67,7 @@ export async function deploymentInWorld(
   const active = activeSet(sets);
   const stable = running ?? templateOf(active) ?? current;
   const changes = !sameTemplate(stable, current);
-  const { autoscaler, ofCopy } = await autoscalersOf(sources, canary, target, namespace);
+  const { autoscaler, ofCopy: copyScaler } = await autoscalersOf(sources, canary, target, namespace);
   const candidateHash = hashOf(sets.find((set) => sameTemplate(templateOf(set) ?? {}, current)));
   const stableSet = sets.find((set) => sameTemplate(templateOf(set) ?? {}, stable)) ?? active;
   const replicas = firstWrite(journal, object, "/spec/replicas")?.prior;
@@ -87,7 +88,8 @@ export async function deploymentInWorld(
     stableHash: hashOf(stableSet) ?? "",
     candidateTemplate: current,
     service: { ports: service.ports, selector: service.selector },
-    ...(copyReplicas === undefined ? {} : { copyReplicas, copyIsAutoscaled: ofCopy }),
+    ...(copyReplicas === undefined ? {} : { copyReplicas, copyIsAutoscaled: copyScaler !== undefined }),
+    ...(copyScaler?.spec === undefined ? {} : { copyMaxReplicas: copyScaler.spec.maxReplicas }),
     ...(candidateHash === undefined ? {} : { candidateHash }),
     ...(rule === undefined ? {} : { destinationRule: rule }),
     ...(autoscaler === undefined ? {} : { autoscaler }),
@@ -256,15 +258,15 @@ function digest(template: Tree): string {
 }
 
 /**
- * The autoscaler of the Deployment, and whether the canary copy has one. The engine leaves the Deployment's autoscaler
- * unchanged, and creates a similar one for the copy.
+ * The autoscalers of the Deployment and of the canary copy. The engine leaves the Deployment's autoscaler unchanged,
+ * and creates a similar one for the copy.
  */
 async function autoscalersOf(
   { client, view }: CanarySources,
   canary: Canary,
   target: DeploymentTarget,
   namespace: string,
-): Promise<{ readonly autoscaler?: UntypedObject; readonly ofCopy: boolean }> {
+): Promise<{ readonly autoscaler?: UntypedObject; readonly ofCopy: HorizontalPodAutoscaler | undefined }> {
   const { items } = await view.recently(
     `autoscalers of ${namespace}`,
     async () => await client.list(horizontalPodAutoscalerKind, { namespace }),
@@ -276,7 +278,7 @@ async function autoscalersOf(
       metadata.labels?.[copyLabel] === undefined,
   );
   const copy = copyName(target, "canary");
-  const ofCopy = items.some(
+  const ofCopy = items.find(
     ({ spec, metadata }) =>
       metadata.name === copy && spec?.scaleTargetRef.kind === "Deployment" && spec.scaleTargetRef.name === copy,
   );

@@ -64,6 +64,8 @@ export interface DeploymentInWorld {
    * deleted the Deployment's autoscaler after the copy was made.
    */
   readonly copyIsAutoscaled?: boolean;
+  /** The maximum of the copy's autoscaler. */
+  readonly copyMaxReplicas?: number;
   readonly selector: Tree;
   readonly spec: Tree;
   /** The template that runs, without the template hash. */

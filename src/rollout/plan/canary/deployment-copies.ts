@@ -80,17 +80,17 @@ export function copyOf(
 
 /**
  * The autoscaler of the canary copy. It differs from the Deployment's autoscaler in its target and its minimum, and in
- * its maximum if that would be below the minimum.
+ * its maximum if that would be below the minimum. The minimum is at least 1, because Kubernetes by default refuses 0.
  */
 export function autoscalerOf(
   target: DeploymentTarget,
   world: DeploymentInWorld,
-  minReplicas: number,
+  replicas: number,
 ): UntypedObject | undefined {
   if (world.autoscaler === undefined) return undefined;
   const spec = treeOf(world.autoscaler["spec"]);
   const { namespace = "" } = world.object;
-  const maxReplicas = Math.max(typeof spec["maxReplicas"] === "number" ? spec["maxReplicas"] : 1, minReplicas);
+  const minReplicas = Math.max(1, replicas);
   return {
     apiVersion: "autoscaling/v2",
     kind: "HorizontalPodAutoscaler",
@@ -102,11 +102,17 @@ export function autoscalerOf(
     },
     spec: {
       ...spec,
-      maxReplicas,
+      maxReplicas: maxReplicasOf(world.autoscaler, minReplicas),
       minReplicas,
       scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: copyName(target, "canary") },
     },
   };
+}
+
+/** The maximum of an autoscaler, raised to the minimum that its copy gets. */
+export function maxReplicasOf(autoscaler: UntypedObject | undefined, minReplicas: number): number {
+  const { maxReplicas } = treeOf(autoscaler?.["spec"]);
+  return Math.max(typeof maxReplicas === "number" ? maxReplicas : 1, minReplicas);
 }
 
 /** Makes a Service with the ports of the one that clients call, for only some of its pods. */

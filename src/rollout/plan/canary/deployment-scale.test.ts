@@ -52,6 +52,11 @@ test("a copy with less than its share of pods, because somebody has scaled the D
   assert.deepEqual(grown(8), scales);
   const autoscaler = { metadata: { name: "web" }, spec: {} };
   assert.deepEqual(grown(1, { autoscaler, copyIsAutoscaled: true }), []);
+  assert.deepEqual(
+    grown(0, { autoscaler, copyIsAutoscaled: true }),
+    growing,
+    "an autoscaler starts no pods of a copy that a run has found with 0 pods",
+  );
   const awaited = (more: Partial<DeploymentInWorld>): unknown =>
     by(plan(spec, {}, { replicas: 8, autoscaler, ...more }), "copy")?.settle.map(
       (condition) => condition.type === "ready" && condition.replicas,
@@ -104,6 +109,22 @@ test("an autoscaled Deployment keeps its autoscaler, and the copy gets its own w
     4,
     true,
   ]);
+});
+
+test("the copy's autoscaler gets bounds that the server accepts, also for a scale of 0 and above its former maximum", () => {
+  const autoscaler = { metadata: { name: "web" }, spec: { minReplicas: 2, maxReplicas: 3 } };
+  const none = plan({ steps: [{ scale: { replicas: 0 } }, { weight: 100 }] }, {}, { autoscaler });
+  const [copy, ofCopy] = [1, 2].map((at) => written(by(none, "copy"), at) as Readonly<Record<string, unknown>>);
+  assert.deepEqual([copy?.["replicas"], ofCopy?.["minReplicas"]], [0, 1], "Kubernetes by default refuses 0");
+  const spec = { steps: [{ weight: 25 }, { weight: 100 }] };
+  const raised = { autoscaler, replicas: 8, copyReplicas: 2, copyIsAutoscaled: true, copyMaxReplicas: 3 };
+  const boundsOf = (more: Partial<DeploymentInWorld>): unknown[] =>
+    (by(plan(spec, {}, { ...raised, ...more }), "step-2-scale")?.writes ?? []).map(
+      (write) => write.type === "field" && [write.pointer, write.value, write.own],
+    );
+  const minimum = ["/spec/minReplicas", 8, true];
+  assert.deepEqual(boundsOf({}), [["/spec/maxReplicas", 8, true], minimum]);
+  assert.deepEqual(boundsOf({ copyMaxReplicas: 8 }), [minimum]);
 });
 
 test("the copy keeps or lacks its autoscaler, whatever somebody does with the Deployment's in the middle", () => {

@@ -10,6 +10,7 @@ import {
   copyName,
   copyOf,
   copyReference,
+  maxReplicasOf,
   serviceOf,
   templateHashLabel,
   type CopyRole,
@@ -253,7 +254,7 @@ class DeploymentPlan implements TargetPlan {
   }
 
   /**
-   * Sets the number of pods of the canary copy. With an autoscaler, only the autoscaler's minimum changes. But an
+   * Sets the number of pods of the canary copy. With an autoscaler, only the autoscaler's bounds change. But an
    * autoscaler does nothing for a copy that has been scaled to 0.
    */
   #copySize(replicas: number): readonly Write[] {
@@ -261,7 +262,11 @@ class DeploymentPlan implements TargetPlan {
     const size = { ...field(copy, "/spec/replicas", replicas), own: true } as const;
     if (!this.#copyIsAutoscaled || replicas === 0) return [size];
     const autoscaler = reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace);
+    // The server refuses a minimum above the maximum, which the copy's autoscaler has from an earlier time.
+    const { copyMaxReplicas = replicas, autoscaler: original } = this.#world;
+    const most = maxReplicasOf(original, replicas);
     return [
+      ...(copyMaxReplicas < replicas ? [{ ...field(autoscaler, "/spec/maxReplicas", most), own: true } as const] : []),
       { ...field(autoscaler, "/spec/minReplicas", replicas), own: true },
       ...(this.#world.copyReplicas === 0 ? [size] : []),
     ];
@@ -269,11 +274,13 @@ class DeploymentPlan implements TargetPlan {
 
   /**
    * Adds pods to a copy that has fewer than its share, because somebody has scaled the Deployment up meanwhile.
-   * Additional pods that somebody has given to the copy stay. A copy with an autoscaler needs no such write.
+   * Additional pods that somebody has given to the copy stay. An autoscaler adds the pods itself, except to a copy with
+   * 0 pods: an earlier run may have left such a copy, or somebody may have scaled it to 0.
    */
   #grown(replicas: number): readonly Write[] {
     const { copyReplicas = replicas } = this.#world;
-    return !this.#copyIsAutoscaled && copyReplicas < replicas ? this.#copySize(replicas) : [];
+    const isShort = copyReplicas < (this.#copyIsAutoscaled ? Math.min(1, replicas) : replicas);
+    return isShort ? this.#copySize(replicas) : [];
   }
 
   #scaleCopy(id: string, replicas: number, essential = true): PartialStep {
