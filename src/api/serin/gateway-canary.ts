@@ -9,6 +9,11 @@ export const gatewayCanaryAnnotations = {
   /** The percentage of a waypoint's new connections that go to the canary, from 0 to 100. */
   weight: "rollout.serin.dev/canary-weight",
   stableReplicas: "rollout.serin.dev/stable-replicas",
+  /**
+   * The number of pods that the gateway had before its canary. 0 if an autoscaler decides the number. It is on the
+   * Gateway, or on the canary's Deployment if the rollout makes that itself. Only the rollout engine reads it.
+   */
+  replicasBefore: "rollout.serin.dev/replicas-before-canary",
 } as const;
 
 /** Marks a canary's Deployment and pods. The value is the Gateway's name. */

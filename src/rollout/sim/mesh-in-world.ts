@@ -1,5 +1,11 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { type JournalEntry, type MeshUpgrade, type ObjectReference, parseMeshUpgrade } from "../../api/serin/index.ts";
+import {
+  gatewayCanaryAnnotations,
+  type JournalEntry,
+  type MeshUpgrade,
+  type ObjectReference,
+  parseMeshUpgrade,
+} from "../../api/serin/index.ts";
 import { invariant } from "../../base/index.ts";
 import { type Step, referenceKey } from "../decide/index.ts";
 import {
@@ -16,6 +22,7 @@ import {
   referenceTo,
   webhooksLedTo,
 } from "../plan/index.ts";
+import { gatewayPods, type LeftCanary } from "../observe/mesh-world/left-canaries.ts";
 import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { ModelObject } from "./model-object.ts";
 import {
@@ -215,11 +222,17 @@ function worldOf(
         waypoint: kind === "waypoint",
         label: names.from,
         followsNamespace: false,
+        ...before.movedBy(apiGateway(name, kind, first), names.to),
         deployments: [before.ofGateway(stableOf(name, kind, first), apiGateway(name, kind, first), names.to)],
-      })),
-    classicGateways: classicNames(name, mesh).map((gateway) =>
-      classicGateway(objects, gateway, { to: names.to, mesh, before }),
-    ),
+      }))
+      .filter(
+        ({ moved, name: gateway }) =>
+          moved !== true ||
+          before.hasCanary(reference("gateway.networking.k8s.io/v1", "Gateway", gateway, first), names.to),
+      ),
+    classicGateways: classicNames(name, mesh)
+      .map((gateway) => classicGateway(objects, gateway, { to: names.to, mesh, before }))
+      .filter(({ moved, deployment: { left } }) => moved !== true || left !== undefined),
     tags:
       mesh.by === "tag"
         ? [
@@ -269,33 +282,54 @@ class GatewaysBefore {
     this.#mesh = mesh;
   }
 
+  /** Whether the gateway's own label named the new revision before the upgrade. */
+  movedBy(gateway: ObjectReference, to: string): { readonly moved?: true } {
+    const revision = this.#prior.value(gateway, rev, this.#objects.find(gateway)?.fields.get(rev));
+    return revision === to ? { moved: true } : {};
+  }
+
+  /** Whether the Gateway had a canary of the new revision before the upgrade. */
+  hasCanary(gateway: ObjectReference, to: string): boolean {
+    const revision = this.#objects.find(gateway)?.fields.get(canaryRevision);
+    return this.#prior.value(gateway, canaryRevision, revision) === to;
+  }
+
   /** The Deployment of a Gateway of the Gateway API, which may be a waypoint. */
   ofGateway(stable: ObjectReference, gateway: ObjectReference, to: string): ScaledDeployment {
     if (gateway.name.startsWith("waypoint-")) return this.#scaled(stable, undefined);
+    if (!this.hasCanary(gateway, to)) return this.#scaled(stable, undefined);
     const found = this.#objects.find(gateway)?.fields;
-    const revision = this.#prior.value(gateway, canaryRevision, found?.get(canaryRevision));
-    const left = this.#prior.value(gateway, canaryReplicas, found?.get(canaryReplicas));
-    return this.#scaled(stable, revision === to ? countOf(left) : undefined);
+    const pods = countOf(this.#prior.value(gateway, canaryReplicas, found?.get(canaryReplicas)));
+    return this.#scaled(stable, this.#left(gateway, pods));
   }
 
   ofInstalled(stable: ObjectReference, canary: ObjectReference): ScaledDeployment {
     const found = this.#objects.find(canary);
     const now = found === undefined ? undefined : countOf(found.fields.get("/spec/replicas"));
-    return this.#scaled(
-      stable,
-      this.#prior.replicas(canary, () => now),
-    );
+    const pods = this.#prior.replicas(canary, () => now);
+    return this.#scaled(stable, pods === undefined ? undefined : this.#left(canary, pods));
   }
 
-  #scaled(stable: ObjectReference, left: number | undefined): ScaledDeployment {
+  /** A canary that an earlier upgrade has left. `object` has the annotation with the gateway's number of pods. */
+  #left(object: ObjectReference, pods: number): LeftCanary {
+    const found = this.#objects.find(object)?.fields.get(replicasBefore);
+    const before = this.#prior.value(object, replicasBefore, found);
+    return { pods, ...(before === undefined ? {} : { before: Number(before) }) };
+  }
+
+  #scaled(stable: ObjectReference, left: LeftCanary | undefined): ScaledDeployment {
     const { name } = stable;
-    if (this.#mesh.autoscaled === true) {
-      const replicas = scaledTo(this.#objects, this.#mesh, this.#mesh.replicas);
-      return { name, replicas, autoscaled: true, ...(left === undefined ? {} : { left }) };
-    }
+    const { autoscaled = false, replicas: most } = this.#mesh;
     const found = this.#objects.find(stable)?.fields.get("/spec/replicas");
-    const own = countOf(this.#prior.value(stable, "/spec/replicas", found));
-    return { name, replicas: own + (left ?? 0), autoscaled: false, ...(left === undefined ? {} : { left }) };
+    const own = autoscaled
+      ? scaledTo(this.#objects, this.#mesh, most)
+      : countOf(this.#prior.value(stable, "/spec/replicas", found));
+    return {
+      name,
+      replicas: autoscaled || left === undefined ? own : gatewayPods(own, left),
+      autoscaled,
+      ...(left === undefined ? {} : { left: { stable: own, canary: left.pods } }),
+    };
   }
 }
 
@@ -319,6 +353,7 @@ function classicGateway(
   invariant(referenceTo(body).name === object.name, "a gateway has one name");
   return {
     namespace: system,
+    ...before.movedBy(object, to),
     deployment: before.ofInstalled(object, canary),
     body,
     parts: [],
@@ -327,6 +362,8 @@ function classicGateway(
 }
 
 export const canaryRevision = annotationPointer("rollout.serin.dev/canary-revision");
+
+const replicasBefore = annotationPointer(gatewayCanaryAnnotations.replicasBefore);
 
 export const canaryReplicas = annotationPointer("rollout.serin.dev/canary-replicas");
 

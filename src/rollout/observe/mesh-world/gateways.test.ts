@@ -47,6 +47,7 @@ const deployments = [
 async function observed(
   scope: { readonly gateways: boolean; readonly waypoints: boolean },
   refusals: Readonly<Record<string, Error>> = {},
+  gateways = objects["Gateway"],
 ): Promise<string[]> {
   const upgrade = {
     spec: { from: { revision: "default" }, to: { revision: "next" }, scope },
@@ -61,7 +62,10 @@ async function observed(
       list: async ({ kind }: KindDefinition) => {
         const refusal = refusals[kind];
         if (refusal !== undefined) throw refusal;
-        return await Promise.resolve({ items: (objects[kind] ?? []) as KubernetesObject[], resourceVersion: "1" });
+        return await Promise.resolve({
+          items: ((kind === "Gateway" ? gateways : objects[kind]) ?? []) as KubernetesObject[],
+          resourceVersion: "1",
+        });
       },
     } as unknown as KubeClient,
     view,
@@ -71,8 +75,8 @@ async function observed(
     canaries: new LeftCanaries({ view, upgrade, prior }),
   });
   return found.map(
-    ({ name, waypoint, deployments: own }) =>
-      `${waypoint ? "waypoint" : "gateway"} ${name}: ${own.map((one) => one.name).join(", ")}`,
+    ({ name, waypoint, moved, deployments: own }) =>
+      `${moved === true ? "moved " : ""}${waypoint ? "waypoint" : "gateway"} ${name}: ${own.map((one) => one.name).join(", ")}`,
   );
 }
 
@@ -82,6 +86,24 @@ test("an upgrade moves east-west gateways and gateways of a user's own class, bu
     "gateway front: front-istio",
     "gateway own-class: own-class-public",
     "waypoint waypoint: waypoint",
+  ]);
+});
+
+test("a Gateway of the new revision counts if an earlier upgrade has left its canary", async () => {
+  const moved = (name: string, gatewayClassName: string, annotations: object) => {
+    const { metadata, spec } = gateway(name, gatewayClassName);
+    return { metadata: { ...metadata, labels: { "istio.io/rev": "next" }, annotations }, spec };
+  };
+  const left = { "rollout.serin.dev/canary-revision": "next", "rollout.serin.dev/canary-replicas": "2" };
+  const found = [
+    moved("front", "istio", left),
+    moved("waypoint", "istio-waypoint", left),
+    moved("between", "istio-east-west", {}),
+    moved("own-class", "public", { "rollout.serin.dev/canary-revision": "older" }),
+  ];
+  assert.deepEqual(await observed({ gateways: true, waypoints: true }, {}, found), [
+    "moved gateway front: front-istio",
+    "moved waypoint waypoint: waypoint",
   ]);
 });
 
@@ -144,4 +166,42 @@ test("pods of a canary count for the gateway that is moved if they are ready and
     0,
   );
   assert.equal(await readyPods([pod("edge", "True"), ending, pod("edge", "True"), pod("edge", "False")]), 2);
+});
+
+test("an installed gateway of the new revision counts if an earlier upgrade has left its canary", async () => {
+  const labels = { "operator.istio.io/component": "IngressGateways", "istio.io/rev": "next" };
+  const body = (name: string, replicas: number, more: object = {}) => ({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name, namespace: "istio-system", labels: { ...labels, ...more } },
+    spec: { replicas },
+  });
+  const own = body("edge", 2);
+  const seen = async (...deployments: readonly object[]): Promise<unknown[]> => {
+    const upgrade = {
+      spec: { from: { revision: "default" }, to: { revision: "next" }, scope: { gateways: true } },
+    } as unknown as MeshUpgrade;
+    const view = {
+      deployments: {
+        list: () => deployments,
+        get: (key: string) =>
+          (deployments as Deployment[]).find(({ metadata }) => key.endsWith(`/${metadata.name ?? ""}`)),
+      },
+      pods: { list: () => [] },
+    } as unknown as ClusterView;
+    const prior = new PriorValues([]);
+    const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
+    const canaries = new LeftCanaries({ view, upgrade, prior });
+    const found = await observeClassicGateways(
+      { client, view, upgrade, prior, tags: new Map(), canaries },
+      [[own]],
+      [],
+    );
+    return found.map(({ moved, deployment: { name, replicas, left } }) => [name, moved, replicas, left]);
+  };
+  assert.deepEqual(await seen(own), []);
+  const left = body("edge-next", 1, { "rollout.serin.dev/canary-of": "edge" });
+  const before = { "rollout.serin.dev/replicas-before-canary": "2" };
+  const marked = { ...left, metadata: { ...left.metadata, annotations: before } };
+  assert.deepEqual(await seen(own, marked), [["edge", true, 2, { stable: 2, canary: 1 }]]);
 });

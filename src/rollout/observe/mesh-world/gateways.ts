@@ -9,7 +9,7 @@ import {
 } from "../../../api/gateway/index.ts";
 import { resolveRevision, istioLabels } from "../../../api/istio/index.ts";
 import { horizontalPodAutoscalerKind, type Deployment } from "../../../api/kubernetes/index.ts";
-import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
+import { canaryOfLabel, type MeshUpgrade, type ObjectReference } from "../../../api/serin/index.ts";
 import { itemsIfServed, type KubeClient } from "../../../kube/index.ts";
 import {
   movedGateway,
@@ -26,7 +26,7 @@ import type { ClusterView } from "../cluster-view.ts";
 import { readOperators } from "../operator-objects.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 import { isReady } from "../pod-reason.ts";
-import type { LeftCanaries } from "./left-canaries.ts";
+import { gatewayPods, type LeftCanaries, type LeftCanary } from "./left-canaries.ts";
 import type { PriorValues } from "./prior-values.ts";
 import { installedControlPlanes } from "./render-install.ts";
 
@@ -80,11 +80,12 @@ async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, Gat
 
 /**
  * The Gateways in the upgrade's scope that the old revision owned when the upgrade began, because of their own label,
- * their namespace's, or the default tag.
+ * their namespace's, or the default tag. Also those that an earlier upgrade has moved without having removed their
+ * canary.
  */
 export async function observeGateways(sources: GatewaySources): Promise<GatewayInWorld[]> {
   const { client, view, upgrade, prior, tags, canaries } = sources;
-  const { scope, from } = upgrade.spec;
+  const { scope, from, to } = upgrade.spec;
   const listed = await listGateways(client);
   if (listed.length === 0) return [];
   const types = await gatewayTypes(client);
@@ -102,9 +103,13 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
       const label = prior.revisionLabel(object, metadata.labels);
       const named = view.namespaces.get(namespace);
       const ofNamespace = prior.revisionLabel(reference("v1", "Namespace", namespace), named?.metadata.labels);
-      if (resolveRevision({ own: label, namespace: ofNamespace }, (name) => tags.get(name)) !== from.revision)
-        return [];
-      const left = canaries.podsOf(object, metadata.annotations);
+      const revision = resolveRevision({ own: label, namespace: ofNamespace }, (name) => tags.get(name));
+      const isMoved = revision === to.revision;
+      if (revision !== from.revision && !isMoved) return [];
+      const left = isMoved
+        ? canaries.ofMovedGateway(object, metadata.annotations)
+        : canaries.ofGateway(object, metadata.annotations);
+      if (isMoved && left === undefined) return [];
       const deployments = view.deployments
         .list()
         .filter(
@@ -124,7 +129,8 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
           waypoint: type === "waypoint",
           ...(type === "eastWest" ? { eastWest: true } : {}),
           ...(label === undefined ? {} : { label }),
-          followsNamespace: label === undefined && ofNamespace !== undefined,
+          followsNamespace: !isMoved && label === undefined && ofNamespace !== undefined,
+          ...(isMoved ? { moved: true } : {}),
           deployments,
         },
       ];
@@ -134,7 +140,8 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
 
 /**
  * The gateways of an installation that the old revision owned when the upgrade began, in the form that the new revision
- * installs. A gateway that the new installation does not include keeps its form and gets the new control plane.
+ * installs. A gateway that the new installation does not include keeps its form and gets the new control plane. Also
+ * those that an earlier upgrade has moved without having removed their canary.
  */
 export async function observeClassicGateways(
   { client, view, upgrade, prior, canaries }: GatewaySources,
@@ -143,12 +150,15 @@ export async function observeClassicGateways(
 ): Promise<ClassicGatewayInWorld[]> {
   const { from, to, scope } = upgrade.spec;
   if (!scope.gateways || from.revision === to.revision) return [];
+  const revisionBefore = (object: ObjectReference, labels: Readonly<Record<string, string>> = {}): string =>
+    prior.revisionLabel(object, labels) ?? "default";
   const rendered = new Map(installs.flat().map((body) => [`${body.kind ?? ""} ${nameOf(body)}`, body]));
   const classic = view.deployments.list().filter(({ metadata: { labels = {}, name = "", namespace } }) => {
     if (!classicComponent.test(labels[istioLabels.component] ?? "") || labels[canaryOfLabel] !== undefined)
       return false;
     const object = reference("apps/v1", "Deployment", name, namespace);
-    return (prior.revisionLabel(object, labels) ?? "default") === from.revision;
+    const revision = revisionBefore(object, labels);
+    return revision === from.revision || (revision === to.revision && canaries.besideMoved(object) !== undefined);
   });
   const operatorOf = await readOperators(client, classic);
   // Only gateways that no operator manages, because an operator would undo every change of its gateway.
@@ -170,10 +180,13 @@ export async function observeClassicGateways(
       const own = parts.filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.["app"] === app);
       if (body === undefined) return [];
       const readyCanaryPods = readyPodsOfCanary(view, namespace, name);
+      const isMoved = revisionBefore(object, found.metadata.labels) === to.revision;
+      const left = isMoved ? canaries.besideMoved(object) : canaries.beside(object);
       return [
         {
           namespace,
-          deployment: scaled(found, prior, autoscaled, canaries.podsBeside(object)),
+          deployment: scaled(found, prior, autoscaled, left),
+          ...(isMoved ? { moved: true } : {}),
           body,
           parts: own.map(referenceTo),
           readyCanaryPods,
@@ -238,14 +251,14 @@ function nameOf({ metadata }: { readonly metadata: { readonly name?: string; rea
 }
 
 /**
- * A Deployment with its number of pods, which includes `left` unless an autoscaler sets it. `left`: the pods of the
- * canary that an earlier upgrade has left beside it.
+ * A Deployment with the number of pods that its gateway is to have. `left`: the canary that an earlier upgrade has left
+ * beside it.
  */
 function scaled(
   { metadata, spec }: Deployment,
   prior: PriorValues,
   autoscaled: ReadonlySet<string>,
-  left?: number,
+  left?: LeftCanary,
 ): ScaledDeployment {
   const { name = "", namespace = "" } = metadata;
   const isAutoscaled = autoscaled.has(`${namespace}/${name}`);
@@ -253,8 +266,8 @@ function scaled(
   const replicas = prior.value(object, "/spec/replicas", spec?.replicas ?? 1);
   return {
     name,
-    replicas: isAutoscaled ? replicas : replicas + (left ?? 0),
-    ...(left === undefined ? {} : { left }),
+    replicas: isAutoscaled || left === undefined ? replicas : gatewayPods(replicas, left),
+    ...(left === undefined ? {} : { left: { stable: replicas, canary: left.pods } }),
     autoscaled: isAutoscaled,
   };
 }

@@ -5,7 +5,7 @@ import type { JournalEntry, MeshUpgrade } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { reference } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { LeftCanaries } from "./left-canaries.ts";
+import { gatewayPods, LeftCanaries } from "./left-canaries.ts";
 import { PriorValues } from "./prior-values.ts";
 
 const upgrade = {
@@ -47,20 +47,20 @@ test("an upgrade knows the pods of a canary that it has found, from its begin to
   const body = { metadata: { name: "edge-new" }, spec: { replicas: 3 } };
   const deleted: JournalEntry = { type: "deleted", step: "done", object: canary, body };
   const found = [deployment("edge", 2), deployment("edge-new", 3, "edge"), deployment("cart-new", 3, "cart")];
-  assert.equal(canariesOf([deployment("edge", 2)]).podsBeside(edge), undefined);
-  assert.equal(canariesOf(found).podsBeside(edge), 3);
-  assert.equal(canariesOf(found, [scaled]).podsBeside(edge), 2);
-  assert.equal(canariesOf([], [scaled, deleted]).podsBeside(edge), 2);
-  assert.equal(canariesOf([], [deleted]).podsBeside(edge), 3);
-  assert.equal(canariesOf(found, [made]).podsBeside(edge), undefined);
-  assert.equal(canariesOf([], [made, deleted]).podsBeside(edge), undefined);
+  assert.equal(canariesOf([deployment("edge", 2)]).beside(edge), undefined);
+  assert.equal(canariesOf(found).beside(edge)?.pods, 3);
+  assert.equal(canariesOf(found, [scaled]).beside(edge)?.pods, 2);
+  assert.equal(canariesOf([], [scaled, deleted]).beside(edge)?.pods, 2);
+  assert.equal(canariesOf([], [deleted]).beside(edge)?.pods, 3);
+  assert.equal(canariesOf(found, [made]).beside(edge), undefined);
+  assert.equal(canariesOf([], [made, deleted]).beside(edge), undefined);
 });
 
 test("the annotations of a Gateway say what an earlier upgrade has left", () => {
   const [revision, replicas] = ["rollout.serin.dev/canary-revision", "rollout.serin.dev/canary-replicas"];
   const at = (key: string): string => `/metadata/annotations/${key.replace("/", "~1")}`;
   const podsOf = (present: Readonly<Record<string, string>>, journal: readonly JournalEntry[] = []) =>
-    canariesOf([], journal).podsOf(gateway, present);
+    canariesOf([], journal).ofGateway(gateway, present)?.pods;
   const field = (key: string, prior?: string): JournalEntry => ({
     type: "field",
     step: "s",
@@ -78,13 +78,13 @@ test("the annotations of a Gateway say what an earlier upgrade has left", () => 
 
 test("an upgrade refuses what it cannot take over, with the commands that remove it, unless another upgrade moves it", async () => {
   const foreign = canariesOf([deployment("edge", 2), deployment("edge-new", 3)]);
-  foreign.podsBeside(edge);
+  foreign.beside(edge);
   assert.match(
     (await refusalOf(foreign)) ?? "",
     /^Deployment shop\/edge-new exists already, .* beside shop\/edge; rename it/,
   );
   const older = canariesOf([deployment("edge", 2), deployment("edge-older", 3, "edge")]);
-  older.podsBeside(edge);
+  older.beside(edge);
   assert.match(
     (await refusalOf(older)) ?? "",
     /^Deployment shop\/edge-older, .* runs 3 pods of the gateway shop\/edge, .* delete deployment edge-older$/,
@@ -93,12 +93,60 @@ test("an upgrade refuses what it cannot take over, with the commands that remove
   assert.equal(await refusalOf(older, [running]), undefined, "this one waits for it");
   assert.ok(await refusalOf(older, [{ ...running, status: { ...running.status, phase: "Completed" } }]));
   const annotated = canariesOf([]);
-  assert.equal(annotated.podsOf(gateway, { "rollout.serin.dev/canary-revision": "older" }), undefined);
+  assert.equal(annotated.ofGateway(gateway, { "rollout.serin.dev/canary-revision": "older" }), undefined);
   assert.match(
     (await refusalOf(annotated)) ?? "",
     /^Gateway shop\/front has a canary of older, .* annotate gateways\.gateway\.networking\.k8s\.io front rollout\.serin\.dev\/canary-revision- /,
   );
   const own = canariesOf([deployment("edge-new", 3, "edge")]);
-  own.podsBeside(edge);
+  own.beside(edge);
   assert.equal(await refusalOf(own), undefined);
+});
+
+test("the canary says how many pods its gateway had before, from the begin of the upgrade to its end", () => {
+  const before = "rollout.serin.dev/replicas-before-canary";
+  const pointer = `/metadata/annotations/${before.replace("/", "~1")}`;
+  const noted = (object: typeof edge, prior?: string): JournalEntry => ({
+    type: "field",
+    step: "s",
+    object,
+    pointer,
+    ...(prior === undefined ? {} : { prior }),
+  });
+  const left = deployment("edge-new", 1, "edge") as Deployment;
+  const marked = (value: string) => ({ ...left, metadata: { ...left.metadata, annotations: { [before]: value } } });
+  const scaled: JournalEntry = { type: "field", step: "s", object: canary, pointer: "/spec/replicas", prior: 1 };
+  const beside = (value: string, journal: readonly JournalEntry[] = []) =>
+    canariesOf([marked(value)], journal).beside(edge);
+  assert.deepEqual(beside("4"), { pods: 1, before: 4 });
+  assert.deepEqual(beside("many"), { pods: 1 });
+  assert.deepEqual(beside("5", [scaled, noted(canary, "4")]), { pods: 1, before: 4 });
+  assert.deepEqual(beside("5", [scaled, noted(canary)]), { pods: 1 }, "an earlier release has left it");
+  const present = { "rollout.serin.dev/canary-revision": "new", [before]: "4" };
+  assert.deepEqual(canariesOf([]).ofGateway(gateway, present), { pods: 1, before: 4 });
+  assert.deepEqual(canariesOf([], [noted(gateway, "3")]).ofGateway(gateway, present), { pods: 1, before: 3 });
+});
+
+test("a gateway ends with the pods that it had before its canary, or with those that a person has given it since", () => {
+  const pods = (stable: number, canary: number, before?: number): number =>
+    gatewayPods(stable, { pods: canary, ...(before === undefined ? {} : { before }) });
+  assert.equal(pods(4, 1, 4), 4, "no pod of its own was removed yet");
+  assert.equal(pods(3, 2, 4), 4, "the canary has grown, and no more pods were removed yet");
+  assert.deepEqual([pods(2, 2, 4), pods(0, 4, 4), pods(1, 1, 1)], [4, 4, 1]);
+  assert.equal(pods(6, 1, 4), 6, "a person, or a GitOps controller, has scaled its own Deployment up");
+  assert.equal(pods(2, 1, 4), 3, "a person has scaled one of the Deployments down");
+  assert.deepEqual([pods(0, 6, 4), pods(2, 6, 4)], [6, 8], "a person has scaled the canary up");
+  assert.deepEqual([pods(7, 3, 0), pods(0, 3, 0)], [7, 3], "an autoscaler decided the number");
+  assert.deepEqual([pods(3, 2), pods(0, 4)], [5, 4], "an earlier release has not said how many there were");
+});
+
+test("a canary beside a gateway that an earlier upgrade has moved is known, and other canaries do not matter there", async () => {
+  const older = canariesOf([deployment("edge-older", 3, "edge")]);
+  assert.equal(older.besideMoved(edge), undefined);
+  assert.equal(older.ofMovedGateway(gateway, { "rollout.serin.dev/canary-revision": "older" }), undefined);
+  assert.equal(await refusalOf(older), undefined);
+  const own = canariesOf([deployment("edge-new", 3, "edge")]);
+  assert.deepEqual(own.besideMoved(edge), { pods: 3 });
+  assert.deepEqual(own.ofMovedGateway(gateway, { "rollout.serin.dev/canary-revision": "new" }), { pods: 1 });
+  assert.equal(canariesOf([deployment("edge-new", 3)]).besideMoved(edge), undefined, "it is no canary");
 });

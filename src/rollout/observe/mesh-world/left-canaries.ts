@@ -14,6 +14,31 @@ import type { PriorValues } from "./prior-values.ts";
 
 const revisionPointer = annotationPointer(annotations.revision);
 const replicasAnnotation = annotationPointer(annotations.replicas);
+const beforeAnnotation = annotationPointer(annotations.replicasBefore);
+
+/** A canary that an earlier upgrade has left. */
+export interface LeftCanary {
+  readonly pods: number;
+  /**
+   * The number of pods that the gateway had before the canary. 0 if an autoscaler decided the number. Absent if an
+   * earlier release has made the canary.
+   */
+  readonly before?: number;
+}
+
+/**
+ * The number of pods that a gateway is to have at the end, if an earlier upgrade has left a canary beside it. `stable`
+ * is the number of pods of its own Deployment. The earlier upgrade may have started pods of the canary without having
+ * removed as many others, so both together may be more than the gateway had before. A number that a person has given to
+ * one of the Deployments meanwhile counts.
+ */
+export function gatewayPods(stable: number, { pods, before }: LeftCanary): number {
+  const isGrown = before !== undefined && before > 0 && pods > before;
+  if (stable === 0 || before === undefined || isGrown) return stable + pods;
+  return Math.max(stable, Math.min(before, stable + pods));
+}
+
+type Annotations = Readonly<Record<string, string>>;
 
 interface Sources {
   readonly view: Pick<ClusterView, "deployments">;
@@ -34,33 +59,65 @@ export class LeftCanaries {
   }
 
   /**
-   * The number of pods of the canary beside an installed gateway, before this upgrade. Undefined if there was none. The
-   * canary is a second Deployment.
+   * The canary beside an installed gateway, before this upgrade. Undefined if there was none. The canary is a second
+   * Deployment.
    */
-  podsBeside({ name, namespace = "" }: ObjectReference): number | undefined {
-    const { view, upgrade, prior } = this.#sources;
-    const canary = reference("apps/v1", "Deployment", `${name}-${upgrade.spec.to.revision}`, namespace);
-    return prior.replicas(canary, () => {
-      this.#refuseOthers({ name, namespace, canary: canary.name });
-      const found = view.deployments.get(`${namespace}/${canary.name}`);
-      return found === undefined ? undefined : (found.spec?.replicas ?? 1);
+  beside(gateway: ObjectReference): LeftCanary | undefined {
+    return this.#beside(gateway, () => {
+      const { name, namespace = "" } = gateway;
+      this.#refuseOthers({ name, namespace, canary: this.#secondOf(gateway).name });
     });
   }
 
+  /** The same as {@link beside}, for a gateway that the earlier upgrade has moved. Others do not matter then. */
+  besideMoved(gateway: ObjectReference): LeftCanary | undefined {
+    return this.#beside(gateway, () => undefined);
+  }
+
+  #beside(gateway: ObjectReference, whenUnknown: () => void): LeftCanary | undefined {
+    const { view, prior } = this.#sources;
+    const canary = this.#secondOf(gateway);
+    const found = view.deployments.get(`${gateway.namespace ?? ""}/${canary.name}`);
+    const isCanary = found?.metadata.labels?.[canaryOfLabel] === gateway.name;
+    const pods = prior.replicas(canary, () => {
+      whenUnknown();
+      return isCanary ? (found.spec?.replicas ?? 1) : undefined;
+    });
+    return pods === undefined ? undefined : this.#left(canary, pods, found?.metadata.annotations);
+  }
+
+  #secondOf({ name, namespace }: ObjectReference): ObjectReference {
+    return reference("apps/v1", "Deployment", `${name}-${this.#sources.upgrade.spec.to.revision}`, namespace);
+  }
+
   /**
-   * The number of pods of a canary that an earlier upgrade has left beside a Gateway of the Gateway API. The Gateway's
-   * control plane makes this canary from the Gateway's annotations. `present`: those that it has now. Undefined if
-   * there is no canary of the new revision.
+   * The canary that an earlier upgrade has left beside a Gateway of the Gateway API. The Gateway's control plane makes
+   * this canary from the Gateway's annotations. `present`: those that it has now. Undefined if there is no canary of the
+   * new revision.
    */
-  podsOf(gateway: ObjectReference, present: Readonly<Record<string, string>> = {}): number | undefined {
+  ofGateway(gateway: ObjectReference, present: Annotations = {}): LeftCanary | undefined {
     const { upgrade, prior } = this.#sources;
-    const { to } = upgrade.spec;
     const revision = prior.value(gateway, revisionPointer, present[annotations.revision]);
-    if (revision === undefined) return undefined;
-    if (revision === to.revision)
-      return countOf(prior.value(gateway, replicasAnnotation, present[annotations.replicas]));
-    if (!prior.has(gateway, revisionPointer)) this.#refusals.push(otherAnnotated(gateway, revision, to.revision));
-    return undefined;
+    const isOther = revision !== undefined && revision !== upgrade.spec.to.revision;
+    if (isOther && !prior.has(gateway, revisionPointer))
+      this.#refusals.push(otherAnnotated(gateway, revision, upgrade.spec.to.revision));
+    return this.ofMovedGateway(gateway, present);
+  }
+
+  /** The same as {@link ofGateway}, for a Gateway that the earlier upgrade has moved. Others do not matter then. */
+  ofMovedGateway(gateway: ObjectReference, present: Annotations = {}): LeftCanary | undefined {
+    const { upgrade, prior } = this.#sources;
+    const revision = prior.value(gateway, revisionPointer, present[annotations.revision]);
+    if (revision !== upgrade.spec.to.revision) return undefined;
+    const pods = countOf(prior.value(gateway, replicasAnnotation, present[annotations.replicas]));
+    // Without a number, a control plane runs one pod.
+    return this.#left(gateway, pods ?? 1, present);
+  }
+
+  #left(object: ObjectReference, pods: number, present: Annotations = {}): LeftCanary {
+    const { prior } = this.#sources;
+    const before = countOf(prior.value(object, beforeAnnotation, present[annotations.replicasBefore]));
+    return { pods, ...(before === undefined ? {} : { before }) };
   }
 
   /**
@@ -92,10 +149,10 @@ export class LeftCanaries {
   }
 }
 
-/** The number in the annotation. Without a valid number, a control plane runs one pod. */
-function countOf(annotation: string | undefined): number {
+/** The number in the annotation. Undefined without a valid number. */
+function countOf(annotation: string | undefined): number | undefined {
   const count = Number(annotation);
-  return annotation !== undefined && Number.isSafeInteger(count) && count >= 0 ? count : 1;
+  return annotation !== undefined && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
 }
 
 interface Beside {

@@ -1,8 +1,8 @@
 import type { UntypedObject } from "../../../api/index.ts";
-import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
+import { canaryOfLabel, gatewayCanaryAnnotations as annotations, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, Step, Write } from "../../decide/index.ts";
-import { labelPointer, reference, referenceTo } from "../references.ts";
-import { gatewayChecks, gatewayMoveSteps, replicas, type GatewayMove } from "./gateway-move.ts";
+import { annotationPointer, labelPointer, reference, referenceTo } from "../references.ts";
+import { gatewayChecks, gatewayMoveSteps, replicas, replicasBefore, type GatewayMove } from "./gateway-move.ts";
 import type { ClassicGatewayInWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
@@ -25,17 +25,19 @@ export function classicGatewaySteps(
   matrix: readonly PlannedCheck[],
 ): Step[] {
   const { to, gateways } = upgrade.spec;
-  const { namespace, deployment, body, parts } = gateway;
+  const { namespace, deployment, moved, body, parts } = gateway;
   const { name } = deployment;
   const { selector, template } = (body as unknown as DeploymentBody).spec;
   const stable = reference("apps/v1", "Deployment", name, namespace);
-  const second = (pods: number): UntypedObject => canaryBody(body, to.revision, { name, pods });
+  const before = replicasBefore(deployment);
+  const second = (pods: number): UntypedObject => canaryBody(body, to.revision, { name, pods, before });
   const canary = referenceTo(second(1));
   const move: GatewayMove = {
     namespace,
     name,
     revision: to.revision,
     deployment,
+    moved,
     stable,
     canary,
     podLabels: selector.matchLabels,
@@ -45,6 +47,14 @@ export function classicGatewaySteps(
     scaleCanary: (pods) => [
       { type: "create", body: second(pods), object: canary },
       { type: "field", object: canary, pointer: "/spec/replicas", value: pods, own: true, noted: true },
+      {
+        type: "field",
+        object: canary,
+        pointer: annotationPointer(annotations.replicasBefore),
+        value: before,
+        own: true,
+        noted: true,
+      },
     ],
     madeCanary: { readyPods: gateway.readyCanaryPods ?? Number.POSITIVE_INFINITY },
     takeOver: [
@@ -84,14 +94,19 @@ function classicGatewayChecks(
 function canaryBody(
   body: UntypedObject,
   revision: string,
-  { name, pods }: { readonly name: string; readonly pods: number },
+  { name, pods, before }: { readonly name: string; readonly pods: number; readonly before: string },
 ): UntypedObject {
   const { spec } = body as unknown as DeploymentBody;
   const own = { [revisionLabel]: revision, [canaryOfLabel]: name };
   const { metadata } = spec.template;
   return {
     ...body,
-    metadata: { ...body.metadata, name: `${name}-${revision}`, labels: { ...body.metadata.labels, ...own } },
+    metadata: {
+      ...body.metadata,
+      name: `${name}-${revision}`,
+      labels: { ...body.metadata.labels, ...own },
+      annotations: { ...body.metadata.annotations, [annotations.replicasBefore]: before },
+    },
     spec: {
       ...spec,
       replicas: pods,

@@ -41,16 +41,22 @@ test("a gateway's weight is rounded to whole pods, and the title states the real
 });
 
 test("a canary that an earlier upgrade has left keeps its pods, and no stable pod comes back beside it", () => {
-  const titles = (replicas: number, left: number, autoscaled = false): string[] =>
-    sharesOf([10, 50, 100], { replicas, left, autoscaled }).map(describeShare);
-  assert.deepEqual(titles(4, 2), ["50 % (2 of 4 pods)", "100 % (4 of 4 pods)"]);
-  assert.deepEqual(titles(4, 4), ["100 % (4 of 4 pods)"], "its own Deployment has none");
-  assert.deepEqual(titles(6, 2), [
+  const titles = (stable: number, canary: number, { replicas = stable + canary, autoscaled = false } = {}): string[] =>
+    sharesOf([10, 50, 100], { replicas, left: { stable, canary }, autoscaled }).map(describeShare);
+  assert.deepEqual(titles(2, 2), ["50 % (2 of 4 pods)", "100 % (4 of 4 pods)"]);
+  assert.deepEqual(titles(0, 4), ["100 % (4 of 4 pods)"], "its own Deployment has none");
+  assert.deepEqual(titles(4, 2), [
     "33 % (2 of 6 pods, the nearest to 10 %)",
     "50 % (3 of 6 pods)",
     "100 % (6 of 6 pods)",
   ]);
-  assert.deepEqual(titles(4, 3, true), ["43 % (3 of 7 pods, the nearest to 50 %)"]);
+  const [one, four] = [
+    ["50 % (1 of 2 pods)", "100 % (1 of 1 pods)"],
+    ["25 % (1 of 4 pods, the nearest to 10 %)", "50 % (2 of 4 pods)", "100 % (4 of 4 pods)"],
+  ];
+  assert.deepEqual(titles(1, 1, { replicas: 1 }), one, "no pod of its own Deployment was removed yet");
+  assert.deepEqual(titles(4, 1, { replicas: 4 }), four);
+  assert.deepEqual(titles(4, 3, { replicas: 4, autoscaled: true }), ["43 % (3 of 7 pods, the nearest to 50 %)"]);
 });
 
 test("each weight starts pods of the canary before it removes stable ones", () => {
@@ -171,4 +177,15 @@ test("the gateway belongs to the new revision when all its pods without the cana
     without: "canary",
     atLeast: 2,
   });
+});
+
+test("a gateway that an earlier upgrade has moved only gets its pods, and loses the canary that was left", () => {
+  const left = { stable: 0, canary: 2 };
+  const moved = { ...move, moved: true, deployment: { ...move.deployment, left } };
+  const stopped = { ...moved, deployment: { ...move.deployment, replicas: 0, left: { stable: 0, canary: 0 } } };
+  for (const one of [moved, stopped])
+    assert.deepEqual(
+      gatewayMoveSteps(one, [10, 50, 100]).map(({ id }) => id),
+      ["gateway/shop/edge/own", "gateway/shop/edge/done"],
+    );
 });

@@ -17,6 +17,8 @@ export interface GatewayMove {
   readonly revision: string;
   /** The stable Deployment before the upgrade. */
   readonly deployment: ScaledDeployment;
+  /** See `GatewayInWorld.moved`. */
+  readonly moved?: boolean | undefined;
   readonly stable: ObjectReference;
   readonly canary: ObjectReference;
   /** The labels of the pods of both Deployments. */
@@ -39,13 +41,15 @@ export interface GatewayMove {
 }
 
 /**
- * The steps of the move. A gateway without pods has none, unless it has lost its pods in the middle of the move: then
- * its canary must still be removed.
+ * The steps of the move. A gateway without pods has none, unless it has lost its pods in the middle of the move, or has
+ * been moved by an earlier upgrade: then its canary must still be removed.
  */
 export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
-  if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
+  const isStopped = move.deployment.replicas === 0;
+  const isMoved = move.moved === true;
+  if (isStopped && !isMoved && !hasReached(`${idOf(move)}/`, status)) return [];
   // The owner of a gateway without pods has stopped it, and steps by shares would start its pods again.
-  const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
+  const shares = isStopped || isMoved ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
     .flatMap((share, index) => [startPodsStep(move, share, shares[index - 1]), removePodsStep(move, share)])
     .map((step) => (move.deployment.autoscaled ? withSettledCount(step, status) : step));
@@ -179,6 +183,11 @@ export function gatewayChecks(
   );
 }
 
+/** The value of the annotation `replicasBefore`. */
+export function replicasBefore({ autoscaled, replicas }: ScaledDeployment): string {
+  return autoscaled ? "0" : String(replicas);
+}
+
 export function replicas(
   object: ObjectReference,
   count: number,
@@ -201,14 +210,14 @@ interface Share {
  */
 export function sharesOf(
   weights: readonly number[],
-  { replicas, left = 0, autoscaled }: Pick<ScaledDeployment, "replicas" | "left" | "autoscaled">,
+  { replicas, left, autoscaled }: Pick<ScaledDeployment, "replicas" | "left" | "autoscaled">,
   kept?: number,
 ): Share[] {
   const shares = weights.flatMap((weight): Share[] => {
     if (weight === 100) return autoscaled ? [] : [{ weight, canary: replicas, stable: 0 }];
-    const canary = Math.max(1, left, Math.round((replicas * weight) / 100));
+    const canary = Math.max(1, left?.canary ?? 0, Math.round((replicas * weight) / 100));
     if (autoscaled) return [{ weight, canary, stable: replicas }];
-    return [{ weight, canary, stable: Math.min(replicas - left, Math.max(1, replicas - canary)) }];
+    return [{ weight, canary, stable: Math.min(left?.stable ?? replicas, Math.max(1, replicas - canary)) }];
   });
   return shares.filter(
     ({ weight, canary, stable }, index) =>

@@ -56,3 +56,29 @@ test("a gateway's own pods return once its Deployment uses the new control plane
     ],
   );
 });
+
+test("a waypoint that an earlier upgrade has moved only loses the canary that was left", () => {
+  const gateways = [gateway("way", { waypoint: true, label: "new", moved: true })];
+  assert.deepEqual(
+    planMeshUpgrade(upgrade({ waypoints: { weights: [10, 100] } }), { ...world, gateways })
+      .map(({ id }) => id)
+      .filter((id) => id.startsWith("waypoint/")),
+    ["waypoint/istio-system/way/own", "waypoint/istio-system/way/done"],
+  );
+});
+
+test("a gateway's canary says how many pods the gateway had, unless an autoscaler decides the number", () => {
+  const noted = (autoscaled: boolean): string[] => {
+    const deployments = [{ name: "front-istio", replicas: 3, autoscaled }];
+    const steps = planMeshUpgrade(upgrade(), { ...world, gateways: [gateway("front", { deployments })] });
+    return steps.flatMap(({ writes }) =>
+      writes.flatMap((write) => {
+        const text = fieldOf(write);
+        return text.includes("replicas-before-canary") ? [text.split("/").at(-1) ?? ""] : [];
+      }),
+    );
+  };
+  const first = noted(false);
+  assert.deepEqual([first[0], first.at(-1)], ['replicas-before-canary="3"', "replicas-before-canary absent"]);
+  assert.equal(noted(true)[0], 'replicas-before-canary="0"');
+});

@@ -9,7 +9,7 @@ import {
 } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { annotationPointer, labelPointer, reference } from "../references.ts";
-import { gatewayChecks, gatewayMoveSteps, replicas, type GatewayMove } from "./gateway-move.ts";
+import { gatewayChecks, gatewayMoveSteps, replicas, replicasBefore, type GatewayMove } from "./gateway-move.ts";
 import type { GatewayInWorld, MeshWorld, ScaledDeployment } from "./mesh-world.ts";
 import { check, namedChecks } from "./planned-check.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
@@ -62,6 +62,7 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     name,
     revision: to.revision,
     deployment,
+    moved: gateway.moved,
     stable,
     canary: reference("apps/v1", "Deployment", `${deployment.name}-${to.revision}`, namespace),
     podLabels: { [istioLabels.gatewayName]: name },
@@ -71,12 +72,17 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     scaleCanary: (pods) => [
       { ...annotate(object, annotations.replicas, String(pods)), noted: true },
       { ...annotate(object, annotations.revision, to.revision), noted: true },
+      { ...annotate(object, annotations.replicasBefore, replicasBefore(deployment)), own: true, noted: true },
     ],
     takeOver: [
       { type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision },
       ...replicasAfterOwner(stable, deployment, to.revision),
     ],
-    deleteCanary: [annotate(object, annotations.revision), annotate(object, annotations.replicas)],
+    deleteCanary: [
+      annotate(object, annotations.revision),
+      annotate(object, annotations.replicas),
+      { ...annotate(object, annotations.replicasBefore), own: true },
+    ],
   };
   return gatewayMoveSteps(move, gateways.weights, upgrade.status);
 }
@@ -131,12 +137,8 @@ function waypointSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: re
     acknowledged: { type: "acknowledged", object },
     checks: waypointChecks(upgrade, namespace, matrix),
   };
-  const steps = [
-    waypointCanaryStep(move),
-    ...waypoints.weights.map((weight) => waypointWeightStep(move, weight)),
-    waypointTakeOverStep(move),
-    waypointDoneStep(move),
-  ];
+  const shifts = [waypointCanaryStep(move), ...waypoints.weights.map((weight) => waypointWeightStep(move, weight))];
+  const steps = [...(gateway.moved === true ? [] : shifts), waypointTakeOverStep(move), waypointDoneStep(move)];
   return steps.map((step) => ({ ...step, namespaces: [namespace] }));
 }
 

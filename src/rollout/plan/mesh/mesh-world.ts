@@ -134,22 +134,30 @@ export interface GatewayInWorld {
   readonly label?: string;
   /** Set if the Gateway has no revision label, and the label of its namespace selects the old revision. */
   readonly followsNamespace: boolean;
+  /** Set if an earlier upgrade has moved the Gateway. This one only removes the canary that was left beside it. */
+  readonly moved?: boolean;
   /** Its Deployments without canaries. There are several if each account has a waypoint. */
   readonly deployments: readonly ScaledDeployment[];
+}
+
+/**
+ * The numbers of pods before the upgrade, if an earlier one has left a canary of the new revision beside the gateway's
+ * Deployment. The upgrade takes the canary over.
+ */
+export interface LeftPods {
+  readonly stable: number;
+  readonly canary: number;
 }
 
 export interface ScaledDeployment {
   readonly name: string;
   /**
-   * The number of pods before the upgrade wrote it. It includes the pods in {@link left}, unless an autoscaler decides
-   * the number.
+   * The number of pods that the gateway is to have at the end: as many as before the upgrade. With {@link left}, see
+   * `gatewayPods`.
    */
   readonly replicas: number;
-  /**
-   * The number of pods of the new revision in a canary that an earlier upgrade has left beside this Deployment. This
-   * upgrade takes the canary over. Absent if there is none.
-   */
-  readonly left?: number;
+  /** Absent if no earlier upgrade has left a canary beside this Deployment. */
+  readonly left?: LeftPods;
   /** A HorizontalPodAutoscaler decides the number of pods. */
   readonly autoscaled: boolean;
 }
@@ -160,6 +168,8 @@ export interface ScaledDeployment {
 export interface ClassicGatewayInWorld {
   readonly namespace: string;
   readonly deployment: ScaledDeployment;
+  /** See `GatewayInWorld.moved`. */
+  readonly moved?: boolean;
   /** The Deployment that the new revision installs. */
   readonly body: UntypedObject;
   /** Its Service, account and other objects whose labels name the old revision. */
