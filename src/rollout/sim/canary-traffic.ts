@@ -329,8 +329,11 @@ export class ModelTraffic {
     const lacked = this.#lackedEndpoints(condition);
     if (lacked !== undefined) return lacked;
     if (!this.#cluster.controlPlaneUp) return "no control plane is ready";
+    // The endpoints of a Service change with its selector.
+    const isServiceKnown = this.notAcknowledged(condition.service) === undefined;
     const own = this.#selected(condition);
-    return own.every(({ key, group }) => isSame(this.#known.get(key), group)) ? undefined : "not acknowledged yet";
+    const areKnown = own.every(({ key, group }) => isSame(this.#known.get(key), group));
+    return isServiceKnown && areKnown ? undefined : "not acknowledged yet";
   }
 
   #lackedEndpoints(condition: Endpoints): string | undefined {

@@ -1,8 +1,9 @@
 import { matchesLabels, type UntypedObject } from "../../../api/index.ts";
-import { endpointSliceKind, serviceKind, type Deployment } from "../../../api/kubernetes/index.ts";
+import { endpointSliceKind, serviceKind, type Deployment, type Pod } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { isLive, workloadOf } from "../sidecar-workloads.ts";
 import { isOpen, notAskedLeft, observeAcknowledged, ofOthersTogether, type AskedObject } from "../acknowledgements.ts";
 
 /** What {@link endpointsState} reads, and the namespaces whose proxies decide. See `AskedObject`. */
@@ -59,9 +60,16 @@ export async function endpointsState(
   return ofOthersTogether(ofOthers);
 }
 
+function isPodOf(pod: Pod, { metadata: { name, namespace } }: UntypedObject): boolean {
+  if (pod.metadata.namespace !== namespace) return false;
+  const workload = workloadOf(pod);
+  return workload.kind === "Deployment" && workload.name === name;
+}
+
 /**
- * Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. `lacked` of these
- * pods may be missing. Objects of other kinds are always `met`.
+ * Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. The Service of a
+ * Canary's stable version selects them by their template hash, which only the pods have, and not the Deployment's
+ * template. `lacked` of these pods may be missing. Objects of other kinds are always `met`.
  */
 export async function reachableState(
   sources: EndpointSources,
@@ -72,10 +80,12 @@ export async function reachableState(
   const { selector, template, replicas = 1 } = deployment["spec"] as NonNullable<Deployment["spec"]>;
   const { namespace = "" } = deployment.metadata;
   const { items } = await sources.client.list(serviceKind, { namespace });
-  const selecting = items.filter(
-    ({ spec }) =>
-      Object.keys(spec?.selector ?? {}).length > 0 && matchesLabels(spec?.selector ?? {}, template.metadata?.labels),
-  );
+  const own = sources.view.pods.list().filter((pod) => isLive(pod) && isPodOf(pod, deployment));
+  const labels = [template.metadata?.labels, ...own.map((pod) => pod.metadata.labels)];
+  const selecting = items.filter(({ spec: { selector: selected = {} } = {} }) => {
+    const isSelecting = Object.keys(selected).length > 0;
+    return isSelecting && labels.some((some) => matchesLabels(selected, some));
+  });
   for (const { metadata } of selecting) {
     const service = { apiVersion: "v1", kind: "Service", plural: "services", name: metadata.name ?? "", namespace };
     const state = await endpointsState(sources, {

@@ -141,6 +141,42 @@ test("requests return to a Deployment when it has as many endpoints as before th
   assert.match((await surroundings.notReached(object, false, 1))?.detail ?? "", /0 of 1 pods are endpoints/);
 });
 
+test("requests return to a Deployment when the Service that selects its pods by their template hash has them too", async () => {
+  const found = workload("Deployment", { wanted: 1, available: 1 });
+  const spec = {
+    replicas: 1,
+    selector: { matchLabels: { app: "web" } },
+    template: { metadata: { labels: { app: "web" } } },
+  };
+  const objects = { get: async () => await Promise.resolve({ ...found, spec }) } as unknown as ObjectAccess;
+  const pods = [
+    fakePod({ name: "web-1", workload: "web", labels: { app: "web" } }),
+    fakePod({ name: "copy-1", workload: "web-canary", labels: { app: "web", "rollout.serin.dev/copy": "canary" } }),
+  ];
+  const hash = pods[0]?.metadata.labels?.["pod-template-hash"] ?? "";
+  const service = (name: string, selector: object): object => ({ metadata: { name }, spec: { selector } });
+  const client = {
+    list: async ({ kind }: { readonly kind: string }) =>
+      await Promise.resolve({
+        items:
+          kind === "Service"
+            ? [
+                service("web-stable", { app: "web", "pod-template-hash": hash }),
+                service("web-older", { app: "web", "pod-template-hash": "older" }),
+                service("web-canary", { app: "web", "rollout.serin.dev/copy": "canary" }),
+              ]
+            : [],
+      }),
+  } as unknown as KubeClient;
+  const sources = { client, objects, view: fakeView(pods), clock, ages: new EventAges(clock) };
+  const surroundings = undoSurroundings(sources, { entries: [], passOver: false });
+  const object = reference("apps/v1", "Deployment", "web", "shop");
+  assert.equal(
+    (await surroundings.notReached(object, false))?.detail,
+    "Service shop/web-stable: 0 of 1 pods are endpoints",
+  );
+});
+
 test("undo does not wait for the unready pods of an Argo Rollout that lacked them, which its controller never restarts", async () => {
   const ofRollout = (name: string, isReady: boolean): Pod => {
     const pod = fakePod({ name, status: { conditions: [{ type: "Ready", status: isReady ? "True" : "False" }] } });
