@@ -1,3 +1,4 @@
+import { objectsOf } from "./canary-shape.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import { isApp, strangePointer } from "./pod-groups.ts";
@@ -42,6 +43,14 @@ export function dropSubsets(cluster: ModelCluster, sim: SimRollout, begins: bool
 export function drainNode(cluster: ModelCluster, sim: SimRollout): void {
   for (const deployment of objectsOfApp(cluster, sim, "Deployment"))
     if (isApp(deployment.reference)) cluster.start(deployment);
+}
+
+/** An autoscaler scales the application's own Deployment to 0, and later to one pod. */
+export function scaleToZero(cluster: ModelCluster, sim: SimRollout, begins: boolean): void {
+  const app = cluster.find(objectsOf(sim).app);
+  const pods = app?.fields.get("/spec/replicas");
+  if (app !== undefined && (begins || pods === 0))
+    cluster.setField(app, "/spec/replicas", begins ? 0 : 1, "autoscaler");
 }
 
 function objectsOfApp(cluster: ModelCluster, sim: SimRollout, kind: string): readonly ModelObject[] {

@@ -4,7 +4,7 @@ import { journalNameOf } from "../engine/journal-name.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 import { reference } from "../plan/index.ts";
 import { objectsOf, plainCanary } from "./canary-shape.ts";
-import { changeSelector, drainNode, dropSubsets } from "./changed-services.ts";
+import { changeSelector, drainNode, dropSubsets, scaleToZero } from "./changed-services.ts";
 import { specChecks, specStep } from "./canary-spec.ts";
 import type { EngineFleet } from "./engine-fleet.ts";
 import { newerStatus, olderStatus } from "./other-release.ts";
@@ -252,6 +252,7 @@ export class Faults {
     if (disturbance.type === "changeSelector") changeSelector(cluster, sim, begins ? disturbance.service : undefined);
     if (disturbance.type === "dropSubset") dropSubsets(cluster, sim, begins);
     if (disturbance.type === "drain") drainNode(cluster, sim);
+    if (disturbance.type === "scaleToZero") scaleToZero(cluster, sim, begins);
     if (disturbance.type === "extend") others.extend(disturbance, sim, begins);
     if (disturbance.type === "loseMade" && !this.#leavesPods(sim)) others.loseMade(sim, begins);
     if (disturbance.type === "change") people.changeTemplate(sim, disturbance.template);
@@ -267,6 +268,7 @@ const putsBack: ReadonlySet<string> = new Set([
   "pause",
   "meddle",
   "scaleApp",
+  "scaleToZero",
   "scaleGateway",
   "vanish",
   "revertApp",

@@ -13,6 +13,7 @@ import {
   restoredList,
   type FieldEntry,
 } from "../decide/index.ts";
+import { reference } from "../plan/index.ts";
 import { heldByGateway, injectingRevision, notServing, stillServes, type OperatedCluster } from "./mesh-model.ts";
 import { engineWriter, fieldsOfBody, type ModelObject } from "./model-object.ts";
 import { isApp } from "./pod-groups.ts";
@@ -95,7 +96,7 @@ export class ModelUndo {
       } else this.#cluster.setField(found, pointer, prior, engineWriter);
       const revision = String(injectingRevision(this.#cluster, found));
       const istiod = [...this.#cluster.objects.values()].find(
-        ({ reference }) => reference.name === `istiod-${revision}`,
+        ({ reference: { name } }) => name === `istiod-${revision}`,
       );
       invariant(
         // No pods start in a namespace that is being deleted, so its control plane does not matter.
@@ -126,16 +127,22 @@ export class ModelUndo {
     } else {
       const restored = undo.type === "due" ? undo.value : listUndoneAnyway(entry, value);
       const isOfDeployment = found.fields.get("/metadata/ownerReferences") !== undefined;
+      const isExempt = isOfDeployment && (journal.passOver || !this.#hasNoReplicas(found));
       const change = { before: value, after: restored };
-      const unserved = isOfDeployment
-        ? undefined
-        : this.#cluster.traffic.notServedYet(object, change, journal.passOver);
+      const unserved = isExempt ? undefined : this.#cluster.traffic.notServedYet(object, change, journal.passOver);
       if (unserved !== undefined) return { state: "waiting", detail: unserved };
       this.#cluster.setField(found, pointer, restored, engineWriter);
       const stored = restoredList(entry, first, restored, found.fields.get(pointer));
       if (stored !== undefined) journal.keepRestored(entry, stored);
     }
     return this.#whenItServes(entry);
+  }
+
+  /** Whether the Deployment that owns the route was scaled to 0. */
+  #hasNoReplicas({ reference: { namespace }, fields }: ModelObject): boolean {
+    const [owner] = (fields.get("/metadata/ownerReferences") ?? []) as readonly { readonly name: string }[];
+    const deployment = this.#cluster.find(reference("apps/v1", "Deployment", owner?.name ?? "", namespace));
+    return deployment?.fields.get("/spec/replicas") === 0;
   }
 
   #whenItServes(entry: JournalEntry): UndoResult {

@@ -91,6 +91,8 @@ export type Disturbance =
         | "revertApp"
         /** A person scales the Deployment of a Canary, and scales it back later if the Canary has scaled it too. */
         | "scaleApp"
+        /** KEDA scales the Deployment of a Canary to 0, because it has no load, and up again later. */
+        | "scaleToZero"
         /** Somebody deletes a workload that an upgrade has made, and installs it again later. */
         | "loseMade"
         /** Somebody scales a gateway whose number of pods an upgrade has written, and scales it back later. */

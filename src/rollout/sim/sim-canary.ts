@@ -3,7 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Canary, JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { madeObjects } from "../observe/canary-world/taken-names.ts";
 import { neededRouting } from "../observe/canary-world/lost-objects.ts";
-import { isResumed } from "../observe/canary-world/deployment-in-world.ts";
+import { checkRuns, heldWithoutPods, isResumed } from "../observe/canary-world/deployment-in-world.ts";
 import { firstWrite, setupWrite } from "../observe/canary-world/prior-values.ts";
 import { routeFrom } from "../observe/canary-world/route-in-world.ts";
 import { withApprovals } from "../decide/index.ts";
@@ -62,6 +62,7 @@ export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, { j
           candidate: world.candidate,
           watched: true,
           ...(world.idle === true ? { idle: true } : {}),
+          ...(world.held === undefined ? {} : { held: world.held }),
           ...(world.resumed === undefined ? {} : { resumed: world.resumed }),
         };
   return { steps: withApprovals(steps, canary.spec.approvals), change };
@@ -78,6 +79,7 @@ function worldOf(objects: AppObjects, app: SimApp, canary: Canary, { journal, ot
       deployment,
       candidate: deployment.candidate,
       idle: deployment.idle,
+      ...(deployment.held === undefined ? {} : { held: deployment.held }),
       ...(deployment.isResumed === true ? { resumed: holding(deployment.object) } : {}),
     };
   }
@@ -136,6 +138,8 @@ function deploymentOf(
       `spec.target.deployment.name: Deployment ${object.name} does not exist`,
       "create it first, or name another",
     );
+  const present = found.fields.get(replicasPointer) ?? 1;
+  checkRuns(canary, object.name, present);
   const current = found.fields.get(templatePointer) as Tree;
   const stable = stableTemplate(found, journal) as Tree;
   const copy = objects.find({ ...object, name: copyName(target.deployment, "canary") });
@@ -147,12 +151,14 @@ function deploymentOf(
   const service = objects.find(reference("v1", "Service", name, object.namespace));
   const rule = ruleOf(objects, app, journal);
   const version = versionOf(current);
+  const changes = !jsonEqualWithoutNulls(current, stable);
+  const held = changes ? heldWithoutPods(canary, object, present) : undefined;
   const hash = found.ran?.has(version) === true ? templateHash(current) : undefined;
   return {
     object,
     uid: String(found.uid),
     labels: {},
-    replicas: typeof replicas === "number" ? replicas : Number(found.fields.get(replicasPointer) ?? 1),
+    replicas: typeof replicas === "number" ? replicas : Number(present),
     selector: { matchLabels: { app: name } },
     spec: {},
     stableTemplate: stable,
@@ -170,7 +176,8 @@ function deploymentOf(
     ...(rule === undefined ? {} : { destinationRule: rule }),
     ...(autoscaler === undefined ? {} : { autoscaler: bodyOf(autoscaler) }),
     candidate: version,
-    idle: jsonEqualWithoutNulls(current, stable),
+    idle: !changes || held !== undefined,
+    ...(held === undefined ? {} : { held }),
     ...(isResumed(canary.status, object, found.fields.get("/spec/paused"), journal) ? { isResumed: true } : {}),
   };
 }

@@ -134,7 +134,16 @@ function whyHeld(
     );
   if (!changes || !isAtRest(canary)) return undefined;
   if (isRewritten) return `a change waits, because ${rewriting}; ${spareTheEngine}, and change the template`;
-  return replicas === 0
+  return heldWithoutPods(canary, object, replicas);
+}
+
+/** Why a change of a Deployment without pods does not begin a run. */
+export function heldWithoutPods(
+  canary: Canary,
+  { namespace = "", name }: ObjectReference,
+  replicas: unknown,
+): string | undefined {
+  return replicas === 0 && isAtRest(canary)
     ? `a change waits, because Deployment ${namespace}/${name} has 0 replicas and nothing to compare with; scale it up, and a run begins`
     : undefined;
 }
@@ -173,7 +182,7 @@ function isAtRest({ status }: Canary): boolean {
  * Throws if somebody has scaled the Deployment to 0 while a run is under way. Otherwise the steps would continue
  * without a stable version to compare with, and at the end send all requests to a Deployment without pods.
  */
-function checkRuns({ status }: Canary, deployment: string, replicas: number | undefined): void {
+export function checkRuns({ status }: Canary, deployment: string, replicas: unknown): void {
   if (replicas !== 0 || status === undefined || (status.run ?? 0) === 0 || !isUnderWay(status)) return;
   throw targetError(
     "target-missing",

@@ -26,6 +26,23 @@ export async function notServedYet(
 }
 
 /**
+ * Whether the change takes requests from pods that serve, and gives them to a destination without a ready pod. Unlike
+ * {@link notServedYet}, it does not ask which workloads make the pods.
+ */
+export async function losesPods(
+  sources: Pick<EndpointSources, "client" | "view">,
+  { object, before, after }: ListChange,
+): Promise<boolean> {
+  const { gaining, former } = movedDestinations(object, before, after);
+  const serves = async (destination: RouteDestination): Promise<boolean> =>
+    (await podsOf(sources, destination))?.serves === "here";
+  const [gain, had] = await Promise.all(
+    [gaining, former].map(async (all) => await Promise.all(all.map(async (destination) => await serves(destination)))),
+  );
+  return gain?.includes(false) === true && had?.includes(true) === true;
+}
+
+/**
  * Why requests to the destination would reach no pod. Undefined if they would reach a pod, or if the destination's pods
  * are unknown.
  */
@@ -58,7 +75,7 @@ interface DestinationPods {
 
 /** Undefined if the Service has no selector, or does not exist. */
 async function podsOf(
-  { client, view }: EndpointSources,
+  { client, view }: Pick<EndpointSources, "client" | "view">,
   destination: RouteDestination,
 ): Promise<DestinationPods | undefined> {
   const { namespace, service, subset } = destination;

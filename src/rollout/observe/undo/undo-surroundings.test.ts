@@ -267,7 +267,7 @@ test("undo does not wait for a pod of a restarted workload whose node is lost", 
   assert.equal(await missing(ending("agent-1", "agent", past)), undefined);
 });
 
-test("an undo waits for the pods of a version that was scaled to 0, but not on the routes of a Deployment's own Canary", async () => {
+test("an undo waits for the pods of a version that was scaled to 0, but not on the routes of a Deployment's own Canary if it has replicas", async () => {
   const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
   const status = { conditions: [{ type: "Ready", status: "True" }] } as never;
   const view = fakeView(
@@ -296,4 +296,36 @@ test("an undo waits for the pods of a version that was scaled to 0, but not on t
   );
   const ownerReferences = [{ apiVersion: "apps/v1", kind: "Deployment", name: "web", uid: "1" }];
   assert.equal(await surroundings.notServedYet({ metadata: { name: "web", ownerReferences } }, change), undefined);
+});
+
+test("an undo waits for a Deployment that was scaled to 0 before it takes requests from a copy that serves, but not for ever", async () => {
+  const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
+  const hash = "pod-template-hash";
+  const copy = "rollout.serin.dev/copy";
+  const selectors: Readonly<Record<string, object>> = {
+    "web-stable": { app: "web", [hash]: "old" },
+    "web-canary": { app: "web", [copy]: "canary" },
+  };
+  const client = {
+    get: async (_kind: unknown, name: string) => await Promise.resolve({ spec: { selector: selectors[name] } }),
+  } as unknown as KubeClient;
+  const object = reference("gateway.networking.k8s.io/v1", "HTTPRoute", "web-canary", "shop");
+  const to = (role: string) => [{ backendRefs: [{ name: `web-${role}`, port: 80 }] }];
+  const ownerReferences = [{ apiVersion: "apps/v1", kind: "Deployment", name: "web", uid: "1" }];
+  const route = { metadata: { name: "web-canary", namespace: "shop", ownerReferences } };
+  const waits = async (replicas: number, ready: "True" | "False", passOver = false): Promise<string | undefined> => {
+    const status = { conditions: [{ type: "Ready", status: ready }] } as never;
+    const pod = fakePod({ name: "web-canary-1", labels: { app: "web", [copy]: "canary" }, status });
+    const objects = { get: async () => await Promise.resolve({ spec: { replicas } }) } as unknown as ObjectAccess;
+    const sources = { client, objects, view: fakeView([pod]), clock, ages: new EventAges(clock) };
+    const change = { object, before: to("canary"), after: to("stable") };
+    return await undoSurroundings(sources, { ...pass, passOver }).notServedYet(route, change);
+  };
+  assert.equal(
+    await waits(0, "True"),
+    "Deployment shop/web was scaled to 0 replicas, and would get all requests; scale it up, and the undo continues",
+  );
+  assert.equal(await waits(2, "True"), undefined);
+  assert.equal(await waits(0, "False"), undefined, "no requests reach a pod now");
+  assert.equal(await waits(0, "True", true), undefined, "it has waited long enough");
 });

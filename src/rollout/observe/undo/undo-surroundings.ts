@@ -1,9 +1,10 @@
 import type { Clock } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
+import type { Deployment } from "../../../api/kubernetes/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ObjectAccess } from "../../act/object-access.ts";
-import type { UndoPass, UndoSurroundings } from "../../act/undo-context.ts";
+import type { ListChange, UndoPass, UndoSurroundings } from "../../act/undo-context.ts";
 import { partGivenBack } from "../../act/undo-order.ts";
 import { referenceKey, type SettleState } from "../../decide/index.ts";
 import { nextRootName, reference } from "../../plan/index.ts";
@@ -17,7 +18,7 @@ import { controlPlaneDeployments, isZtunnel } from "../pilot-answers.ts";
 import { withPodReason } from "../pod-reason.ts";
 import { readyState } from "../ready-state.ts";
 import { missingOf, missingPods } from "./replaced-pods.ts";
-import { notServedYet } from "../settle/destinations-serve.ts";
+import { losesPods, notServedYet } from "../settle/destinations-serve.ts";
 import { reachableState } from "../settle/endpoints-state.ts";
 import { rootsSettledState } from "../settle/root-conditions.ts";
 import { stillServes } from "./still-needed.ts";
@@ -77,7 +78,9 @@ export function undoSurroundings(
       ),
     notServedYet: async (route, change) =>
       isOfDeployment(route)
-        ? undefined
+        ? passOver
+          ? undefined
+          : await withoutReplicas({ client, objects, view }, route, change)
         : await notServedYet({ client, view, ageMs, ...asking, withoutProxies: passOver }, change),
     notForgotten: async (object, isNow) => {
       const deletion = `deletion of ${referenceKey(object)}`;
@@ -88,11 +91,32 @@ export function undoSurroundings(
 }
 
 /**
- * Whether a Canary of a Deployment has made the route. For such a route undo does not check whether pods serve: it
- * starts the Deployment's pods itself, and a Deployment may have no pods at all.
+ * Whether a Canary of a Deployment has made the route. For such a route the undo checks for pods only while the
+ * Deployment has 0 replicas, because otherwise it starts the Deployment's pods itself.
  */
-function isOfDeployment({ metadata: { ownerReferences = [] } }: UntypedObject): boolean {
-  return ownerReferences.some(({ kind }) => kind === "Deployment");
+function isOfDeployment(route: UntypedObject): boolean {
+  return deploymentOf(route) !== undefined;
+}
+
+function deploymentOf({ metadata: { ownerReferences = [] } }: UntypedObject): string | undefined {
+  return ownerReferences.find(({ kind }) => kind === "Deployment")?.name;
+}
+
+/**
+ * Why a route must not return requests to its Deployment yet: somebody has scaled the Deployment to 0, and the pods
+ * that get the requests now serve.
+ */
+async function withoutReplicas(
+  { client, objects, view }: Pick<UndoSources, "client" | "objects" | "view">,
+  route: UntypedObject,
+  change: ListChange,
+): Promise<string | undefined> {
+  const { namespace = "" } = route.metadata;
+  const name = deploymentOf(route) ?? "";
+  const found = await objects.get(reference("apps/v1", "Deployment", name, namespace));
+  const { replicas } = (found?.["spec"] ?? {}) as NonNullable<Deployment["spec"]>;
+  if (replicas !== 0 || !(await losesPods({ client, view }, change))) return undefined;
+  return `Deployment ${namespace}/${name} was scaled to 0 replicas, and would get all requests; scale it up, and the undo continues`;
 }
 
 function reasonOf(state: SettleState): string | undefined {

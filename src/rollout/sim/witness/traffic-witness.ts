@@ -10,7 +10,7 @@ import { keyOf, rolloutObject } from "../sim-plan.ts";
 import type { SimStore } from "../sim-store.ts";
 
 /** Disturbances that change the Services, subsets or pods of a Canary. */
-const ofServices = ["changeSelector", "dropSubset", "drain"] as const;
+const ofServices = ["changeSelector", "dropSubset", "drain", "scaleToZero"] as const;
 
 /** Checks that canaries get no more requests than their steps allow, and that every request is served. */
 export class TrafficWitness {
