@@ -48,7 +48,7 @@ test("gateways end with the pods that they had and without a canary, wherever an
     [1, [100], 80],
     [5, [50, 100], 110],
   ] as const)
-    for (let tick = 2; tick < lastTick; tick += 3) {
+    for (let tick = 2; tick < lastTick; tick += 4) {
       const { failure, history } = simulate(leftAt(tick, { replicas, weights }));
       assert.equal(failure, undefined, `deleted at tick ${tick}:\n${history.join("\n")}`);
     }

@@ -109,12 +109,11 @@ test("the copy is autoscaled if it has an autoscaler of its own, whether or not 
     metadata: { name: "web-canary", namespace: "shop", labels },
     spec: { replicas: 1 },
   } as unknown as Deployment;
-  const autoscaler = (name: string): HorizontalPodAutoscaler =>
-    ({
-      kind: "HorizontalPodAutoscaler",
-      metadata: { name },
-      spec: { scaleTargetRef: { kind: "Deployment", name }, maxReplicas: 7 },
-    }) as never;
+  const autoscaler = (name: string): HorizontalPodAutoscaler => ({
+    kind: "HorizontalPodAutoscaler",
+    metadata: { name },
+    spec: { scaleTargetRef: { kind: "Deployment", name }, maxReplicas: 7 },
+  });
   const seen = async (...names: readonly string[]): Promise<unknown[]> => {
     const found = await world({}, {}, [], undefined, [copy, ...names.map(autoscaler)]);
     return [found.autoscaler?.metadata.name, found.copyIsAutoscaled, found.copyMaxReplicas];

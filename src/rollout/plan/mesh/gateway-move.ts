@@ -1,8 +1,14 @@
 import { counted } from "../../../base/index.ts";
-import type { MeshUpgrade, ObjectReference, RolloutStatus } from "../../../api/serin/index.ts";
+import {
+  gatewayCanaryAnnotations,
+  type MeshUpgrade,
+  type ObjectReference,
+  type RolloutStatus,
+} from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import type { ScaledDeployment } from "./mesh-world.ts";
 import { hasReached, withoutOvertaken } from "../overtaken-steps.ts";
+import { annotationPointer } from "../references.ts";
 import { check, namedChecks } from "./planned-check.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
 
@@ -78,9 +84,11 @@ function withSettledCount(step: Step, status: RolloutStatus | undefined): Step {
   return { ...step, title: status.step.title, writes: step.writes.filter((write) => !isCount(write)) };
 }
 
-/** Whether the write sets a number of pods, in a Deployment's spec or in the annotation of a Gateway. */
+const beforePointer = annotationPointer(gatewayCanaryAnnotations.replicasBefore);
+
+/** Whether the write sets a number of pods, in a Deployment's spec or in an annotation. */
 function isCount(write: Write): boolean {
-  return write.type === "field" && write.pointer.endsWith("replicas");
+  return write.type === "field" && (write.pointer.endsWith("replicas") || write.pointer === beforePointer);
 }
 
 /**
