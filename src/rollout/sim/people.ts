@@ -57,7 +57,7 @@ export class People {
   }
 
   react(): void {
-    const { store } = this.#parts;
+    const { store, witness } = this.#parts;
     for (const key of store.keys) {
       this.#retireStable(key);
       this.#abortAtStep(key);
@@ -66,6 +66,7 @@ export class People {
     for (const sim of this.#createdAgain) {
       if (store.read(keyOf(sim)) !== undefined) continue;
       this.#createdAgain.delete(sim);
+      witness.goneBeforeAnother(keyOf(sim));
       this.create(sim);
     }
   }

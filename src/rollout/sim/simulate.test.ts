@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changedScenarioOf, earlierScenarioOf, laterScenarioOf } from "./seeds/app-scenarios.ts";
 import { faultyServerScenarioOf, othersScenarioOf } from "./seeds/cluster-scenarios.ts";
+import { idleScenarioOf } from "./seeds/idle-scenario.ts";
 import { editedScenarioOf, lostScenarioOf, routeScenarioOf } from "./seeds/object-scenarios.ts";
 import { plainScenarioOf } from "./seeds/plain-scenario.ts";
 import { remadeScenarioOf } from "./seeds/remade-scenario.ts";
@@ -101,10 +102,13 @@ const keptOfRemade = [15_000_080, 15_000_257, 14_008_960, 16_008_369, 15_000_810
  * present pods.
  */
 const keptOfEndpoints = [18_000_751];
+/** A seed in which the model took a Canary for the one of its name that somebody had deleted in the same tick. */
+const keptOfIdle = [18_011_487];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...seeds.map((seed) => scenarioOf(seed)),
+    ...keptOfIdle.map((seed) => idleScenarioOf(seed)),
     ...keptOfEndpoints.map((seed) => remadeScenarioOf(seed)),
     ...keptOfRemade.map((seed) => remadeScenarioOf(seed)),
     ...keptOfAborted.map((seed) => servicesScenarioOf(seed)),

@@ -283,6 +283,17 @@ export class Witness {
     if (seen !== undefined) seen.deleted = true;
   }
 
+  /**
+   * Notes that a deleted object is gone and a new one of its name comes, maybe within one tick. If the journal has no
+   * entries, the new object undoes nothing of the deleted one.
+   */
+  goneBeforeAnother(key: string): void {
+    const seen = this.#seen.get(key);
+    if (seen?.deleted !== true) return;
+    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    if (entries.length === 0) this.#gone(key, seen);
+  }
+
   /** Notes that a new object has replaced one with the same name. No engine has read it yet. */
   recreated(key: string): void {
     const seen = this.#seen.get(key);
