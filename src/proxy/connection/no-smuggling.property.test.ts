@@ -6,8 +6,8 @@ import * as fc from "fast-check";
 import { FrameReader, FrameWriter, hpackEncode, type FrameHandler } from "../../wire/http2/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
-// A client sends odd requests by HTTP/2. The backend is Node's own server of HTTP/1.1, and parses what the proxy made of
-// them. Were a request smuggled, the backend would see one that no stream has sent, or a body of another stream.
+// A client sends odd requests by HTTP/2. The backend is Node's own server of HTTP/1.1, which parses what the proxy made
+// of them. If a request were smuggled, the backend would see one that no stream has sent, or a body of another stream.
 
 const names = [
   "x-a",

@@ -67,8 +67,8 @@ export class RouteTable {
   }
 
   /**
-   * The virtual host for an authority in lower case. If several hosts have the same domain, the first one. An exact domain comes first, then the longest suffix, the longest
-   * prefix, and `*`.
+   * The virtual host for an authority in lower case. An exact domain comes first, then the longest suffix, the longest
+   * prefix, and `*`. If several hosts have the same domain, the first one of them serves it.
    */
   virtualHost(authority: string): VirtualHost | undefined {
     if (this.#exact.size === 0 && this.#suffixes.length === 0 && this.#prefixes.length === 0) return this.#any;

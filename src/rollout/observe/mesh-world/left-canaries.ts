@@ -92,8 +92,8 @@ export class LeftCanaries {
 
   /**
    * The canary that an earlier upgrade has left beside a Gateway of the Gateway API. The Gateway's control plane makes
-   * this canary from the Gateway's annotations. `present`: those that it has now. Undefined if there is no canary of the
-   * new revision.
+   * it from the Gateway's annotations. `present`: the annotations that the Gateway has now. Undefined if there is no
+   * canary of the new revision.
    */
   ofGateway(gateway: ObjectReference, present: Annotations = {}): LeftCanary | undefined {
     const { upgrade, prior } = this.#sources;

@@ -73,7 +73,7 @@ interface DestinationPods {
   readonly serves: Serving;
 }
 
-/** Undefined if the Service has no selector, or does not exist. */
+/** The pods behind a destination. Undefined if the Service has no selector, or does not exist. */
 async function podsOf(
   { client, view }: Pick<EndpointSources, "client" | "view">,
   destination: RouteDestination,
