@@ -1,5 +1,5 @@
 import type * as Re2 from "re2js";
-import { loadPackage } from "../../../base/index.ts";
+import { counted, loadPackage } from "../../../base/index.ts";
 import { maxRegexSize, regexSize } from "../../../base/regex-size/index.ts";
 
 import type { Reader } from "../../reader.ts";
@@ -39,4 +39,25 @@ export function regexFault(expression: string, size = regexSize(expression)): st
     const reason = error instanceof Error ? error.message.replace(/^error parsing regexp: /, "") : String(error);
     return `must be an RE2 expression (https://github.com/google/re2/wiki/Syntax), got "${expression}": ${reason}`;
   }
+}
+
+/**
+ * Warns of a substitution that changes no path, or not as its author expects. RE2 and so every proxy accept it: they
+ * leave a text unchanged if the expression lacks a group, and end the new text at a backslash that escapes nothing.
+ */
+export function checkSubstitution(reader: Reader, field: string, substitution: string, expression: string): void {
+  const escapes = Array.from(substitution.matchAll(/\\(.?)/gsu), ([, escaped = ""]) => escaped);
+  const unknown = escapes.find((escaped) => !/^[\d\\]$/.test(escaped));
+  if (unknown !== undefined) {
+    reader.warn(`ends before \\${unknown}: write a backslash as \\\\, and a group as \\0 to \\9`, field);
+    return;
+  }
+  if (regexFault(expression) !== undefined) return;
+  const groups = loadPackage<typeof Re2>("re2js").RE2JS.compile(expression).groupCount();
+  const missing = escapes.find((escaped) => Number(escaped) > groups);
+  if (missing !== undefined)
+    reader.warn(
+      `has \\${missing}, but the expression has ${counted(groups, "group")}: no proxy changes a path. Add parentheses to the expression, or use a lower number`,
+      field,
+    );
 }

@@ -32,7 +32,7 @@ import {
   readHeaderText,
 } from "../expressions/http-headers.ts";
 import { readRetries, type HttpRetry } from "./http-retry.ts";
-import { checkRegex } from "../expressions/regular-expressions.ts";
+import { checkRegex, checkSubstitution } from "../expressions/regular-expressions.ts";
 import {
   readPresenceMatch,
   readStringMatch,
@@ -334,8 +334,10 @@ function readRewrite(reader: Reader | undefined): HttpRewrite | undefined {
       regex === undefined ? undefined : { match: requireText(regex, "match"), rewrite: requireText(regex, "rewrite") },
   };
   if (regex !== undefined) checkText(regex, "rewrite", rewrite.uriRegexRewrite?.rewrite, literalValueFault);
-  if (regex !== undefined && rewrite.uriRegexRewrite !== undefined && rewrite.uriRegexRewrite.match !== "")
+  if (regex !== undefined && rewrite.uriRegexRewrite !== undefined && rewrite.uriRegexRewrite.match !== "") {
     checkRegex(regex, "match", rewrite.uriRegexRewrite.match);
+    checkSubstitution(regex, "rewrite", rewrite.uriRegexRewrite.rewrite, rewrite.uriRegexRewrite.match);
+  }
   if (rewrite.uri !== undefined && regex !== undefined) reader.error("cannot be combined with uri", "uriRegexRewrite");
   if (rewrite.uri === undefined && regex === undefined && rewrite.authority === undefined)
     reader.error("must have a uri, uriRegexRewrite or authority");

@@ -298,6 +298,15 @@ test("accepted but unusual settings get a warning", () => {
       [{ route, mirror: { host: "a" }, mirrorPercent: 5 }],
       "spec.http[0].mirrorPercent: is deprecated; use mirrorPercentage",
     ],
+    [[{ route, rewrite: { uriRegexRewrite: { match: "^/(a)(b)", rewrite: String.raw`/\2\1\\\0` } } }]],
+    [
+      [{ route, rewrite: { uriRegexRewrite: { match: "^/(a)", rewrite: String.raw`/\1\5` } } }],
+      String.raw`spec.http[0].rewrite.uriRegexRewrite.rewrite: has \5, but the expression has 1 group: no proxy changes a path. Add parentheses to the expression, or use a lower number`,
+    ],
+    [
+      [{ route, rewrite: { uriRegexRewrite: { match: "^/a", rewrite: String.raw`/b\d` } } }],
+      String.raw`spec.http[0].rewrite.uriRegexRewrite.rewrite: ends before \d: write a backslash as \\, and a group as \0 to \9`,
+    ],
   ];
   for (const [http, ...expected] of cases)
     assert.deepEqual(

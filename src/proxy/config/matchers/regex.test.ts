@@ -14,7 +14,8 @@ test("all matches are replaced by a text with groups", () => {
     ["a", "$1$&", "/ab", "/$1$&b"],
     ["x*", "-", "abc", "-a-b-c-"],
     ["a", "", "banana", "bnn"],
-    ["a", "\\", "ba", "b\\"],
+    ["a", "-\\", "bac", "b-c"],
+    ["a", String.raw`-\x+`, "bac", "b-c"],
     ["(ü)", String.raw`<\1>`, "/😀ü", "/😀<ü>"],
     ["z", "y", "/a", "/a"],
   ];

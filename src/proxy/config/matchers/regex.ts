@@ -32,8 +32,9 @@ export function compileNameRegex(pattern: string, where: string): WholeRegex {
 export const maxReplacedLength = 131_072;
 
 /**
- * Replaces all matches. In the substitution, `\1` stands for a group, and `\\` for a backslash. As in Envoy, a
- * substitution with a group that the expression does not have replaces nothing.
+ * Replaces all matches. In the substitution, `\1` stands for a group, and `\\` for a backslash. As in RE2, a
+ * substitution with a group that the expression does not have replaces nothing, and one with a backslash before
+ * anything else ends there.
  */
 export function compileReplacement(pattern: string, substitution: string, where: string): (text: string) => string {
   const compiled = compile(pattern, where);
@@ -57,8 +58,9 @@ export function compileReplacement(pattern: string, substitution: string, where:
 }
 
 function partsOf(substitution: string): (string | number)[] {
-  return Array.from(substitution.matchAll(/\\(\d)|\\(.)|[^\\]+|\\$/gs), ([whole, group, escaped]) =>
-    group === undefined ? (escaped ?? whole) : Number(group),
+  const [valid = ""] = /^(?:[^\\]|\\[\d\\])*/.exec(substitution) ?? [];
+  return Array.from(valid.matchAll(/\\(\d)|\\(\\)|[^\\]+/g), ([whole, group, backslash]) =>
+    group === undefined ? (backslash ?? whole) : Number(group),
   );
 }
 
