@@ -1,4 +1,4 @@
-import { editHeaders, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
+import { editHeaders, maxAddedLength, type HeaderMutation, type MutationContext } from "../routing/header-mutation.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
 import type { FilterRequest } from "./http-filter.ts";
 
@@ -7,7 +7,8 @@ export type FieldChange = HeaderMutation | { readonly matches: StringMatcher };
 
 /** The fields of a message that changes apply to. Names are in lower case. */
 interface Fields {
-  names(): readonly string[];
+  names(): Iterable<string>;
+  has(name: string): boolean;
   append(name: string, value: string): void;
   remove(name: string): void;
 }
@@ -19,8 +20,12 @@ export class RequestFields implements Fields {
     this.#request = request;
   }
 
-  names(): readonly string[] {
+  names(): Iterable<string> {
     return Array.from(this.#request.headers(), ([name]) => name);
+  }
+
+  has(name: string): boolean {
+    return this.#request.header(name) !== undefined;
   }
 
   append(name: string, value: string): void {
@@ -35,27 +40,36 @@ export class RequestFields implements Fields {
 
 type Pairs = readonly (readonly [name: string, value: string])[];
 
+/** The fields of a response or of trailers, in a list of their own. */
 export class ListedFields implements Fields {
-  list: Pairs;
+  #list: (readonly [name: string, value: string])[];
 
   constructor(list: Pairs) {
-    this.list = list;
+    this.#list = list.slice();
+  }
+
+  get list(): Pairs {
+    return this.#list;
   }
 
   get(name: string): string | undefined {
-    return this.list.find(([other]) => other === name)?.[1];
+    return this.#list.find(([other]) => other === name)?.[1];
   }
 
-  names(): readonly string[] {
-    return this.list.map(([name]) => name);
+  names(): Iterable<string> {
+    return this.#list.map(([name]) => name);
+  }
+
+  has(name: string): boolean {
+    return this.#list.some(([other]) => other === name);
   }
 
   append(name: string, value: string): void {
-    this.list = [...this.list, [name, value]];
+    this.#list.push([name, value]);
   }
 
   remove(name: string): void {
-    this.list = this.list.filter(([other]) => other !== name);
+    if (this.has(name)) this.#list = this.#list.filter(([other]) => other !== name);
   }
 }
 
@@ -64,16 +78,23 @@ export class ListedFields implements Fields {
  */
 const indispensable: ReadonlySet<string> = new Set(["connection", "content-length", "host", "transfer-encoding"]);
 
-/** Makes the changes one after another, so that each sees the results of earlier ones. */
+/**
+ * Makes the changes one after another, so that each sees the results of earlier ones. Additions that exceed
+ * {@link maxAddedLength} together are left out. The removals among the changes still apply.
+ */
 export function applyChanges(changes: readonly FieldChange[], fields: Fields, context: MutationContext): void {
+  let addedLength = 0;
   for (const change of changes) {
     if ("matches" in change) {
       for (const name of new Set(fields.names()))
         if (!indispensable.has(name) && change.matches(name)) fields.remove(name);
       continue;
     }
-    const { dropped, added } = editHeaders([change], context, (name) => fields.names().includes(name));
+    const { dropped, added } = editHeaders([change], context, (name) => fields.has(name));
     for (const name of dropped) fields.remove(name);
-    for (const [name, value] of added) fields.append(name, value);
+    for (const [name, value] of added) {
+      addedLength += name.length + value.length;
+      if (addedLength <= maxAddedLength) fields.append(name, value);
+    }
   }
 }

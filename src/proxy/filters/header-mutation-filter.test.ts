@@ -8,6 +8,7 @@ import { compileHeaderMutation } from "../config/filters/header-mutation-filter-
 import { compileFilterOverrides, noOverrides } from "../config/filters/filter-overrides-config.ts";
 import { compileHttpFilters } from "../config/filters/http-filter-config.ts";
 import { connectionFrom, mutualTls, neverAborted, testRequest } from "../testing/filter-request.ts";
+import { maxAddedLength } from "../routing/header-mutation.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { HttpFilter } from "./http-filter.ts";
 
@@ -69,6 +70,17 @@ test("removal by a name pattern keeps the headers that frame a request or name i
   const request = testRequest("/", { headers: { host: "h", "content-length": "3", "x-a": "1" } });
   filter.onRequest(request);
   assert.deepEqual(Object.fromEntries(request.fields), { host: "h", "content-length": "3" });
+});
+
+test("additions together are bounded, so that a long header of a client that many of them repeat fills no memory", () => {
+  const repeats = Array.from({ length: 2_000 }, (_, index) => append(`x-${index}`, "%REQ(x-long)%"));
+  const filter = compile({ mutations: { requestMutations: [...repeats, { remove: "x-old" }] } });
+  const request = testRequest("/", { headers: { "x-long": "l".repeat(30_000), "x-old": "1" } });
+  filter.onRequest(request);
+  const lengths = Array.from(request.fields, ([, value]) => value.length);
+  const added = lengths.reduce((sum, length) => sum + length, 0) - 30_000;
+  assert.ok(added > maxAddedLength - 31_000 && added <= maxAddedLength, String(added));
+  assert.equal(request.fields.has("x-old"), false);
 });
 
 test("all levels apply after the filter's own: the most general one last, or the most specific one last", () => {
