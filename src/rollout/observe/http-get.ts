@@ -1,4 +1,4 @@
-import { nodeHttp, transientError, type SerinError } from "../../base/index.ts";
+import { nodeHttp, SerinError, transientError } from "../../base/index.ts";
 import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 
@@ -86,4 +86,9 @@ export function connectionError(where: string, { code, message }: NodeJS.ErrnoEx
   const meaning = code === undefined ? undefined : meanings[code];
   if (meaning !== undefined) return unreachable(`${meaning(where)} (${code ?? ""})`, code);
   return unreachable(message.includes(where) ? message : `${where}: ${message}`, code);
+}
+
+/** Whether the error means that a pod or a pilot answered with this HTTP status. */
+export function isStatus(error: unknown, status: number): boolean {
+  return error instanceof SerinError && error.code === "http-status" && error.reason === String(status);
 }

@@ -14,6 +14,7 @@ import {
 import { describeReference } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
+import { isStatus } from "./http-get.ts";
 import { isReady } from "./pod-reason.ts";
 
 const controlPlaneLabels = { app: "istiod" } as const;
@@ -201,11 +202,6 @@ export function unanswered(
 
 function keyOf({ namespace, name }: PilotPod): string {
   return `${namespace}/${name}`;
-}
-
-/** Whether the error means that a pilot, or a pod that {@link httpGet} called, answered with this HTTP status. */
-export function isStatus(error: unknown, status: number): boolean {
-  return error instanceof SerinError && error.code === "http-status" && error.reason === String(status);
 }
 
 function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedProxy {

@@ -7,7 +7,8 @@ import type { ClusterView } from "../cluster-view.ts";
 import { LastSeen } from "./last-seen.ts";
 import { describeSubject, mayReport, proxiesFor, type ProxyPod } from "./proxies.ts";
 import { groupingOf, KnownServers, reporterOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
-import { podName, type Scrape } from "./scrape.ts";
+import { podName } from "../live-pods.ts";
+import type { Scrape } from "./scrape.ts";
 
 export const requestsMetric = "istio_requests_total";
 const openedMetric = "istio_tcp_connections_opened_total";

@@ -7,7 +7,7 @@ import { added, noOutcomes } from "./counters.ts";
 import { isErrorLine } from "./error-line.ts";
 import { LastSeen } from "./last-seen.ts";
 import type { SubjectPods } from "./subject-pods.ts";
-import { podName } from "./scrape.ts";
+import { podName } from "../live-pods.ts";
 
 /** The maximum size that one look reads of a container's log. The next look continues there. */
 const maxBytes = 256 * 1024;

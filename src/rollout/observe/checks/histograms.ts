@@ -12,7 +12,8 @@ import type { ClusterView } from "../cluster-view.ts";
 import { ReporterChoice, isCounted, requestsMetric, scrapeAll, type Answer } from "./counters.ts";
 import { LastSeen } from "./last-seen.ts";
 import { groupingOf, type Group, type Grouping, type Reporter } from "./sample-groups.ts";
-import { podName, type Scrape } from "./scrape.ts";
+import { podName } from "../live-pods.ts";
+import type { Scrape } from "./scrape.ts";
 
 /** A metric with finer buckets. Only Serin's own proxies have it. */
 export const fineDurationMetric = "serin_request_duration_milliseconds";

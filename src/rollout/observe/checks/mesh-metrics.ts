@@ -3,7 +3,8 @@ import { SampleStore } from "../../../metrics-store/index.ts";
 import { labelsKey, labelsOf, metricName, type Labels } from "../../../promql/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapeAll } from "./counters.ts";
-import { podName, type Scrape } from "./scrape.ts";
+import { podName } from "../live-pods.ts";
+import type { Scrape } from "./scrape.ts";
 
 const maxSeries = 50_000;
 const maxSampleBytes = 32 << 20;

@@ -1,7 +1,7 @@
 import { ownField } from "../../../base/index.ts";
 import type { ContainerStatus, Pod } from "../../../api/kubernetes/index.ts";
 import type { PodFacts } from "../../decide/index.ts";
-import { podName } from "./scrape.ts";
+import { podName } from "../live-pods.ts";
 
 /** Reasons of waiting containers that usually do not go away by themselves. */
 const incurable: Readonly<Record<string, string>> = {

@@ -2,7 +2,8 @@ import { counted, truncated } from "../../../base/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapeAll } from "./counters.ts";
-import { podName, type Scrape } from "./scrape.ts";
+import { podName } from "../live-pods.ts";
+import type { Scrape } from "./scrape.ts";
 
 /**
  * `serin_certificates{root}` is the number of certificates in use whose chain ends in the root.

@@ -4,6 +4,7 @@ import { ScrapeTurns } from "../../../base/scrape-turns/index.ts";
 import { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { SampleLines, sampleOfLine, type PrometheusSample } from "../../../telemetry/index.ts";
 import { httpGet } from "../http-get.ts";
+import { podName } from "../live-pods.ts";
 
 export type Scrape = (pod: Pod, families?: readonly string[]) => Promise<readonly PrometheusSample[]>;
 
@@ -200,8 +201,4 @@ function ownSample({ name, labels, ...rest }: PrometheusSample): PrometheusSampl
 function withNames(path: string, families: readonly string[] = []): string {
   const query = families.map((family) => `name[]=${encodeURIComponent(family)}`).join("&");
   return query === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${query}`;
-}
-
-export function podName({ metadata }: Pod): string {
-  return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }

@@ -1,9 +1,9 @@
-import { AgingCache, SerinError, type Clock } from "../../../base/index.ts";
+import { AgingCache, type Clock } from "../../../base/index.ts";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
-import { httpGet } from "../http-get.ts";
+import { httpGet, isStatus } from "../http-get.ts";
 import { PilotTokens } from "../pilot-tokens.ts";
 import { answered, unreachable } from "./debug-faults.ts";
 import { usualLimits, type SessionLimits } from "./debug-limits.ts";
@@ -148,7 +148,7 @@ export class PilotDebug {
     try {
       return await this.#askKnown(pilot, path, patience);
     } catch (error) {
-      if (path !== openPage || !isStatus(error, "404") || !(await this.#isSerin(pilot, patience))) throw error;
+      if (path !== openPage || !isStatus(error, 404) || !(await this.#isSerin(pilot, patience))) throw error;
       // Pilots of release 0.1.0 serve this page only in plain text, where nothing proves who answers. So the engine
       // sends no token there, and uses this port for no other pilot.
       return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
@@ -161,7 +161,7 @@ export class PilotDebug {
       await this.#askKnown(pilot, serinPage, patience);
       return true;
     } catch (error) {
-      if (isStatus(error, "404")) return false;
+      if (isStatus(error, 404)) return false;
       throw error;
     }
   }
@@ -176,7 +176,7 @@ export class PilotDebug {
       this.#podOf(pilot).serinUntilMs = clock.steadyMs() + releaseMaxAgeMs;
       return text;
     } catch (error) {
-      if (isStatus(error, "404")) this.#pageOf(pilot, path).unknownUntilMs = clock.steadyMs() + releaseMaxAgeMs;
+      if (isStatus(error, 404)) this.#pageOf(pilot, path).unknownUntilMs = clock.steadyMs() + releaseMaxAgeMs;
       throw error;
     }
   }
@@ -186,7 +186,7 @@ export class PilotDebug {
     try {
       return await this.#askOnce(pilot, path, patience);
     } catch (error) {
-      if (!isStatus(error, "401")) throw error;
+      if (!isStatus(error, 401)) throw error;
       // A token ends with its service account. A control plane that was removed and installed again has a new account,
       // so its pilots refuse the old token.
       this.#tokens.forget(namespace, serviceAccount);
@@ -257,10 +257,6 @@ export class PilotDebug {
     );
     return trust;
   }
-}
-
-function isStatus(error: unknown, status: string): boolean {
-  return error instanceof SerinError && error.code === "http-status" && error.reason === status;
 }
 
 function trustKey({ namespace, revision, rootConfigMap }: PilotPod): string {

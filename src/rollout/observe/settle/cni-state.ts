@@ -4,7 +4,7 @@ import type { EnrolledPodReport, EnrolledReport } from "../../../api/serin/index
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { httpGet } from "../http-get.ts";
-import { isStatus } from "../pilot-answers.ts";
+import { isStatus } from "../http-get.ts";
 
 const agentPort = 8000;
 

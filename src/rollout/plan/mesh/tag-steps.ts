@@ -83,9 +83,7 @@ function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: reado
     ),
   );
   const isFollower = ({ name, injection }: NamespaceInWorld): boolean =>
-    moved.has(name) &&
-    injection?.tag !== undefined &&
-    (tags.includes(injection.tag) || (injection.tag === "default" && tags.includes("default")));
+    moved.has(name) && injection?.tag !== undefined && tags.includes(injection.tag);
   return world.namespaces.filter(isFollower).flatMap(({ name, injection }): Write[] => {
     const object = reference("v1", "Namespace", name);
     if (injection?.label !== injectionLabel)
