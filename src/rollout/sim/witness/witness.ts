@@ -284,14 +284,15 @@ export class Witness {
   }
 
   /**
-   * Notes that a deleted object is gone and a new one of its name comes, maybe within one tick. If the journal has no
-   * entries, the new object undoes nothing of the deleted one.
+   * Notes that a deleted object is gone and a new one of its name comes, maybe within one tick. The new object undoes
+   * nothing of the deleted one if the journal has no entries, or belongs to a completed run, whose changes stay.
    */
   goneBeforeAnother(key: string): void {
     const seen = this.#seen.get(key);
     if (seen?.deleted !== true) return;
-    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
-    if (entries.length === 0) this.#gone(key, seen);
+    const { entries = [], decisions = [] } =
+      this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    if (entries.length === 0 || journalCounts({ entries, decisions }).completed) this.#gone(key, seen);
   }
 
   /** Notes that a new object has replaced one with the same name. No engine has read it yet. */
