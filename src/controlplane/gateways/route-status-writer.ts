@@ -47,8 +47,9 @@ export function isOwned({ parents }: WantedRouteStatus): boolean {
 }
 
 /**
- * The keys of routes without a parent of this revision that still have an outdated entry of ours: one for a parent that
- * no revision wants. Such an entry is left if no replica of this revision led when it should have been removed.
+ * The keys of routes that have an outdated status entry, although this revision owns none of their parents. An entry is
+ * outdated if it has our controller's name, but no revision wants its parent. It remains if no replica of this revision
+ * led when it should have been removed.
  */
 export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);

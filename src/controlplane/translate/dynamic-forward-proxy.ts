@@ -33,9 +33,9 @@ export function wildcardCache(hostname: string): DnsCache {
 }
 
 /**
- * Makes a cluster whose endpoints are the hosts of its requests. With TLS, the proxy sends the requested name as server
- * name and verifies it, unless a rule names another. Envoy needs the HTTP options for this on every such cluster, even
- * without TLS.
+ * Makes a cluster whose endpoints are the hosts of its requests. With TLS, the proxy sends the host of the request as
+ * SNI, unless the DestinationRule sets `sni`. It checks that the server's certificate contains that host, unless the
+ * rule sets `insecureSkipVerify`. Envoy needs the HTTP options on every such cluster, even without TLS.
  */
 export function forwardDynamically(draft: ClusterDraft, cache: DnsCache, tls: ClientTls | undefined): void {
   const { cluster, http } = draft;
