@@ -211,7 +211,6 @@ export function createMemoryFile(name: string): number {
   return made >= 0 ? made : checked(calls.memfdCreate(name, flags), "memfd_create");
 }
 
-/** Makes a file in memory immutable. */
 export function sealMemoryFile(descriptor: number): void {
   checked(calls.fcntl(descriptor, addSealsCommand, allSeals), "seal memory");
 }

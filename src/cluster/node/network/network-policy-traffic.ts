@@ -19,7 +19,7 @@ export interface TrafficPorts {
 
 const allPorts = { first: 0, last: 65_535 } as const;
 
-/** The ports of an entry that uses numbers. Empty for an entry with a port name. */
+/** Returns the ports of an entry that uses numbers, and an empty list for an entry with a port name. */
 export function numberedPorts(port: NetworkPolicyPort): TrafficPorts[] {
   const protocol = protocolOf(port);
   if (port.port === undefined) return [{ protocol, ...allPorts }];
