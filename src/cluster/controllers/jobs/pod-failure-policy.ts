@@ -31,7 +31,9 @@ export function replacesOnlyFailed({ spec }: Job): boolean {
   return spec?.podFailurePolicy !== undefined || spec?.podReplacementPolicy === "Failed";
 }
 
-/** Describes the container or condition of the pod that matches the rule. Undefined if the rule does not match. */
+/**
+ * Describes the container or condition of the pod that matches the rule. Returns undefined if the rule does not match.
+ */
 function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status }: Pod): string | undefined {
   const pod = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   if (onExitCodes !== undefined) {

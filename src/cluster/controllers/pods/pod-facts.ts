@@ -59,9 +59,7 @@ export function restartsOf(pod: Pod): number {
   return Math.max(0, ...(pod.status?.containerStatuses ?? []).map((status) => status.restartCount));
 }
 
-/**
- * Converts a number, or a percentage of `total` such as `25%`, to a number of pods. `rounding` applies to percentages.
- */
+/** Converts a number, or a percentage of `total` such as `25%`, to a number of pods. `round` applies to percentages. */
 export function resolveCount(
   value: number | string | undefined,
   fallback: number | string,
