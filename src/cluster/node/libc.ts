@@ -193,7 +193,6 @@ export function openPlace(path: string): number | undefined {
   return checked(result, `open ${path}`);
 }
 
-/** Creates an empty file or directory in an open directory. */
 export function makeEntry(directory: number, name: string, isDirectory: boolean): void {
   if (isDirectory) checked(calls.mkdirat(directory, name, 0o755), `mkdir ${name}`);
   else

@@ -14,7 +14,7 @@ export interface NamespaceDescriptors {
   readonly mount?: number;
   readonly uts?: number;
   readonly ipc?: number;
-  /** The PID namespace for child processes. The calling thread itself stays in its own. */
+  /** The PID namespace for child processes. The calling thread itself stays in its own PID namespace. */
   readonly pid?: number;
 }
 

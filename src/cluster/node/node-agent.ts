@@ -111,7 +111,6 @@ export class NodeAgent {
     });
   }
 
-  /** The pods on this node that have their own network. */
   #localPods(): LocalPod[] {
     return [...this.#workers.values()].flatMap(({ pod, sandbox }) =>
       sandbox?.address === undefined ? [] : [{ pod, address: sandbox.address.ip }],

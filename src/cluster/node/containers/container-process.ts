@@ -282,7 +282,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return startTicksOf(identity.pid) === identity.startTicks;
 }
 
-/** The start time of a process in clock ticks. Undefined if the process does not exist or is a zombie. */
+/** Returns the start time of a process in clock ticks, or undefined if the process does not exist or is a zombie. */
 export function startTicksOf(pid: number): string | undefined {
   const text = readText(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
@@ -293,7 +293,8 @@ export function startTicksOf(pid: number): string | undefined {
 }
 
 /**
- * The pid of the container's program, as this process sees it. Undefined before the program's start and after its end.
+ * Returns the pid of the container's program, as this process sees it. Returns undefined before the program's start and
+ * after its end.
  */
 export function programPidOf(initPid: number): number | undefined {
   const children = readText(`/proc/${initPid}/task/${initPid}/children`)?.trim().split(" ") ?? [];

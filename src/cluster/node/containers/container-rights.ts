@@ -34,7 +34,6 @@ interface KnownUsers {
   readonly runsAs: ImageUser;
 }
 
-/** The user and capabilities of a container's program. */
 export function containerRights(container: Container, pod: Pod, { uidCount, runsAs }: KnownUsers): ContainerRights {
   const context = container.securityContext;
   const ofPod = pod.spec?.securityContext;
@@ -171,8 +170,8 @@ function lacksVolumeGroup({ securityContext, initContainers = [], containers }: 
 }
 
 /**
- * The text of an event about uids and gids that the pod requests and this lab cannot provide. Undefined if there are
- * none.
+ * Returns the text of an event about uids and gids that the pod requests and this lab cannot provide, or undefined if
+ * there are none.
  */
 function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const unmet = new Set<string>();

@@ -2,7 +2,6 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** A process, as /proc shows it. */
 export interface ProcessEntry {
   readonly pid: number;
   readonly parent: number;

@@ -2,7 +2,6 @@ import type { Clock } from "../../../base/index.ts";
 import type { ProcessIdentity } from "../containers/container-process.ts";
 import { processesByInit, type ProcessEntry } from "./process-table.ts";
 
-/** The CPU time and memory of a group of processes. */
 export interface Usage {
   /** The average CPU use over the window, in billionths of a processor. */
   readonly cpuNanoCores: number;
@@ -26,7 +25,6 @@ export interface UsageSamplerOptions {
   readonly memoryBytes: (pid: number) => Promise<number>;
   /** The first process of each running container. */
   readonly containers: () => readonly ProcessIdentity[];
-  /** The pid of the node's own process. */
   readonly ownPid: number;
 }
 

@@ -47,7 +47,7 @@ export class AddressClaims {
     return [...new Set([...before, ...claims].map(({ id }) => id))];
   }
 
-  /** The winning claim of an address, with the key of its port. Undefined if no port claims the address. */
+  /** Returns the winning claim of an address with the key of its port, or undefined if no port claims the address. */
   winner(id: string): (WantedAddress & { readonly key: string }) | undefined {
     return this.#byId.get(id)?.[0];
   }

@@ -7,7 +7,6 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { portsOn, protocolOf, type AllowedTraffic, type TrafficPeer } from "./network-policy-traffic.ts";
 
-/** The peers that a rule matches. */
 export interface MatchedPeers {
   /** Whether the rule names no peers and therefore allows every address. */
   readonly isAny: boolean;

@@ -90,7 +90,6 @@ export class NetworkPolicyRules implements Disposable {
     this.#installed = next;
   }
 
-  /** The addresses of all isolated pods. */
   addresses(): string[] {
     return [...this.#installed.keys()];
   }

@@ -26,7 +26,6 @@ export function numberedPorts(port: NetworkPolicyPort): TrafficPorts[] {
   return typeof port.port === "string" ? [] : [{ protocol, first: port.port, last: port.endPort ?? port.port }];
 }
 
-/** The ports that an entry means on a pod. */
 export function portsOn(port: NetworkPolicyPort, pod: Pod): TrafficPorts[] {
   if (typeof port.port !== "string") return numberedPorts(port);
   const protocol = protocolOf(port);

@@ -12,14 +12,12 @@ export interface ServiceEndpoint {
   readonly local: boolean;
 }
 
-/** A port of a Service, as this node must serve it. */
 export interface PlannedPort {
   /** The key `namespace/name/port/protocol`, which is also part of the names of its chains. */
   readonly key: string;
   /** When the Service was created. If several Services have the same external address, the oldest one gets it. */
   readonly createdAt: string;
   readonly protocol: "tcp" | "udp" | "sctp";
-  /** The addresses that clients use inside the cluster. */
   readonly clusterAddresses: readonly string[];
   readonly externalAddresses: readonly string[];
   readonly port: number;

@@ -77,7 +77,10 @@ export class ContainerRun {
   readonly log: ContainerLog;
   /** Resolves when the run has ended. */
   readonly exited: Promise<void>;
-  /** For a container from an earlier process of the node, the surroundings are computed after the adoption. */
+  /**
+   * What a command needs beside the program. For a container from an earlier process of the node, it is computed after
+   * the adoption.
+   */
   surroundings: RunSurroundings;
   readonly #options: ContainerRunOptions;
   #mount: number | undefined;
@@ -90,7 +93,7 @@ export class ContainerRun {
   /** Resolves when the preStop hook has ended. Undefined if the hook has not begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
-  /** The end of the grace period. Its timer then kills the container. */
+  /** The end of the grace period, and the timer that kills the container after it. */
   #grace: { readonly endsAtMs: number; readonly timer: Disposable } | undefined;
   readonly #graceOver = Promise.withResolvers<void>();
   #signalledAtMs: number | undefined;

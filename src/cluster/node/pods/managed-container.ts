@@ -212,7 +212,6 @@ export class ManagedContainer {
     return run;
   }
 
-  /** The options that are the same for all runs of the container. */
   #partsOfRun(): Pick<ContainerRunOptions, "spec" | "role" | "record" | "host" | "event" | "exec" | "onEnded"> {
     const { spec, role, record } = this;
     return {
@@ -333,7 +332,6 @@ export class ManagedContainer {
     this.#run?.kill();
   }
 
-  /** Runs a command in the container, and returns its output. */
   async execForOutput(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
     return await execInContainer(await this.execContext(), command, timeoutMs);
   }

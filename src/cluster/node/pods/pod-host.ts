@@ -28,7 +28,6 @@ export interface PodHost {
   podIp(): string;
   sources(): EnvironmentSources;
   volumePlace(volume: Volume): PlaceBelow;
-  /** The files for each container's /etc. */
   etcFiles(): Record<string, string>;
   event(note: EventNote): void;
   /**

@@ -115,7 +115,6 @@ export class PodWorker {
     return this.#gone.promise;
   }
 
-  /** Takes over a new or changed state of the pod's object. */
   update(pod: Pod): void {
     const { labels, annotations } = this.#pod.metadata;
     if (

@@ -50,7 +50,6 @@ const earlyCommandPausesMs = [0, 20, 40, 80, 160, 320, 500];
  */
 const earlyForMs = 60_000;
 
-/** The probes of one run of a container. */
 export class ContainerProbes {
   started: boolean;
   ready: boolean;

@@ -15,7 +15,6 @@ import { inDirectoryBelow, openFileBelow, type PlaceBelow } from "../place-below
 import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
 import { fieldValue, resourceValue, type EnvironmentSources } from "../containers/container-environment.ts";
 
-/** Where a pod's volumes get their content from. */
 export interface VolumeSources extends EnvironmentSources {
   readonly storage: ClaimSources;
   /** A token of the pod's service account, bound to the pod. */
@@ -48,7 +47,6 @@ const defaultFileMode = 0o644;
 const defaultTokenSeconds = 3_600;
 /** The part of a token's lifetime after which it is renewed, as in the kubelet. */
 const tokenRenewShare = 0.8;
-/** The pause after a failed renewal, in milliseconds. */
 const renewRetryMs = 500;
 /** Directories of the kernel. They are those of the machine, because all nodes of the lab share them. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];

@@ -23,7 +23,6 @@ const retryMs = 5_000;
  */
 export class VolumeJanitor {
   readonly #options: VolumeJanitorOptions;
-  /** The names of volumes that are being deleted. */
   readonly #deleting = new Set<string>();
 
   constructor(options: VolumeJanitorOptions) {
