@@ -123,7 +123,6 @@ export class ControllerContext implements ControllerDependencies {
     await Promise.all(this.#synced);
   }
 
-  /** Runs all views and queues until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#runs.map((run) => run(signal)));
   }

@@ -19,7 +19,6 @@ export interface ResourceMetric {
 }
 
 export interface UsageInputs {
-  /** All pods of the target. */
   readonly pods: readonly Pod[];
   /** The measured pods by name. */
   readonly measured: ReadonlyMap<string, MeasuredPod>;

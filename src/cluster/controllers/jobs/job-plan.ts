@@ -18,7 +18,6 @@ export interface JobPlan {
   readonly lookAgainMs: number | undefined;
 }
 
-/** A Job with its pods, grouped by their state. */
 interface JobState {
   readonly job: Job;
   readonly succeeded: readonly Pod[];
@@ -197,7 +196,6 @@ function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   ];
 }
 
-/** The pods to create and to remove for a Job that continues. */
 function planPods(state: JobState, startTime: string | undefined, nowMs: number): Omit<JobPlan, "status"> {
   const { job, active, terminating } = state;
   const wanted = wantedActive(state);

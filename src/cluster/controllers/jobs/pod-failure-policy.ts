@@ -12,7 +12,6 @@ export interface FailureVerdict {
   readonly message: string | undefined;
 }
 
-/** The action of the Job's policy for a failed pod. */
 export function judgeFailure({ spec }: Job, pod: Pod): FailureVerdict {
   for (const [index, rule] of (spec?.podFailurePolicy?.rules ?? []).entries()) {
     const cause = causeOf(rule, pod);

@@ -20,7 +20,6 @@ export function isAvailable(pod: Pod, minReadySeconds: number, nowMs: number): b
   return isReady(pod) && nowMs >= availableAtMs(pod, minReadySeconds);
 }
 
-/** When a ready pod becomes available. */
 export function availableAtMs(pod: Pod, minReadySeconds: number): number {
   const since = podCondition(pod, "Ready")?.lastTransitionTime;
   if (minReadySeconds === 0) return 0;

@@ -17,7 +17,6 @@ import {
   type AddressUse,
 } from "./load-balancer-plan.ts";
 
-/** The namespace in which MetalLB's configuration objects are. */
 const metalLbNamespace = "metallb-system";
 
 /**

@@ -1,6 +1,5 @@
 import type { Node } from "../../../api/kubernetes/index.ts";
 
-/** A time that is longer than any test. */
 const futureMs = 3_600_000;
 
 /**

@@ -29,7 +29,6 @@ export function boundsOf(deployment: Deployment): RolloutBounds {
   };
 }
 
-/** The initial size of a new set. */
 export function initialReplicas(deployment: Deployment, oldSets: readonly ReplicaSet[]): number {
   const { desired, maxSurge } = boundsOf(deployment);
   if (deployment.spec?.strategy?.type === "Recreate") return desired;
