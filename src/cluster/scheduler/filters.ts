@@ -25,7 +25,6 @@ export interface FilterInputs {
  */
 export type Filter = (state: NodeState) => readonly string[];
 
-/** A filter that returns at most one reason. */
 type SimpleFilter = (state: NodeState) => string | undefined;
 
 /** All filters for one pod in kube-scheduler's order. Values that do not depend on the node are computed once. */
