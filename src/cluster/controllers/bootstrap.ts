@@ -70,8 +70,8 @@ async function createNamespace(client: KubeClient, name: string): Promise<void> 
 }
 
 /**
- * Creates the default StorageClass. As in kind, a volume is a directory on the node that the first pod gets. A user's
- * changes to the class are kept.
+ * Creates the default StorageClass. As in kind, a volume is a directory on the node of the first pod that uses it. A
+ * user's changes to the class are kept.
  */
 async function createStorageClass(client: KubeClient): Promise<void> {
   if ((await client.get(storageClassKind, localVolumes.className)) !== undefined) return;

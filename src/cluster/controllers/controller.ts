@@ -111,19 +111,18 @@ export class ControllerContext implements ControllerDependencies {
     return { client: this.client, log: this.log, clock: this.clock, random: this.random };
   }
 
-  /** Any other task that runs as long as the controllers. */
+  /** Adds another task, which runs as long as the controllers. */
   runs(run: (signal: AbortSignal) => Promise<void>): void {
     this.#runs.push(run);
   }
 
-  /** Resolves when every view is filled that existed when `run` began. */
+  /** Resolves when all views are filled, except the late ones. */
   async allSynced(): Promise<void> {
     // Wait a turn, until all controllers have requested their views.
     await Promise.resolve();
     await Promise.all(this.#synced);
   }
 
-  /** Runs all views and queues until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#runs.map((run) => run(signal)));
   }
@@ -168,8 +167,8 @@ export async function writeStatus<Value extends KubernetesObject & { readonly st
 }
 
 /**
- * Merges the patch into an object's status, and updates the kind's view at once. Returns the written object. Undefined
- * if the object no longer exists.
+ * Merges the patch into an object's status, and updates the kind's view at once. Returns the written object, or
+ * undefined if the object no longer exists.
  */
 export async function patchStatus<Value extends KubernetesObject>(
   context: StatusWriter,

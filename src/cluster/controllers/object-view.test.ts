@@ -9,7 +9,7 @@ interface Thing extends KubernetesObject {
   readonly spec?: string;
 }
 
-/** An informer that delivers changes only when the test says so. */
+/** An informer that delivers changes only when the test requests it. */
 class LateInformer {
   readonly #delivered = new Map<string, Thing>();
   #handler: (change: InformerChange<Thing>) => void = () => undefined;
@@ -89,7 +89,7 @@ test("a write that the watch does not confirm within ten seconds is forgotten, b
   assert.deepEqual(names(view.all()), ["a@1"]);
 });
 
-test("an object that the controller has deleted is terminating until the watch says more, whatever older states arrive", () => {
+test("an object that the controller has deleted is terminating until the watch reports a newer state, whatever older states arrive", () => {
   const { informer, view } = given(thing("a", 1));
   view.deleted(thing("a", 1));
   const isTerminating = (): boolean => view.at("shop/a")?.metadata.deletionTimestamp !== undefined;

@@ -3,8 +3,8 @@ import type { Clock } from "../../base/index.ts";
 import type { Informer, InformerChange } from "../../kube/index.ts";
 
 /**
- * How long a write of this process waits until the watch confirms it. The write is then forgotten, because the object
- * may have been deleted.
+ * How long a view shows a write of this process that the watch has not confirmed. After this time, it shows the
+ * informer's object again, because the written object may have been deleted.
  */
 const localWriteLifeMs = 10_000;
 

@@ -27,7 +27,7 @@ export interface LauncherOptions {
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Called as parts become ready. `ready` is for the process that started the launcher. */
+  /** Called when the API server's socket listens, when the lab is ready, and when the lab could not start. */
   readonly report: (progress: LauncherProgress) => void;
 }
 
@@ -60,7 +60,7 @@ export class Launcher {
     this.#log = options.log;
   }
 
-  /** Blocks until the lab has ended. Returns the exit code. */
+  /** Runs until the lab has ended. Returns the exit code. */
   async run(signal: AbortSignal): Promise<number> {
     const { stateDirectory } = this.#options;
     const record = readClusterRecord(stateDirectory);

@@ -92,8 +92,7 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
   claimDirectory(directory, options);
   try {
     progress("Preparing the state directory and certificates");
-    // Before this line, this process removes the files after a failure. From here on, the launcher does, even if this
-    // process is killed.
+    // From here on, the launcher removes the files after a failure, even if this process is killed.
     const launcher = startLauncher(directory, options);
     try {
       const pki = prepareDirectory(directory, hostProcess(launcher.pid ?? -1), options);

@@ -16,9 +16,7 @@ export interface Finding {
 
 export interface DoctorOptions {
   readonly env: Environment;
-  /**
-   * The command that starts this program in new namespaces, where it prints the result of {@link probeInside} as JSON.
-   */
+  /** The command that starts this program in new namespaces, where it prints its findings as JSON. */
   readonly insideCommand: readonly string[];
 }
 

@@ -17,7 +17,6 @@ export interface ParsedKindConfig {
   readonly warnings: readonly string[];
 }
 
-/** The default name of a cluster, as in kind. */
 const defaultName = "kind";
 const apiVersion = "kind.x-k8s.io/v1alpha4";
 const namePattern = /^[a-z0-9][a-z0-9.-]{0,39}$/;

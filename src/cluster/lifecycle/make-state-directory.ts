@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * Creates a cluster's directory, which only its owner can open: it contains keys, and every object with all Secrets.
+ * Creates a cluster's directory, which only its owner can open: it contains keys and all objects, including Secrets.
  * Other users may pass through the directories above it, because the lab of a root user runs as another user and must
  * reach its directory. Fails with EEXIST if the directory exists.
  */

@@ -193,7 +193,6 @@ export function openPlace(path: string): number | undefined {
   return checked(result, `open ${path}`);
 }
 
-/** Creates an empty file or directory in an open directory. */
 export function makeEntry(directory: number, name: string, isDirectory: boolean): void {
   if (isDirectory) checked(calls.mkdirat(directory, name, 0o755), `mkdir ${name}`);
   else
@@ -211,7 +210,6 @@ export function createMemoryFile(name: string): number {
   return made >= 0 ? made : checked(calls.memfdCreate(name, flags), "memfd_create");
 }
 
-/** Makes a file in memory immutable. */
 export function sealMemoryFile(descriptor: number): void {
   checked(calls.fcntl(descriptor, addSealsCommand, allSeals), "seal memory");
 }

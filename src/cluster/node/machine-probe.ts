@@ -15,7 +15,10 @@ export interface MachineFinding {
   readonly remedy: string;
 }
 
-/** Tests each kernel feature that nodes, pods and Services need. It does so inside new namespaces. */
+/**
+ * Tests each kernel feature that nodes, pods and Services need. It creates links and rules in the caller's network
+ * namespace, so call it in a new one.
+ */
 export function probeMachine(): MachineFinding[] {
   return [
     attempt("veth and bridge", "sudo modprobe -a veth bridge", probeLinks),

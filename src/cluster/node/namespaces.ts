@@ -8,13 +8,13 @@ import {
   unshare,
 } from "./libc.ts";
 
-/** Open descriptors of namespaces. If one is absent, the caller's own namespace applies. */
+/** Open descriptors of namespaces. The caller's own namespace applies where a descriptor is absent. */
 export interface NamespaceDescriptors {
   readonly network?: number;
   readonly mount?: number;
   readonly uts?: number;
   readonly ipc?: number;
-  /** The PID namespace for child processes. The calling thread itself stays in its own. */
+  /** The PID namespace for child processes. The calling thread itself stays in its own PID namespace. */
   readonly pid?: number;
 }
 
@@ -31,7 +31,7 @@ let own: OwnNamespaces | undefined;
 /** The namespaces in which this process started. They are opened on first use, before the process enters others. */
 function ownNamespaces(): OwnNamespaces {
   if (own === undefined) {
-    // Unshare the file system attributes of the main thread, because it may otherwise not enter mount namespaces.
+    // The kernel lets the main thread enter mount namespaces only if it does not share its file system attributes.
     unshare(cloneFlags.fs, "fs");
     own = {
       network: openNamespace("self", "net"),
@@ -46,14 +46,15 @@ function ownNamespaces(): OwnNamespaces {
 
 export type NamespaceKind = "net" | "mnt" | "uts" | "ipc" | "pid" | "user";
 
-/** Opens a namespace of a process, or of the main thread of this process. The caller closes the descriptor. */
+/** Opens a namespace of a process, or of the calling thread for `self`. The caller closes the descriptor. */
 export function openNamespace(pid: number | "self", kind: NamespaceKind): number {
   return openDescriptor(pid === "self" ? `/proc/thread-self/ns/${kind}` : `/proc/${pid}/ns/${kind}`);
 }
 
 /**
- * Runs synchronous code inside other namespaces, and then returns to the own ones. Child processes start in the other
- * namespaces. The code must not start anything asynchronous: a new thread of the thread pool would stay in them.
+ * Runs synchronous code inside other namespaces, and then returns to the process' own ones. Child processes start in
+ * the other namespaces. The code must not start anything asynchronous: a new thread of the thread pool would stay in
+ * these namespaces.
  */
 export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => Result): Result {
   const home = ownNamespaces();
@@ -80,8 +81,8 @@ export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => 
 }
 
 /**
- * Runs synchronous code in new namespaces of the given kinds, and then returns to the own ones. Child processes that
- * the code starts stay in the new ones.
+ * Runs synchronous code in new namespaces of the given kinds, and then returns to the process' own ones. Child
+ * processes that the code starts stay in the new ones.
  */
 export function inNewNamespaces<Result>(
   kinds: { mount?: boolean; uts?: string; ipc?: boolean; pid?: boolean },

@@ -111,7 +111,6 @@ export class NodeAgent {
     });
   }
 
-  /** The pods on this node that have their own network. */
   #localPods(): LocalPod[] {
     return [...this.#workers.values()].flatMap(({ pod, sandbox }) =>
       sandbox?.address === undefined ? [] : [{ pod, address: sandbox.address.ip }],
@@ -369,13 +368,14 @@ export class NodeAgent {
   }
 }
 
-/** The number of uids in the lab's user namespace. */
 function countUids(): number {
   const [line = ""] = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
   return Number(line.trim().split(/\s+/)[2] ?? 1);
 }
 
-/** Why resource limits are not enforced: the lab would need delegated cgroup controllers. Undefined if it has them. */
+/**
+ * Returns a note that resource limits are not enforced, or undefined if cgroup controllers are delegated to the lab.
+ */
 function limitsNote(): string | undefined {
   if (existsSync("/sys/fs/cgroup/cgroup.controllers")) {
     try {

@@ -66,7 +66,7 @@ class Registry {
     return this.node?.status?.conditions?.find(({ type }) => type === "Ready")?.status;
   }
 
-  /** Does what the node controller does when it has not heard from the node: marks it as Unknown. */
+  /** Does what the node lifecycle controller does after a node has not renewed its lease: marks the node as Unknown. */
   markUnknown(): void {
     this.node = { ...this.node, status: { conditions: [{ type: "Ready", status: "Unknown" }] } } as Node;
   }
@@ -171,7 +171,7 @@ test("a node registers as soon as the API server answers", async () => {
   assert.equal(registry.ready, "True");
 });
 
-test("a node writes its status every minute, and at once if the controllers have lost it meanwhile", async () => {
+test("a node writes its status every minute, and at once if the controllers have marked it as Unknown", async () => {
   const registry = new Registry();
   const registration = registry.registration();
   await registration.register(registry.signal);
@@ -184,7 +184,7 @@ test("a node writes its status every minute, and at once if the controllers have
   assert.equal(registry.ready, "True");
 });
 
-test("a heartbeat that fails is repeated at the next beat, and the node lives on", async () => {
+test("a heartbeat that fails is repeated at the next beat, and the node continues", async () => {
   const registry = new Registry();
   const registration = registry.registration();
   await registration.register(registry.signal);

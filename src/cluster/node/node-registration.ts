@@ -16,7 +16,7 @@ export interface NodeRegistrationOptions {
   readonly labels: Readonly<Record<string, string>>;
   readonly kubeletPort: number;
   readonly version: string;
-  /** Why resource limits are not enforced on this node. Undefined if they are. */
+  /** Why resource limits are not enforced on this node, or undefined if they are enforced. */
   readonly limitsNote: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -59,8 +59,8 @@ export class NodeRegistration {
     while (!signal.aborted) {
       try {
         await this.#renewLease();
-        // The node controller may have marked the node as Unknown while it was silent. Only the node itself can change
-        // that.
+        // The node lifecycle controller may have marked the node as Unknown while the lease was not renewed. Only the
+        // node itself sets Ready to True again.
         if (this.#options.clock.steadyMs() - statusAtMs >= statusEveryMs || !(await this.#isReady())) {
           await this.#writeStatus();
           statusAtMs = this.#options.clock.steadyMs();

@@ -19,7 +19,8 @@ const O_PATH = 0o10000000;
 
 /**
  * Calls `use` with a path that leads to the directory even if a pod replaces a directory above it during the call. The
- * path is valid only during the call. Throws a user error if there is a link.
+ * path is valid only during the call. Throws a user error if the place or a directory above it, up to the root, is a
+ * link.
  */
 export function inDirectoryBelow<T>(
   place: PlaceBelow,
@@ -44,7 +45,7 @@ export function inDirectoryBelow<T>(
 
 /**
  * Calls `use` with a path that leads to exactly this file, directory, device or socket. The path is valid only during
- * the call. Throws a user error if there is a link.
+ * the call. Throws a user error if the place or a directory above it, up to the root, is a link.
  */
 export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T {
   const { root, path } = place;

@@ -30,8 +30,8 @@ export function decide(inputs: FilterInputs): Decision {
 }
 
 /**
- * The weights of the scores. For scores that kube-scheduler has too, they are those of its default profile. Spreading
- * the pods of one owner comes first.
+ * The weights of the scores. For scores that kube-scheduler has too, they are those of its default profile. No score
+ * weighs more than spreading the pods of one owner.
  */
 const weights = {
   siblings: 3,

@@ -23,7 +23,7 @@ const requesting = (requests: Labels): Partial<PodSpec> => ({ containers: [{ nam
 const exposing = (...ports: object[]): Partial<PodSpec> =>
   ({ containers: [{ name: "app", ports }] }) as unknown as Partial<PodSpec>;
 
-/** The name of the chosen node. If there is none, the message without its beginning. */
+/** Returns the name of the chosen node. If there is none, returns the message without its beginning. */
 function place(
   wanted: Pod,
   nodes: readonly Node[],

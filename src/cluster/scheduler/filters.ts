@@ -20,10 +20,11 @@ export interface FilterInputs {
   readonly volumeNeeds: VolumeNeeds;
 }
 
-/** Returns the reasons why the pod does not fit on the node, with kube-scheduler's texts. Empty if it fits. */
+/**
+ * Returns the reasons why the pod does not fit on the node, with kube-scheduler's texts. The list is empty if it fits.
+ */
 export type Filter = (state: NodeState) => readonly string[];
 
-/** A filter that returns at most one reason. */
 type SimpleFilter = (state: NodeState) => string | undefined;
 
 /** All filters for one pod in kube-scheduler's order. Values that do not depend on the node are computed once. */
@@ -42,7 +43,7 @@ function withOneReason(filter: SimpleFilter): Filter {
   };
 }
 
-/** The reasons of the first filter that refuses the node. Empty if the pod fits on it. */
+/** Returns the reasons of the first filter that refuses the node, or an empty list if the pod fits on it. */
 export function refusalReasons(filters: readonly Filter[], state: NodeState): readonly string[] {
   for (const filter of filters) {
     const reasons = filter(state);

@@ -2,7 +2,6 @@ import { ownField } from "../../base/index.ts";
 import type { Node, Pod } from "../../api/kubernetes/index.ts";
 import { quantity, requestsOf, type Resources } from "./resources.ts";
 
-/** A node with the pods that have been placed on it. */
 export interface NodeState {
   readonly node: Node;
   readonly pods: ReadonlyMap<string, PlacedPod>;

@@ -32,7 +32,7 @@ function chosen(wanted: Pod, placed: readonly [Pod, string][], budgets: PodDisru
   return found === undefined ? "" : `${found.node}: ${found.victims.map(({ metadata }) => metadata.name).join(" ")}`;
 }
 
-test("only as many pods of lower priority go as necessary, the least important first", () => {
+test("only as many pods of lower priority are evicted as necessary, the least important first", () => {
   const placed: [Pod, string][] = [
     [pod("low", 1, "1"), "a"],
     [pod("lower", 0, "1"), "a"],
@@ -42,7 +42,7 @@ test("only as many pods of lower priority go as necessary, the least important f
   assert.equal(chosen(pod("p", 5, "2"), placed), "a: low lower");
 });
 
-test("nobody goes for a pod of equal priority, for one that waits, or where its room would still not suffice", () => {
+test("no pod is evicted for a pod of equal priority, for one that never preempts, or where the freed room would not suffice", () => {
   const placed: [Pod, string][] = [
     [pod("x", 1, "2"), "a"],
     [pod("y", 1, "2"), "b"],
@@ -65,7 +65,7 @@ test("the node with the least important, the fewest, then the youngest victims i
   assert.equal(chosen(pod("p", 5, "2"), on([old], [pod("y", 1, "2", {}, "2026-01-02T00:00:00Z")])), "b: y");
 });
 
-test("a pod that a budget protects goes only if no other pod is enough", () => {
+test("a pod that a budget protects is evicted only if no other pod is enough", () => {
   const budget: PodDisruptionBudget = {
     metadata: { name: "guard", namespace: "default" },
     spec: { selector: { matchLabels: { app: "guarded" } } },
@@ -97,7 +97,7 @@ test("a pod that a budget protects goes only if no other pod is enough", () => {
   );
 });
 
-test("a pod whose anti-affinity repels goes for one of higher priority", () => {
+test("a pod whose anti-affinity excludes a pod of higher priority is evicted", () => {
   const term = { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: "p" } } };
   const repels = { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term] } } };
   const placements: [Pod, string][] = [

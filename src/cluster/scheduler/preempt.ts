@@ -31,8 +31,8 @@ export function preempt(inputs: FilterInputs, budgets: readonly PodDisruptionBud
 }
 
 /**
- * The victims on one node. Assumes that all pods of lower priority are removed, and then puts back as many as fit. Pods
- * that budgets protect are put back first.
+ * The victims on one node. Assumes that all pods of lower priority are removed, and then spares as many as fit. Pods
+ * that budgets protect are spared first.
  */
 function candidateOf(
   inputs: FilterInputs,

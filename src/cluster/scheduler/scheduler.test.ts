@@ -28,7 +28,7 @@ function podOf(cluster: HandCluster, name: string): Pod | undefined {
   return cluster.all(podKind).find(({ metadata }) => metadata.name === name);
 }
 
-test("a pod whose victims could not be deleted asks for their end again", async () => {
+test("victims that could not be deleted are deleted at the next attempt", async () => {
   const cluster = await start();
   cluster.refusals.set("delete Pod", transientError("timeout", "no answer"));
   put(cluster, "high", "2", { priority: 5 });

@@ -163,8 +163,8 @@ class Scheduler {
         await this.#reportFailure(pod, decision.message, this.#nominated.get(uid)?.node);
         if (preemption !== undefined) await this.#evict(pod, preemption);
       } catch (error) {
-        // Drop the nomination after a failure, because the next attempt would otherwise wait for the end of pods that
-        // nobody deletes.
+        // Drop the nomination after a failure. Otherwise the next attempt would wait for the end of pods that are not
+        // being deleted.
         if (preemption !== undefined) this.#nominated.delete(uid);
         throw error;
       }
@@ -172,7 +172,7 @@ class Scheduler {
     }
     this.#unschedulable.delete(key);
     this.#endNomination(uid, decision.node);
-    // Record the placement before the API request, so that the next pod is scheduled with it in mind.
+    // Record the placement before the API request, so that it counts when the next pod is scheduled.
     this.#placements.place(pod, decision.node);
     if (volumeNeeds.waiting.length === 0) return await this.#bind(pod, decision.node);
     this.#reserved.set(uid, { key, node: decision.node });

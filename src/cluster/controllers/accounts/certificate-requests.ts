@@ -4,12 +4,12 @@ import { isKubeCode } from "../../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
-/** Reads the certificate and key of the signing authority in PEM. Called when the first request is signed. */
+/** Reads the certificate and key of the signing authority in PEM. It is called for each request to sign. */
 export type ReadSigningAuthority = () => { readonly certificate: string; readonly key: string };
 
 const ownSigners = "kubernetes.io/";
 const hourMs = 3_600_000;
-/** How long a request is kept: one hour if it was answered, one day if not. */
+/** How long a request is kept after its creation: one hour if it was answered or approved, one day otherwise. */
 const answeredLifeMs = hourMs;
 const pendingLifeMs = 24 * hourMs;
 

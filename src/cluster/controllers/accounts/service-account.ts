@@ -54,7 +54,7 @@ export function addNamespaceContentControllers(context: ControllerContext, rootC
 }
 
 /**
- * Ignores errors that arise because the namespace is deleted at the same time, or because another process wrote first.
+ * Ignores the errors of a write to a namespace that is being deleted, and of a write that another process made first.
  */
 async function ifStillThere(write: () => Promise<void>): Promise<void> {
   try {

@@ -24,7 +24,7 @@ const builtInPlurals: Readonly<Record<string, string>> = {
   StatefulSet: "statefulsets",
 };
 
-/** Reads the target's scale. Throws with the API server's message. */
+/** Reads the target's scale. Throws a transient error with the API server's message. */
 export async function readScale(client: KubeClient, namespace: string, target: TargetReference): Promise<TargetScale> {
   const { apiVersion = "apps/v1", kind, name } = target;
   const root = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;

@@ -19,7 +19,6 @@ export interface ResourceMetric {
 }
 
 export interface UsageInputs {
-  /** All pods of the target. */
   readonly pods: readonly Pod[];
   /** The measured pods by name. */
   readonly measured: ReadonlyMap<string, MeasuredPod>;
@@ -47,7 +46,10 @@ export class MetricFault extends Error {
   }
 }
 
-/** A pod uses much CPU while it starts. Its usage in this time counts only after it has been ready for a while. */
+/**
+ * A pod uses much CPU while it starts. During this time, its usage counts only if the pod was ready for the whole
+ * window of the measurement.
+ */
 const cpuInitializationMs = 300_000;
 /** If a pod became unready this soon after its start, assume that it has never been ready. */
 const initialReadinessMs = 30_000;
@@ -163,7 +165,9 @@ function isStarting(pod: Pod, { atMs, windowMs }: MeasuredPod, nowMs: number): b
   return ready.status === "False" && startMs + initialReadinessMs > changedMs;
 }
 
-/** The pod's usage, in thousandths of the unit. Undefined if the metrics lack the resource or the named container. */
+/**
+ * Returns the pod's usage in thousandths of the unit, or undefined if the metrics lack the resource or the container.
+ */
 function usedMilli({ resource, container }: ResourceMetric, measured: MeasuredPod): number | undefined {
   const counted = measured.containers.filter(({ name }) => container === undefined || name === container);
   if (counted.length === 0 || counted.some(({ usage }) => ownField(usage, resource) === undefined)) return undefined;

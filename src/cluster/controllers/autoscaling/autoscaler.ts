@@ -70,7 +70,6 @@ class AutoscalerController {
   readonly #context: ControllerContext;
   readonly #followsMetrics: boolean;
   readonly #record: ReturnType<ControllerContext["events"]>;
-  /** The memory of each autoscaler that exists. */
   readonly #memories = new Map<string, AutoscalerMemory>();
 
   constructor(context: ControllerContext, { followsMetrics }: AutoscalerOptions) {

@@ -146,7 +146,8 @@ function scheduleFault({ schedule, timeZone }: NonNullable<CronJob["spec"]>): { 
 }
 
 /**
- * The scheduled time of the latest run that has not started. Undefined if there is none, or if its deadline has passed.
+ * Returns the scheduled time of the latest run that has not started. Returns undefined if there is none, or if its
+ * deadline has passed.
  */
 export function dueRun({ metadata, spec, status }: CronJob, nowMs: number): number | undefined {
   const schedule = parseCron(spec?.schedule ?? "", spec?.timeZone);

@@ -23,9 +23,9 @@ function nextOfInterval({ everyMs }: CronInterval, sinceMs: number, afterMs: num
 }
 
 /**
- * The first time after `afterMs` that matches. Undefined if there is none within five years. Clock changes have the
- * same effect as in Kubernetes: a run in a skipped hour does not happen, and a run in a repeated hour happens twice.
- * The runs of an interval are counted from `sinceMs` on.
+ * Returns the first time after `afterMs` that matches, or undefined if there is none within five years. Clock changes
+ * have the same effect as in Kubernetes: a run in a skipped hour does not happen, and a run in a repeated hour happens
+ * twice. The runs of an interval are counted from `sinceMs` on.
  */
 export function nextRun(schedule: CronSchedule, afterMs: number, sinceMs = afterMs): number | undefined {
   if ("everyMs" in schedule) return nextOfInterval(schedule, sinceMs, afterMs);
@@ -60,8 +60,8 @@ function nextMatch(schedule: CronFields, afterMs: number): number | undefined {
 }
 
 /**
- * The last matching time that is after `afterMs` and not after `nowMs`. Searches back from `nowMs` in growing windows:
- * if a cluster was off for a year, a schedule for every minute has missed half a million runs.
+ * The last matching time that is after `afterMs` and not after `nowMs`. Searches back from `nowMs` in growing windows,
+ * because a schedule for every minute misses half a million runs while a cluster is off for a year.
  */
 export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number): number | undefined {
   if ("everyMs" in schedule) {

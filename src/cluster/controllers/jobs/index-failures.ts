@@ -14,7 +14,7 @@ interface Failures {
   readonly ignored: number;
 }
 
-/** The indexes that have used up their `backoffLimitPerIndex`. Undefined for a Job without that limit. */
+/** Returns the indexes that have used up their `backoffLimitPerIndex`, or undefined for a Job without that limit. */
 export function failedIndexesOf(job: Job, failed: readonly Pod[]): number[] | undefined {
   const limit = job.spec?.backoffLimitPerIndex;
   if (limit === undefined) return undefined;

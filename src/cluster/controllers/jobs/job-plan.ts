@@ -18,7 +18,6 @@ export interface JobPlan {
   readonly lookAgainMs: number | undefined;
 }
 
-/** A Job with its pods, grouped by their state. */
 interface JobState {
   readonly job: Job;
   readonly succeeded: readonly Pod[];
@@ -59,7 +58,10 @@ export function finishedCondition(job: Job): JobCondition | undefined {
   );
 }
 
-/** The condition of a Job whose result is decided while some of its pods still exist. Undefined for any other Job. */
+/**
+ * Returns the condition of a Job whose result is decided while some of its pods still exist. Returns undefined for any
+ * other Job.
+ */
 function interimCondition(job: Job): JobEnd | undefined {
   const found = job.status?.conditions?.find(
     ({ type, status }) => (type === "SuccessCriteriaMet" || type === "FailureTarget") && status === "True",
@@ -176,7 +178,7 @@ function startOf({ spec, status }: Job, now: string): string | undefined {
   return wasSuspended === true ? now : (status?.startTime ?? now);
 }
 
-/** The condition Suspended. Absent if the Job was never suspended. */
+/** The condition Suspended. Returns an empty list if the Job was never suspended. */
 function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   const before = status?.conditions?.find(({ type }) => type === "Suspended");
   const isSuspended = spec?.suspend === true;
@@ -194,7 +196,6 @@ function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   ];
 }
 
-/** The pods to create and to remove for a Job that continues. */
 function planPods(state: JobState, startTime: string | undefined, nowMs: number): Omit<JobPlan, "status"> {
   const { job, active, terminating } = state;
   const wanted = wantedActive(state);
@@ -213,8 +214,8 @@ function planPods(state: JobState, startTime: string | undefined, nowMs: number)
 }
 
 /**
- * How many pods should run. In a work queue, no pod is added after the first success, and the running pods finish their
- * work.
+ * How many pods should run. A Job without `completions` adds no pod after the first success, and its running pods
+ * finish their work.
  */
 function wantedActive(state: JobState): number {
   const { completions, parallelism = 1 } = state.job.spec ?? {};
@@ -240,8 +241,8 @@ function newPods(state: JobState, room: number, nowMs: number): NewPods {
 }
 
 /**
- * The indexes that get a new pod. After a failure, each index waits for a time of its own, and counts as active while
- * it waits.
+ * The indexes that get a new pod. After a failure, each index waits for a time of its own. While it waits, it takes one
+ * of the places for new pods.
  */
 function newPodsOfIndexes(state: JobState, room: number, nowMs: number): NewPods {
   const last = lastFailures(state.failed);

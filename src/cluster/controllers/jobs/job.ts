@@ -35,7 +35,7 @@ class JobController {
   async reconcile(key: string): Promise<number | undefined> {
     const job = this.#jobs.at(key);
     if (job?.spec === undefined || isTerminating(job)) return undefined;
-    // If another controller manages the Job, it runs the Job and writes its status.
+    // If another controller manages the Job, this one only deletes the Job when its time to live is over.
     if ((job.spec.managedBy ?? ownName) !== ownName) return await this.#expire(job);
     const pods = await this.#control.claim(
       job,

@@ -12,7 +12,6 @@ export interface FailureVerdict {
   readonly message: string | undefined;
 }
 
-/** The action of the Job's policy for a failed pod. */
 export function judgeFailure({ spec }: Job, pod: Pod): FailureVerdict {
   for (const [index, rule] of (spec?.podFailurePolicy?.rules ?? []).entries()) {
     const cause = causeOf(rule, pod);
@@ -31,7 +30,9 @@ export function replacesOnlyFailed({ spec }: Job): boolean {
   return spec?.podFailurePolicy !== undefined || spec?.podReplacementPolicy === "Failed";
 }
 
-/** Describes the container or condition of the pod that matches the rule. Undefined if the rule does not match. */
+/**
+ * Describes the container or condition of the pod that matches the rule. Returns undefined if the rule does not match.
+ */
 function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status }: Pod): string | undefined {
   const pod = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   if (onExitCodes !== undefined) {

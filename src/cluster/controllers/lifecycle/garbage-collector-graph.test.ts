@@ -103,7 +103,7 @@ test("orphans lose their reference to the owner, which is removed when no object
   assert.deepEqual(decide(owner), { type: "finalize", finalizers: [] });
 });
 
-test("an object that is being deleted in the background is left to its finalizers", () => {
+test("an object that is being deleted in the background needs no action", () => {
   const going = node("a", { owners: ["gone"], terminating: true, finalizers: ["example.com/mine"] });
   assert.deepEqual(decide(going), { type: "none" });
 });

@@ -1,6 +1,5 @@
 import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
 
-/** The facts about an object that the garbage collector uses. */
 export interface GraphNode {
   readonly kind: KindDefinition;
   readonly uid: string;

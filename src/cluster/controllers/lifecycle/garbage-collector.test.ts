@@ -75,7 +75,7 @@ test("an object is deleted with its last owner, and an object without owners sta
   });
 });
 
-test("an object that has lost its owner stays, although the watch has not told of it yet", async () => {
+test("an object that has lost its owner stays, although the watch has not reported it yet", async () => {
   await withCollector(async ({ cluster, turn }) => {
     const metadata = { name: "released", namespace: "shop" };
     const { metadata: stored } = cluster.put(configMapKind, {

@@ -27,7 +27,7 @@ interface Followed {
 
 /**
  * Deletes objects whose owners are gone. It follows the metadata of every kind of the server, with a client that
- * requests only metadata. For each deleted object, it calls back with the object's namespace.
+ * requests only metadata. For each deleted object, it calls `ended` with the object's namespace.
  */
 export function addGarbageCollector(
   context: ControllerContext,
@@ -193,7 +193,10 @@ class GarbageCollector {
     log.debug("collected", { kind: kind.kind, namespace, name });
   }
 
-  /** The owner, if it exists. If the graph does not contain it, asks the server, because the watch may lag behind. */
+  /**
+   * Returns the owner if it exists. If the graph does not contain it, reads it from the server, because the watch may
+   * lag behind.
+   */
   async #resolve(node: GraphNode, reference: OwnerReference): Promise<GraphNode | undefined> {
     const known = this.#graph.get(reference.uid);
     if (known !== undefined && isInReach(known, node)) return known;

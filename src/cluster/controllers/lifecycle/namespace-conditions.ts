@@ -11,8 +11,8 @@ export interface NamespaceContent {
 }
 
 /**
- * The conditions of a namespace that is being deleted. Undefined if they would not change, or if the namespace is
- * empty. Keeps the conditions of other writers.
+ * Returns the conditions of a namespace that is being deleted, or undefined if they would not change or the namespace
+ * is empty. Keeps the conditions of other writers.
  */
 export function conditionsOf(
   content: NamespaceContent,

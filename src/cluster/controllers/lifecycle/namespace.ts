@@ -157,8 +157,7 @@ async function reportProgress(
 ): Promise<void> {
   const { name = "" } = namespace.metadata;
   const conditions = conditionsOf(content, namespace.status?.conditions ?? [], context.now());
-  // Write no conditions into a namespace that is empty at the first check. It is removed at once, so nobody would read
-  // them.
+  // Write no conditions into an empty namespace, because it is removed at once.
   if (conditions === undefined) return;
   await ignoreRace(async () => {
     await context.client.patchMerge(

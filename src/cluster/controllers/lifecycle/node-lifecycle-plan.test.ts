@@ -36,7 +36,7 @@ test("a node that is silent for fifty seconds is unknown", () => {
   assert.equal(judgeNode(silent, lease(secondsAgo(49)), undefined, nowMs).ready, "True");
 });
 
-test("a lease that was seen to change counts by our clock, whatever the node's clock says", () => {
+test("the change of a lease counts from the time at which this process saw it, whatever the node's clock says", () => {
   assert.equal(judgeNode(node(ready("True")), lease(secondsAgo(9_000)), nowMs - 5_000, nowMs).ready, "True");
 });
 

@@ -34,13 +34,13 @@ export function judgeNode(
   const lastSign = Math.max(leaseSeenMs ?? 0, ...signs.map((sign) => Date.parse(sign ?? "") || 0));
   const leftMs = lastSign + graceMs - nowMs;
   if (leftMs <= 0) return { ready: "Unknown", lookAgainMs: graceMs };
-  // This controller wrote Unknown into the condition earlier. Only the node itself replaces it.
+  // An Unknown that this controller wrote earlier stays until the node itself replaces it.
   return { ready: condition?.status ?? "Unknown", lookAgainMs: leftMs };
 }
 
 /**
- * The taints of a node in this state, together with those of other writers. `timeAdded` is the time at which the state
- * began.
+ * The taints of a node in this state, together with those of other writers. A taint that the node already has stays
+ * unchanged.
  */
 export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
   const kept = (node.spec?.taints ?? []).filter((taint) => !managed.has(taint.key));
@@ -80,8 +80,8 @@ export function unknownConditions(node: Node, now: string): NodeCondition[] {
 }
 
 /**
- * How long the pod may stay on a node with these taints, in milliseconds. Undefined means forever, and 0 means not at
- * all.
+ * How long the pod may stay on a node with these taints, in milliseconds. The value is undefined for a pod that may
+ * stay forever, and 0 for a pod that must leave at once.
  */
 export function stayMs(pod: Pod, taints: readonly Taint[]): number | undefined {
   let shortest: number | undefined;

@@ -48,7 +48,7 @@ class NodeLifecycleController {
     else this.#leaseSeenMs.delete(node);
   }
 
-  /** Returns the time until the node's lease runs out, in milliseconds. */
+  /** Returns the time until the node counts as silent, in milliseconds. */
   async reconcile(name: string): Promise<number | undefined> {
     const node = this.#nodes.at(name);
     if (node === undefined || isTerminating(node)) return undefined;

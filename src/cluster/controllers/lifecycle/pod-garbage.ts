@@ -9,8 +9,8 @@ import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 const goneNodeMs = 10_000;
 const lostNode = { reason: "DeletionByPodGC", message: "PodGC: node no longer exists" };
 /**
- * The maximum number of ended pods. It corresponds to kube-controller-manager's --terminated-pod-gc-threshold, but fits
- * a lab.
+ * The maximum number of ended pods. It corresponds to kube-controller-manager's --terminated-pod-gc-threshold, but is
+ * small enough for a lab.
  */
 const maxFinishedPods = 1_000;
 

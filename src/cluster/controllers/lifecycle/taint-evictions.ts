@@ -35,8 +35,8 @@ export class TaintEvictions {
   }
 
   /**
-   * Records the node's taints. The toleration time of its pods starts with the first NoExecute taint. It ends when the
-   * last such taint is removed.
+   * Records the node's taints. The toleration time of its pods starts with the first NoExecute taint, and is cancelled
+   * when the last such taint is removed.
    */
   follow(node: string, taints: readonly Taint[]): void {
     if (!taints.some(({ effect }) => effect === "NoExecute")) {

@@ -128,7 +128,7 @@ test("a pod that cannot be deleted is reported by an event, and fails the work",
   assert.deepEqual([cluster.events, cluster.notes], [["FailedDelete"], ["Error deleting: a webhook says no"]]);
 });
 
-test("a namespace that is being deleted takes no pods, which is neither a failure nor an event", async () => {
+test("a namespace that is being deleted accepts no pods, which is neither a failure nor an event", async () => {
   const { cluster, control, owner } = stage();
   cluster.refusals.set("create Pod", userError("forbidden", "it ends", { reason: "NamespaceTerminating" }));
   await control.createAll(owner, [makePod("a")]);

@@ -20,7 +20,7 @@ export interface PodControlOptions {
   readonly ownerKind: KindDefinition;
   /** The source in events about the pods, such as `replicaset-controller`. */
   readonly component: string;
-  /** The texts of these events. If absent, the texts that most controllers share. */
+  /** The texts of these events. The default is the texts that most controllers share. */
   readonly wording?: PodWording;
 }
 

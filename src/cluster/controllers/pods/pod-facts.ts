@@ -20,7 +20,6 @@ export function isAvailable(pod: Pod, minReadySeconds: number, nowMs: number): b
   return isReady(pod) && nowMs >= availableAtMs(pod, minReadySeconds);
 }
 
-/** When a ready pod becomes available. */
 export function availableAtMs(pod: Pod, minReadySeconds: number): number {
   const since = podCondition(pod, "Ready")?.lastTransitionTime;
   if (minReadySeconds === 0) return 0;
@@ -59,9 +58,7 @@ export function restartsOf(pod: Pod): number {
   return Math.max(0, ...(pod.status?.containerStatuses ?? []).map((status) => status.restartCount));
 }
 
-/**
- * Converts a number, or a percentage of `total` such as `25%`, to a number of pods. `rounding` applies to percentages.
- */
+/** Converts a number, or a percentage of `total` such as `25%`, to a number of pods. `round` applies to percentages. */
 export function resolveCount(
   value: number | string | undefined,
   fallback: number | string,

@@ -7,7 +7,7 @@ export interface AddressRange {
   readonly last: bigint;
 }
 
-/** Parses a range `a.b.c.d/n` or `a-b`. Undefined for anything else. */
+/** Parses a range `a.b.c.d/n` or `a-b`. Returns undefined for anything else. */
 export function parseRange(text: string): AddressRange | undefined {
   const [from = "", to] = text.split("-").map((part) => part.trim());
   if (to !== undefined) {

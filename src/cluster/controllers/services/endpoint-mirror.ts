@@ -104,7 +104,7 @@ class EndpointMirror {
   }
 }
 
-/** The key of the Service whose Endpoints the slice mirrors. Undefined for all other slices. */
+/** Returns the key of the Service whose Endpoints the slice mirrors, or undefined for any other slice. */
 function mirroredService({ metadata }: EndpointSlice): string | undefined {
   const name = metadata.labels?.[serviceNameLabel];
   return name === undefined || metadata.labels?.[managedByLabel] !== manager

@@ -111,8 +111,8 @@ function endpointOf(service: Service, pod: Pod, address: string, zone: string | 
 }
 
 /**
- * The Service's ports on this pod, where named ports are resolved. Undefined if the Service has ports, but the pod has
- * none of them.
+ * Returns the Service's ports on this pod, with named ports resolved. Returns undefined if the Service has ports, but
+ * the pod has none of them.
  */
 function portsFor(service: Service, pod: Pod): NonNullable<EndpointSlice["ports"]> | undefined {
   const wanted = service.spec?.ports ?? [];

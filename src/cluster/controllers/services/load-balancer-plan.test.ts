@@ -38,7 +38,7 @@ test("a Service gets the lowest free address of the first pool", () => {
   assert.deepEqual(beside(service(), service({}, {}, "other")), { addresses: ["172.18.255.201"], pool: "main" });
 });
 
-test("a full pool is passed over, and if all are full, the reason names them", () => {
+test("a full pool is skipped, and if all are full, the reason names them", () => {
   const one = pool("a", ["10.0.0.1/32"]);
   const used = new Map([["10.0.0.1", [useOf(service({}, {}, "other"))]]]);
   assert.deepEqual(allocate(service(), [one, pool("b", ["10.0.0.2/32"])], used), {

@@ -22,7 +22,6 @@ export interface AddressUse {
 const annotationOf = (service: Service, name: string): string | undefined =>
   service.metadata.annotations?.[`metallb.io/${name}`] ?? service.metadata.annotations?.[`metallb.universe.tf/${name}`];
 
-/** Whether this controller must give the Service an address. */
 export function wantsAddress(service: Service): boolean {
   return (
     service.spec?.type === "LoadBalancer" &&

@@ -17,7 +17,6 @@ import {
   type AddressUse,
 } from "./load-balancer-plan.ts";
 
-/** The namespace in which MetalLB's configuration objects are. */
 const metalLbNamespace = "metallb-system";
 
 /**
@@ -31,7 +30,7 @@ const labPool: IPAddressPool = {
 
 /**
  * Assigns addresses to Services of type LoadBalancer, from MetalLB's pools or, if there are none, from the lab's own
- * range. A Service keeps its address until the user changes the Service.
+ * range. A Service keeps its address until it requests another one or is no longer of this type.
  */
 export function addLoadBalancerController(context: ControllerContext): void {
   const services = context.view(serviceKind);

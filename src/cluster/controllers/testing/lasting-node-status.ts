@@ -1,10 +1,9 @@
 import type { Node } from "../../../api/kubernetes/index.ts";
 
-/** A time that is longer than any test. */
 const futureMs = 3_600_000;
 
 /**
- * The status of a ready node whose heartbeat nobody renews. The heartbeat is in the future, because the scheduler
+ * The status of a ready node whose heartbeat no process renews. The heartbeat is in the future, because the scheduler
  * ignores nodes without a recent heartbeat.
  */
 export function lastingNodeStatus(): NonNullable<Node["status"]> {

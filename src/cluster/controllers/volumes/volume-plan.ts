@@ -5,14 +5,12 @@ import { localVolumePath, localVolumes, volumeAnnotations } from "../../record/l
 import { compareQuantities, parseQuantity } from "../../schema/quantity.ts";
 import { matchesTerm } from "../pods/node-match.ts";
 
-/** The objects from which the next step of a claim is planned. */
 export interface ClaimWorld {
   readonly volumes: readonly PersistentVolume[];
   readonly storageClass: (name: string) => StorageClass | undefined;
   readonly node: (name: string) => Node | undefined;
 }
 
-/** The next step for a claim. */
 export type ClaimStep =
   | { readonly kind: "wait"; readonly note?: EventNote }
   | { readonly kind: "bind"; readonly volume: PersistentVolume }
@@ -110,7 +108,7 @@ function planProvision({ claim, storageClass, node, nodeName, made }: Provision)
   return { kind: "provision", volume: localVolumeFor(claim, storageClass, node) };
 }
 
-/** Why the lab refuses to make a volume for the claim. Undefined if it makes one. */
+/** Returns why the lab refuses to make a volume for the claim, or undefined if it makes one. */
 function refusalOf({ spec = {} }: PersistentVolumeClaim, made: number): string | undefined {
   const shared = spec.accessModes?.find((mode) => mode !== "ReadWriteOnce" && mode !== "ReadWriteOncePod");
   if (shared !== undefined)
@@ -199,7 +197,10 @@ function isReservedFor({ spec }: PersistentVolume, { metadata }: PersistentVolum
   return name === metadata.name && namespace === metadata.namespace && (uid === "" || uid === metadata.uid);
 }
 
-/** The phase of a volume. Undefined while its claim is not bound, because the phase is not decided yet. */
+/**
+ * Returns the phase of a volume. Returns undefined while its claim names no volume, because the phase is not decided
+ * yet.
+ */
 export function phaseOf(
   volume: PersistentVolume,
   claim: PersistentVolumeClaim | undefined,

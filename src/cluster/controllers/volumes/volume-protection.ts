@@ -43,7 +43,6 @@ export function addVolumeProtection(context: ControllerContext): void {
   });
 }
 
-/** The claims that the pod's volumes name. */
 export function claimNamesOf(pod: Pod): string[] {
   return (pod.spec?.volumes ?? []).flatMap(({ persistentVolumeClaim }) =>
     persistentVolumeClaim === undefined ? [] : [persistentVolumeClaim.claimName],

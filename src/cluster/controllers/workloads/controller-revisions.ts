@@ -52,7 +52,7 @@ export class RevisionHistory {
     return { current, all: [...known.filter((revision) => keyOf(revision) !== keyOf(current)), current] };
   }
 
-  /** Removes unused revisions, oldest first, until at most `limit` are left. */
+  /** Removes unused revisions, oldest first, until at most `limit` unused ones are left. */
   async trim(revisions: Revisions, usedHashes: ReadonlySet<string>, limit: number): Promise<void> {
     const spare = revisions.all.filter(
       (revision) => revision !== revisions.current && !usedHashes.has(hashOf(revision)),

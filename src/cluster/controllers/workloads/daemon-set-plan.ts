@@ -130,7 +130,10 @@ function situationOf(set: DaemonSet, hash: string, node: Node, pods: readonly Po
   };
 }
 
-/** The pods to remove if a node has several live pods of one template. The oldest ready pod stays. */
+/**
+ * The pods to remove if a node has several live pods of the current template, or several of older ones. The oldest
+ * ready pod of each group stays.
+ */
 function surplus(live: readonly Pod[], hash: string): Pod[] {
   const rank = (pod: Pod): number => (isReady(pod) ? 0 : 1);
   const groups = [live.filter((pod) => hashOf(pod) === hash), live.filter((pod) => hashOf(pod) !== hash)];
@@ -236,8 +239,8 @@ function statusOf(
 }
 
 /**
- * The pod by which the status counts its node. As in Kubernetes, during a surge this is the old pod until it is
- * removed.
+ * The pod that decides whether the status counts its node as updated. As in Kubernetes, during a surge this is the old
+ * pod until it is removed.
  */
 function oldestOf(pods: readonly Pod[]): Pod | undefined {
   const ageOf = ({ metadata }: Pod): string => `${metadata.creationTimestamp ?? ""}/${metadata.name ?? ""}`;

@@ -29,7 +29,6 @@ export function boundsOf(deployment: Deployment): RolloutBounds {
   };
 }
 
-/** The initial size of a new set. */
 export function initialReplicas(deployment: Deployment, oldSets: readonly ReplicaSet[]): number {
   const { desired, maxSurge } = boundsOf(deployment);
   if (deployment.spec?.strategy?.type === "Recreate") return desired;
@@ -67,7 +66,7 @@ export function planRollingUpdate(
   return sizes;
 }
 
-/** Removes unavailable pods of old sets first, regardless of the bounds. */
+/** Shrinks the old sets by their unavailable pods, by at most `most` pods together. Returns by how many. */
 function removeUnhealthy(sets: readonly ReplicaSet[], sizes: Map<string, number>, most: number): number {
   let removed = 0;
   for (const set of oldestFirst(sets)) {

@@ -26,7 +26,6 @@ export interface StatusDecision {
   readonly lookAgainMs: number | undefined;
 }
 
-/** The status of a Deployment, derived from its ReplicaSets. */
 export function deploymentStatus(inputs: StatusInputs): StatusDecision {
   const { deployment, newSet, oldSets } = inputs;
   const all = newSet === undefined ? oldSets : [newSet, ...oldSets];

@@ -236,8 +236,8 @@ class DeploymentController {
   }
 
   /**
-   * Updates revision, annotations and minReadySeconds of the current set. After `kubectl rollout undo`, the current set
-   * is an older one.
+   * Updates revision, annotations and minReadySeconds of the current set. After `kubectl rollout undo`, an older set
+   * becomes the current one, and gets a new revision.
    */
   async #syncNew(deployment: Deployment, set: ReplicaSet, oldSets: readonly ReplicaSet[]): Promise<ReplicaSet> {
     const revision = String(Math.max(revisionOf(set), nextRevision(oldSets)));

@@ -175,7 +175,7 @@ const withoutScale: Readonly<Record<string, string>> = {
   Node: "nodes",
 };
 
-/** The scale of a pod's controller. Undefined if the controller does not exist. */
+/** Returns the scale of a pod's controller, or undefined if the controller does not exist. */
 function scaleIn(
   context: ControllerContext,
   owner: OwnerReference,

@@ -62,7 +62,7 @@ test("pods on the node with the most of them are removed first", () => {
   assert.notEqual(namesOf(planReplicaSet(set(2), pods, nowMs).remove)[0], "alone");
 });
 
-test("then follow the pods that became ready last, that restarted most, and that are the youngest", () => {
+test("among otherwise equal pods, those are removed first that became ready last, restarted most, or are the youngest", () => {
   const morning = "2026-01-01T08:00:00Z";
   assert.equal(first(makePod("long", { node: "a" }), makePod("short", { node: "b", since: morning })), "short");
   assert.equal(

@@ -19,7 +19,6 @@ export interface ReplicaSetPlan {
   readonly lookAgainMs: number | undefined;
 }
 
-/** Plans a ReplicaSet from its pods: pods to create or remove, and its status. */
 export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], nowMs: number): ReplicaSetPlan {
   const wanted = replicaSet.spec?.replicas ?? 1;
   const minReadySeconds = replicaSet.spec?.minReadySeconds ?? 0;

@@ -41,8 +41,8 @@ function claimName(set: StatefulSet, template: string, ordinal: number): string 
 }
 
 /**
- * The owner of a claim under the set's retention policy: the set if claims are deleted together with the set, or the
- * pod if the pod is being scaled down and claims are deleted on a scale-down.
+ * The owners of a claim under the set's retention policy, in addition to its other owners. This is the set if claims
+ * are deleted together with the set, or the pod if the pod is being scaled down and claims are deleted on a scale-down.
  */
 export function claimOwners(
   set: StatefulSet,

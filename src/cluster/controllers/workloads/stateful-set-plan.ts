@@ -85,8 +85,8 @@ function missingPods(
 }
 
 /**
- * The pod that an update replaces next. Undefined if all are updated, or if a pod with a higher ordinal is not healthy
- * yet.
+ * Returns the pod that an update replaces next. Returns undefined if all are updated, or if a pod with a higher ordinal
+ * is not healthy yet.
  */
 function outdatedPod(
   { spec }: StatefulSet,

@@ -61,7 +61,9 @@ export function addStatefulSetController(context: ControllerContext): void {
   enqueueControllerOn(context.view(podKind), statefulSetKind, queue);
 }
 
-/** The hash of the revision that `status.currentRevision` names. Undefined if that revision no longer exists. */
+/**
+ * Returns the hash of the revision that `status.currentRevision` names, or undefined if that revision no longer exists.
+ */
 function hashOfName(set: StatefulSet, revisions: Revisions): string | undefined {
   const found = revisions.all.find((revision) => revision.metadata.name === set.status?.currentRevision);
   return found === undefined ? undefined : hashOf(found);

@@ -2,7 +2,6 @@ import { totalmem } from "node:os";
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from "../../../api/kubernetes/index.ts";
 import { joinHostPort, ownField, userError } from "../../../base/index.ts";
 
-/** The sources of a pod's variables. */
 export interface EnvironmentSources {
   readonly pod: Pod;
   readonly nodeName: string;
@@ -125,8 +124,8 @@ function keyValueLines(values: Record<string, string> | undefined): string {
 }
 
 /**
- * The value of a resource field such as `limits.cpu` or `requests.memory`, rounded up to whole units. If the container
- * has no limit, the value is the node's size.
+ * The value of a resource field such as `limits.cpu` or `requests.memory`, divided by the divisor and rounded up. A
+ * missing limit of CPU or memory counts as the machine's size, and any other missing value as 0.
  */
 export function resourceValue(
   reference: { containerName?: string; resource: string; divisor?: string },
@@ -171,7 +170,7 @@ const suffixes: Readonly<Record<string, number>> = {
   Pi: 2 ** 50,
 };
 
-/** A Kubernetes quantity as a number. NaN if it is invalid. */
+/** Parses a Kubernetes quantity such as `500m` or `2Gi`. Returns NaN if the text is invalid. */
 export function parseQuantity(text: string): number {
   const match = /^([+-]?[\d.]+(?:[eE][+-]?\d+)?)([a-zA-Z]{0,2})$/.exec(text);
   return match === null ? Number.NaN : Number(match[1]) * (suffixes[match[2] ?? ""] ?? Number.NaN);

@@ -6,18 +6,18 @@ import { onAbort, transientError, type Clock } from "../../../base/index.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
 /**
- * The size at which a log file is renamed to `.1`, which replaces the previous `.1`. So a container's logs take at most
- * twice this size.
+ * The size at which a log file is renamed to `.1`, which replaces the previous `.1`. The two files of a run therefore
+ * take about twice this size together.
  */
 const rotateBytes = 10 * 1024 * 1024;
 /**
- * The maximum number of bytes that a reader gets, from the end of a file. A pod with a hostPath volume can make the
- * file larger than {@link rotateBytes}.
+ * The maximum number of bytes that a reader gets from the end of one log file. A pod with a hostPath volume can make a
+ * log file larger than {@link rotateBytes}.
  */
 const maxReadBytes = 2 * rotateBytes;
-/** The maximum length of a line in the file. A longer line is written in parts, as by container runtimes. */
+/** An unfinished line is written in parts of this many bytes, as container runtimes do. */
 const partBytes = 16 * 1024;
-/** The maximum number of characters that a follower has not read. Beyond it, the follower is disconnected. */
+/** The maximum number of log characters that wait for one follower. Beyond it, the log disconnects the follower. */
 const maxQueuedCharacters = rotateBytes;
 const newline = 0x0a;
 
@@ -41,11 +41,12 @@ export class ContainerLog {
   readonly #clock: Clock;
   readonly #writeFile: WriteFile;
   /**
-   * The open file. Undefined while it cannot be opened, for example on a full disk. Each write tries to open it again.
+   * The descriptor of the log file. It is undefined while the file cannot be opened, for example on a full disk. Each
+   * write tries to open the file again.
    */
   #descriptor: number | undefined;
   #size = 0;
-  /** Whether the last line is incomplete, because the disk became full. */
+  /** Whether the disk became full within the file's last line. */
   #isTorn = false;
   #rest: Buffer = Buffer.alloc(0);
   #ended = false;
@@ -60,7 +61,7 @@ export class ContainerLog {
     try {
       this.#open();
     } catch {
-      // Ignore the failure here. The container starts without a log, and readers of the log get the reason.
+      // Ignore the failure, so that the container can start without a log.
     }
   }
 
@@ -119,8 +120,8 @@ export class ContainerLog {
 
   /**
    * Passes the log's text to the reader in pieces. Resolves at the end of the file. With `follow`, resolves when the
-   * container ends or `signal` aborts. Throws a transient error if a follower falls behind by {@link
-   * maxQueuedCharacters}.
+   * container ends, `signal` aborts or `limitBytes` is reached. Throws a transient error if a follower falls behind by
+   * {@link maxQueuedCharacters}.
    */
   async read(
     options: LogReadOptions,
@@ -171,7 +172,7 @@ export class ContainerLog {
     try {
       const written = this.#writeFile(this.#descriptor ?? this.#open(), bytes);
       this.#size += written;
-      // Remember that the line is incomplete, so that the next line is not appended to it.
+      // Remember an incomplete line, so that the next write begins a new line.
       if (written > 0) this.#isTorn = written < bytes.length;
     } catch {
       // A full disk, or a link in place of the file, must not stop the container. The followers still get the lines.
@@ -220,8 +221,8 @@ interface LogLine {
 }
 
 /**
- * Reads the log of an earlier run, or of a container whose process is gone. Throws a user error if there is a link in
- * its place.
+ * Reads the log of an earlier run, or of a container whose process is gone. Throws a user error if a link is in the
+ * place of the log file.
  */
 export function readLogText(place: PlaceBelow, options: LogReadOptions): string {
   return new LogRenderer(options).render(readLogFile(place, options));

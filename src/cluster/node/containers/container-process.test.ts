@@ -15,7 +15,7 @@ test("a process that the kernel refuses is a transient error, and does not end t
       error.kind === "transient" &&
       error.message.startsWith("the kernel refused to start /nonexistent/program"),
   );
-  // The error event of the refused start comes in this turn. If nobody listened for it, Node.js would throw it, and the
+  // The error event of the refused start comes in this turn. Without a listener, Node.js would throw the error, and the
   // test would fail.
   await new Promise((resolve) => setImmediate(resolve));
 });

@@ -26,7 +26,7 @@ export interface ProcessIdentity {
 export interface ExitStatus {
   /** The exit code, as in a shell: 128 + n if signal n ended the process. */
   readonly exitCode: number;
-  /** Whether the process ended unobserved and left no exit code. */
+  /** Whether the exit code is unknown, because no process observed the end of the container. `exitCode` is then 137. */
   readonly lost: boolean;
 }
 
@@ -44,7 +44,7 @@ export interface ContainerProcess {
   kill(): void;
 }
 
-/** The names of a container's files in its directory, which exists as long as the lab. */
+/** The names of a container's files in {@link SpawnOptions.directory}. */
 const fifoName = "output";
 const exitName = "exit-code";
 const stdinName = "input";
@@ -52,11 +52,11 @@ const stdinName = "input";
 const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
 /**
- * How often to check whether a container's program has begun. It begins a few milliseconds after the container's first
- * process.
+ * The pause between checks whether a container's program has begun. It begins a few milliseconds after the container's
+ * first process.
  */
 const programPollMs = 2;
-/** The maximum length of the exit code in its file: three digits and the end of the line. */
+/** The maximum number of bytes of the exit code in its file: three digits and a newline. */
 const maxExitBytes = 4;
 
 /**
@@ -133,9 +133,9 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
 }
 
 /**
- * The process id of a child that was just spawned. Throws a transient error if the kernel refused it, for example
- * because there are too many processes or open files. Node.js reports the reason later by an error event, which would
- * end this process if nobody listened for it.
+ * The process id of a child that was just spawned. Throws a transient error if the kernel refused to start it, for
+ * example because there are too many processes or open files. Node.js also reports the refusal by an error event, which
+ * would end this process without a listener.
  */
 export function startedPid(child: ChildProcess): number {
   child.on("error", () => undefined);
@@ -282,7 +282,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return startTicksOf(identity.pid) === identity.startTicks;
 }
 
-/** The start time of a process in clock ticks. Undefined if the process does not exist or is a zombie. */
+/** Returns the start time of a process in clock ticks, or undefined if the process does not exist or is a zombie. */
 export function startTicksOf(pid: number): string | undefined {
   const text = readText(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
@@ -293,7 +293,8 @@ export function startTicksOf(pid: number): string | undefined {
 }
 
 /**
- * The pid of the container's program, as this process sees it. Undefined before the program's start and after its end.
+ * Returns the pid of the container's program, as this process sees it. Returns undefined before the program's start and
+ * after its end.
  */
 export function programPidOf(initPid: number): number | undefined {
   const children = readText(`/proc/${initPid}/task/${initPid}/children`)?.trim().split(" ") ?? [];

@@ -26,15 +26,14 @@ const sidecarUser = 1337;
 
 const root: ImageUser = { user: 0, group: 0 };
 
-/** The users of the lab and of the image. The manifest and these users decide as which user a program runs. */
+/** What determines, together with the manifest, the user of a container's program. */
 interface KnownUsers {
   /** The number of uids in the lab's user namespace. If there is only one, every container runs as its root. */
   readonly uidCount: number;
-  /** The user that the container's image states. It is used only if the manifest forbids root. */
+  /** The user of the container's image. It applies only if the manifest sets `runAsNonRoot` and no `runAsUser`. */
   readonly runsAs: ImageUser;
 }
 
-/** The user and capabilities of a container's program. */
 export function containerRights(container: Container, pod: Pod, { uidCount, runsAs }: KnownUsers): ContainerRights {
   const context = container.securityContext;
   const ofPod = pod.spec?.securityContext;
@@ -44,8 +43,8 @@ export function containerRights(container: Container, pod: Pod, { uidCount, runs
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    // A sidecar that cannot get its own uid runs as the same user as its application. Its packets must then be
-    // distinguished by a mark, and setting the mark needs this capability.
+    // A sidecar that cannot get its own uid runs as the same user as its application. The redirect rules then recognise
+    // its packets by a mark, and a program needs NET_ADMIN to set that mark.
     capabilities: [
       ...capabilitiesOf(context?.capabilities),
       ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),
@@ -57,8 +56,8 @@ export function containerRights(container: Container, pod: Pod, { uidCount, runs
 }
 
 /**
- * The kubelet's error for a container that would run as root although its manifest forbids that. Undefined for any
- * other container.
+ * Returns the kubelet's error for a container that would run as root although its manifest forbids that. Returns
+ * undefined for any other container.
  */
 export function refusalOfRoot(container: Container, pod: Pod, { user }: ImageUser): string | undefined {
   if (!forbidsRoot(container, pod)) return undefined;
@@ -86,8 +85,8 @@ export class UnmetFields {
   }
 
   /**
-   * The events for a new pod. Most manifests contain the profile `RuntimeDefault`, so only the first pod that has it
-   * gets an event about it.
+   * The events for a new pod. Most manifests contain the profile `RuntimeDefault`, so only the first pod of the node
+   * that has this profile gets an event about it.
    */
   notesFor(pod: Pod): readonly EventNote[] {
     const notes: EventNote[] = [];
@@ -171,8 +170,8 @@ function lacksVolumeGroup({ securityContext, initContainers = [], containers }: 
 }
 
 /**
- * The text of an event about uids and gids that the pod requests and this lab cannot provide. Undefined if there are
- * none.
+ * Returns the text of an event about uids and gids that the pod requests and this lab cannot provide, or undefined if
+ * there are none.
  */
 function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const unmet = new Set<string>();

@@ -53,14 +53,13 @@ export interface ContainerRootOptions {
   /** Files for the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
   readonly etcFiles: Readonly<Record<string, string>>;
   /**
-   * Whether the container gets the lab's /proc. Otherwise its first process mounts the /proc of its own PID namespace,
-   * so that the container never sees another one.
+   * Whether the container gets the lab's /proc. Otherwise its first process mounts the /proc of its own PID namespace.
    */
   readonly hostProc: boolean;
   /** The program's working directory. The node creates it if it is missing, as container runtimes do. */
   readonly workingDirectory: string;
   readonly readOnlyRoot: boolean;
-  /** The size limit, in MB, of the tmpfs for all files that the container writes outside its volumes. */
+  /** The size limit of the root's tmpfs in MB. /tmp, /run and /dev/shm are file systems with limits of their own. */
   readonly sizeMb: number;
 }
 
@@ -175,8 +174,8 @@ function build(options: ContainerRootOptions): void {
   bindMount(`${oldRoot}/sys`, "/sys");
   makeReadOnlyRecursive("/sys");
   writeScripts(options.scripts);
-  // From here on, the container chooses paths, and its volumes may contain links. These must not lead to the machine.
-  // So neither the machine's tree nor a /proc with the lab's processes may remain.
+  // From here on, the container chooses paths, and its volumes may contain links. A link must not lead to the machine's
+  // files. So neither the machine's tree nor a /proc with the lab's processes may remain.
   unmountDetached(oldRoot);
   rmdirSync(oldRoot);
   volumes.attach();
@@ -314,7 +313,7 @@ function attachAt(entry: Pick<VolumeTree, "tree" | "target" | "isDirectory">): v
   }
 }
 
-/** Opens the mount point. Creates it if it is missing. */
+/** Opens the mount point, and creates it and its parents if they are missing. The caller closes the descriptor. */
 function mountPoint({ target, isDirectory }: Pick<VolumeTree, "target" | "isDirectory">): number {
   const path = normalize(join("/", target));
   const found = openPlace(path);

@@ -19,7 +19,7 @@ function openPair(): { master: number; slave: number } {
   return { master, slave: openDescriptor(`/dev/pts/${number.readInt32LE(0)}`, openFlags.readWrite | openFlags.noTty) };
 }
 
-test("input that a terminal's program does not read yet blocks nobody, and gets to the program when it reads", async (context) => {
+test("input that a terminal's program does not read yet does not block the node, and reaches the program when it reads", async (context) => {
   const { master, slave } = openPair();
   const screen = terminalStream({ master });
   // Read the terminal's echo, so that it does not fill the buffer.

@@ -45,8 +45,8 @@ export function spawnInContainer(
 }
 
 /**
- * Runs a command to its end. Returns its exit code and its output, which may be truncated. At the deadline, kills the
- * command and returns code 137.
+ * Runs a command to its end. Returns its exit code and the first {@link outputShown} characters of its output. At the
+ * deadline, kills the command and returns code 137.
  */
 export async function execInContainer(
   context: ExecContext,
@@ -135,8 +135,8 @@ export function terminalInput({ master }: Pick<Terminal, "master">, screen: Dupl
 }
 
 /**
- * How many bytes the terminal has accepted. After an error, returns the full length, because no program will read the
- * bytes.
+ * Writes bytes and returns how many of them the terminal accepted. After an error, returns the full length, because no
+ * program will read the bytes.
  */
 function writtenTo(master: number, bytes: Buffer): number {
   try {

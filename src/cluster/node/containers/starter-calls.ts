@@ -1,7 +1,7 @@
 import { invariant, userError } from "../../../base/index.ts";
 import { callFields, callsAddress, longBytes, maxCallsBytes } from "./starter-program.ts";
 
-/** The numbers of system calls. Some differ between processor architectures, and others are the same on all. */
+/** The numbers of the system calls that differ between processor architectures. */
 const numbersByArchitecture = {
   x64: {
     ioctl: 16,
@@ -47,7 +47,7 @@ export interface StarterCall {
 
 /**
  * Encodes the calls for the starter: first all calls, then the data to which they point. Throws a user error if they
- * are too long.
+ * take more than {@link maxCallsBytes}.
  */
 export function encodeCalls(calls: readonly StarterCall[], architecture: string): Buffer {
   const numbers: Readonly<Record<CallName, number>> = {

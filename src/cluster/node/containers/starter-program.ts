@@ -14,7 +14,6 @@ export const callsDescriptor = 4;
 export const callsAddress = memoryBase;
 export const maxCallsBytes = 4 << 20;
 
-/** The length of one number in the starter's memory. */
 export const longBytes = 8;
 /**
  * The layout of one call in the starter's memory, in numbers of eight bytes: the call's number, six arguments, and the

@@ -6,7 +6,6 @@ import { cloneFlags, createMemoryFile, mountAttributes, sealMemoryFile } from ".
 import { encodeCalls, type CallArgument, type CallName, type StarterCall } from "./starter-calls.ts";
 import { callsDescriptor, starterProgram } from "./starter-program.ts";
 
-/** The rights that a container's programs have. */
 export interface ContainerRights {
   readonly privileged: boolean;
   /** The names of capabilities in lower case without `CAP_`. */
@@ -31,7 +30,6 @@ export interface StarterOptions {
   /** The absolute path of a program in the container, with its arguments. */
   readonly argv: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string>>;
-  /** The descriptors for standard input, output and error. */
   readonly stdio: StandardStreams;
   /** The descriptor that the program gets as number 3, to write its exit code. Undefined if it gets none. */
   readonly exitDescriptor: number | undefined;
@@ -151,7 +149,7 @@ function starterPath(): string {
 }
 
 /**
- * Runs the starter without any calls, so that it ends at once. Throws if the kernel forbids to run programs from
+ * Runs the starter without any calls, so that it ends at once. Throws if the kernel forbids running programs from
  * memory.
  */
 export function tryStarter(): void {
@@ -206,7 +204,9 @@ function needed(problem: string, name: CallName, ...given: readonly CallArgument
   return { name, arguments: given, failure: { message, exitCode: cannotStart } };
 }
 
-/** Mounts a /proc outside of the container, because the kernel allows this process to mount a new one only there. */
+/**
+ * Makes a mount of /proc before the starter enters the container's mount namespace. The kernel refuses it afterwards.
+ */
 function makeProc(mode: "read-only" | "writable"): StarterCall[] {
   const { readOnly, noSuid, noDevices, noExec } = mountAttributes;
   const attributes = noSuid | noDevices | noExec | (mode === "read-only" ? readOnly : 0);
@@ -273,7 +273,6 @@ function allCapabilities(last: number): number[] {
   return Array.from({ length: last + 1 }, (_, capability) => capability);
 }
 
-/** The number of the highest capability that the kernel supports. */
 function lastCapability(): number {
   return Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8"));
 }

@@ -2,7 +2,7 @@ import type { Container } from "../../../api/kubernetes/index.ts";
 import { readEndBelow, type PlaceBelow } from "../place-below.ts";
 import { readLogText } from "./container-log.ts";
 
-/** The limits of a termination message in bytes and lines, as in Kubernetes. */
+/** The limits of a termination message, as in Kubernetes: bytes of the file, and characters and lines of the log. */
 const maxMessage = 4096;
 const maxMessageOfLog = 2048;
 const maxLines = 80;
@@ -16,8 +16,8 @@ export interface EndedRun {
 }
 
 /**
- * The end of the program's message file, or of its log if the program failed and the container requests that. Empty if
- * both are missing. The file may have any size, and may be a sparse file.
+ * Returns the end of the program's message file. If that is empty, the program failed and the container has the policy
+ * `FallbackToLogsOnError`, returns the end of the log instead. The message file may have any size, and may be sparse.
  */
 export function terminationMessage({ container, exitCode, message, log }: EndedRun): string {
   const written = textOrNothing(() => readEndBelow(message, maxMessage).toString("utf8"));

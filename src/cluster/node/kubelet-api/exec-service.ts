@@ -14,8 +14,8 @@ const success = { metadata: {}, status: "Success" };
 /** How long a terminal must be silent, after the end of its program, before its output counts as complete. */
 const silenceMs = 200;
 /**
- * The maximum size of output that an attached client has not read. Beyond it, the client is disconnected, because the
- * container does not wait for it.
+ * The maximum number of output bytes that wait for an attached client. Beyond it, the server disconnects the client,
+ * because the container's program does not wait for attached clients.
  */
 const maxUnreadBytes = 4 << 20;
 

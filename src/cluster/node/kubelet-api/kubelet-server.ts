@@ -18,7 +18,7 @@ import type { UsageReport } from "./usage-sampler.ts";
 export interface KubeletServerOptions {
   readonly address: string;
   readonly port: number;
-  /** The certificate of this server. The certificates and the key here are PEM texts. */
+  /** The certificate of this server. The certificates and the key in these options are PEM texts. */
   readonly certificate: string;
   readonly key: string;
   /** The CA of the clients. The server accepts only clients with a certificate of this CA. */
@@ -62,7 +62,7 @@ export class KubeletServer {
     this.#options = options;
   }
 
-  /** Blocks until the signal is aborted. Calls `listening` with the bound port when requests are accepted. */
+  /** Serves requests, and resolves after the signal aborts. Calls `listening` with the bound port. */
   async run(signal: AbortSignal, listening: (port: number) => void): Promise<void> {
     const { certificate, key, clientCa, address, port } = this.#options;
     const server = createServer({ cert: certificate, key, ca: clientCa, requestCert: true, rejectUnauthorized: true });
@@ -138,8 +138,8 @@ export class KubeletServer {
     await log.read(
       options,
       async (text) => {
-        // The file has been read when this is first called, so an earlier failure could still be answered with an error
-        // status.
+        // `read` first calls this function after it has read the file. So the client still gets an error status if the
+        // file cannot be read.
         if (!response.headersSent) {
           response.writeHead(200, { "content-type": "text/plain", "transfer-encoding": "chunked" });
           response.flushHeaders();
@@ -203,15 +203,14 @@ export class KubeletServer {
 }
 
 /**
- * The pod's network namespace. Undefined if the pod is in its node's network. Throws if the pod has no sandbox, because
- * it has not started or has ended. Without this, such a pod would look like one in its node's network.
+ * Returns the pod's network namespace, or undefined if the pod is in its node's network. Throws if the pod has no
+ * sandbox, because it has not started or has ended. Otherwise such a pod would look like one in its node's network.
  */
 function networkOf({ sandbox, pod }: PodWorker): number | undefined {
   if (sandbox === undefined) throw new NotFound(`pod "${keyOf(pod)}" is not running`);
   return sandbox.namespaces.network;
 }
 
-/** Starts to listen. Returns the bound port. */
 async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -237,7 +236,7 @@ function targetOf(request: IncomingMessage): { readonly url: URL; readonly words
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {
-  // A part of the answer was already sent, so break the connection. The client then notices that the answer is
+  // If a part of the response was already sent, break the connection, so that the client notices that the response is
   // incomplete.
   if (response.headersSent) {
     response.destroy();

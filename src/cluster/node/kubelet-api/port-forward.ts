@@ -11,8 +11,8 @@ const tunnelProtocol = "SPDY/3.1+portforward.k8s.io";
 const maxPort = 65_535;
 
 /**
- * Returns the descriptor of the pod's network namespace. Undefined if the pod is in its node's network. Throws if the
- * pod has no sandbox at present.
+ * Returns the descriptor of the pod's network namespace, or undefined if the pod is in its node's network. Throws if
+ * the pod has no sandbox.
  */
 export type PodNetwork = () => number | undefined;
 

@@ -2,7 +2,6 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** A process, as /proc shows it. */
 export interface ProcessEntry {
   readonly pid: number;
   readonly parent: number;
@@ -11,7 +10,10 @@ export interface ProcessEntry {
   readonly startTicks: string;
   /** The CPU time of the process and of its ended children, in milliseconds. */
   readonly cpuMs: number;
-  /** The PID namespace. Empty if the kernel does not show it to this process. */
+  /**
+   * The PID namespace, as the text of the link ns/pid. It is empty if the kernel does not show the link to this
+   * process.
+   */
   readonly pidNamespace: string;
 }
 
@@ -52,8 +54,8 @@ export function parseStat(pid: number, text: string, pidNamespace: string): Proc
 }
 
 /**
- * The memory of a process in bytes, as PSS: a page that several processes share counts in equal parts for them, so that
- * sums over processes are right. Zero for a process that has ended.
+ * Returns the memory of a process in bytes, as PSS: a page that several processes share counts in equal parts for them,
+ * so that sums over processes are right. Returns 0 for a process that has ended.
  */
 export async function readMemoryBytes(pid: number, root = "/proc"): Promise<number> {
   const text = await readFile(join(root, String(pid), "smaps_rollup"), "utf8").catch(() => "");

@@ -230,7 +230,10 @@ class ResizeListeners {
 /** The maximum number of columns and rows. The kernel stores each in 16 bits. */
 const maxSize = 0xffff;
 
-/** The columns and rows. Undefined for an invalid size, because an error in the event handler would end the process. */
+/**
+ * Returns the columns and rows, or undefined for an invalid size. It does not throw, because an error in the event
+ * handler would end the process.
+ */
 function sizeOf(text: string): [number, number] | undefined {
   try {
     const { Width = 80, Height = 24 } = JSON.parse(text) as { Width?: unknown; Height?: unknown };

@@ -39,14 +39,14 @@ export class SpdyConnection {
     socket.on("close", () => this.close());
   }
 
-  /** Ends the connection and all its streams. */
+  /** Ends the connection and all its streams at once. */
   close(): void {
     for (const stream of this.#streams) stream.destroy();
     this.#streams.clear();
     this.#socket.destroy();
   }
 
-  /** Flushes the written data, and then ends the connection. */
+  /** Sends all written data and then ends the sending side. Closes the connection {@link readingTimeoutMs} later. */
   async end(): Promise<void> {
     await new Promise<void>((resolve) => this.#socket.end(() => resolve()));
     setTimeout(() => this.close(), readingTimeoutMs).unref();

@@ -2,7 +2,6 @@ import type { ProcessIdentity } from "../containers/container-process.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import type { Usage, UsageReport } from "./usage-sampler.ts";
 
-/** The members of a pod's worker that the summary uses. */
 export type SummarisedPod = {
   readonly pod: Pick<PodWorker["pod"], "metadata">;
   readonly containers: readonly {

@@ -2,11 +2,10 @@ import type { Clock } from "../../../base/index.ts";
 import type { ProcessIdentity } from "../containers/container-process.ts";
 import { processesByInit, type ProcessEntry } from "./process-table.ts";
 
-/** The CPU time and memory of a group of processes. */
 export interface Usage {
   /** The average CPU use over the window, in billionths of a processor. */
   readonly cpuNanoCores: number;
-  /** The CPU time of the processes that still run, since their start. */
+  /** The CPU time of the processes that still run and of their ended children, since the start of the processes. */
   readonly cpuTotalMs: number;
   readonly memoryBytes: number;
 }
@@ -26,7 +25,6 @@ export interface UsageSamplerOptions {
   readonly memoryBytes: (pid: number) => Promise<number>;
   /** The first process of each running container. */
   readonly containers: () => readonly ProcessIdentity[];
-  /** The pid of the node's own process. */
   readonly ownPid: number;
 }
 
@@ -124,8 +122,8 @@ export class UsageSampler {
     const windowMs = sample.steadyMs - base.steadyMs;
     const usageOf = async (key: string, pids: readonly number[]): Promise<Usage> => {
       const cpuTotalMs = sample.cpuMs.get(key) ?? 0;
-      // A container without an earlier sample has started within the window, so its base is zero. The difference may be
-      // negative, because programs that `exec` ran have ended.
+      // A container without an earlier sample has started within the window, so its base is zero. The difference is
+      // negative if processes of `exec` have ended, because their time no longer counts.
       const usedMs = Math.max(0, cpuTotalMs - (base.cpuMs.get(key) ?? 0));
       const bytes = await Promise.all(pids.map(async (pid) => await this.#options.memoryBytes(pid)));
       return {

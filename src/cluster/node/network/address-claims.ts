@@ -8,7 +8,7 @@ export interface MapEntry {
   readonly chain: string;
 }
 
-/** An address with a port that a port of a Service claims. */
+/** A pair of an address and a port that a Service port claims. */
 export interface WantedAddress {
   /** The address with protocol and port, as a key. Claims of the same address have the same id. */
   readonly id: string;
@@ -25,7 +25,7 @@ interface Claim extends WantedAddress {
 /**
  * Decides which of several Services gets an address that all of them name, in `externalIPs` or in the LoadBalancer's
  * status. The author of a Service or of its status may name any address. So the Service to which the API server has
- * assigned the address wins. Otherwise the oldest Service wins. The order of changes does not matter.
+ * assigned the address wins. Otherwise the oldest Service wins. The order of changes does not affect the result.
  */
 export class AddressClaims {
   readonly #byPort = new Map<string, readonly Claim[]>();
@@ -47,7 +47,7 @@ export class AddressClaims {
     return [...new Set([...before, ...claims].map(({ id }) => id))];
   }
 
-  /** The winning claim of an address, with the key of its port. Undefined if no port claims the address. */
+  /** Returns the winning claim of an address with the key of its port, or undefined if no port claims the address. */
   winner(id: string): (WantedAddress & { readonly key: string }) | undefined {
     return this.#byId.get(id)?.[0];
   }

@@ -57,7 +57,6 @@ export class NetworkAttachment {
     this.#create(configPath, `${JSON.stringify(ownNetwork, undefined, 2)}\n`, 0o644);
   }
 
-  /** Writes a file unless it exists. */
   #create(path: string, text: string, mode: number): void {
     const { O_CREAT, O_EXCL, O_WRONLY } = constants;
     const root = this.#hostRoot;
@@ -94,8 +93,8 @@ export class NetworkAttachment {
   #plugins(): Tree[] {
     let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Tree[] };
     try {
-      // Read it like any file that a pod may have written: a pod with a hostPath volume can put a pipe there, and a
-      // plain read would wait for the pipe's other end.
+      // Read the file like any file that a pod may have written: a pod with a hostPath volume can put a pipe there, and
+      // a plain read would wait for the pipe's other end.
       const place = { root: this.#hostRoot, path: join(this.#hostRoot, configPath) };
       list = JSON.parse(readEndBelow(place, maxConfigBytes).toString("utf8")) as typeof list;
     } catch {

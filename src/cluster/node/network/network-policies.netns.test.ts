@@ -315,7 +315,7 @@ test("egress: DNS must be allowed too, other ports of the pod's node are always 
   await remove("load");
 });
 
-test("a pod that sends from another pod's address reaches nobody", async () => {
+test("a pod that sends from another pod's address reaches no other pod", async () => {
   await write("web", { ...web, ingress: [{ from: [{ podSelector: app("cart") }] }] });
   const port = 7000;
   const bind = (target: Target, address: string): UdpSocket =>

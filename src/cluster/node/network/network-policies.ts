@@ -33,10 +33,7 @@ export class NetworkPolicies {
   readonly #policies: Informer<NetworkPolicy>;
   readonly #pods: Informer<Pod>;
   readonly #namespaces: Informer<Namespace>;
-  /**
-   * The rules in force. Undefined until the rules of an earlier process are replaced, or while the policies are
-   * unknown.
-   */
+  /** The rules in the kernel. It is undefined while this node has not read the objects that it needs to plan rules. */
   #rules: NetworkPolicyRules | undefined;
   #isBroken = false;
   #scheduled: Disposable | undefined;
@@ -137,8 +134,8 @@ export class NetworkPolicies {
   }
 
   /**
-   * Applies the rules pod by pod, starting from empty rules, because an earlier attempt may have applied a part of the
-   * changes.
+   * Applies the rules pod by pod, starting from rules that allow nothing, because an earlier attempt may have applied a
+   * part of the changes.
    */
   #applyEach(rules: NetworkPolicyRules, isolations: readonly PodIsolation[]): void {
     try {
@@ -158,7 +155,8 @@ export class NetworkPolicies {
   }
 
   /**
-   * The isolations to apply. A pod whose rules the kernel has refused gets no traffic until its planned rules change.
+   * The isolations to apply. A pod whose rules the kernel has refused gets no traffic in its isolated directions until
+   * its planned rules change.
    */
   #withoutRefused(planned: readonly PodIsolation[]): readonly PodIsolation[] {
     if (this.#refused.size === 0) return planned;

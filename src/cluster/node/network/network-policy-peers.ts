@@ -7,9 +7,8 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { portsOn, protocolOf, type AllowedTraffic, type TrafficPeer } from "./network-policy-traffic.ts";
 
-/** The peers that a rule matches. */
 export interface MatchedPeers {
-  /** Whether the rule names no peers and so matches all of them. */
+  /** Whether the rule names no peers and therefore allows every address. */
   readonly isAny: boolean;
   /** The selected pods and address blocks, without the name server. */
   readonly peers: readonly TrafficPeer[];
@@ -48,7 +47,8 @@ export class PolicyPeers {
   }
 
   /**
-   * The peers of a rule in the namespace. Undefined if all selectors of the namespace's rules together are too large.
+   * Returns the peers of a rule in the namespace, or undefined if all selectors of the namespace's rules together are
+   * larger than {@link maxSelectorParts}.
    */
   matched(peers: readonly NetworkPolicyPeer[], namespace: string): MatchedPeers | undefined {
     if (peers.length === 0) return any;
@@ -105,9 +105,9 @@ export class PolicyPeers {
 const any: MatchedPeers = { isAny: true, peers: [{ kind: "any" }], pods: [], nameServers: [] };
 
 /**
- * The pod as an endpoint of policies. Empty for a pod that has ended, and for a pod in its node's network, because it
- * has no address of its own. The exception is the cluster's name server: it runs on a node, and policies treat its
- * mirror pod as the server.
+ * The pod as an endpoint of policies. Returns an empty list for a pod that has ended, and for a pod in its node's
+ * network, because it has no address of its own. The exception is the cluster's name server: it runs on a node, and
+ * policies treat its mirror pod as the server.
  */
 function endpointOf(pod: Pod): PolicyEndpoint[] {
   const podIP = pod.status?.podIP;

@@ -113,9 +113,8 @@ interface DividedPolicies {
 const noPolicies: DividedPolicies = { read: [], unread: new Set() };
 
 /**
- * Divides a namespace's policies by a limit for the total size of the selectors in their rules. The limit is needed
- * because each policy's pod selector is compared with each of the namespace's pods on the node, at every change of a
- * pod.
+ * Divides a namespace's policies by a limit for the total size of their pod selectors. The limit is needed because each
+ * pod selector is compared with each of the namespace's pods on the node, at every change of a pod.
  */
 function bySelectorSize(policies: readonly NetworkPolicy[]): DividedPolicies {
   let parts = 0;

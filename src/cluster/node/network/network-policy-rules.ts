@@ -35,14 +35,14 @@ type Change = (transaction: NftTransaction) => void;
 /**
  * NetworkPolicies as nf_tables rules. They are in the node's network namespace, which forwards all packets of its pods.
  * Every isolated pod has a chain for each isolated direction. The chain's last rule drops the packet. The node's own
- * packets to its pods are never forwarded, so probes are not blocked. Responses and open connections pass too.
+ * packets to its pods are never forwarded, so probes are not blocked. Packets of established connections pass too.
  */
 export class NetworkPolicyRules implements Disposable {
   readonly #netlink: NftNetlink;
   #installed: ReadonlyMap<string, Installed> = new Map();
   #serial = 0;
 
-  /** Creates the rules in the calling thread's network namespace. */
+  /** Opens a netlink socket in the calling thread's network namespace, where the rules apply. */
   constructor() {
     this.#netlink = new NftNetlink();
   }
@@ -90,7 +90,6 @@ export class NetworkPolicyRules implements Disposable {
     this.#installed = next;
   }
 
-  /** The addresses of all isolated pods. */
   addresses(): string[] {
     return [...this.#installed.keys()];
   }

@@ -19,14 +19,13 @@ export interface TrafficPorts {
 
 const allPorts = { first: 0, last: 65_535 } as const;
 
-/** The ports of an entry that uses numbers. Empty for an entry with a port name. */
+/** Returns the ports of an entry that uses numbers, and an empty list for an entry with a port name. */
 export function numberedPorts(port: NetworkPolicyPort): TrafficPorts[] {
   const protocol = protocolOf(port);
   if (port.port === undefined) return [{ protocol, ...allPorts }];
   return typeof port.port === "string" ? [] : [{ protocol, first: port.port, last: port.endPort ?? port.port }];
 }
 
-/** The ports that an entry means on a pod. */
 export function portsOn(port: NetworkPolicyPort, pod: Pod): TrafficPorts[] {
   if (typeof port.port !== "string") return numberedPorts(port);
   const protocol = protocolOf(port);

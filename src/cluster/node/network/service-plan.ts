@@ -12,14 +12,12 @@ export interface ServiceEndpoint {
   readonly local: boolean;
 }
 
-/** A port of a Service, as this node must serve it. */
 export interface PlannedPort {
   /** The key `namespace/name/port/protocol`, which is also part of the names of its chains. */
   readonly key: string;
   /** When the Service was created. If several Services have the same external address, the oldest one gets it. */
   readonly createdAt: string;
   readonly protocol: "tcp" | "udp" | "sctp";
-  /** The addresses that clients use inside the cluster. */
   readonly clusterAddresses: readonly string[];
   readonly externalAddresses: readonly string[];
   readonly port: number;
@@ -45,8 +43,8 @@ const nodeAddresses = Array.from({ length: labNetwork.maxNodes }, (_, index) => 
 const labRanges = [cidrOf(`${labNetwork.podRange}/16`), cidrOf(labNetwork.serviceCidr)].flatMap((range) => range ?? []);
 
 /**
- * The ports of a Service that this node must serve, with the endpoints from the slices. Empty for headless and
- * ExternalName Services. Contains only IPv4 addresses.
+ * The ports of a Service that this node must serve, with the endpoints from the slices. Returns an empty list for
+ * headless and ExternalName Services. Contains only IPv4 addresses.
  */
 export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
   const { spec, status } = service;
@@ -87,7 +85,7 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
   }));
 }
 
-/** Why a node serves only a part of the Service. Undefined if it serves all of it. */
+/** Returns why a node serves only some of the Service's ports and external addresses, or undefined if it serves all. */
 export function unservedPart({ spec, status }: Service): string | undefined {
   const ports = spec?.ports?.length ?? 0;
   if (ports > maxPorts) return `it has ${ports} ports, of which ${maxPorts} are served; use several Services`;
@@ -128,7 +126,7 @@ function portName({ name = "", protocol = "TCP" }: { readonly name?: string; rea
   return `${protocol} ${name}`;
 }
 
-/** The ready endpoints, up to a limit. If there are none, the terminating endpoints that still serve. */
+/** Returns the ready endpoints, up to a limit. If none is ready, returns the terminating endpoints that still serve. */
 function endpointsOf(
   port: ServicePort,
   targets: readonly SliceTarget[],
@@ -159,8 +157,8 @@ function collect(
   ending: Map<string, ServiceEndpoint>,
 ): void {
   const [address] = endpoint.addresses;
-  // Kubernetes refuses endpoints with such addresses. A user who writes one must not reach servers on the node's
-  // loopback or link-local addresses.
+  // Kubernetes refuses endpoints with loopback or link-local addresses. A user who writes one must not reach servers on
+  // such addresses of the node.
   if (address === undefined || isInsideAddress(address)) return;
   const { conditions } = endpoint;
   const entry = { address, port, local: endpoint.nodeName === nodeName };
@@ -190,9 +188,9 @@ export interface AnnouncingNode {
 }
 
 /**
- * The node that announces the Service's LoadBalancer addresses in the lab's network. It is a worker, chosen by a hash
- * of the Service's name. With `externalTrafficPolicy: Local`, the choice is limited to workers with an endpoint.
- * Undefined if there is none.
+ * Returns the node that announces the Service's LoadBalancer addresses in the lab's network. A hash of the Service's
+ * name chooses it among the workers, or among all nodes of a cluster without workers. With `externalTrafficPolicy:
+ * Local`, it is a node with a ready endpoint. Returns undefined if no node qualifies.
  */
 export function announcerOf(
   service: Service,

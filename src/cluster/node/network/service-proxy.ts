@@ -36,10 +36,7 @@ const retryMs = 1_000;
  */
 const answerMs = 1_000;
 const loopbackIndex = 1;
-/**
- * The default of `turnMs`. After each turn, the node runs its pods and sends its heartbeat. Each port is one
- * transaction of the kernel.
- */
+/** The default of `turnMs`. Between two turns, the node does its other work, such as its heartbeat. */
 const defaultTurnMs = 50;
 
 /** Does kube-proxy's job for one node: turns Services and their endpoints into nf_tables rules. */
@@ -103,7 +100,7 @@ export class ServiceProxy {
     }
   }
 
-  /** Plans the rules again. Call this when a pod of this node has started or ended. */
+  /** Applies the present addresses of this node's pods. Call this when a pod of this node has started or ended. */
   podsChanged(): void {
     this.#schedule();
   }
@@ -263,7 +260,7 @@ export class ServiceProxy {
       if (!after.has(address)) netlink.deleteAddress(loopbackIndex, { address, prefixLength: 32 });
   }
 
-  /** Removes addresses that an earlier process of this node announced and that no Service needs now. */
+  /** Removes all addresses that an earlier process of this node announced. `#announce` then adds the current ones. */
   #restoreAnnounced(): void {
     using netlink = new RouteNetlink();
     for (const { address, linkIndex, prefixLength } of netlink.addresses()) {

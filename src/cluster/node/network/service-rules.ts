@@ -29,8 +29,8 @@ interface Installed {
 }
 
 /**
- * The node's Services as nf_tables rules. Verdict maps lead from addresses to the chains of each port, which are
- * replaced in one step.
+ * The node's Services as nf_tables rules. Verdict maps lead from addresses to the chains of each port. One transaction
+ * replaces the chains of a port.
  */
 export class ServiceRules implements Disposable {
   readonly #netlink: NftNetlink;
@@ -40,7 +40,7 @@ export class ServiceRules implements Disposable {
   readonly #entries = new Map<string, MapEntry>();
   #hairpins: readonly string[] = [];
 
-  /** Creates the rules in the calling thread's network namespace. */
+  /** Opens a netlink socket in the calling thread's network namespace, where the rules apply. */
   constructor() {
     this.#netlink = new NftNetlink();
   }
@@ -92,8 +92,8 @@ export class ServiceRules implements Disposable {
   }
 
   /**
-   * Lets an unanswered connection attempt whose endpoint is gone choose a current endpoint at its next SYN. First wait
-   * until an answer of the old endpoint that was still on its way must have arrived.
+   * Lets an unanswered connection attempt whose endpoint is gone choose a current endpoint at its next SYN. Before the
+   * call, give a late answer of the old endpoint time to arrive.
    */
   forgetUnansweredConnects(): void {
     const plans = [...this.#installed.values()].map(({ plan }) => plan);
@@ -156,8 +156,8 @@ export class ServiceRules implements Disposable {
   }
 
   /**
-   * The map entries that must change for these claims. If the winner's chains are being installed, the installation
-   * adds its entry.
+   * The map entries that must change for these claims. `installing` is the key of a port whose chains the same
+   * transaction adds.
    */
   #changes(ids: readonly string[], installing?: string): readonly EntryChange[] {
     return ids.flatMap((id) => {

@@ -8,7 +8,6 @@ import { hostnameOf } from "./pod-etc.ts";
 import type { PodRecord } from "./pod-record.ts";
 import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
 
-/** The parts of the node that sandboxes need. */
 export interface SandboxServices {
   readonly nodeName: string;
   readonly log: Logger;
@@ -17,7 +16,6 @@ export interface SandboxServices {
   readonly unmet: UnmetFields;
 }
 
-/** The pod that owns the sandbox. */
 export interface SandboxOwner {
   readonly pod: () => Pod;
   readonly event: (note: EventNote) => void;

@@ -98,7 +98,7 @@ process.exit();
 export class CompiledCode {
   readonly #options: CompiledCodeOptions;
   readonly #directory: string;
-  /** The releases whose code this process has already requested. There are as many as the lab has releases. */
+  /** The roots of the releases whose code this process has already requested. */
   readonly #known = new Set<string>();
   /** Resolves when the present compilation has ended. */
   filled: Promise<void> = Promise.resolve();
@@ -109,8 +109,8 @@ export class CompiledCode {
   }
 
   /**
-   * The directory of compiled code for containers that run this release as this user. It may still be empty. Undefined
-   * if it cannot be made.
+   * Returns the directory of compiled code for containers that run this release as this user. It may still be empty.
+   * Returns undefined if the directory cannot be made.
    */
   directoryFor(release: LabRelease, user: number): string | undefined {
     try {

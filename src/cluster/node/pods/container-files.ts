@@ -69,7 +69,6 @@ export class ContainerFiles {
     });
   }
 
-  /** The termination message of a run. See {@link terminationMessage}. */
   terminationMessage(exitCode: number, run: number): string {
     return terminationMessage({
       container: this.#spec,

@@ -61,7 +61,6 @@ export function releaseMounts(
   ];
 }
 
-/** The mounts of a release tree and its packages. */
 export function programMounts({ root, nodeModules }: LabRelease): ContainerMount[] {
   return [
     { source: root, target: releaseInContainer, readOnly: true },
@@ -107,7 +106,10 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
   return environment;
 }
 
-/** Resolves a path below the volume, with its links. Throws if a link leads out of the volume. */
+/**
+ * Resolves a subPath with its links, and creates its missing directories if `mayCreate` is set. Throws a user error if
+ * it leads out of the volume.
+ */
 function subPathIn({ root, path: volume }: PlaceBelow, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
   const outside = userError("volume-invalid", `subPath "${subPath}" points outside its volume`);

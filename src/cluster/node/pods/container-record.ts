@@ -20,7 +20,6 @@ export interface ContainerRecord {
    * node's process restarts in between.
    */
   stopSignalled: boolean;
-  /** The results of the running process' probes. */
   probed: ProbeFindings | undefined;
 }
 

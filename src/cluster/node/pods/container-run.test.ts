@@ -12,12 +12,12 @@ import { newRecord } from "./container-record.ts";
 import { ContainerRun, type ContainerRunOptions } from "./container-run.ts";
 import type { PodHost } from "./pod-host.ts";
 
-// A run waits until its first process has a child, which it takes for the program. Here, this process plays the first
+// A run waits until its first process has a child, which is the container's program. Here, this process plays the first
 // process.
 const program = spawn("sleep", ["600"], { stdio: "ignore" });
 after(() => void program.kill("SIGKILL"));
 
-/** A fake process that ends when it is killed, or when the test says so. */
+/** A fake process that ends when it is killed, or when the test ends it. */
 class FakeProcess implements ContainerProcess {
   readonly identity = { pid: process.pid, startTicks: "0" };
   readonly signals: string[] = [];

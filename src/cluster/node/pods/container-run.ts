@@ -22,13 +22,13 @@ import type { ContainerRecord } from "./container-record.ts";
 import type { PodHost } from "./pod-host.ts";
 import type { ContainerRole } from "./pod-status.ts";
 
-/** The terminal of a container, with its output stream and its input stream. */
+/** The terminal of a container, with the stream of its output. */
 export interface ContainerConsole {
   readonly terminal: Terminal;
   readonly screen: Duplex;
 }
 
-/** The parts of a container that a command in it shares with the program. */
+/** What a command in a container shares with the container's program. */
 export interface RunSurroundings {
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
@@ -56,7 +56,7 @@ export interface ContainerRunOptions {
   readonly surroundings: RunSurroundings;
   /** Runs the command of a probe or a hook in the container. */
   readonly exec: ProbeTarget["exec"];
-  /** Called once, when the program has ended and its log, probes and hooks have finished. */
+  /** Called once, when the program has ended, its log is closed and its probes are stopped. */
   readonly onEnded: (status: ExitStatus) => void;
 }
 
@@ -77,20 +77,23 @@ export class ContainerRun {
   readonly log: ContainerLog;
   /** Resolves when the run has ended. */
   readonly exited: Promise<void>;
-  /** For a container from an earlier process of the node, these are restored later. */
+  /**
+   * What a command needs beside the program. For a container from an earlier process of the node, it is computed after
+   * the adoption.
+   */
   surroundings: RunSurroundings;
   readonly #options: ContainerRunOptions;
   #mount: number | undefined;
   #probes: ContainerProbes | undefined;
   /**
-   * Whether the postStart hook has not succeeded yet. Until it does, the container is not probed, and is neither
-   * started nor ready.
+   * Whether the postStart hook still has to succeed. Until then, the container is not probed, and is neither started
+   * nor ready.
    */
   #starting = false;
   /** Resolves when the preStop hook has ended. Undefined if the hook has not begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
-  /** The end of the grace period. Its timer then kills the container. */
+  /** The end of the grace period, and the timer that kills the container after it. */
   #grace: { readonly endsAtMs: number; readonly timer: Disposable } | undefined;
   readonly #graceOver = Promise.withResolvers<void>();
   #signalledAtMs: number | undefined;
@@ -213,7 +216,6 @@ export class ContainerRun {
     await this.#preStop;
   }
 
-  /** Kills the container at once. */
   kill(): void {
     this.#options.process.kill();
   }
@@ -299,7 +301,6 @@ export class ContainerRun {
     }
   }
 
-  /** A signal that aborts when the run ends. */
   #endOfRun(): AbortSignal {
     const ended = new AbortController();
     void this.#options.process.exited.then(() => ended.abort());

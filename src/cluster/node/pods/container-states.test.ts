@@ -34,7 +34,7 @@ test("a start that the user's configuration prevents has another reason than one
   });
 });
 
-test("an end without a message of the program has none, and an end that nobody saw says so", () => {
+test("an end without a message of the program has none, and the message of an unobserved end says so", () => {
   assert.deepEqual(endedState(end).terminated, {
     exitCode: 0,
     reason: "Completed",

@@ -13,7 +13,6 @@ export class GracePeriod implements Disposable {
     this.#timer = this.#timerOf(ms);
   }
 
-  /** Resolves when the grace period is over. */
   get over(): Promise<void> {
     return this.#over.promise;
   }
@@ -22,7 +21,7 @@ export class GracePeriod implements Disposable {
     return Math.max(0, this.#endsAtMs - this.#clock.steadyMs());
   }
 
-  /** Shortens the grace period to this time from now. Returns false, and has no effect, if less time is left anyway. */
+  /** Shortens the grace period to this time from now. Returns false and changes nothing if less time is left anyway. */
   shorten(ms: number): boolean {
     if (ms >= this.leftMs) return false;
     this.#endsAtMs = this.#clock.steadyMs() + ms;

@@ -104,7 +104,7 @@ test("a crashed container shows CrashLoopBackOff once per delay, with its last e
   assert.equal(container.exitCode, 1, "the pod decides by the last exit code whether to restart");
 });
 
-test("a container that does not run is stopped at once, and nobody can execute in it", async () => {
+test("a container that does not run is stopped at once, and refuses commands", async () => {
   const { container, clock } = refusedContainer({ record: { state: crashed } });
   await container.stop(30_000);
   container.shortenStop(0);

@@ -183,8 +183,8 @@ export class ManagedContainer {
     if (refusal !== undefined) throw userError("not-allowed", refusal);
     const rights = containerRights(spec, pod, { uidCount: host.uidCount, runsAs: image.runsAs });
     const hostPid = pod.spec?.hostPID === true;
-    // Removing the log may fail, for example on a damaged disk. Do it before the program starts, because nobody would
-    // watch a program after such a failure.
+    // Removing the log may fail, for example on a damaged disk. Do it before the program starts, because after such a
+    // failure no code would watch the program.
     removeBelow(this.#files.logOf(record.restartCount - 2));
     const mount = this.#files.buildRoot(image, { rights, ...surroundings, hostPid });
     const [spawned, terminal] = this.#spawn({ argv, hostPid, rights, mount, ...surroundings });
@@ -212,7 +212,6 @@ export class ManagedContainer {
     return run;
   }
 
-  /** The options that are the same for all runs of the container. */
   #partsOfRun(): Pick<ContainerRunOptions, "spec" | "role" | "record" | "host" | "event" | "exec" | "onEnded"> {
     const { spec, role, record } = this;
     return {
@@ -320,7 +319,6 @@ export class ManagedContainer {
     await this.#run?.stop(graceMs);
   }
 
-  /** Shortens the grace period if the container is already being stopped. */
   shortenStop(graceMs: number): void {
     this.#run?.shortenStop(graceMs);
   }
@@ -330,20 +328,15 @@ export class ManagedContainer {
     await this.#run?.prepareStop(graceMs);
   }
 
-  /** Kills the container at once. */
   kill(): void {
     this.#run?.kill();
   }
 
-  /** Runs a command in the container, and returns its output. */
   async execForOutput(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
     return await execInContainer(await this.execContext(), command, timeoutMs);
   }
 
-  /**
-   * The context in which a command runs beside the program. Waits until the program has begun. Throws if the program
-   * does not run.
-   */
+  /** The context in which a command runs beside the program. See {@link ContainerRun.execContext}. */
   async execContext(): Promise<ExecContext> {
     if (this.#run === undefined) throw containerNotFound(this.spec.name);
     return await this.#run.execContext();
@@ -360,12 +353,10 @@ export class ManagedContainer {
     return existsSync(place.path) ? place : undefined;
   }
 
-  /** The console of the run. See {@link ContainerRun.console}. */
   get console(): ContainerConsole | undefined {
     return this.#run?.console;
   }
 
-  /** The standard input of the run. See {@link ContainerRun.input}. */
   get input(): Socket | undefined {
     return this.#run?.input;
   }

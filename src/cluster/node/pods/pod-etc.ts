@@ -4,7 +4,6 @@ import { clusterDomain, clusterResolver, resolverFile } from "../../record/index
 
 const hostnameBytes = 63;
 
-/** The host name inside the pod. */
 export function hostnameOf(pod: Pod, nodeName: string): string {
   if (pod.spec?.hostNetwork === true) return nodeName;
   return withoutEnd((pod.spec?.hostname ?? pod.metadata.name ?? "pod").slice(0, hostnameBytes), "-.");

@@ -7,7 +7,7 @@ import type { PlaceBelow } from "../place-below.ts";
 import type { PodSandbox } from "./pod-sandbox.ts";
 
 export interface CompiledCodeOfReleases {
-  /** The directory of compiled code for containers that run this release as this user. Undefined if there is none. */
+  /** Returns the directory of compiled code for containers that run this release as this user, or undefined. */
   directoryFor(release: LabRelease, user: number): string | undefined;
 }
 
@@ -28,7 +28,6 @@ export interface PodHost {
   podIp(): string;
   sources(): EnvironmentSources;
   volumePlace(volume: Volume): PlaceBelow;
-  /** The files for each container's /etc. */
   etcFiles(): Record<string, string>;
   event(note: EventNote): void;
   /**

@@ -50,7 +50,9 @@ export function createSandbox(options: SandboxOptions): PodSandbox {
   }
 }
 
-/** Takes over the sandbox of an earlier process of the node. Undefined if the sandbox's first process has ended. */
+/**
+ * Takes over the sandbox of an earlier process of the node. Returns undefined if the sandbox's first process has ended.
+ */
 export function adoptSandbox(init: ProcessIdentity, address: PodAddress | undefined): PodSandbox | undefined {
   if (!isAlive(init)) return undefined;
   const network = address === undefined ? undefined : NetworkNamespace.open(`/proc/${init.pid}/ns/net`);

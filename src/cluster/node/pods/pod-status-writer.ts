@@ -39,7 +39,7 @@ export class PodStatusWriter {
     this.#view = view;
   }
 
-  /** Call this when the pod's status may have changed. Writes the current status if it has. */
+  /** Call this when the pod's status may have changed. Writes the current status if it differs from the written one. */
   changed(): void {
     this.#dirty = true;
     this.#writing ??= this.#drain();

@@ -4,7 +4,6 @@ import type { PodFailure } from "./pod-record.ts";
 
 export type ContainerRole = "init" | "sidecar" | "main" | "ephemeral";
 
-/** The facts about a container from which its status is computed. */
 export interface ContainerView {
   readonly spec: Container;
   readonly role: ContainerRole;

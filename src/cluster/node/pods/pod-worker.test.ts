@@ -164,7 +164,7 @@ test("a pod without its volumes has no sandbox for others, because a kubelet mak
   }
 });
 
-/** A fake container whose program ends when the test says so, or when it is killed. */
+/** A fake container whose program ends when the test ends it, or when it is killed. */
 class HeldContainer {
   readonly spec;
   readonly role: ContainerRole;

@@ -115,7 +115,6 @@ export class PodWorker {
     return this.#gone.promise;
   }
 
-  /** Takes over a new or changed state of the pod's object. */
   update(pod: Pod): void {
     const { labels, annotations } = this.#pod.metadata;
     if (
@@ -149,9 +148,9 @@ export class PodWorker {
 
   kick(): void {
     this.#dirty = true;
-    // Write the status now if it shows a container as ready that no longer is, so that clients are not sent there.
-    // Otherwise it would wait for the end of the present work: for all containers to end, or for the next runs and
-    // their postStart hooks to begin.
+    // Write the status now if it shows a container as ready that no longer is, so that clients are no longer sent to
+    // the container. Otherwise the write would wait for the present work: for all containers to end, or for the next
+    // runs and their postStart hooks to begin.
     if (!this.#finished && (this.#grace !== undefined || this.#overstates())) this.#status.changed();
     void this.#loop();
   }
@@ -474,8 +473,8 @@ export class PodWorker {
       podIp: (this.#attachedSandbox.attached ? this.podIp : undefined) ?? this.#pod.status?.podIP,
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,
-      // A kubelet makes the sandbox after the volumes. After a restart of this process, the volumes are not prepared
-      // yet, but a container that has run shows that the sandbox exists.
+      // As with a kubelet, the sandbox counts only once the volumes are prepared. After a restart of this process, they
+      // are not prepared yet, but a container that has run shows that they were.
       hasSandbox:
         this.sandbox !== undefined &&
         this.#attachedSandbox.attached &&

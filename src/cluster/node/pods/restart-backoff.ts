@@ -6,7 +6,7 @@ import type { Clock } from "../../../base/index.ts";
  */
 const initialMs = 1_000;
 const maxMs = 60_000;
-/** After a run of this length, the delay starts from the beginning again. */
+/** After a longer run, the delay starts from the beginning again. */
 const provenMs = 120_000;
 
 /** Decides when a container that has ended or could not start may start again. */

@@ -9,7 +9,7 @@ const pollMs = 20;
  */
 const limitMs = 3_000;
 const listening = "0A";
-/** The unit of the second field of `schedstat`, which is in nanoseconds. */
+/** The number of nanoseconds in a millisecond. The second field of `schedstat` is in nanoseconds. */
 const nanosecondsPerMs = 1_000_000;
 
 /** The TCP ports that a container declares. */
@@ -57,7 +57,7 @@ async function listeningPorts(pid: number, proc: string): Promise<Set<number>> {
 
 /**
  * How long the process and its children were ready to run but waited for a CPU, in milliseconds. It is the largest
- * value of any of their threads. 0 if the kernel does not measure this.
+ * value of any of their threads, or 0 if the kernel does not measure it.
  */
 async function longestProcessorWaitMs(pid: number, proc: string): Promise<number> {
   const threads = await readdir(`${proc}/${pid}/task`).catch(() => []);

@@ -184,7 +184,7 @@ test("a liveness probe has no early runs", async () => {
   assert.deepEqual(failed, ["4000 liveness"]);
 });
 
-test("a container that is being stopped can become unready, but its liveness probe ends it no more", async () => {
+test("a container that is being stopped can become unready, but its liveness probe no longer ends it", async () => {
   const answersUntil = (endMs: number): Application => ({ answers: (atMs) => atMs < endMs });
   const [probe, stop] = [{ ...http, failureThreshold: 2 }, { stoppedMs: 3_000 }];
   const alive = await probed({ livenessProbe: probe }, answersUntil(3_000), 9_000, stop);

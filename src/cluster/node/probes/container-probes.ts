@@ -28,7 +28,6 @@ export interface ContainerProbesOptions {
   readonly settled?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Called when the container must be ended, because its liveness or startup probe failed too often. */
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
-  /** Runs a probe once. */
   readonly attempt?: typeof attemptProbe;
 }
 
@@ -51,7 +50,6 @@ const earlyCommandPausesMs = [0, 20, 40, 80, 160, 320, 500];
  */
 const earlyForMs = 60_000;
 
-/** The probes of one run of a container. */
 export class ContainerProbes {
   started: boolean;
   ready: boolean;
@@ -173,7 +171,7 @@ export class ContainerProbes {
       if (signal.aborted) return undefined;
       early.done += 1;
       // Limit the early run to the time before the next regular run, because an application that does not answer must
-      // not delay that.
+      // not delay the regular run.
       const leftMs = Math.max(1, endMs - clock.steadyMs());
       const timeoutSeconds = Math.min(probe.timeoutSeconds ?? 1, leftMs / 1_000);
       const outcome = await attempt({ ...probe, timeoutSeconds }, target);
@@ -192,7 +190,6 @@ export class ContainerProbes {
 /** The state of a probe's early runs, until its first success. */
 interface EarlyRuns {
   readonly pausesMs: readonly number[];
-  /** The time after which there are no more early runs. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
   done: number;

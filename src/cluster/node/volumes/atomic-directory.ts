@@ -14,7 +14,6 @@ import { dirname, join } from "node:path";
 
 export interface DirectoryFile {
   readonly data: Buffer;
-  /** The permission bits of the file. */
   readonly mode: number;
 }
 
@@ -59,8 +58,8 @@ export function writeAtomicDirectory(
 }
 
 /**
- * The name of the directory with the current files, which the next update removes. Undefined if the link leads
- * elsewhere, because a container may have changed the link.
+ * Returns the name of the directory with the current files, which the next update removes. Returns undefined if the
+ * link leads elsewhere. A container may have changed the link, and its target must not be removed.
  */
 function currentGeneration(directory: string): string | undefined {
   try {

@@ -14,7 +14,7 @@ export interface PodVolumeUpkeepOptions {
 export interface VolumeState {
   /** Whether the pod's containers may run. */
   readonly ready: boolean;
-  /** The time after which to check again even if nothing changes. Undefined means never. */
+  /** The delay until the next check if nothing changes before. Undefined means that no check is needed. */
   readonly againMs: number | undefined;
 }
 
@@ -61,8 +61,8 @@ export class PodVolumeUpkeep {
   }
 
   /**
-   * Logs a failure. The first failure is not logged, because the sources of a pod's volumes may arrive shortly after
-   * the pod.
+   * Reports a failure as an event, at most once in {@link eventEveryMs}. It does not report the first failure, because
+   * the sources of a pod's volumes may arrive shortly after the pod.
    */
   #logFault(error: unknown, nowMs: number): void {
     this.#misses += 1;

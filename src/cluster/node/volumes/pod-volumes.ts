@@ -15,7 +15,6 @@ import { inDirectoryBelow, openFileBelow, type PlaceBelow } from "../place-below
 import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
 import { fieldValue, resourceValue, type EnvironmentSources } from "../containers/container-environment.ts";
 
-/** Where a pod's volumes get their content from. */
 export interface VolumeSources extends EnvironmentSources {
   readonly storage: ClaimSources;
   /** A token of the pod's service account, bound to the pod. */
@@ -48,7 +47,6 @@ const defaultFileMode = 0o644;
 const defaultTokenSeconds = 3_600;
 /** The part of a token's lifetime after which it is renewed, as in the kubelet. */
 const tokenRenewShare = 0.8;
-/** The pause after a failed renewal, in milliseconds. */
 const renewRetryMs = 500;
 /** Directories of the kernel. They are those of the machine, because all nodes of the lab share them. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];
@@ -61,7 +59,7 @@ const deviceDirectory = "/dev";
 const terminalMajors = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 
 interface HeldToken extends IssuedToken {
-  /** When the token must be handled next. During a renewal, it is the time at which the token expires. */
+  /** When to renew the token. During a renewal, it is the time at which the token expires. */
   readonly renewAtMs: number;
 }
 
@@ -69,7 +67,10 @@ interface HeldToken extends IssuedToken {
 export class PodVolumes {
   readonly #options: PodVolumesOptions;
   readonly #tokens = new Map<string, HeldToken>();
-  /** The PersistentVolumes of the pod's claims, by the name of the pod's volume. A claim's binding never changes. */
+  /**
+   * The volumes of the pod's claims as hostPath volumes, by the volume's name in the pod. A claim's binding never
+   * changes.
+   */
   readonly #claimed = new Map<string, Volume>();
 
   constructor(options: PodVolumesOptions) {
@@ -77,7 +78,8 @@ export class PodVolumes {
   }
 
   /**
-   * Makes missing volumes, and updates changed ones. Throws a user error that names the volume and the missing object.
+   * Makes missing volumes, and updates changed ones. Throws a transient error if a source is missing, and a user error
+   * for a volume that the lab cannot mount.
    */
   async prepare(sources: VolumeSources): Promise<void> {
     for (const volume of sources.pod.spec?.volumes ?? []) await this.#prepareOne(volume, sources);
@@ -207,9 +209,8 @@ export class PodVolumes {
   }
 
   /**
-   * Returns the token. The server issues it if there is none yet. As in a kubelet, the present token is used as long as
-   * it is valid, while the next one is requested, so that the pod's containers do not wait for a server that does not
-   * answer.
+   * Returns the token, and requests it if there is no valid one. As in a kubelet, a valid token stays in use while the
+   * next one is requested, so that the pod's containers do not wait for a server that does not answer.
    */
   async #token(key: string, request: TokenRequest, sources: VolumeSources): Promise<IssuedToken> {
     const { clock, onRenewal } = this.#options;
@@ -299,7 +300,7 @@ function insidePath(path: string): string {
   return normal;
 }
 
-/** Throws a user error if the path is a directory of devices, or a terminal. */
+/** Throws a user error unless the path is a character device that is not a terminal. */
 function requireDevice(path: string, requestedPath: string, volumeName: string): void {
   const status = statSync(path);
   if (status.isCharacterDevice() && !terminalMajors.includes((status.rdev >>> 8) & 0xfff)) return;

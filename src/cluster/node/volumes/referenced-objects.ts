@@ -50,7 +50,7 @@ const defaultMaxObjects = 700;
 
 /**
  * The ConfigMaps, Secrets and claims to which a node's pods refer. Each is watched by its name while a pod refers to
- * it, because the Node authorizer forbids to watch whole collections.
+ * it, because the Node authorizer forbids watching whole collections.
  */
 export class ReferencedObjects {
   readonly #options: ReferencedObjectsOptions;
@@ -89,8 +89,8 @@ export class ReferencedObjects {
   }
 
   /**
-   * The referenced object. Undefined if it does not exist. Throws a transient error while it is unknown whether it
-   * exists.
+   * Returns the referenced object, or undefined if it does not exist. Throws a transient error while it is unknown
+   * whether the object exists.
    */
   get<Kind extends ReferencedKind>(kind: Kind, namespace: string, name: string): ObjectOf[Kind] | undefined {
     const followed = this.#followed.get(keyOf(kind, namespace, name));

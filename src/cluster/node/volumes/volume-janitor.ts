@@ -17,10 +17,12 @@ export interface VolumeJanitorOptions {
 
 const retryMs = 5_000;
 
-/** When a volume that the lab made on this node is deleted, deletes the volume's directory. */
+/**
+ * Reclaims the volumes that the lab made on this node. If a volume with the reclaim policy Delete is released, the
+ * janitor removes its directory and then its PersistentVolume.
+ */
 export class VolumeJanitor {
   readonly #options: VolumeJanitorOptions;
-  /** The names of volumes that are being deleted. The number of volumes is bounded. */
   readonly #deleting = new Set<string>();
 
   constructor(options: VolumeJanitorOptions) {
@@ -54,8 +56,8 @@ export class VolumeJanitor {
     try {
       while (!signal.aborted) {
         try {
-          // A pod with a hostPath volume may replace the directory by a link, or put links into the directory while it
-          // is removed.
+          // Follow no links: a pod with a hostPath volume may replace the directory by a link, or put links into it
+          // during the removal.
           removeBelow({ root: hostRoot, path: join(hostRoot, localVolumePath(name)) });
           if (!isGone) await client.delete(persistentVolumeKind, name, undefined, { preconditions: { uid } });
           return;
