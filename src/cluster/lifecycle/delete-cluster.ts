@@ -45,7 +45,12 @@ export async function stopLauncher(launcher: HostProcess | undefined): Promise<v
   if (launcher === undefined) return;
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     if (!isHostProcessAlive(launcher)) return;
-    process.kill(launcher.pid, signal);
+    try {
+      process.kill(launcher.pid, signal);
+    } catch (error) {
+      // The launcher has ended since the check.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
     const deadline = Date.now() + stopTimeoutMs;
     while (isHostProcessAlive(launcher) && Date.now() < deadline) await sleep(pollMs);
   }

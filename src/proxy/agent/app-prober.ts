@@ -3,7 +3,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { afterRunning, joinHostPort, messageOf, userError } from "../../base/index.ts";
 import { requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
-import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
+import { grpcHealthPath, healthRequest, healthStatus, servingStatus } from "../../wire/grpc-health/index.ts";
 
 // Load the clients on first use: they take megabytes of memory, and most applications have no probes that the proxy
 // answers.
@@ -145,9 +145,6 @@ function probeTcp(host: string, port: number, timeoutMs: number): Promise<void> 
   });
 }
 
-const serving = 1;
-
-/** `grpc.health.v1.Health/Check`, encoded by hand: the request has one string, the response one number. */
 async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
   const { connect: connectHttp2 } = builtin("node:http2");
   const session = connectHttp2(`http://${joinHostPort(host, port)}`, {
@@ -159,7 +156,7 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
       session.once("error", reject);
       const stream = session.request({
         ":method": "POST",
-        ":path": "/grpc.health.v1.Health/Check",
+        ":path": grpcHealthPath,
         "content-type": "application/grpc",
         te: "trailers",
       });
@@ -182,21 +179,10 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
       stream.once("end", () => resolve(Buffer.concat(parts)));
       stream.end(healthRequest(service));
     });
-    const message = body.subarray(grpcPrefixBytes);
-    const status = message[0] === 0x08 ? message[1] : undefined;
-    if (status !== serving) throw new Error(`the service's health is ${status ?? "unknown"}`);
+    const status = healthStatus(body);
+    if (status !== servingStatus) throw new Error(`the service's health is ${status ?? "unknown"}`);
   } finally {
     limit?.[Symbol.dispose]();
     session.destroy();
   }
-}
-
-function healthRequest(service: string): Buffer {
-  const name = Buffer.from(service);
-  if (name.length === 0) return grpcFrame(name);
-  // The length is a varint: seven bits a byte, the lowest first.
-  const length: number[] = [];
-  let rest = name.length;
-  for (; rest > 0x7f; rest >>>= 7) length.push((rest & 0x7f) | 0x80);
-  return grpcFrame(Buffer.concat([Buffer.from([0x0a, ...length, rest]), name]));
 }

@@ -58,6 +58,22 @@ test("a node that registers again in time keeps its pods, and has the whole time
   assert.deepEqual(cluster.writes, []);
 });
 
+test("a node that registers again after its pods were removed keeps new pods for the whole time when it is deleted again", async () => {
+  const cluster = start();
+  cluster.put(podKind, makePod("first", { node: "a" }));
+  cluster.remove(nodeKind, "a");
+  await cluster.settle();
+  await cluster.pass(10_000);
+  assert.deepEqual(cluster.writes.splice(0), ["patch Pod/default/first", "delete Pod/default/first"]);
+  cluster.put(nodeKind, { metadata: { name: "a" } });
+  cluster.put(podKind, makePod("second", { node: "a" }));
+  await cluster.settle();
+  cluster.remove(nodeKind, "a");
+  await cluster.settle();
+  await cluster.pass(9_999);
+  assert.deepEqual(cluster.writes, []);
+});
+
 test("a pod that was deleted before it had a node is removed, and a pod that waits for a node is not", async () => {
   const cluster = start();
   cluster.put(podKind, makePod("waiting", { phase: "Pending", ready: false }));

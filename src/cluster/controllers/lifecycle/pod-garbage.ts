@@ -43,10 +43,7 @@ export function addPodGarbageController(context: ControllerContext): void {
       if (isTerminating(pod)) await remove(pod);
       return undefined;
     }
-    if (nodes.at(node) !== undefined) {
-      missingSinceMs.delete(node);
-      return undefined;
-    }
+    if (nodes.at(node) !== undefined) return undefined;
     const since = missingSinceMs.get(node) ?? context.clock.steadyMs();
     missingSinceMs.set(node, since);
     const leftMs = since + goneNodeMs - context.clock.steadyMs();
@@ -64,12 +61,17 @@ export function addPodGarbageController(context: ControllerContext): void {
   });
 
   pods.onChange(({ type, key, object }) => {
-    if (type === "delete") return;
-    if (isFinishedPod(object)) finished.add("all");
     const node = object.spec?.nodeName;
+    if (type === "delete") {
+      if (node !== undefined && context.podsByNode.of(node).length === 0) missingSinceMs.delete(node);
+      return;
+    }
+    if (isFinishedPod(object)) finished.add("all");
     if (node === undefined ? isTerminating(object) : nodes.at(node) === undefined) queue.add(key);
   });
   nodes.onChange(({ type, object }) => {
-    if (type === "delete") for (const pod of context.podsByNode.of(object.metadata.name ?? "")) queue.add(keyOf(pod));
+    const { name = "" } = object.metadata;
+    if (type === "delete") for (const pod of context.podsByNode.of(name)) queue.add(keyOf(pod));
+    else missingSinceMs.delete(name);
   });
 }

@@ -9,6 +9,7 @@ import {
   type EndpointSlice,
   type Service,
 } from "../../../api/kubernetes/index.ts";
+import { transientError } from "../../../base/index.ts";
 import { HandCluster } from "../testing/hand-cluster.ts";
 import { makePod } from "../testing/make-pod.ts";
 import { addEndpointSliceController } from "./endpoint-slice.ts";
@@ -133,6 +134,19 @@ test("the Endpoints object of a Service is deleted with it, and the garbage coll
   cluster.remove(serviceKind, "default/web");
   await cluster.settle();
   assert.deepEqual([cluster.all(endpointsKind).length, slices(cluster).length], [0, 1]);
+});
+
+test("the deletion of Endpoints is tried again after the server has refused it, unless the Service exists again", async () => {
+  for (const comesBack of [false, true]) {
+    const cluster = await start();
+    cluster.refusals.set("delete Endpoints", transientError("conflict", "try later"));
+    cluster.remove(serviceKind, "default/web");
+    await assert.rejects(cluster.settle(), /try later/);
+    cluster.refusals.clear();
+    if (comesBack) putService(cluster, {});
+    await cluster.settle();
+    assert.equal(cluster.all(endpointsKind).length, comesBack ? 1 : 0);
+  }
 });
 
 test("a Service that loses its selector keeps its endpoints, which others may then manage", async () => {

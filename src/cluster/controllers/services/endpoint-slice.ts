@@ -29,7 +29,7 @@ export function addEndpointSliceController(context: ControllerContext): void {
   const controller = new EndpointSliceController(context);
   const queue = context.queue("endpointslice", (key) => controller.reconcile(key), { concurrency: 8 });
   enqueueOn(context.view(serviceKind), queue);
-  deleteEndpointsOfDeletedServices(context, queue);
+  deleteEndpointsOfDeletedServices(context);
   enqueueOnDeletedSlice(context, queue);
   enqueueServicesOfPods(context, queue);
 }
@@ -133,15 +133,20 @@ class EndpointSliceController {
  * Deletes the Endpoints of deleted Services. Slices have an owner, so the garbage collector deletes them, but Endpoints
  * have none.
  */
-function deleteEndpointsOfDeletedServices(context: ControllerContext, queue: Reconciler): void {
+function deleteEndpointsOfDeletedServices(context: ControllerContext): void {
+  const services = context.view(serviceKind);
   const endpoints = context.view(endpointsKind);
-  context.view(serviceKind).onChange(({ type, key }) => {
-    if (type !== "delete") return;
+  const queue = context.queue("endpoints-of-deleted-services", async (key) => {
     const found = endpoints.at(key);
-    if (found !== undefined)
-      void context.client
-        .delete(endpointsKind, found.metadata.name ?? "", found.metadata.namespace)
-        .catch(() => queue.add(key));
+    if (found === undefined || services.at(key) !== undefined) return;
+    try {
+      await context.client.delete(endpointsKind, found.metadata.name ?? "", found.metadata.namespace);
+    } catch (error) {
+      if (!isKubeCode(error, "not-found")) throw error;
+    }
+  });
+  services.onChange(({ type, key }) => {
+    if (type === "delete") queue.add(key);
   });
 }
 

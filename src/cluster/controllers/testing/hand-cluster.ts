@@ -169,11 +169,17 @@ export class HandCluster {
     await Promise.all(this.#runs.map((run) => run(signal)));
   }
 
-  /** Runs the queues until no key waits. */
+  /** Runs the queues until no key waits. Throws the error of a controller. Its key then waits for the next call. */
   async settle(): Promise<void> {
     for (const [waiting, { queue, key }] of this.#waiting) {
       this.#waiting.delete(waiting);
-      const againMs = await this.#queues.get(queue)?.(key);
+      let againMs: number | void;
+      try {
+        againMs = await this.#queues.get(queue)?.(key);
+      } catch (error) {
+        this.#waiting.set(waiting, { queue, key });
+        throw error;
+      }
       this.#timers = this.#timers.filter((timer) => timer.queue !== queue || timer.key !== key);
       if (typeof againMs === "number") this.#timers.push({ queue, key, atMs: this.clock.nowMs() + againMs });
     }

@@ -5,6 +5,7 @@ import { connect, type Socket } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
 import { afterRunning, joinHostPort, messageOf, nodeHttp } from "../../../base/index.ts";
 import { requireFinalResponse } from "../../../base/joined-bytes/index.ts";
+import { grpcHealthPath, healthRequest, healthStatus, servingStatus } from "../../../wire/grpc-health/index.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;
@@ -132,12 +133,7 @@ async function attemptTcp(host: string, port: number, timeoutMs: number): Promis
   });
 }
 
-/** Calls grpc.health.v1.Health/Check. Field 1 of the response is the status, where 1 means SERVING. */
 async function attemptGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<ProbeOutcome> {
-  const name = Buffer.from(service);
-  const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.of(0x0a, name.length), name]);
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.length, 1);
   return await new Promise((resolve) => {
     const session = connectHttp2(`http://${joinHostPort(host, port)}`);
     const finish = (outcome: ProbeOutcome): void => {
@@ -151,7 +147,7 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
     session.once("error", (error) => finish({ success: false, message: error.message }));
     const stream = session.request({
       [constants.HTTP2_HEADER_METHOD]: "POST",
-      [constants.HTTP2_HEADER_PATH]: "/grpc.health.v1.Health/Check",
+      [constants.HTTP2_HEADER_PATH]: grpcHealthPath,
       "content-type": "application/grpc",
       te: "trailers",
     });
@@ -164,10 +160,9 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
     });
     stream.once("error", (error) => finish({ success: false, message: error.message }));
     stream.once("end", () => {
-      const body = Buffer.concat(chunks).subarray(5);
-      const serving = body.length >= 2 && body[0] === 0x08 && body[1] === 1;
+      const serving = healthStatus(Buffer.concat(chunks)) === servingStatus;
       finish({ success: serving, message: serving ? "" : 'service unhealthy (responded with "NOT_SERVING")' });
     });
-    stream.end(Buffer.concat([prefix, message]));
+    stream.end(healthRequest(service));
   });
 }
