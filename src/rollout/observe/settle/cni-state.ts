@@ -3,8 +3,7 @@ import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { EnrolledPodReport, EnrolledReport } from "../../../api/serin/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { httpGet } from "../http-get.ts";
-import { isStatus } from "../http-get.ts";
+import { httpGet, isStatus } from "../http-get.ts";
 
 const agentPort = 8000;
 
