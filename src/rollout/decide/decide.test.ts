@@ -124,6 +124,17 @@ test("a watched change that is held begins no run, and the status says why until
   }
 });
 
+test("a run that was planned just before its Deployment was scaled to 0 does not complete, and begins when it may", () => {
+  const held = "a change waits, because Deployment n/web has 0 replicas";
+  const change = { candidate: "v2", watched: true } as const;
+  const { step: _step, startedAt: _startedAt, ...rest } = begun;
+  const planned: RolloutStatus = { ...rest, phase: "Planned", run: 1, candidate: "v2", completedSteps: [] };
+  const waits = decide(input({ status: planned, steps: [], change: { ...change, idle: true, held } }));
+  assert.deepEqual([waits.status.phase, waits.status.message, waits.actions], ["Planned", held, []]);
+  const begins = decide(input({ status: waits.status, change }));
+  assert.deepEqual([begins.status.phase, begins.status.run], ["Progressing", 1]);
+});
+
 test("an upgrade of many steps keeps the evidence of the latest, so that its status fits in an object", () => {
   const done = (index: number) => ({ id: `s${index}`, title: "t", startedAt: "", endedAt: "", evidence: ["x"] });
   const completedSteps = Array.from({ length: 400 }, (_one, index) => done(index));

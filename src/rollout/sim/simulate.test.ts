@@ -102,8 +102,12 @@ const keptOfRemade = [15_000_080, 15_000_257, 14_008_960, 16_008_369, 15_000_810
  * present pods.
  */
 const keptOfEndpoints = [18_000_751];
-/** A seed in which the model took a Canary for the one of its name that somebody had deleted in the same tick. */
-const keptOfIdle = [18_011_487];
+/**
+ * Seeds that failed once with Deployments that are scaled to 0: the model took a Canary for the one of its name that
+ * somebody had deleted in the same tick, and a run completed because its Deployment was scaled to 0 just before its
+ * first step.
+ */
+const keptOfIdle = [18_011_487, 18_013_254, 18_015_215];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
