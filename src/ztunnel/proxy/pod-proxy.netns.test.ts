@@ -244,7 +244,6 @@ const fromNear = `policies:
 - {name: near, namespace: default, scope: Namespace, action: Allow, rules: [[[{sourceIps: [10.0.0.0/8]}]]]}
 `;
 
-/** The number of descriptors of this process. */
 function descriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
@@ -640,7 +639,7 @@ test("a connection of a removed pod is not opened from the namespace of a pod th
   env.state.apply({ ...noChange, workloads: known.env.state.workloads() });
   await client.until("never");
   await env.tracker.idle();
-  // The listener accepts in the order of arrival.
+  // The listener accepts in the order of arrival, so a wrong connection would already be accepted now.
   const last = await talk(next, serviceAddress, 7_000);
   await last.until("\n");
   assert.equal(accepted, 1);

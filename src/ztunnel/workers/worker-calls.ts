@@ -8,7 +8,6 @@ import type { ConnectionEntry, PodEntry } from "../serving.ts";
 import type { MeshChange } from "../state/mesh-change.ts";
 import type { AddedPod } from "../proxy/served-pods.ts";
 
-/** The initial data of a worker. */
 export interface WorkerStart {
   readonly config: ZtunnelConfig;
   readonly nameservers: readonly string[];
@@ -20,12 +19,12 @@ export interface WorkerStart {
   readonly ownNamespaceFd: number;
 }
 
-/** A connection that one worker offers to another. The first worker keeps its descriptor. */
+/** A connection that one worker offers to another. The offering worker keeps its descriptor open until the answer. */
 export interface OfferedConnection {
   readonly uid: string;
   readonly kind: AcceptedKind;
   readonly fd: number;
-  /** The peer's address. It shows whether another connection uses the descriptor's number by now. */
+  /** The peer's address. If it differs, another connection has the descriptor's number by now. */
   readonly remote: SocketAddress;
 }
 
@@ -35,7 +34,7 @@ export type WorkerCalls = {
   readonly certify: (parts: CertificateParts) => void;
   readonly forget: (identity: string) => void;
   readonly setLogLevel: (level: LogLevel) => void;
-  /** Serves a pod with copies of its descriptors. Returns the error, if any. */
+  /** Serves a pod with copies of its listening sockets. Returns the error, if any. */
   readonly addPod: (pod: AddedPod) => string | undefined;
   /** Returns when the pod no longer accepts connections. */
   readonly removePod: (removed: { readonly uid: string; readonly handedOver: boolean }) => void;
