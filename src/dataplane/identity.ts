@@ -12,7 +12,7 @@ export function formatIdentity(identity: Identity): string {
   return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
 }
 
-/** Parses a SPIFFE identity. Undefined unless the text has exactly Istio's form. */
+/** Parses a SPIFFE identity. Returns undefined unless the text has exactly Istio's form. */
 export function parseIdentity(text: string): Identity | undefined {
   const match = pattern.exec(text);
   if (match === null) return undefined;

@@ -14,8 +14,8 @@ interface Roots {
 const unknownRoot = "unknown";
 
 /**
- * Exposes the root that signed a data plane's certificate, and the roots that it trusts. A rotation of the mesh's root
- * waits for these. Roots are identified by SHA-256 in hexadecimal.
+ * Exposes the root that signed each certificate of a data plane, and the roots that the data plane trusts. A rotation
+ * of the mesh's root waits for these metrics. A root's label is its SHA-256 in hexadecimal.
  */
 export function addCertificateMetrics(
   registry: MetricsRegistry,

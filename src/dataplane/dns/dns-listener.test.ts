@@ -103,7 +103,7 @@ test("a closed listener answers a connection's query that it has read, and ends 
   await listener.ended;
 });
 
-test("a client that does not read an answer is asked for no further query until it has read it", async () => {
+test("no further query is read from a client before it has read the previous answer", async () => {
   const asked: string[] = [];
   const client = new FakeStream();
   const answer = async (query: Buffer): Promise<Buffer> => {

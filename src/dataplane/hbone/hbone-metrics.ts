@@ -1,7 +1,6 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { FloodReason } from "../../wire/http2/index.ts";
 
-/** Why an HBONE peer was cut off. */
 export type HboneCutOff = FloodReason;
 
 /** Counts HBONE connections whose peer was cut off, by reason. */
