@@ -47,8 +47,8 @@ const looksWhileRefused = 10;
  * Asks the API server why the agent ends. The mesh counts as uninstalled if the agent's DaemonSet (by a foreground
  * deletion) or its namespace is being deleted, or if the DaemonSets of its ztunnels are gone too. A background deletion
  * of the agent's DaemonSet alone may also be a `kubectl delete`, perhaps by mistake or before a new installation. Pods
- * then stay with their ztunnels, because without these no policy would be enforced. If the API server refuses to answer,
- * the last state of the DaemonSet in the watch decides.
+ * then stay with their ztunnels, because without these no policy would be enforced. If the API server refuses to
+ * answer, the last state of the DaemonSet in the watch decides.
  */
 export async function agentEnd(options: AgentEndOptions, ztunnels: readonly string[]): Promise<AgentEnd> {
   const { seen, clock, log } = options;

@@ -131,7 +131,7 @@ export class Rig {
     this.#running = this.#agent.run(this.#stop.signal);
   }
 
-  /** Shows the machine's processes to the agent until {@link hideProcesses} is called. Call it before the agent starts. */
+  /** Shows the machine's processes to the agent until {@link hideProcesses}. Call it before the agent starts. */
   showProcesses(): void {
     this.hostProc = join(this.directory, "proc");
     rmSync(this.hostProc, { recursive: true, force: true });

@@ -8,7 +8,7 @@ export interface HboneTarget {
   /** The address to connect to, with its HBONE port (15008). */
   readonly address: string;
   readonly port: number;
-  /** The SPIFFE ids of which the peer must have one. If the list is empty, a certificate from a trusted root is enough. */
+  /** The SPIFFE ids of which the peer must have one. If it is empty, a certificate from a trusted root is enough. */
   readonly expectedIdentities: readonly string[];
   /**
    * The owner of the address, such as a workload's uid. If the address gets a new owner, tunnels to that owner get a
