@@ -194,8 +194,7 @@ function dedicatedWorkload(env: Environment): WorkloadInfo {
 }
 
 /**
- * Reads the settings with upstream's defaults. With these defaults, a connection ends when its peer is silent for half
- * an hour.
+ * Reads the keepalive settings. With upstream's defaults, a connection ends when its peer is silent for half an hour.
  */
 function keepalive(env: Environment): TcpKeepalive {
   const timeSeconds = seconds(env, "KEEPALIVE_TIME", 180);
@@ -237,7 +236,8 @@ function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
 }
 
 /**
- * Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without a target sets the level of all.
+ * Returns the first word of RUST_LOG or LOG_LEVEL without a target, which sets the level of all targets. Upstream's
+ * RUST_LOG may name targets (`info,access=debug`).
  */
 function levelWord(env: Environment): string | undefined {
   const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info"))

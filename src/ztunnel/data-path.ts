@@ -23,7 +23,6 @@ export interface DataPathOptions {
   readonly certificates: CertificateSource;
   readonly identities: Pick<IdentityUsers, "use">;
   readonly registry: MetricsRegistry;
-  /** Name servers for queries that the mesh cannot answer. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
   /** Logs each connection that ends. The default is `log`. */
@@ -110,7 +109,6 @@ export class DataPath implements Serving {
     this.#pods.remove(uid, handedOver);
   }
 
-  /** Resolves when a removed pod has no connections left. */
   async closed(uid: string): Promise<void> {
     await this.#pods.closed(uid);
   }

@@ -49,7 +49,6 @@ export class OwnPod {
   }
 }
 
-/** Whether the uid is that of the ztunnel's own pod, which no CNI agent knows. */
 export function isOwnPod(uid: string): boolean {
   return uid === ownUid;
 }

@@ -46,6 +46,5 @@ export interface Serving extends ServedPods {
   /** The number of open connections. */
   readonly open: number;
   abortAll(reason: Error): void;
-  /** Ends all connections and pods. */
   end(): Promise<void>;
 }

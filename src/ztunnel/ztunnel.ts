@@ -48,7 +48,6 @@ import { ZdsClient } from "./zds/zds-client.ts";
 
 const closingTimeoutMs = 500;
 
-/** The objects that the code which creates worker threads needs. */
 export interface ServingData {
   readonly config: ZtunnelConfig;
   readonly certificates: CertificateManager;

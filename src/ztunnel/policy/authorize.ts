@@ -11,7 +11,6 @@ import type {
   WorkloadInfo,
 } from "../state/model.ts";
 
-/** The facts that policies examine. */
 export interface ConnectionFacts {
   readonly sourceAddress: string;
   readonly destinationAddress: string;
@@ -95,7 +94,8 @@ export function deniedConnections<Connection extends { readonly details: Policed
   const reached = new Set<string>();
   for (const { uid, info } of pods) {
     const workload = state.workloadByPod(info);
-    // A pod that has left xDS is checked too. The last policies of its workload remain in force for its connections.
+    // A pod that has left xDS is checked too, because the last policies of its workload remain in force for its
+    // connections.
     if (workload === undefined || reach.includes(workload)) reached.add(uid);
   }
   if (reached.size === 0) return [];

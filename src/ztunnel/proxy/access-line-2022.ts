@@ -56,7 +56,6 @@ function answerOf(flag: ResponseFlag): { readonly status: number; readonly why: 
     : { status: 503, why: "upstream_reset_before_response_started" };
 }
 
-/** The response flag as Envoy writes it. */
 function flagOf(flag: ResponseFlag): string {
   return flag === "-" || flag === "DENY" ? "-" : "UF";
 }

@@ -16,7 +16,6 @@ export interface ConnectionEnds {
   readonly mutualTls: boolean;
 }
 
-/** The counters of connections between the same workloads. */
 export interface KindCounters {
   /** {@link MetricsRegistry.generation} at which the counters were requested. */
   generation: number;

@@ -18,7 +18,6 @@ export interface ConnectionDetails extends ConnectionEnds {
   /** The address that the application connected to. Outbound only. */
   readonly originalDestination?: SocketAddress;
   readonly toWaypoint?: boolean | undefined;
-  /** The target inside HBONE. */
   readonly hboneTarget?: string | undefined;
 }
 
@@ -32,7 +31,6 @@ export type ResponseFlag =
   | "NETWORK_POLICY"
   | "IDENTITY_ERROR";
 
-/** The values of one access log line. */
 export interface EndedConnection {
   readonly details: ConnectionDetails;
   /** Unix time in milliseconds. */
@@ -199,7 +197,6 @@ export class ConnectionRecord {
   readonly details: ConnectionDetails;
   readonly kind: ConnectionKind;
   readonly startedAtMs: number;
-  /** `forwardBytes` counts from the client to the server, and `backwardBytes` from the server to the client. */
   forwardBytes = 0;
   backwardBytes = 0;
   readonly #finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void;

@@ -31,11 +31,9 @@ import {
   type PodContext,
 } from "./pod-context.ts";
 
-/** The maximum time for which a handshake waits for this pod's certificate. */
 const certificateTimeoutMs = 30_000;
 const handshakeTimeoutMs = 10_000;
 
-/** The final destination of a CONNECT. */
 interface Target {
   readonly workload: Workload;
   readonly address: string;
@@ -88,7 +86,7 @@ export class InboundHbone {
     this.#connections.remove(open);
   }
 
-  /** Tells peers to open a new connection, which reaches the process that accepts now. Live tunnels continue. */
+  /** Asks peers to open a new connection, which reaches the process that accepts now. Live tunnels continue. */
   drain(): void {
     this.#state = "draining";
     for (const { connection } of this.#connections) connection.drain();
@@ -286,8 +284,8 @@ export class InboundHbone {
   }
 
   /**
-   * Whether the address belongs to a service or workload whose waypoint is this workload. A waypoint accepts tunnels to
-   * other addresses than its own.
+   * Whether the address belongs to a service or workload whose waypoint is this workload. A waypoint must accept
+   * tunnels to other addresses than its own.
    */
   #isWaypointOf(address: string, workload: Workload, local: SocketAddress): boolean {
     const { state, network } = this.#pod.environment;

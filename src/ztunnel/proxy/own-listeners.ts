@@ -29,7 +29,7 @@ export function openListeners(
         for (const { fd } of made) closeDescriptor(fd);
         throw error;
       }
-      // For example, the namespace has no IPv6.
+      // This is expected, for example if the namespace has no IPv6.
       log.debug("a listener is not opened", { role, error: messageOf(error) });
     }
   };

@@ -40,7 +40,6 @@ export interface ProxyEnvironment {
   readonly mark: number;
   readonly keepalive?: TcpKeepalive;
   readonly ports: ProxyPorts;
-  /** The network of this ztunnel, for looking up peers. */
   readonly network: string;
   readonly dns: DnsResolver;
   /** Shares the connections with other threads. It is undefined if only one thread serves. */
@@ -54,7 +53,6 @@ export interface ProxyPorts {
   readonly dns: number;
 }
 
-/** One pod that this ztunnel serves. */
 export interface PodContext {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
@@ -84,7 +82,6 @@ export const connectTimeoutWithOthersMs = 2_000;
  * only after its containers have started, which takes 5 to 7 s when twenty pods start together on a busy node.
  */
 const ownWorkloadTimeoutMs = 15_000;
-/** How long a connection waits for the policies of a workload. */
 export const policyTimeoutMs = 5_000;
 
 interface OwnPod {
@@ -118,8 +115,8 @@ export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
 }
 
 /**
- * Whether a client has reset its connection before it was accepted. The kernel then no longer knows its address, which
- * policies need.
+ * Whether a client has reset its connection before the ztunnel accepted it. The kernel then no longer knows the
+ * client's address, which policies need.
  */
 export function hasLeft({ address }: SocketAddress): boolean {
   return address === "";

@@ -34,7 +34,6 @@ export interface PodProxyOptions {
   readonly itself?: boolean;
 }
 
-/** The names of connection kinds in log lines. */
 const components: Readonly<Record<AcceptedKind, string>> = {
   outbound: "outbound",
   "inbound-plaintext": "inbound passthrough",
@@ -72,7 +71,6 @@ class ProxiedPod implements PodContext {
   }
 }
 
-/** Serves one pod: its listeners, its connection pool and its connections. */
 export class PodProxy {
   readonly uid: string;
   readonly info: WorkloadInfo;
@@ -156,7 +154,6 @@ export class PodProxy {
     this.#endIfIdle();
   }
 
-  /** Ends all listeners and connections at once. */
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -281,7 +278,7 @@ export class PodProxy {
     });
   }
 
-  /** Counts a connection as open until it is served. */
+  /** Counts a connection as open until `served` has settled. */
   #track(served: Promise<void>, kind: AcceptedKind, stream: ByteStream, release?: () => void): void {
     this.#open += 1;
     const ended = (): void => {

@@ -10,12 +10,10 @@ export interface Route {
   /** The next hop's TCP address: the HBONE port of a workload or waypoint, or the destination itself. */
   readonly address: string;
   readonly port: number;
-  /** The `:authority` of the CONNECT request. */
   readonly authority?: string;
   readonly workload?: Workload;
   /** The requested service, even if it is behind a waypoint. */
   readonly service?: Service | undefined;
-  /** Set if the next hop is a waypoint. */
   readonly waypoint?: true;
   /** The SPIFFE ids of which the next hop must have one. */
   readonly expectedIdentities: readonly string[];
@@ -38,7 +36,6 @@ export interface InnerTunnel {
 export interface RouteOptions {
   readonly state: MeshState;
   readonly source: Workload;
-  /** The requested destination. */
   readonly destination: SocketAddress;
   readonly random: Random;
   readonly hbonePort: number;
@@ -278,7 +275,6 @@ function targetPort(service: Service, endpoint: Endpoint, servicePort: number): 
 
 interface PickedEndpoint {
   readonly endpoint: Endpoint;
-  /** Has `hasOthers` if another endpoint could replace this one. */
   readonly others: Pick<Route, "hasOthers">;
 }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 
-/** The hexadecimal digits of a trace id and of a parent id. */
 const traceDigits = 32;
 const parentDigits = 16;
 const idsDigits = traceDigits + parentDigits;

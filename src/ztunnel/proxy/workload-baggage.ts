@@ -8,7 +8,7 @@ import type { Workload } from "../state/model.ts";
 const known = new WeakMap<Workload, string>();
 const answers = new WeakMap<Workload, Headers>();
 
-/** Returns the metadata that each end of an HBONE connection sends to the other about its own workload. */
+/** Returns the workload's metadata, which each end of an HBONE connection sends to the other. */
 export function workloadBaggage(workload: Workload): string {
   let baggage = known.get(workload);
   if (baggage === undefined) known.set(workload, (baggage = baggageOf(workload)));

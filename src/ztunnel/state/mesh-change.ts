@@ -12,7 +12,7 @@ export interface MeshChange {
   /** The keys `namespace/name` of policies. */
   readonly removedPolicies: readonly string[];
   readonly policies: readonly AuthorizationPolicy[];
-  /** Whether all existing policies have arrived with this change, even if none exist. */
+  /** Whether all existing policies are known once this change is applied. There may be none. */
   readonly hasAllPolicies: boolean;
 }
 
@@ -49,7 +49,6 @@ export class PolicyReach {
     this.#policies.add(policyKey(policy));
   }
 
-  /** Adds a workload whose list of policies may have changed. */
   addWorkload(uid: string): void {
     this.#uids.add(uid);
   }

@@ -20,7 +20,6 @@ export interface Endpoint {
   readonly ports: ReadonlyMap<number, number>;
 }
 
-/** The endpoints of one service by the uid of their workload. */
 export interface Endpoints extends ReadonlyMap<string, Endpoint> {
   readonly version: number;
 }
@@ -69,7 +68,6 @@ export class MeshState {
   readonly #workloadListeners = new Set<() => void>();
   readonly #policyListeners = new Set<(reach: PolicyReach) => void>();
   #policiesKnown = false;
-  /** The prefix of the uids of this cluster's pods. */
   readonly #ownPods: string;
 
   constructor(clusterId = "") {
@@ -274,7 +272,6 @@ export class MeshState {
     return [...workload.services.keys()].flatMap((key) => this.#services.get(key) ?? []);
   }
 
-  /** The workload or service that a gateway address names. */
   gateway(
     gateway: GatewayAddress,
     namespace: string,
@@ -304,7 +301,7 @@ export class MeshState {
     return this.#policiesByNamespace.get(namespace) ?? noKeys;
   }
 
-  /** Records that all existing policies have arrived. None may exist. */
+  /** Records that all existing policies have arrived. There may be none. */
   allPoliciesPut(): void {
     this.#policiesKnown = true;
   }
@@ -369,7 +366,7 @@ export class MeshState {
   }
 
   #removeAddress(name: string): void {
-    // No name fits both: a workload's uid has at least five parts, and a service's name has two.
+    // A name fits only one of them: a workload's uid has at least five parts, and a service's name has two.
     if (this.#services.has(name)) this.removeService(name);
     else this.removeWorkload(name);
   }

@@ -20,7 +20,6 @@ export class PlayedAgent {
   readonly #answers: ((answer: ZdsResponse) => void)[] = [];
   #hasGreeted = false;
 
-  /** Listens at the path and accepts the connection of one ztunnel. */
   static listen(path: string): PlayedAgent {
     const agent = new PlayedAgent();
     const server = SeqpacketServer.listen(path, (connection) => {
@@ -33,12 +32,10 @@ export class PlayedAgent {
     return agent;
   }
 
-  /** Resolves with the ztunnel's first message. */
   async hello(): Promise<ZdsHello> {
     return (await this.#greeted.promise).hello;
   }
 
-  /** Sends a request when the ztunnel has connected, and resolves with its response. */
   async send(message: ZdsRequest, descriptors: readonly number[] = []): Promise<ZdsResponse> {
     const { connection } = await this.#greeted.promise;
     return await new Promise((resolve) => {

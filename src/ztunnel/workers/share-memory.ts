@@ -36,7 +36,6 @@ export class ShareMemory {
     return memory;
   }
 
-  /** Marks the worker as serving. */
   begin(worker: number): void {
     this.#set(worker, "alive", 1);
   }
@@ -55,7 +54,6 @@ export class ShareMemory {
     this.#set(worker, "open", open);
   }
 
-  /** The number of live connections of all workers. */
   open(): number {
     let sum = 0;
     for (let worker = 0; worker < this.#count; worker += 1) sum += this.#get(worker, "open");
@@ -66,7 +64,6 @@ export class ShareMemory {
     Atomics.add(this.#cells, headCells + worker * cellsEach + cellOf[kind], by);
   }
 
-  /** Changes the number of connections that one worker offers to another. */
   addOffer(from: number, to: number, kind: AcceptedKind, by: 1 | -1): void {
     Atomics.add(this.#cells, this.#offersAt(from, to) + offerCellOf[kind], by);
   }

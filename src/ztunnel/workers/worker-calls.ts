@@ -24,7 +24,7 @@ export interface OfferedConnection {
   readonly uid: string;
   readonly kind: AcceptedKind;
   readonly fd: number;
-  /** The peer's address. If it differs, another connection has the descriptor's number by now. */
+  /** The peer's address. It shows whether the descriptor's number belongs to another connection by now. */
   readonly remote: SocketAddress;
 }
 
@@ -40,7 +40,6 @@ export type WorkerCalls = {
   readonly removePod: (removed: { readonly uid: string; readonly handedOver: boolean }) => void;
   /** Returns when a removed pod has no connections left. */
   readonly podClosed: (uid: string) => void;
-  /** Returns whether the worker has taken the connection. */
   readonly take: (offered: OfferedConnection) => boolean;
   readonly connections: (nothing: undefined) => readonly ConnectionEntry[];
   readonly pods: (nothing: undefined) => readonly PodEntry[];
@@ -59,7 +58,6 @@ export type WorkerCalls = {
 export type ProcessCalls = {
   /** Fetches the certificate of an identity, unless it exists. The result comes by `certify`. */
   readonly needCertificate: (identity: string) => void;
-  /** Why the certificate is missing. */
   readonly certificateTrouble: (identity: string) => string | undefined;
   /** Offers a connection to another worker. Returns whether that worker has taken it. */
   readonly offer: (offer: { readonly to: number; readonly offered: OfferedConnection }) => boolean;

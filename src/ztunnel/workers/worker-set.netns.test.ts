@@ -148,7 +148,6 @@ class Talk {
     stream.resume();
   }
 
-  /** Sends the words, and returns whether they came back. */
   async isEchoed(words: string): Promise<boolean> {
     this.stream.write(Buffer.from(words));
     while (!this.#text.includes(words) && !this.closed) await this.#change();

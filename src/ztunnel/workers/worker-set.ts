@@ -25,7 +25,6 @@ export interface WorkerSetOptions {
   readonly count: number;
   readonly spawn: (start: WorkerStart) => WorkerThread;
   readonly data: ServingData;
-  /** The limits after which a worker counts as stuck. */
   readonly watch?: WatchLimits;
 }
 

@@ -69,7 +69,6 @@ export class PodManager implements ServedPods {
     await Promise.all([...this.#draining].filter((pod) => pod.uid === uid).map(async (pod) => await pod.closed));
   }
 
-  /** Stops accepting for all pods, because the process ends. */
   drainAll(): void {
     this.#stopped = true;
     for (const pod of this.#pods.values()) pod.drain();

@@ -42,12 +42,11 @@ const attemptsPerWarning = 80;
  */
 const quietAttempts = 8;
 
-/** A message that was read, or the reason why it could not be read. */
+/** A message that was read, or the error because of which it could not be read. */
 interface Received {
   readonly request?: ZdsRequest;
   readonly unreadable?: unknown;
   readonly descriptors: readonly number[];
-  /** The preparation of a pod that is handed over. */
   readonly prepared?: Promise<Disposable>;
 }
 
@@ -148,7 +147,7 @@ export class ZdsClient {
     try {
       connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
     } catch (thrown) {
-      // The agent has just ended, and this side has not read its end yet.
+      // The agent has ended, and this side has not noticed it yet.
       this.#log.debug("the CNI agent did not receive an answer", { error: messageOf(thrown) });
       connection.close();
     }
