@@ -13,7 +13,7 @@ export interface TrackedConnection<Details> {
   readonly details: Details;
   /** Ends the connection now. The reason appears in the access log. */
   readonly abort: (reason: Error) => void;
-  /** Whether the owner of the connection accepts no new connections. */
+  /** Whether the owner of the connection drains, and accepts no new connections. */
   draining: boolean;
 }
 

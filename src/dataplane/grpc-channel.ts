@@ -154,7 +154,6 @@ async function becomesReady(client: Client): Promise<boolean> {
   }
 }
 
-/** A gRPC client that is still connecting. */
 interface Dialing {
   readonly client: Client;
   /** Closes the client and its sockets, even during a handshake. */

@@ -172,7 +172,7 @@ export interface SecureEndpointOptions {
   readonly port: number;
   /** Routes by exact path. */
   readonly routes: Readonly<Record<string, EndpointRoute>>;
-  /** The certificate, and the roots for clients' certificates. Called for each connection. */
+  /** The certificate, and the roots that clients' certificates must come from. Called for each connection. */
   readonly context: TlsContextSource;
   readonly clock?: Clock;
 }

@@ -7,7 +7,6 @@ export interface Identity {
 
 const pattern = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/;
 
-/** The SPIFFE identity as a URI, in Istio's form. */
 export function formatIdentity(identity: Identity): string {
   return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
 }

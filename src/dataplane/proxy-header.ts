@@ -49,7 +49,6 @@ export function proxyHeader(source: SocketAddress, destination: SocketAddress, i
   return Buffer.concat([signature, head, body]);
 }
 
-/** Returns the address in bytes. If `ipv6` is set, an IPv4 address is written as IPv4-mapped. */
 function addressOf({ address }: SocketAddress, ipv6: boolean): Uint8Array {
   const bytes = ipToBytes(address);
   return ipv6 && bytes.length === mappedPrefix.length / 3 ? Buffer.concat([mappedPrefix, bytes]) : bytes;

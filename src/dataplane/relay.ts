@@ -6,7 +6,6 @@ export interface RelayResult {
   readonly backwardBytes: number;
   /** The first failure. It is undefined if both sides ended in an orderly way. */
   readonly error: Error | undefined;
-  /** The stream that failed. */
   readonly failed: "first" | "second" | undefined;
 }
 
@@ -33,7 +32,6 @@ export function relay(first: ByteStream, second: ByteStream, options: RelayOptio
   });
 }
 
-/** The two streams of a relay. */
 class Pair {
   /** How many of the two sides have ended in an orderly way. */
   ends = 0;

@@ -28,7 +28,6 @@ export interface CertificateManagerOptions extends HandshakeRules {
   readonly maxIdentities?: number;
   /** Called with each new certificate. */
   readonly onCertificate?: (certificate: WorkloadCertificate) => void;
-  /** Called with each identity that is dropped. */
   readonly onForgotten?: (identity: string) => void;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -56,7 +55,6 @@ interface Entry {
   usedAtMs: number;
   /** Whether to fetch the certificate again, whatever its age. */
   due: boolean;
-  /** Ends the wait for the next rotation. */
   wake: AbortController;
 }
 

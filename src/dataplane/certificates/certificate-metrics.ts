@@ -10,7 +10,7 @@ interface Roots {
   readonly trusted: readonly string[];
 }
 
-/** The label of a certificate that none of its accompanying roots has signed. */
+/** The label for a certificate that none of the roots that came with it has signed. */
 const unknownRoot = "unknown";
 
 /**

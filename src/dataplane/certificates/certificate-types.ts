@@ -11,7 +11,6 @@ export interface WorkloadCertificate {
   readonly chainPem: string;
   /** The trusted roots in PEM, concatenated. */
   readonly rootsPem: string;
-  /** The trusted roots that may only sign for some trust domains. */
   readonly restrictions: readonly RootRestriction[];
   /** The PEM roots that the CA sent with the certificate. */
   readonly issuedRootsPem: string;
@@ -26,7 +25,6 @@ export interface WorkloadCertificate {
 
 /** Further rules for handshakes with workload certificates, in addition to the certificate and its roots. */
 export interface HandshakeRules {
-  /** The revocation lists for peers' certificates. */
   readonly revocations?: RevocationLists | undefined;
   readonly compliance?: CompliancePolicy | undefined;
   /** Whether TLS 1.2 is accepted and offered in addition to TLS 1.3. */

@@ -66,7 +66,7 @@ export class FakeCertificateAuthority implements CertificateAuthority {
       issuer: name,
       subject,
       publicKey,
-      // The tolerance for clocks that differ is two minutes.
+      // Allow clocks to differ by two minutes.
       notBeforeMs: nowMs - 120_000,
       notAfterMs: nowMs + validityMs,
       extensions,

@@ -19,7 +19,6 @@ export class RevocationLists {
   readonly #admitted = new LinkedList<Admitted>();
   #revoked = new RevokedCertificates(Buffer.alloc(0));
 
-  /** `onRevoked` is called for each connection that is refused or ended. */
   constructor(onRevoked: (peer: "client" | "server") => void = () => undefined) {
     this.#onRevoked = onRevoked;
   }
@@ -43,7 +42,6 @@ export class RevocationLists {
     }
   }
 
-  /** Returns a guard for handshakes that trust these PEM roots. */
   guard(rootsPem: string): PeerGuard {
     const roots = pemBlocks(rootsPem).map((pem) => new X509Certificate(pem));
     return {

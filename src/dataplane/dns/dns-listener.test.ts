@@ -151,7 +151,7 @@ test("a client that ends its side behind its query still gets the answer", async
   client.write(withLength(Buffer.from("query")));
   client.end();
   await asked.promise;
-  // If the listener reads again, it finds the end.
+  // If the listener read again in these turns, it would find the end of the stream.
   for (let count = 0; count < 20; count += 1) await turn();
   mayAnswer.resolve(undefined);
   assert.equal(await closed.promise, undefined);

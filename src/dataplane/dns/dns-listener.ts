@@ -8,7 +8,7 @@ import { type DnsTransport, withLength } from "../../net/dns/index.ts";
 export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Buffer | undefined>;
 
 /**
- * Counts a connection towards the limit of its process. If there is no room, it closes the connection and returns
+ * Counts a connection towards the limit of its process. If the limit is reached, it closes the connection and returns
  * undefined.
  */
 export type AdmitConnection = (stream: ByteStream) => Disposable | undefined;

@@ -12,7 +12,6 @@ import { messageOf, type Logger } from "../../base/index.ts";
 import { ipFamilyOf } from "../../net/index.ts";
 import { dnsHeaderBytes, isPlainQuery, isResponse, type DnsForwarder, type DnsTransport } from "../../net/dns/index.ts";
 
-/** A name of the mesh. */
 export interface FoundName {
   readonly addresses: readonly string[];
   /** The canonical name, if the requested name is another one. The answer contains it as CNAME. */
@@ -131,8 +130,8 @@ function failureOf(query: Buffer, packet: Packet | undefined): Packet {
 
 /**
  * Answers a query for a name of the mesh. If the name has no address of the requested family, the answer is empty: the
- * name exists, so no other server needs to be queried. Returns undefined if the mesh does not know the name, or for
- * other queries than one for A or AAAA.
+ * name exists, so no other server needs to be queried. Returns undefined if the mesh does not know the name, or if the
+ * query is not a single question for A or AAAA.
  */
 function answerOf(packet: Packet, find: FindName): Packet | undefined {
   const [question, ...more] = packet.questions ?? [];
@@ -179,7 +178,6 @@ function optionOf(query: Packet | undefined): Answer | undefined {
   return query?.additionals?.find((record) => record.type === "OPT");
 }
 
-/** Adds the OPT record if the client uses EDNS. */
 function withOption(response: Packet, query: Packet | undefined): Packet {
   return optionOf(query) === undefined ? response : { ...response, additionals: [ednsOption] };
 }
@@ -202,7 +200,6 @@ function udpLimitOf(query: Packet): number {
   return Math.min(maxUdpBytes, Math.max(plainUdpBytes, extended.udpPayloadSize));
 }
 
-/** Returns the first answers of a response that fit into `limit` bytes. */
 function answersWithin(response: Packet, limit: number): Answer[] {
   const { answers = [], ...rest } = response;
   const headBytes = encodingLength({ type: "response" });

@@ -181,7 +181,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 }
 
 /**
- * Waits for the answer to a CONNECT. Meanwhile it is also the stream's handler, because only the end of the stream can
+ * Waits for the answer to a CONNECT. Meanwhile it is the stream's handler too, and only the end of the stream can
  * arrive. One object has both roles, because each tunnel needs one.
  */
 class AwaitedAnswer implements PendingAnswer, ByteStreamHandler {
@@ -244,7 +244,6 @@ class AwaitedAnswer implements PendingAnswer, ByteStreamHandler {
   }
 }
 
-/** The handler of a stream between the answer and the caller's own handler. */
 const answered: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 const statusNames = new Map([

@@ -3,7 +3,6 @@ import type { FloodReason } from "../../wire/http2/index.ts";
 
 export type HboneCutOff = FloodReason;
 
-/** Counts HBONE connections whose peer was cut off, by reason. */
 export function hboneCutOffs(registry: MetricsRegistry): (reason: HboneCutOff) => void {
   const counter = registry.counter(
     "serin_hbone_cut_off_total",

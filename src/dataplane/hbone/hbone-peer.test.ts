@@ -52,7 +52,6 @@ function poolTo(
   return { pool, dialed, connect };
 }
 
-/** Collects the bytes of a tunnel until it ends. */
 function collect(stream: ByteStream): Promise<{ readonly bytes: Buffer; readonly error: Error | undefined }> {
   const chunks: Buffer[] = [];
   return new Promise((resolve) => {

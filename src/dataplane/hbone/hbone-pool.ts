@@ -78,7 +78,6 @@ export class HbonePool {
     this.#timeouts = new SharedTimeouts(this.#clock);
   }
 
-  /** The number of live connections to all targets. */
   get connections(): number {
     return this.#connections;
   }
@@ -279,7 +278,6 @@ function poolDraining(): SerinError {
   return transientError("draining", "pool draining");
 }
 
-/** Whether a dial failed because of its own time limit. */
 function isTimeout(error: unknown): boolean {
   return error instanceof SerinError && (error.code === "timeout" || error.code === "certificate-wait");
 }

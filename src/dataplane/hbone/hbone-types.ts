@@ -5,7 +5,6 @@ import type { ByteStream, SocketAddress } from "../../net/index.ts";
 export interface HboneTarget {
   /** The SPIFFE id (`spiffe://…`) whose certificate the client presents. */
   readonly sourceIdentity: string;
-  /** The address to connect to, with its HBONE port (15008). */
   readonly address: string;
   readonly port: number;
   /** The SPIFFE ids of which the peer must have one. If it is empty, a certificate from a trusted root is enough. */
@@ -33,7 +32,6 @@ export interface HboneConnectOptions extends HboneTarget {
 
 /** The client's end of a tunnel, with the interface of {@link ByteStream}. `fd` is -1. */
 export interface HboneTunnel extends ByteStream {
-  /** The peer's proven SPIFFE id. */
   readonly peerIdentity: string;
   /** The headers of the 200 response to CONNECT, for example the peer's baggage. */
   readonly responseHeaders: Headers;
@@ -47,7 +45,6 @@ export interface HboneRequest {
   readonly headers: Headers;
   /** Returns the value of one header. This costs less than reading all of them. */
   field(name: string): string | undefined;
-  /** The peer's SPIFFE id. */
   readonly peerIdentity: string;
   /** The addresses of the TLS connection. `local` has the HBONE port. */
   readonly local: SocketAddress;
@@ -76,6 +73,5 @@ export interface HboneServerConnection {
   drain(): void;
   /** Closes the connection now and resets the streams. */
   close(): void;
-  /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
 }

@@ -8,7 +8,6 @@ import { hboneLimits } from "./limits.ts";
 
 const nothing = (): void => undefined;
 
-/** A connection of a peer with streams of these sizes. */
 class ModelHolder implements InputHolder {
   readonly peer: string;
   readonly heldStreams: HeldStream[];

@@ -9,7 +9,6 @@ export interface HeldStream {
   shed(): void;
 }
 
-/** A connection whose streams may hold bytes. */
 export interface InputHolder {
   /** The address of the peer that sends the bytes or does not read them. */
   readonly peer: string;
@@ -79,7 +78,6 @@ export class HeldInput implements Flushable {
     this.#maxBytes = this.#limitOf(process.constrainedMemory(), threads);
   }
 
-  /** Records how many bytes the streams of a connection hold now. */
   changed(holder: InputHolder, bytes: number): void {
     this.#bytes += bytes - (this.#held.get(holder) ?? 0);
     if (bytes > 0) this.#held.set(holder, bytes);
@@ -147,5 +145,4 @@ function shed(holders: readonly InputHolder[], wanted: number): number {
   return freed;
 }
 
-/** Limits the bytes that the connections of this thread hold. */
 export const heldInput = new HeldInput(heldInputBytes);

@@ -119,7 +119,6 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
       this.#goawayGrace = this.#clock.after(this.#limits.goawayGraceMs, () => this.session.refuseMore());
   }
 
-  /** Ends the connection at once. */
   destroy(error: Error): void {
     if (this.#isClosed) return;
     this.stream.destroy();
@@ -151,7 +150,6 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     this.#user.connectionClosed(error);
   }
 
-  /** Records a change in the number of bytes that wait for the peer. */
   unsent(difference: number): void {
     this.#unsentBytes += difference;
     heldInput.changed(this, this.#inputBytes + this.#unsentBytes);

@@ -14,8 +14,8 @@ import { SessionCarrier, type CarrierUser } from "./session-carrier.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 
 /**
- * The size from which a chunk is offered to {@link TunnelConnection.sendInPlace} while there are several streams. That
- * method then refuses it.
+ * The minimum size of a chunk that is offered to {@link TunnelConnection.sendInPlace} while there are several streams.
+ * The method refuses such a chunk.
  */
 const largeBytes = 32_768;
 const requestPseudoFields = [":method", ":scheme", ":path", ":authority"];
@@ -91,11 +91,9 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   get activeStreams(): number {
     return this.session.activeStreams;
   }
-  /** Whether the connection accepts no new streams. */
   get draining(): boolean {
     return this.session.draining;
   }
-  /** Whether a client may open another stream now. */
   get takesStream(): boolean {
     return this.session.takesStream;
   }
@@ -119,7 +117,6 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
     this.destroy(error);
   }
 
-  /** Ends the connection at once. Streams receive the error. */
   destroy(error: Error): void {
     this.#carrier.destroy(error);
   }

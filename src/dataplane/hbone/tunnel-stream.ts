@@ -4,13 +4,11 @@ import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 import { headersOf } from "./request-fields.ts";
 
-/** What a stream needs from its connection. */
 export interface TunnelOwner {
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
   readonly session: Http2Session<TunnelStream>;
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** Called with each change in the number of bytes that wait for the peer. */
   unsent(difference: number): void;
 }
 
@@ -19,7 +17,6 @@ const noFields: readonly string[] = [];
 const notRetiring = (): boolean => false;
 const nobody: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
-/** The code that waits for the answer to our CONNECT. */
 export interface PendingAnswer {
   accepted(): void;
   failed(error: Error): void;
@@ -203,7 +200,6 @@ export class TunnelStream extends SessionStream implements ByteStream {
     });
   }
 
-  /** Called for RST_STREAM from the peer. */
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (code === errorCode.noError && this.remoteEnded) {

@@ -7,7 +7,6 @@ export interface TurnOutputOptions {
   readonly stream: ByteStream;
   /** The number of waiting bytes from which on writers should wait. */
   readonly highWaterBytes: number;
-  /** Called when there is room again. */
   readonly onRoom: () => void;
 }
 
@@ -77,7 +76,6 @@ export class TurnOutput implements Flushable {
     this.writer();
   }
 
-  /** Sends no further frames. */
   stop(): void {
     this.#isStopped = true;
     this.#onEmpty = undefined;

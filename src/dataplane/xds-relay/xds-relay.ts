@@ -27,7 +27,6 @@ export interface XdsRelayOptions {
   readonly log: Logger;
 }
 
-/** Leaves messages encoded. */
 const plain = (bytes: Buffer): Buffer => bytes;
 
 type Downstream = ServerDuplexStream<Buffer, Buffer>;
@@ -114,7 +113,7 @@ function joined(call: Downstream, upstream: Upstream): Promise<void> {
       resolve();
     });
     upstream.on("error", (error) => (call.cancelled ? resolve() : reject(error)));
-    // A failure arrives as an `error` event too, and the client must get that error.
+    // Do not end the client's stream after a failure: the client must get the failure from the `error` event.
     upstream.on("status", ({ code }) => {
       if (code === status.OK) call.end();
       resolve();

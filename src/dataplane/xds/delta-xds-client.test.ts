@@ -18,7 +18,6 @@ import type { XdsUpdate } from "./xds-types.ts";
 
 type Stream = ServerDuplexStream<Buffer, Buffer>;
 
-/** A control plane that the test controls. */
 class ControlPlane {
   readonly #server = new Server();
   #waiting: ((request: DeltaDiscoveryRequest) => void)[] = [];

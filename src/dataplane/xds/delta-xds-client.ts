@@ -75,7 +75,6 @@ export class DeltaXdsClient implements XdsClient {
   #resolveSynced: () => void = () => undefined;
   #stream: DeltaStream | undefined;
   #connected = false;
-  /** The number of updates in progress. */
   #applying = 0;
   #node: Node | undefined;
   /** The reports about this client's own workload by type, see {@link tell}. Undefined means that nothing is wrong. */

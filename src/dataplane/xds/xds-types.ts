@@ -13,7 +13,6 @@ export interface XdsUpdate {
   readonly removed: readonly string[];
 }
 
-/** The subscription of one type. */
 export interface XdsSubscription {
   readonly typeUrl: string;
   /**
@@ -41,7 +40,6 @@ export interface XdsNode {
 export interface XdsClient {
   /** Runs until the signal aborts. It reconnects by itself, and keeps applied resources meanwhile. */
   run(signal: AbortSignal): Promise<void>;
-  /** Replaces the names of a `named` subscription. */
   setNames(typeUrl: string, names: Iterable<string>): void;
   /** Resolves when each wildcard type has been applied once. */
   readonly synced: Promise<void>;
