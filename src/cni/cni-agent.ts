@@ -84,7 +84,6 @@ export interface CniAgentOptions {
   readonly paths: CniAgentPaths;
   readonly plugin: CniPluginOptions;
   readonly client: Pick<KubeClient, "get" | "patchMerge">;
-  /** The pods of this node. */
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
   /** The informer of this agent's Node object. */

@@ -29,9 +29,9 @@ export function openHostNamespace(hostProc: string): NetworkNamespace {
 }
 
 /**
- * Opens the namespace in which most threads of a process are. One thread of the process may be in a new pod's namespace
- * at this moment. If it is the first thread, `/proc/<pid>/ns/net` is the pod's namespace, and the agent would write the
- * node's rules into the pod.
+ * Opens the namespace in which most threads of a process are. A thread of the process may be in a new pod's namespace
+ * at this moment. If this is the first thread, `/proc/<pid>/ns/net` is the pod's namespace, and the agent would write
+ * the node's rules into the pod.
  */
 function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   for (let look = 1; look <= maxLooks; look += 1) {
@@ -51,7 +51,6 @@ function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   throw transientError("pod-namespace", `the network namespace of the node cannot be found by ${threadsDirectory}`);
 }
 
-/** Returns the result, or undefined if the thread has just ended. */
 function unlessGone<Result>(look: () => Result): Result | undefined {
   try {
     return look();
@@ -61,7 +60,6 @@ function unlessGone<Result>(look: () => Result): Result | undefined {
   }
 }
 
-/** Returns the inode of a process's PID namespace, which identifies the namespace. */
 function pidNamespaceOf(hostProc: string, pid: string): number {
   return statSync(join(hostProc, pid, "ns/pid")).ino;
 }

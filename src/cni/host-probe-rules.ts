@@ -5,8 +5,8 @@ const table = "istio-ambient-nat";
 const sets = { ipv4: "istio-inpod-probes-v4", ipv6: "istio-inpod-probes-v6" } as const;
 
 /**
- * The rules for probes in the node's network namespace. They give a source address that the pods' capture exempts to
- * traffic from the node's own processes to enrolled pods, such as kubelet probes.
+ * The rules for probes in the node's network namespace. For traffic from the node's own processes to enrolled pods,
+ * such as kubelet probes, they set a source address that the pods' capture exempts.
  */
 export class HostProbeRules implements Disposable {
   readonly #nft: NftNetlink;
@@ -65,7 +65,6 @@ export class HostProbeRules implements Disposable {
     );
   }
 
-  /** Removes all rules. */
   uninstall(): void {
     const transaction = new NftTransaction();
     transaction.table("inet", table).create().delete();

@@ -58,7 +58,6 @@ export interface PodView {
 export interface PodStart {
   readonly netnsPath: string;
   readonly addresses: readonly string[];
-  /** The id of the pod's sandbox in the container runtime. */
   readonly containerId: string;
 }
 
@@ -93,7 +92,7 @@ export class PodEnroller {
   readonly #log: Logger;
   /** The enrolled pods by `namespace/name`. */
   readonly #enrolments = new Map<string, Enrolment>();
-  /** The pods by `namespace/name` that a ztunnel keeps although this agent has not found them. */
+  /** The pods by `namespace/name` that a ztunnel keeps although this agent has not enrolled them. */
   readonly #kept = new Map<string, { readonly uid: string; readonly link: ZtunnelLink }>();
 
   constructor(options: PodEnrollerOptions) {
@@ -159,8 +158,8 @@ export class PodEnroller {
     if (!wasCaptured(pod) || !this.belongs(view)) return;
     const enrolment = this.#enrolments.get(keyOf(pod));
     if (enrolment?.owner?.isOpen === true || enrolment?.leavesAtMs !== undefined) return;
-    // Whether the ztunnel's answer shows if it has the pod. Upstream's ztunnel acknowledges a Keep even for a pod that
-    // it does not have.
+    // Whether the ztunnel's answer shows that it has the pod. Upstream's ztunnel acknowledges a Keep even for a pod
+    // that it does not have.
     const tells = link.acceptsListeners;
     if (enrolment?.sockets.length === 0 && tells) return await this.#takeBack(enrolment, link);
     const own = { uid: pod.metadata.uid ?? "", key: keyOf(pod) };
@@ -189,7 +188,6 @@ export class PodEnroller {
     }
   }
 
-  /** Whether a pod should be in the mesh. */
   belongs({ pod, namespace }: Pick<PodView, "pod" | "namespace">): boolean {
     const { excludedNamespaces, capture } = this.#options;
     return capture.pods && !excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
@@ -505,7 +503,6 @@ export class PodEnroller {
     return undefined;
   }
 
-  /** Removes the capture rules that an earlier agent installed. */
   #removeOldCapture(namespace: NetworkNamespace): void {
     removeCapture(namespace.fd);
     this.#forgetDns(namespace);

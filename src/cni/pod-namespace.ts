@@ -89,8 +89,8 @@ export class PodNamespaceFinder {
 
   /**
    * Opens the namespace of a pod that has an address. Returns undefined if the pod has no process. The namespace must
-   * contain the pod's address, because users may write the annotation with the process id. Without this check, the
-   * author of a pod could make the agent capture or release any other pod of the node.
+   * contain the pod's address, because users may write the annotation with the process id. Otherwise the author of a
+   * pod could make the agent capture or release any other pod of the node.
    */
   open(pod: Pod): NetworkNamespace | undefined {
     for (const pid of this.#processesOf(pod)) {

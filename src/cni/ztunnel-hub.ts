@@ -11,7 +11,6 @@ import { ZtunnelLink } from "./ztunnel-link.ts";
 const restartGraceMs = 10_000;
 
 export interface ZtunnelHubHandler {
-  /** Called when a ztunnel has sent its hello. */
   connected(link: ZtunnelLink): void;
   /** Called when the set of running revisions may have changed. */
   changed(): void;
@@ -21,7 +20,6 @@ export interface ZtunnelHubHandler {
 export class ZtunnelHub {
   readonly #log: Logger;
   readonly #clock: Clock;
-  /** The connected ztunnels, in the order of their hellos. */
   readonly #links: ZtunnelLink[] = [];
   readonly #waiting = new Set<() => void>();
   readonly #leftAtMs = new Map<string, number>();
@@ -58,7 +56,6 @@ export class ZtunnelHub {
     this.#waiting.delete(look);
   }
 
-  /** Returns the newest connection from a ztunnel of the revision. */
   link(revision: string): ZtunnelLink | undefined {
     return this.#links.findLast((link) => link.revision === revision);
   }

@@ -1,7 +1,6 @@
 import { parse as parsePath } from "node:path";
 import { isTree, type Tree } from "../../base/index.ts";
 
-/** The name of the plugin and of its program. */
 export const pluginType = "serin-cni";
 
 interface NetworkList extends Tree {

@@ -131,7 +131,6 @@ function collectVariables(machine: Machine): void {
   machine.add(end, 1);
 }
 
-/** Appends the whole standard input to the request. */
 function readInput(machine: Machine): void {
   machine.label("readInput");
   machine.set(count, addressOf("requestEnd"));

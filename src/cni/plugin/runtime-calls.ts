@@ -5,7 +5,6 @@ import type { Clock } from "../../base/index.ts";
 /** The time in milliseconds after which a container runtime has read a changed configuration. */
 const settleMs = 5_000;
 
-/** A change of a pod that a watch has reported. */
 export interface SeenPod {
   readonly key: string;
   readonly pod: Pod;

@@ -31,7 +31,7 @@ export interface RedirectOptions {
   readonly dnsServers: "*" | readonly string[];
 }
 
-/** A command of `istio-iptables`: the redirect, and what to do with it. */
+/** A command of `istio-iptables`: the options of the redirect, and what to do with it. */
 export interface RedirectCommand {
   readonly options: RedirectOptions;
   readonly dryRun: boolean;

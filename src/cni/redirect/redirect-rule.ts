@@ -35,7 +35,6 @@ export const redirectChains = {
   output: { type: "nat", hook: "output", priority: -100 },
 } as const;
 
-/** A rule of the redirect: the packets that it matches, and its action. */
 export interface RedirectRule {
   readonly chain: keyof typeof redirectChains;
   readonly when: readonly RedirectCondition[];

@@ -20,7 +20,6 @@ export interface TestPodHost {
   readonly initPid: number;
 }
 
-/** A node's network namespace, and the pods that are connected to it. */
 export class TestNode {
   readonly namespace = NetworkNamespace.create();
   readonly #children: ChildProcess[] = [];
