@@ -19,7 +19,6 @@ export class Counter {
   }
 }
 
-/** A number that goes up and down. */
 export class Gauge {
   #value = 0;
 

@@ -27,7 +27,6 @@ export class LineBuffer {
     this.used = 0;
   }
 
-  /** Begins a line. Drops an unfinished one. */
   begin(): this {
     this.#at = this.used;
     this.isFull = false;

@@ -41,7 +41,6 @@ const seriesLimitMetric = "serin_metrics_series_limit";
 /** The metrics about the limits of a registry. Each thread has its own registry and limits. */
 export const limitMetrics: readonly string[] = [keptSeriesMetric, seriesLimitMetric];
 
-/** One label set of a metric. */
 export interface Series<Handle> {
   readonly values: readonly string[];
   readonly handle: Handle;
@@ -75,7 +74,10 @@ interface SeriesBudget {
   makeRoom(least: number): boolean;
 }
 
-/** Returns, for a list of label names, a function that returns who causes a label set by its values. */
+/**
+ * Takes the names of the labels. Returns a function that names the owner of a label set, who causes it, by the set's
+ * values.
+ */
 export type OwnerOf = (labelNames: readonly string[]) => (values: readonly string[]) => string;
 
 /** All series of one metric name. */
@@ -262,7 +264,6 @@ const maxVariants = 200;
  */
 export class MetricsRegistry {
   readonly #families = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
-  /** Families with additional label lists, by metric and labels. */
   readonly #variants = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
   readonly #collectors: (() => void)[] = [];
   readonly #budget: SeriesBudget;

@@ -42,7 +42,6 @@ export function sampleOfLine(line: string, lineNumber: number, names?: FamilyNam
   return parseSample(line, lineNumber);
 }
 
-/** Calls `read` with each line that is neither empty nor a comment. Returns the declared types. */
 function readSampleLines(text: string, read: (line: string, lineNumber: number) => void): PrometheusScrape["types"] {
   const lines = new SampleLines(text);
   for (let line = lines.next(); line !== undefined; line = lines.next()) if (line !== "") read(line, lines.lineNumber);
@@ -56,7 +55,6 @@ const typeLine = /^#\s+TYPE\s+(?:"((?:[^"\\]|\\.)+)"|(\S+))\s+(\S+)/;
  * many short lines, and a list of them would take several times its size.
  */
 export class SampleLines {
-  /** The declared types so far. */
   readonly types = new Map<string, string>();
   /** The number of the last line that was read, from 1. */
   lineNumber = 0;

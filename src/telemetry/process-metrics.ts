@@ -40,7 +40,6 @@ function residentBytes(process: NodeJS.Process): number | undefined {
   }
 }
 
-/** Returns the size of the address space in bytes, or undefined if it cannot be read. */
 function virtualBytes(): number | undefined {
   try {
     const kilobytes = /^VmSize:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];

@@ -1,7 +1,6 @@
 import { Histogram } from "./instruments.ts";
 import type { MetricsRegistry, MetricType } from "./metrics-registry.ts";
 
-/** The content type of {@link renderPrometheus}. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
@@ -81,7 +80,6 @@ function escapeHelp(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
-/** The state of one label set: a number, or the observations of a histogram. */
 export interface SeriesSnapshot {
   readonly values: readonly string[];
   /** The value of a counter or a gauge, or the sum of a histogram. */

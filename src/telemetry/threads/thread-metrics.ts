@@ -34,7 +34,6 @@ export class ThreadMetrics {
     return this.#threads.get(thread) ?? [];
   }
 
-  /** Returns the counts of all threads, together with those in `own`. */
   merged(own: readonly FamilySnapshot[]): readonly FamilySnapshot[] {
     return mergeSnapshots([own, ...this.#threads.values(), this.#past], this.#shared);
   }
@@ -59,7 +58,6 @@ function countsOf(families: readonly FamilySnapshot[]): readonly FamilySnapshot[
   return families.filter(({ type }) => type !== "gauge");
 }
 
-/** Returns how many series the thread has dropped so far. */
 function forgottenBy(families: readonly FamilySnapshot[]): number {
   return families
     .filter(({ name }) => name === forgottenSeriesMetric)
