@@ -9,7 +9,7 @@ import { agentEnd, SeenDaemonSet, type AgentEnd } from "./agent-end.ts";
 
 const deleted = { deletionTimestamp: "2026-01-01T00:00:00Z" };
 
-/** The API server's objects by `kind/name`. A function is called at each read and returns the object. */
+/** The API server's objects by `kind/name`. A function returns the object, and is called at each read. */
 type Objects = Readonly<Record<string, object | (() => object | undefined)>>;
 
 /** The changes of the agent's DaemonSet that the agent's watch has delivered. */

@@ -3,8 +3,8 @@ import { messageOf, type Clock, type Logger } from "../base/index.ts";
 import { isKubeCode, type Informer, type KubeClient } from "../kube/index.ts";
 
 /**
- * Why an agent ends. `restarted` means that another agent will follow it. `removed` means that its DaemonSet was
- * deleted while a ztunnel stays. `uninstalled` means that the mesh is removed too.
+ * Why an agent ends. `restarted` means that another agent follows. `removed` means that its DaemonSet was deleted while
+ * a ztunnel stays. `uninstalled` means that the mesh is removed too.
  */
 export type AgentEnd = "restarted" | "removed" | "uninstalled";
 
@@ -13,17 +13,17 @@ export interface AgentEndOptions {
   /** The namespace of the agent and of its ztunnels. */
   readonly namespace: string;
   readonly daemonSet: string;
-  /** The agent's DaemonSet as the watch last showed it. The watch must continue until the result is known. */
+  /** The agent's DaemonSet in the agent's watch. The watch must continue until {@link agentEnd} has returned. */
   readonly seen: SeenDaemonSet;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** The last state of a DaemonSet in a watch: unknown, existing, being deleted, or deleted. */
+/** The last state of a DaemonSet in a watch. A DaemonSet that is being deleted counts as deleted. */
 export class SeenDaemonSet {
   #state: "unknown" | "present" | "deleted" = "unknown";
 
-  /** Follows the only DaemonSet of this informer. */
+  /** The informer must watch only this DaemonSet. */
   constructor(informer: Pick<Informer<DaemonSet>, "subscribe">) {
     informer.subscribe(({ type, object }) => {
       this.#state = type === "set" && object.metadata.deletionTimestamp === undefined ? "present" : "deleted";
@@ -35,19 +35,20 @@ export class SeenDaemonSet {
   }
 }
 
-/** The pause before the second check. Several DaemonSets may be deleted one after another. */
+/** The pause in milliseconds before the next check. Several DaemonSets may be deleted one after another. */
 const secondLookMs = 1_000;
 /**
- * How many times the agent asks again if the API server refuses to answer. A server that has just started may refuse
- * every client. The pod's grace period is 30 s.
+ * How many times the agent asks an API server that refuses to answer. A server that has just started may refuse every
+ * client. The attempts must end within the pod's grace period of 30 s.
  */
 const looksWhileRefused = 10;
 
 /**
- * Asks the API server why the agent ends. Only a foreground deletion of the DaemonSet shows that the mesh is
- * uninstalled. A background deletion may also be a `kubectl delete`, perhaps by mistake or before a new installation.
- * Pods then stay with their ztunnels, because without these no policy would be enforced. If the API server refuses to
- * answer, what the agent saw of its DaemonSet decides.
+ * Asks the API server why the agent ends. The mesh counts as uninstalled if the agent's DaemonSet (by a foreground
+ * deletion) or its namespace is being deleted, or if the DaemonSets of its ztunnels are gone too. A background deletion
+ * of the agent's DaemonSet alone may also be a `kubectl delete`, perhaps by mistake or before a new installation. Pods
+ * then stay with their ztunnels, because without these no policy would be enforced. If the API server refuses to
+ * answer, the last state of the DaemonSet in the watch decides.
  */
 export async function agentEnd(options: AgentEndOptions, ztunnels: readonly string[]): Promise<AgentEnd> {
   const { seen, clock, log } = options;
@@ -64,8 +65,8 @@ export async function agentEnd(options: AgentEndOptions, ztunnels: readonly stri
     return "restarted";
   }
   if (seen.state === "unknown") return "uninstalled";
-  // The agent may lose its rights for other reasons than an uninstallation: new signing keys, or an account that was
-  // created again. The next agent has the rights again.
+  // The agent may also lose its rights because signing keys are new, or because its account was created again. The next
+  // agent has the rights again.
   log.warn("the API server refuses the agent, whose DaemonSet exists; its configuration stays");
   return "restarted";
 }
@@ -94,7 +95,7 @@ async function isEnding({ client, namespace }: AgentEndOptions): Promise<boolean
   return found?.metadata.deletionTimestamp !== undefined;
 }
 
-/** Whether the DaemonSet of one of these revisions' ztunnels still exists and is not being deleted. */
+/** Whether a DaemonSet of these revisions' ztunnels exists and is not being deleted. */
 async function oneStays({ client, namespace }: AgentEndOptions, ztunnels: readonly string[]): Promise<boolean> {
   for (const revision of new Set(ztunnels)) {
     const name = revision === "default" ? "ztunnel" : `ztunnel-${revision}`;

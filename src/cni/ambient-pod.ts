@@ -22,12 +22,12 @@ export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolea
   return mode !== "none" && isAmbientNamespace(namespace);
 }
 
-/** Whether this agent or an earlier one has recorded that the pod's traffic is captured. */
+/** Whether this agent or an earlier one has recorded in an annotation that it captures the pod's traffic. */
 export function wasCaptured(pod: Pod): boolean {
   return pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && !isFinishedPod(pod);
 }
 
-/** How to capture a pod. `dns` is the node's default. The pod's annotation overrides it. */
+/** Returns how to capture a pod. `dns` is the node's default, which the pod's annotation overrides. */
 export function captureOptionsOf(pod: Pod, { dns, ipv6 }: Pick<CaptureOptions, "dns" | "ipv6">): CaptureOptions {
   const annotations = pod.metadata.annotations ?? {};
   return {

@@ -102,8 +102,8 @@ test("rules that a pod adds do not keep the agent from its own work", (context) 
   add("istio-ambient-nat", "of-the-pod");
   const beforeMs = performance.now();
   assert.throws(() => captureDigest(fd), /more than 1024 rules/);
-  // The kernel's time for listing all rules grows with the square of their number, and would exceed half of the time
-  // that adding them took.
+  // Listing all rules takes the kernel a time that grows with the square of their number. It would take more than half
+  // of the time that adding them took.
   assert.ok(performance.now() - beforeMs < (beforeMs - startedMs) / 2, "all rules were read");
   assert.equal(hasCapture(fd), true);
 });

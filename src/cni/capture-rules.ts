@@ -16,15 +16,12 @@ import { addMarkRoutes } from "./mark-routes.ts";
 /** The ports on which a ztunnel listens inside each pod. They are the same as in upstream Istio. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
 
-/**
- * The source address that the node's probes get. By it, the rules in a pod distinguish probes from other traffic of the
- * node.
- */
+/** The source address that the node's rules give to probes. The rules in a pod recognize probes by this address. */
 export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff" } as const;
 
 /**
- * The mark of ztunnel's packets. Connections that ztunnel opens to the application from another host's address have it
- * too.
+ * `ztunnelMark` is the mark of ztunnel's packets. `connectionMark` is the mark of connections that ztunnel opens to the
+ * application from another host's address.
  */
 const ztunnelMark = { value: 0x539, mask: 0xfff } as const;
 const connectionMark = { value: 0x111, mask: 0xfff } as const;
@@ -40,11 +37,11 @@ const returnRoutes = {
 const natTable = "istio-ambient-nat";
 const mangleTable = "istio-ambient-mangle";
 const guardTable = "istio-ambient-guard";
-/** The mark of connections that the kernel saw only from the middle on: their first packet there was not a SYN. */
+/** The mark of connections whose first packet in this namespace was not a SYN. */
 const midwayMark = { value: 0x112, mask: 0xfff } as const;
 
 export interface CaptureOptions {
-  /** Whether UDP and TCP to port 53 go to ztunnel. */
+  /** Whether UDP and TCP to port 53 are redirected to ztunnel. */
   readonly dns: boolean;
   /** Whether inbound plain text bypasses ztunnel. */
   readonly bypassInbound: boolean;
@@ -55,8 +52,8 @@ export interface CaptureOptions {
 const loopback = ["127.0.0.1", "::1"] as const;
 /**
  * Match only the start of connections, because connections from before the enrolment must continue unchanged. The pod's
- * namespace has not tracked them, so the kernel would take their next packet for the first one of a connection, and
- * redirect it to a socket that does not know the connection.
+ * namespace has not tracked such a connection. The kernel would take its next packet for the first one of a new
+ * connection, and redirect it to a socket that does not know the connection.
  */
 const isStart = match.connectionStart();
 const notFromZtunnel = match.mark(ztunnelMark.value, ztunnelMark.mask, { not: true });
@@ -77,8 +74,8 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
 }
 
 /**
- * Adds rules that earlier agents did not install to a capture by such an agent. Changes no rule that {@link
- * captureDigest} covers.
+ * Adds the guard rules to the capture of an earlier agent, which may not have installed them. Changes no rule that
+ * {@link captureDigest} covers.
  */
 export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, "ipv6">): void {
   const transaction = new NftTransaction();
@@ -88,8 +85,8 @@ export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, 
 }
 
 /**
- * Lets traffic bypass ztunnel again. Empties the nat chains, and keeps them together with marks and routes. Without
- * these, the kernel would no longer translate open connections.
+ * Lets traffic bypass ztunnel again. It keeps the empty nat chains, the marks and the routes, without which the kernel
+ * would no longer translate open connections.
  */
 export function removeCapture(namespaceFd: number): void {
   using nft = new NftNetlink(namespaceFd);
@@ -102,8 +99,8 @@ export function removeCapture(namespaceFd: number): void {
 
 /**
  * Lets the pod's DNS queries reach its name server after its ztunnel has stopped answering. Call this after {@link
- * removeCapture}, when earlier queries have been answered. Otherwise, if a socket gets the port of an earlier query,
- * the kernel would redirect its queries for up to two minutes.
+ * removeCapture}, when earlier queries have been answered. Otherwise, for up to two minutes, the kernel would redirect
+ * queries of a new socket that has the port of an earlier query.
  */
 export function forgetCapturedDns(namespaceFd: number): void {
   forgetTranslatedDatagrams(namespaceFd, { destinationPort: dnsPort, translatedPort: ztunnelPorts.dns });
@@ -122,8 +119,8 @@ export function hasCapture(namespaceFd: number): boolean {
 const maxReadRules = 1_024;
 
 /**
- * The SHA-256, in hexadecimal, of the rules in the kernel that decide where packets go. All versions of the agent write
- * these rules in the same way. Throws if there are more rules than the agent writes.
+ * Returns the SHA-256, in hexadecimal, of the rules in the kernel that decide where packets go. All versions of the
+ * agent write these rules in the same way. Throws if there are more than {@link maxReadRules} rules.
  */
 export function captureDigest(namespaceFd: number): string {
   using nft = new NftNetlink(namespaceFd);
@@ -141,8 +138,8 @@ export function captureDigest(namespaceFd: number): string {
 }
 
 /**
- * Lets connections in a closing socket's queue move to another socket of the same port. A container's /proc/sys is
- * read-only, so the function writes the setting through the host's /proc.
+ * Lets connections that wait in a closing socket's queue move to another socket of the same port. It writes the setting
+ * through the host's /proc, because a container's /proc/sys is read-only.
  */
 export function allowConnectionMigration(namespaceFd: number, hostProc: string): void {
   inNamespace(namespaceFd, () => writeFileSync(join(hostProc, "sys/net/ipv4/tcp_migrate_req"), "1"));
@@ -227,8 +224,8 @@ function writeMangle(transaction: NftTransaction): void {
 }
 
 /**
- * Drops SYN packets that would bypass the redirect. If an older agent removes the capture, it leaves these rules, so
- * they must do no harm without redirects.
+ * Drops SYN packets that would bypass the redirect. An older agent that removes the capture does not remove these
+ * rules, so they must do no harm without redirects.
  *
  * `nat` rules see only the first packet of a connection. A client with raw sockets could send another packet first: an
  * ACK with an option that the kernel ignores is not redirected, and no socket answers it. A SYN of the same connection
@@ -260,7 +257,6 @@ function writeGuard(transaction: NftTransaction, { ipv6 }: Pick<CaptureOptions, 
   input(tcp, isStart, action.drop());
 }
 
-/** Removes the guard's table, if it exists. */
 function removeGuard(transaction: NftTransaction): void {
   transaction.table("inet", guardTable).create().delete();
 }

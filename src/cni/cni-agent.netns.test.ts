@@ -371,8 +371,8 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   await until(() => ztunnel.snapshots() > 0);
-  // Give the set for probes a wrong type, so that the agent cannot write the rule for the pod's probes. It must then
-  // not capture the pod.
+  // Give the set for probes a wrong type, so that the agent cannot write the rule for the pod's probes. The agent must
+  // then not capture the pod.
   const probeTable = new NftTransaction();
   probeTable.table("inet", "istio-ambient-nat").replace().addSet("istio-inpod-probes-v4", ["ipv6"]);
   using nft = new NftNetlink(rig.node.namespace.fd);

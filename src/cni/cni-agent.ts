@@ -30,7 +30,10 @@ import type { ZtunnelLink } from "./ztunnel-link.ts";
 /** The paths that the agent uses, as its own container sees them. */
 export interface CniAgentPaths {
   readonly hostProc: string;
-  /** The directory under which the host's directories are mounted, such as `/host` for `/host/var/run/netns`. */
+  /**
+   * The directory under which the host's directories are mounted. With `/host`, `/host/var/run/netns` is the host's
+   * directory.
+   */
   readonly hostRoot?: string;
   /** The mount of the host's directory of named network namespaces. */
   readonly namespaceDirectory?: string;
@@ -38,7 +41,7 @@ export interface CniAgentPaths {
   readonly pluginSocket: string;
   readonly ztunnelSocket: string;
   /**
-   * The mounts of the directories in which container runtimes look for plugins and for the node's network
+   * The mounts of the directories that container runtimes read: one with plugins, and one with the node's network
    * configuration.
    */
   readonly cniBinDirectory: string;
@@ -46,7 +49,7 @@ export interface CniAgentPaths {
 }
 
 export interface CniPluginOptions {
-  /** The path on the node of the agent's socket, to which the plugin connects. */
+  /** The path of the agent's socket on the node. The plugin connects to it. */
   readonly socketPath: string;
   /** The node's architecture, in the spelling of Node.js. */
   readonly architecture: string;
@@ -61,29 +64,26 @@ export interface CniPluginOptions {
   readonly chained: boolean;
 }
 
-/** The optional functions of the agent, which an installation may switch off. */
+/** The functions of the agent that an installation can switch off. */
 export interface CniAgentSettings {
   /** Whether pods can join the mesh without a sidecar (ambient mode). */
   readonly ambient: boolean;
-  /** Whether the DNS queries of these pods are captured. A pod's annotation overrides it. */
+  /** Whether the DNS queries of these pods are captured. A pod's annotation overrides this default. */
   readonly dnsCapture: boolean;
   /** Whether the IPv6 traffic of these pods is captured. */
   readonly ipv6: boolean;
-  /**
-   * Whether the agent redirects the traffic of pods that started before it and wait for the redirect to their sidecar.
-   */
+  /** Whether the agent installs the redirect to a sidecar in pods that started before the agent. */
   readonly repair: boolean;
 }
 
 export interface CniAgentOptions {
   readonly nodeName: string;
-  /** The namespaces whose pods never join the mesh, whatever their labels are. */
+  /** The namespaces whose pods never join the mesh, whatever labels they have. */
   readonly excludedNamespaces: readonly string[];
   readonly settings: CniAgentSettings;
   readonly paths: CniAgentPaths;
   readonly plugin: CniPluginOptions;
   readonly client: Pick<KubeClient, "get" | "patchMerge">;
-  /** The pods of this node. */
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
   /** The informer of this agent's Node object. */
@@ -91,21 +91,21 @@ export interface CniAgentOptions {
   /** A descriptor of the node's network namespace. If absent, the agent's own namespace is used. */
   readonly hostNamespaceFd?: number;
   /**
-   * How long a starting pod's request waits for a ztunnel. It must be less than the runtime's timeout. 5 s if absent.
+   * How long a starting pod's request waits for a ztunnel. It must be less than the runtime's timeout. The default is 5
+   * s.
    */
   readonly ztunnelWaitMs?: number;
-  /** Called when the agent ends, with the revisions of its ztunnels. Returns why it ends. */
+  /** Called when the agent ends, with the revisions of its ztunnels. Returns why the agent ends. */
   readonly whyEnds: (ztunnels: readonly string[]) => Promise<AgentEnd>;
   /**
-   * Called with the reason if the container runtime does not call the plugin. Called again from time to time while the
+   * Called with the reason when the container runtime does not call the plugin, and again at intervals while the
    * problem lasts.
    */
   readonly onProblem?: (problem: PluginProblem) => void;
   readonly log: Logger;
-  /** (Serin's own) Whether to write also the log lines of upstream's agent of 2022. */
+  /** Whether the agent also writes the log lines of upstream's agent of 2022. Only Serin has this option. */
   readonly logsRoutes?: boolean;
   readonly clock: Clock;
-  /** The registry for the agent's metrics. */
   readonly registry: MetricsRegistry;
 }
 
@@ -198,20 +198,22 @@ export class CniAgent {
   }
 
   /**
-   * Why the container runtime does not call the plugin, and what to do. Undefined if it does call it, or if it may just
-   * need time.
+   * Why the container runtime does not call the plugin, and what to do. It is undefined if the runtime calls the
+   * plugin, or may only need time.
    */
   get problem(): PluginProblem | undefined {
     const { missed } = this.#calls;
     return this.#installer.problem ?? (missed === undefined ? undefined : notCalled(this.#surroundings, missed));
   }
 
-  /** The revision of the ztunnel that owns a pod (`namespace/name`). Undefined if the pod is not in the mesh. */
+  /**
+   * Returns the revision of the ztunnel that owns a pod (`namespace/name`), or undefined if the pod is not in the mesh.
+   */
   ownerOf(key: string): string | undefined {
     return this.#enroller.ownerOf(key);
   }
 
-  /** The state of this node's enrolled pods. It is compared with their state under another agent. */
+  /** Reports this node's enrolled pods, to compare them with their state under another agent. */
   enrolled(version: string): EnrolledReport {
     return {
       node: this.#options.nodeName,
@@ -226,7 +228,7 @@ export class CniAgent {
     const { pods, namespaces, nodes, paths } = this.#options;
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
-    // First exempt the probes of all pods that an earlier agent captured, before handling the pods one by one.
+    // First exempt the probes of all pods that an earlier agent captured. Then handle the pods one by one.
     this.#probes.install(this.#capturedAddresses(pods.list()));
     this.#hub.listen(paths.ztunnelSocket, {
       connected: (link) => void this.#sendSnapshot(link),
@@ -279,8 +281,8 @@ export class CniAgent {
   }
 
   /**
-   * The addresses of captured pods. It leaves out a pod that cannot be examined now. Such a pod is exempted when it is
-   * enrolled, which is retried.
+   * Returns the addresses of captured pods. It skips a pod that cannot be examined now. The enrolment of that pod,
+   * which is retried, exempts its probes later.
    */
   #capturedAddresses(pods: readonly Pod[]): string[] {
     const found = new Set<string>();
@@ -338,15 +340,14 @@ export class CniAgent {
 
   #onPodGone(pod: Pod): void {
     this.#redirector.forget(pod.metadata.uid ?? "");
-    // The pod may have been captured by an earlier agent, and ended before this agent enrolled it. Then nothing else
-    // ends the exemption of its address.
+    // An earlier agent may have captured the pod, and the pod may have ended before this agent enrolled it. Then no
+    // other code ends the exemption of its address.
     const held = new Set(this.#enroller.addresses());
     this.#probes.remove(addressesOf(pod).filter((address) => !held.has(address)));
   }
 
   /**
-   * Handles a change of the Node. Only its labels matter, because they decide which ztunnel owns its pods. Heartbeats
-   * do not.
+   * Handles a change of the Node. Only a change of its labels matters, because they decide which ztunnel owns its pods.
    */
   #onNode(change: InformerChange<Node>): void {
     if (change.type === "delete" || !jsonEqual(change.previous?.metadata.labels, change.object.metadata.labels))
@@ -364,8 +365,8 @@ export class CniAgent {
   }
 
   /**
-   * Sends a new ztunnel all pods that it owns, and then the mark that ends the snapshot. At the mark, the ztunnel drops
-   * pods that were not sent. So the agent also lets it keep pods that the agent cannot examine yet.
+   * Sends a new ztunnel all pods that it owns, and then the message that ends the snapshot. At that message, the
+   * ztunnel drops pods that were not sent. So the agent also lets it keep pods that the agent cannot examine yet.
    */
   async #sendSnapshot(link: ZtunnelLink): Promise<void> {
     const work = [...this.#keys()].map(async (key) => {
@@ -384,8 +385,8 @@ export class CniAgent {
   }
 
   /**
-   * Brings the pod with this key into its wanted state. Returns after how many milliseconds to check it again, or
-   * undefined. `keeper` is a ztunnel that keeps the pod if no other ztunnel is known to serve it.
+   * Brings the pod with this key into its wanted state. Returns the time in milliseconds after which the pod must be
+   * checked again, or undefined. `keeper` is a ztunnel that keeps the pod if no other ztunnel is known to serve it.
    */
   async #reconcileKey(key: string, keeper?: ZtunnelLink): Promise<number | undefined> {
     return await this.#locks.run(key, async () => {
@@ -416,9 +417,9 @@ export class CniAgent {
   }
 
   /**
-   * The pod in a plugin's request. The watch may not have delivered it yet, and may still show an earlier pod of the
-   * same name. If the agent used that earlier pod, and the pod has failed, the new one would start outside the mesh. A
-   * static pod has one uid on its node and another one in the API.
+   * Returns the pod of a plugin's request. The watch may not have delivered the pod yet, and may still show an earlier
+   * pod of the same name. If the agent used an earlier pod that has failed, the new pod would start outside the mesh. A
+   * static pod has another uid on its node than in the API, so the uid of the API's pod is not checked.
    */
   async #podOf({ podName, podNamespace, podUid }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;
@@ -467,8 +468,8 @@ export class CniAgent {
   }
 
   /**
-   * Removes all files and rules that the agent has put on the node, for an uninstall. The pods' traffic continues
-   * without the mesh.
+   * Removes all files and rules of the agent from the node, for an uninstallation. The pods' traffic continues without
+   * the mesh.
    */
   async #leave(): Promise<void> {
     this.#log.info("the agent is being uninstalled: it releases its pods and removes itself from the node");

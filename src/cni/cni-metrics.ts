@@ -1,8 +1,8 @@
 import type { MetricsRegistry } from "../telemetry/index.ts";
 
 /**
- * The metrics on port 15014. They have the names of upstream's agent (upstream's documentation of the CNI agent,
- * "Observability").
+ * The metrics on port 15014. They have the names of upstream's metrics (see "Observability" in the documentation of
+ * Istio's CNI agent).
  */
 export class CniMetrics {
   readonly #events;
@@ -10,7 +10,7 @@ export class CniMetrics {
   readonly #requests;
   readonly #ready;
 
-  /** `ztunnels` returns the number of connected ztunnels. It is called at each scrape. */
+  /** `ztunnels` returns the number of connected ztunnels at each scrape. */
   constructor(registry: MetricsRegistry, ztunnels: () => number) {
     this.#events = registry.counter(
       "nodeagent_reconcile_events_total",
@@ -34,7 +34,7 @@ export class CniMetrics {
     this.#events.labels(type).increment();
   }
 
-  /** Counts a pod that the container runtime adds. The label is the HTTP status that upstream's agent would answer. */
+  /** Counts an ADD of the container runtime. The label is the HTTP status with which upstream's agent would answer. */
   async pluginRequest(handled: Promise<void>): Promise<void> {
     try {
       await handled;

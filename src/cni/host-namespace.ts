@@ -5,18 +5,18 @@ import { isSystemCode, NetworkNamespace } from "../net/index.ts";
 
 const maxAncestors = 16;
 /**
- * The maximum number of attempts. An attempt fails only if every thread changes its namespace while it is examined,
- * which is very unlikely.
+ * The maximum number of attempts. An attempt fails only if every thread changes its namespace during the attempt, which
+ * is very unlikely.
  */
 const maxLooks = 8;
 
 /**
- * Opens the node's network namespace. It is the namespace of the process that started our container: the nearest
- * ancestor outside the container's PID namespace, which is a runtime's shim or the lab's node process. For a pod on the
- * node's network, it is also the pod's own namespace.
+ * Opens the node's network namespace. It is the namespace of the process that started the agent's container: the
+ * nearest ancestor outside the container's PID namespace, which is a runtime's shim or the lab's node process. If the
+ * agent's pod is on the node's network, it is also the agent's own namespace.
  */
 export function openHostNamespace(hostProc: string): NetworkNamespace {
-  // In the host's /proc, `self` shows this process' id on the host.
+  // In the host's /proc, `self` links to this process's id on the host.
   let pid = readlinkSync(join(hostProc, "self"));
   const container = pidNamespaceOf(hostProc, pid);
   for (let step = 0; step < maxAncestors; step += 1) {
@@ -29,9 +29,9 @@ export function openHostNamespace(hostProc: string): NetworkNamespace {
 }
 
 /**
- * Opens the namespace in which most threads of a process are. The process may be entering a new pod's namespace with
- * one thread. If that is the process' first thread, `/proc/<pid>/ns/net` is the pod's namespace at that moment, and the
- * agent would write the node's rules into the pod.
+ * Opens the namespace in which most threads of a process are. A thread of the process may be in a new pod's namespace
+ * at this moment. If this is the first thread, `/proc/<pid>/ns/net` is the pod's namespace, and the agent would write
+ * the node's rules into the pod.
  */
 function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   for (let look = 1; look <= maxLooks; look += 1) {
@@ -51,7 +51,6 @@ function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   throw transientError("pod-namespace", `the network namespace of the node cannot be found by ${threadsDirectory}`);
 }
 
-/** The result of reading a thread. Undefined if the thread has just ended. */
 function unlessGone<Result>(look: () => Result): Result | undefined {
   try {
     return look();
@@ -61,7 +60,6 @@ function unlessGone<Result>(look: () => Result): Result | undefined {
   }
 }
 
-/** The inode of a process' PID namespace, which identifies the namespace. */
 function pidNamespaceOf(hostProc: string, pid: string): number {
   return statSync(join(hostProc, pid, "ns/pid")).ino;
 }

@@ -5,8 +5,8 @@ const table = "istio-ambient-nat";
 const sets = { ipv4: "istio-inpod-probes-v4", ipv6: "istio-inpod-probes-v6" } as const;
 
 /**
- * The rules for probes in the node's network namespace. Traffic from the node's own processes to enrolled pods (kubelet
- * probes) gets a source address that the pods' capture exempts.
+ * The rules for probes in the node's network namespace. For traffic from the node's own processes to enrolled pods,
+ * such as kubelet probes, they set a source address that the pods' capture exempts.
  */
 export class HostProbeRules implements Disposable {
   readonly #nft: NftNetlink;
@@ -16,7 +16,7 @@ export class HostProbeRules implements Disposable {
     this.#nft = new NftNetlink(namespaceFd);
   }
 
-  /** Installs the rules for these addresses, in place of an earlier agent's rules. */
+  /** Installs the rules for these addresses, and removes an earlier agent's rules. */
   install(addresses: Iterable<string>): void {
     this.#known.clear();
     for (const address of addresses) this.#known.add(address);
@@ -42,8 +42,8 @@ export class HostProbeRules implements Disposable {
   }
 
   /**
-   * Writes the rules again if the node has lost them. The restart of a firewall may flush all tables. Returns whether
-   * the rules were lost.
+   * Writes the rules again if the node has lost them, for example because the restart of a firewall flushed all tables.
+   * Returns whether the rules were lost.
    */
   restore(): boolean {
     if (this.#nft.tables("inet").includes(table)) return false;
@@ -65,7 +65,6 @@ export class HostProbeRules implements Disposable {
     );
   }
 
-  /** Removes all rules. */
   uninstall(): void {
     const transaction = new NftTransaction();
     transaction.table("inet", table).create().delete();

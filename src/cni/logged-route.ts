@@ -1,8 +1,8 @@
 import type { Node, Pod } from "../api/kubernetes/index.ts";
 
 /**
- * A log line about a captured pod, in the format of upstream's agent of 2022, which made a route for each pod. The
- * present capture is inside the pod and needs no route.
+ * Returns a log line about a captured pod in the format of upstream's agent of 2022, which made a route for each pod.
+ * The present capture is inside the pod and needs no route.
  */
 export function loggedRoute({ metadata }: Pod, node: Node | undefined, address: string): string {
   const { name = "", namespace = "" } = metadata;
@@ -10,8 +10,8 @@ export function loggedRoute({ metadata }: Pod, node: Node | undefined, address: 
 }
 
 /**
- * The source address of the logged route: the node's address in its pod CIDR, or the node's own address if it has no
- * pod CIDR.
+ * Returns the source address of the logged route: the node's address in its pod CIDR, or the node's own address if it
+ * has no pod CIDR.
  */
 function sourceOn(node: Node | undefined): string {
   const [network] = (node?.spec?.podCIDR ?? "").split("/");

@@ -11,14 +11,13 @@ export interface MarkRoutes {
 
 const families = ["ipv4", "ipv6"] as const;
 /**
- * The errors for an address family that the kernel has disabled. Such a family carries no traffic, so it needs no
+ * The errors for an address family that is disabled in the kernel. Such a family carries no traffic, so it needs no
  * routes.
  */
 const disabledFamily = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;
 
 /**
- * Keeps packets with a mark in this namespace, whatever their destination is. Changes nothing if the routes exist
- * already.
+ * Keeps packets with a mark in this namespace, whatever their destination is. Does nothing if the routes exist already.
  */
 export function addMarkRoutes(routes: MarkRoutes, namespaceFd?: number): void {
   using links = new RouteNetlink(namespaceFd);

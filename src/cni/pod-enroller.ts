@@ -23,11 +23,11 @@ import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.t
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZdsAnswer, ZtunnelLink } from "./ztunnel-link.ts";
 
-/** The time in which the control plane notifies every proxy that a pod accepts only plain text. */
+/** The time in milliseconds in which the control plane notifies every proxy that a pod accepts only plain text. */
 const leaveMs = 3_000;
 /**
- * The maximum time for annotating a pod. During an uninstallation, the API server or the agent's rights may disappear
- * before the agent does.
+ * The maximum time in milliseconds for annotating pods at an uninstallation. The API server or the agent's rights may
+ * disappear before the agent ends.
  */
 const maxAnnotateMs = 5_000;
 
@@ -38,12 +38,11 @@ export interface PodEnrollerOptions {
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
   /**
-   * Whether pods join the mesh, whether their DNS is captured, and whether their IPv6 is captured. A pod's annotation
-   * overrides `dns`.
+   * Whether pods join the mesh, and whether their DNS and IPv6 traffic is captured. A pod's annotation overrides `dns`.
    */
   readonly capture: { readonly pods: boolean; readonly dns: boolean; readonly ipv6: boolean };
   readonly log: Logger;
-  /** (Serin's own) Whether to log each capture also in the format of ambient's first release. */
+  /** Whether each capture is also logged in the format of ambient's first release. Only Serin has this option. */
   readonly logsRoutes: boolean;
   readonly clock: Clock;
 }
@@ -59,13 +58,12 @@ export interface PodView {
 export interface PodStart {
   readonly netnsPath: string;
   readonly addresses: readonly string[];
-  /** The id of the pod's sandbox in the container runtime. */
   readonly containerId: string;
 }
 
 /**
- * A pod in the mesh. From the enrolment to the pod's end, the agent keeps its namespace and its sockets open, whichever
- * ztunnel owns the pod.
+ * A pod in the mesh. From the enrolment to the pod's end, the agent keeps the pod's namespace and sockets open,
+ * whichever ztunnel owns the pod.
  */
 interface Enrolment {
   readonly uid: string;
@@ -76,11 +74,11 @@ interface Enrolment {
   ownerRevision: string | undefined;
   captured: boolean;
   addresses: readonly string[];
-  /** The id of the pod's sandbox in the container runtime. Undefined for a pod that started before this agent. */
+  /** The id of the pod's sandbox in the container runtime. It is undefined for a pod that started before this agent. */
   containerId: string | undefined;
   /**
-   * The time at which the pod's sockets close, on the steady clock. Set when the pod is leaving the mesh and no longer
-   * announces HBONE.
+   * The steady time at which the pod's sockets close. It is set when the pod leaves the mesh and no longer announces
+   * HBONE.
    */
   leavesAtMs: number | undefined;
 }
@@ -94,7 +92,7 @@ export class PodEnroller {
   readonly #log: Logger;
   /** The enrolled pods by `namespace/name`. */
   readonly #enrolments = new Map<string, Enrolment>();
-  /** Pods that a ztunnel keeps although this agent has not found them, by `namespace/name`. */
+  /** The pods by `namespace/name` that a ztunnel keeps although this agent has not enrolled them. */
   readonly #kept = new Map<string, { readonly uid: string; readonly link: ZtunnelLink }>();
 
   constructor(options: PodEnrollerOptions) {
@@ -114,12 +112,11 @@ export class PodEnroller {
   ownerOf(key: string): string | undefined {
     return this.#enrolments.get(key)?.ownerRevision;
   }
-  /** The addresses of all enrolled pods. */
   addresses(): string[] {
     return [...this.#enrolments.values()].flatMap((enrolment) => enrolment.addresses);
   }
 
-  /** The state of each enrolled pod. Its rules are read from the kernel at each call. */
+  /** Reports the state of each enrolled pod. Each call reads the pod's rules from the kernel. */
   report(): EnrolledPodReport[] {
     const inMesh = [...this.#enrolments.values()].filter(({ leavesAtMs }) => leavesAtMs === undefined);
     const sorted = inMesh.sort((left, right) => (left.key < right.key ? -1 : 1));
@@ -138,7 +135,7 @@ export class PodEnroller {
 
   /**
    * Brings a pod into its wanted state. `start` is set for a pod that has no process yet. Such a pod is enrolled when
-   * the promise resolves. If the result is a number, call again after that many milliseconds.
+   * the promise resolves. If the result is a number, the caller must call again after that many milliseconds.
    */
   async reconcile(view: PodView, start?: PodStart): Promise<number | undefined> {
     const { pod } = view;
@@ -161,8 +158,8 @@ export class PodEnroller {
     if (!wasCaptured(pod) || !this.belongs(view)) return;
     const enrolment = this.#enrolments.get(keyOf(pod));
     if (enrolment?.owner?.isOpen === true || enrolment?.leavesAtMs !== undefined) return;
-    // Whether the ztunnel's answer shows if it has the pod. Upstream's ztunnel acknowledges a Keep even for a pod that
-    // it does not have.
+    // Whether the ztunnel's answer shows that it has the pod. Upstream's ztunnel acknowledges a Keep even for a pod
+    // that it does not have.
     const tells = link.acceptsListeners;
     if (enrolment?.sockets.length === 0 && tells) return await this.#takeBack(enrolment, link);
     const own = { uid: pod.metadata.uid ?? "", key: keyOf(pod) };
@@ -191,7 +188,6 @@ export class PodEnroller {
     }
   }
 
-  /** Whether a pod should be in the mesh. */
   belongs({ pod, namespace }: Pick<PodView, "pod" | "namespace">): boolean {
     const { excludedNamespaces, capture } = this.#options;
     return capture.pods && !excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
@@ -203,14 +199,14 @@ export class PodEnroller {
   }
 
   /**
-   * Call this when a sandbox has been removed. A runtime may report the removal late or twice, when the pod already has
-   * another sandbox.
+   * Forgets a pod whose sandbox has been removed. A runtime may report the removal late or twice, when the pod already
+   * has another sandbox, so an unknown sandbox is ignored.
    */
   async forgetContainer(key: string, containerId: string): Promise<void> {
     if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
   }
 
-  /** Call this when the pod and its network namespace are gone. */
+  /** Forgets a pod that is gone together with its network namespace. */
   async forget(key: string): Promise<void> {
     const enrolment = this.#enrolments.get(key);
     const kept = this.#kept.get(key);
@@ -223,14 +219,14 @@ export class PodEnroller {
     await this.#release(enrolment, false);
   }
 
-  /** Ends the exemption of a pod's probes. Skips addresses that another pod has by now. */
+  /** Ends the exemption of a pod's probes. Skips addresses that another captured pod has by now. */
   #endProbes({ uid, addresses }: Enrolment): void {
     const others = [...this.#enrolments.values()].filter((other) => other.uid !== uid && other.captured);
     const held = new Set(others.flatMap((other) => other.addresses));
     this.#options.probes.remove(addresses.filter((address) => !held.has(address)));
   }
 
-  /** Closes all sockets without notifying the ztunnels, which keep their pods. */
+  /** Closes all sockets. The ztunnels are not notified, so they keep their pods. */
   close(): void {
     for (const enrolment of this.#enrolments.values()) {
       closePodSockets(enrolment.sockets);
@@ -240,9 +236,9 @@ export class PodEnroller {
   }
 
   /**
-   * Releases the pods at an uninstall. First removes the rules, then the annotation that tells peers that the pods
-   * accept HBONE. The sockets stay until all peers have learnt that, so that peers that still use HBONE are served. A
-   * failure in one pod does not affect the others.
+   * Releases the pods at an uninstallation. First it removes the rules, then the annotation by which peers know that
+   * the pods accept HBONE. The sockets stay open until all peers know of the change, so peers that still use HBONE are
+   * served. A failure in one pod does not affect the others.
    */
   async releaseAll(pods: readonly Pod[]): Promise<void> {
     const { finder, clock } = this.#options;
@@ -284,9 +280,9 @@ export class PodEnroller {
         hint: "check the ztunnel DaemonSet's pod on this node",
       });
     }
-    // Open sockets only for a ztunnel that accepts them. Another ztunnel opens its own.
+    // Open sockets only for a ztunnel that accepts them. Other ztunnels open their own sockets.
     if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);
-    // The ztunnel that has the pod may have connected in the meantime, and may be the pod's wanted owner.
+    // The ztunnel that serves the pod may have connected in the meantime, and may be the wanted owner.
     target = this.#target(view, enrolment) ?? target;
     await this.#giveTo(target, enrolment, pod);
     // Put the runtime's addresses first, because the runtime is the most reliable source.
@@ -304,8 +300,7 @@ export class PodEnroller {
       [redirectionAnnotation]: "enabled",
       [ztunnelOwnerAnnotation]: target.revision,
     });
-    // The start of a pod must not wait for the API server. If this write fails, the next reconciliation writes the
-    // annotation.
+    // The start of a pod must not wait for the API server. If this write fails, the next reconciliation repeats it.
     if (start === undefined) await annotated;
     else
       annotated.catch((error: unknown) =>
@@ -320,8 +315,8 @@ export class PodEnroller {
   }
 
   /**
-   * Opens the pod's namespace and sockets. If an earlier agent enrolled the pod, takes the sockets back from its
-   * ztunnel.
+   * Opens the pod's namespace, or returns the enrolment that has it open. Returns undefined if the pod has no sandbox
+   * yet. If an earlier agent enrolled the pod, takes its sockets back from the ztunnel.
    */
   async #open(pod: Pod, start: PodStart | undefined): Promise<Enrolment | undefined> {
     const key = keyOf(pod);
@@ -395,7 +390,7 @@ export class PodEnroller {
     }
   }
 
-  /** Opens new sockets. If a ztunnel already has the ports, takes the sockets back from it. */
+  /** Opens new sockets. If a ztunnel already listens on the ports, takes its sockets back. */
   async #openSockets(enrolment: Enrolment): Promise<void> {
     try {
       enrolment.sockets = openPodSockets(enrolment.namespace.fd);
@@ -409,7 +404,7 @@ export class PodEnroller {
     }
   }
 
-  /** Asks a ztunnel for the sockets of a pod that it serves. Does nothing if the ztunnel does not know the pod. */
+  /** Requests the sockets of a pod from a ztunnel. Does nothing if the ztunnel does not have the pod. */
   async #takeBack(enrolment: Enrolment, link: ZtunnelLink): Promise<void> {
     const answer = await this.#keep(link, enrolment, link.acceptsListeners);
     if (answer === undefined) return;
@@ -425,7 +420,10 @@ export class PodEnroller {
     });
   }
 
-  /** The ztunnel for the pod: the wanted owner's, or else the present owner's. Undefined if neither is connected. */
+  /**
+   * Returns the ztunnel for the pod: the wanted owner, or else the present owner. Returns undefined if neither is
+   * connected.
+   */
   #target(view: PodView, enrolment: Pick<Enrolment, "ownerRevision"> | undefined): ZtunnelLink | undefined {
     const { hub } = this.#options;
     const wanted = ztunnelOwner({
@@ -440,8 +438,8 @@ export class PodEnroller {
   }
 
   /**
-   * Hands the pod over to another ztunnel. The new owner acknowledges before the agent informs the old one. If the new
-   * owner cannot serve the pod yet, the old one keeps it, and the pod is checked again later.
+   * Hands the pod over to another ztunnel. The new owner acknowledges before the agent notifies the old owner. If the
+   * new owner cannot serve the pod yet, this rejects, the old owner keeps the pod, and the pod is checked again later.
    */
   async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
     const previous = enrolment.owner;
@@ -469,8 +467,9 @@ export class PodEnroller {
   }
 
   /**
-   * Takes a pod out of the mesh. First removes the rules, then the annotation that makes peers use HBONE. The sockets
-   * stay until all peers have learnt that. Returns how long this takes, in milliseconds.
+   * Takes a pod out of the mesh. First it removes the rules, then the annotation that makes peers use HBONE. The
+   * sockets stay open until all peers know of the change. Returns the remaining time until then in milliseconds, or
+   * undefined if the pod has left.
    */
   async #unenrol(pod: Pod): Promise<number | undefined> {
     const key = keyOf(pod);
@@ -482,8 +481,8 @@ export class PodEnroller {
         if (namespace !== undefined) this.#removeOldCapture(namespace);
       }
       await this.#annotate(pod, absent);
-      // An earlier agent enrolled the pod, and its ztunnel drops it at the end of the snapshot, which does not contain
-      // the pod. The snapshot waits for this, so that peers learn of the change first.
+      // An earlier agent enrolled the pod. Its ztunnel drops the pod at the end of the snapshot, which does not contain
+      // the pod. The snapshot waits for this sleep, so that peers learn of the change first.
       if (wasCaptured(pod)) await this.#options.clock.sleep(leaveMs);
       await this.forget(key);
       return undefined;
@@ -504,7 +503,6 @@ export class PodEnroller {
     return undefined;
   }
 
-  /** Removes the capture rules that an earlier agent installed. */
   #removeOldCapture(namespace: NetworkNamespace): void {
     removeCapture(namespace.fd);
     this.#forgetDns(namespace);
@@ -530,7 +528,7 @@ export class PodEnroller {
     try {
       await link.request({ type: "delete", uid, handedOver });
     } catch (error) {
-      // Ignore the failure: the ztunnel has ended or never had the pod, so there is nothing to remove.
+      // Ignore the failure: the ztunnel has ended or never had the pod.
       this.#log.debug("a ztunnel did not acknowledge a delete", {
         uid,
         revision: link.revision,
@@ -540,8 +538,8 @@ export class PodEnroller {
   }
 
   /**
-   * Writes the annotations that differ from the pod's. Null removes an annotation. The agent writes through the status
-   * subresource, which accepts annotations, so that it needs no right to change what a pod runs.
+   * Writes the annotations that differ from the pod's. A null value removes an annotation. The agent writes through the
+   * status subresource, which accepts annotations, so that it needs no right to change what a pod runs.
    */
   async #annotate(pod: Pod, wanted: Readonly<Record<string, string | null>>): Promise<void> {
     const present = pod.metadata.annotations ?? {};
@@ -557,7 +555,7 @@ export class PodEnroller {
   }
 }
 
-/** The digest of the capture rules in a network namespace. Empty if it has none. */
+/** Returns the digest of the capture rules in a network namespace, or an empty text if they cannot be read. */
 function digestOf(namespace: NetworkNamespace): string {
   try {
     return captureDigest(namespace.fd);
@@ -567,8 +565,8 @@ function digestOf(namespace: NetworkNamespace): string {
 }
 
 /**
- * The error if the pod's ports are in use. In a captured pod, a ztunnel has the sockets. In any other pod, the pod's
- * own program uses the port.
+ * Returns the error for a pod whose ports are in use. In a captured pod, a ztunnel has the sockets. In any other pod,
+ * the pod's own program uses the port.
  */
 function socketsHeld({ key, captured }: Pick<Enrolment, "key" | "captured">, error: SerinError): SerinError {
   const holder = captured

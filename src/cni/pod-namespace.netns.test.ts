@@ -15,7 +15,8 @@ const bind = 4096;
 const detach = 2;
 
 /**
- * A fake host. Its /var/run/netns contains files on which network namespaces are mounted, as with containerd and CRI-O.
+ * Makes a fake host. Its /var/run/netns contains files on which network namespaces are mounted, as with containerd and
+ * CRI-O.
  */
 function hostWith(context: TestContext): {
   readonly node: TestNode;
@@ -50,7 +51,7 @@ test("a namespace is found by the file that the container runtime mounted it on"
   const byPath = new PodNamespaceFinder({ hostProc: "/proc", hostRoot: root });
   using found = byPath.openPath("/var/run/netns/cni-1");
   assert.equal(found.inode, pod.namespace.inode);
-  // minikube's runtime uses another directory, but it is mounted at the same path.
+  // minikube's runtime uses another directory on the host, which is mounted at the same path.
   const byName = new PodNamespaceFinder({ hostProc: "/proc", namespaceDirectory: join(root, "var/run/netns") });
   using named = byName.openPath("/var/run/docker/netns/cni-1");
   assert.equal(named.inode, pod.namespace.inode);

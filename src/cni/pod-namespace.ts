@@ -6,16 +6,16 @@ import { userError, type SerinError } from "../base/index.ts";
 import { isSystemCode, NetworkNamespace, RouteNetlink } from "../net/index.ts";
 import { addressesOf } from "./ambient-pod.ts";
 
-/** The annotation with the process id of a pod's init process. The lab's node runtime writes it. */
+/** The annotation with the process id of a pod's init process, which the lab's node runtime writes. */
 const initPidAnnotation = "lab.serin.dev/init-pid";
 /**
- * Matches a pod's uid on its kubelet. For a static pod, the kubelet makes a uid of 32 digits without hyphens, from a
- * hash.
+ * Matches a pod's uid on its kubelet. The kubelet gives a static pod a uid of 32 digits without hyphens, which it makes
+ * from a hash.
  */
 const kubeletUid = /^[0-9a-f-]{32,36}$/;
 /**
- * Matches a process id. On Linux, it is at most 4,194,304. The check is needed because users may write the annotation,
- * and the kernel rejects long paths.
+ * Matches a process id, which is at most 4,194,304 on Linux. Users may write the annotation with the process id, and a
+ * long text would make a path that the kernel rejects.
  */
 const processId = /^\d{1,7}$/;
 
@@ -25,8 +25,8 @@ const namespaceFileSystem = 0x6e73_6673;
 export interface PodNamespaceFinderOptions {
   readonly hostProc: string;
   /**
-   * The directory under which the host's directories are mounted in the agent's container. Absent if there are no such
-   * mounts.
+   * The directory under which the host's directories are mounted in the agent's container. It is absent if they are not
+   * mounted.
    */
   readonly hostRoot?: string;
   /** The path in the agent's container of the host's directory of named namespaces. */
@@ -46,7 +46,7 @@ export class PodNamespaceFinder {
   }
 
   /**
-   * Opens a namespace by the path that the container runtime provides, as the host sees it: `/proc/<pid>/ns/net`, or a
+   * Opens a namespace by the path that the container runtime states. The path is the host's: `/proc/<pid>/ns/net`, or a
    * file on which the namespace is mounted (`/var/run/netns/cni-…`).
    */
   openPath(path: string): NetworkNamespace {
@@ -61,7 +61,9 @@ export class PodNamespaceFinder {
     throw invalid("is the node's own");
   }
 
-  /** The paths in the agent's container at which a path of the host may be found. The most reliable one comes first. */
+  /**
+   * Returns the paths in the agent's container at which a path of the host may be. The most reliable one comes first.
+   */
   #candidates(path: string): string[] {
     const process = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
     if (process !== undefined) return [join(this.hostProc, process, "ns/net")];
@@ -69,8 +71,8 @@ export class PodNamespaceFinder {
     return [
       ...(hostRoot === undefined ? [] : [join(hostRoot, path)]),
       ...(namespaceDirectory === undefined ? [] : [join(namespaceDirectory, basename(path))]),
-      // Resolve /var/run here, because on many hosts it is an absolute symbolic link, which would be followed in the
-      // agent's own file system.
+      // Resolve /var/run here. On many hosts it is an absolute symbolic link, which would be followed in the agent's
+      // own file system.
       join(this.hostProc, "1/root", path.replace(/^\/var\/run\//, "/run/")),
     ];
   }
@@ -78,17 +80,17 @@ export class PodNamespaceFinder {
   #openFirst(paths: readonly string[]): NetworkNamespace | undefined {
     for (const path of paths) {
       const namespace = openIfThere(path);
-      // If mounts of the host do not propagate to the agent, the file on which a namespace is mounted looks empty. Then
-      // try the next path.
+      // If mounts of the host do not propagate to the agent, the agent sees only the empty file on which the namespace
+      // is mounted. Then try the next path.
       if (namespace !== undefined && keepsIf(namespace, () => isNamespace(namespace))) return namespace;
     }
     return undefined;
   }
 
   /**
-   * Opens the namespace of a pod that has an address. Undefined if the pod has no process. The namespace must contain
-   * the pod's address, because users may write the annotation that names its process. Without this check, the author of
-   * a pod could make the agent capture or release any other pod of the node.
+   * Opens the namespace of a pod that has an address. Returns undefined if the pod has no process. The namespace must
+   * contain the pod's address, because users may write the annotation with the process id. Otherwise the author of a
+   * pod could make the agent capture or release any other pod of the node.
    */
   open(pod: Pod): NetworkNamespace | undefined {
     for (const pid of this.#processesOf(pod)) {
@@ -101,14 +103,14 @@ export class PodNamespaceFinder {
     return undefined;
   }
 
-  /** The addresses of a pod that has a process. */
+  /** Returns the addresses of a pod that its namespace really has, or none if the pod has no process. */
   addressesOf(pod: Pod): string[] {
     using namespace = this.open(pod);
     return namespace === undefined ? [] : addressesWithin(namespace, pod);
   }
 
   /**
-   * Finds the processes of many pods in one pass, and keeps them for {@link open}. A node has thousands of processes,
+   * Finds the processes of many pods in one pass, and stores them for {@link open}. A node has thousands of processes,
    * so a pass for each pod would block the agent for seconds.
    */
   locate(pods: readonly Pod[]): void {
@@ -126,7 +128,7 @@ export class PodNamespaceFinder {
     }
     const uid = uidAtKubelet(pod);
     yield* this.#located.get(uid) ?? [];
-    // Search for other processes of the pod, because those above may have ended.
+    // Search again, because the located processes may have ended.
     for (const { pid } of this.#scan([uid])) yield pid;
   }
 
@@ -146,8 +148,8 @@ export class PodNamespaceFinder {
 }
 
 /**
- * The pod's uid on its kubelet. Anybody who creates a pod may write the annotation, so only a complete uid is accepted.
- * A part of a uid would match other pods.
+ * Returns the pod's uid on its kubelet. Anybody who creates a pod may write the mirror annotation, so only a complete
+ * uid is accepted. A part of a uid would match other pods.
  */
 function uidAtKubelet({ metadata }: Pod): string {
   const mirrored = metadata.annotations?.[mirrorAnnotation];
@@ -159,7 +161,7 @@ function annotatedProcess(pod: Pod): string | undefined {
   return annotated !== undefined && processId.test(annotated) ? annotated : undefined;
 }
 
-/** Returns whether the condition is true. If it is false or throws, closes the namespace. */
+/** Returns whether the condition is true. Closes the namespace if it is false or throws. */
 function keepsIf(namespace: NetworkNamespace, condition: () => boolean): boolean {
   let keeps = false;
   try {
@@ -198,13 +200,13 @@ function isOwn(namespace: NetworkNamespace): boolean {
 
 /**
  * The maximum number of a namespace's addresses that are read. A pod with NET_ADMIN may add millions. If the pod's own
- * address is not among those that are read, the pod stays out of the mesh.
+ * address is not among the read ones, the pod stays out of the mesh.
  */
 const maxAddresses = 4_096;
 
 /**
- * Those addresses in a pod's status that its namespace really has. The status alone is not enough, because users may
- * have the right to write it.
+ * Returns the addresses in a pod's status that its namespace really has. Users may have the right to write the status,
+ * so the status alone is not enough.
  */
 export function addressesWithin(namespace: NetworkNamespace, pod: Pod): string[] {
   const claimed = addressesOf(pod);

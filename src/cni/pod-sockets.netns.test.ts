@@ -48,7 +48,7 @@ test("a client that uses one port for two ports of a pod reaches both", async (c
         if (destinations.length === 2) accepted.resolve();
       }),
     );
-  // The client has only one port, so it uses the same port for several destinations.
+  // The client has only one port, so it must use this port for both destinations.
   const onlyPort = 40_000;
   node.namespace.enter(() => writeFileSync("/proc/sys/net/ipv4/ip_local_port_range", `${onlyPort} ${onlyPort}`));
   for (const port of [8080, 8081]) {

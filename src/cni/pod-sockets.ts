@@ -26,7 +26,9 @@ const plans: Readonly<Record<string, SocketPlan>> = {
   "dns-tcp": { protocol: "tcp", port: ztunnelPorts.dns, loopback: true },
 };
 
-/** Opens all sockets of a pod, or none. Fails with code `address-in-use` while a ztunnel still has them open. */
+/**
+ * Opens all sockets of a pod, or none. Throws an error with code `address-in-use` while a ztunnel still has them open.
+ */
 export function openPodSockets(namespaceFd: number): PodSocket[] {
   setLoopbackUp(namespaceFd);
   const opened: PodSocket[] = [];
@@ -43,9 +45,8 @@ export function openPodSockets(namespaceFd: number): PodSocket[] {
 }
 
 /**
- * Brings the loopback interface up. Normally the runtime does this, but containerd has a separate plugin for the
- * loopback interface, and may call it last. Without the interface, no socket can have the address 127.0.0.1, and a pod
- * with IPv6 looks like one without.
+ * Brings the loopback interface up. Normally the runtime does this, but containerd uses a separate plugin, and may call
+ * it last. Without the interface, no socket can have the address 127.0.0.1, and a pod with IPv6 looks like one without.
  */
 function setLoopbackUp(namespaceFd: number): void {
   using links = new RouteNetlink(namespaceFd);
@@ -64,9 +65,9 @@ function openSocket(namespaceFd: number, role: ZdsListenerRole): number | undefi
   const any = six === undefined ? "0.0.0.0" : "::";
   const loopback = six === undefined ? "127.0.0.1" : "::1";
   // Do not set IP_TRANSPARENT. Suppose that a client uses one of its ports for two ports of the pod, and both are
-  // redirected to one socket. The kernel then gives the second connection another source port. It does so after it has
-  // looked up the socket of each packet, and repeats the look-up unless the first result is a transparent socket. With
-  // a transparent socket, the packets of the second connection would reach the first one's, and the second would never
+  // redirected to one socket. The kernel then gives the second connection another source port, after it has looked up
+  // the socket of each packet. It repeats the look-up unless the first result is a transparent socket. With a
+  // transparent socket, packets of the second connection would reach the first connection, and the second would never
   // open.
   const options = { address: plan.loopback ? loopback : any, port: plan.port };
   try {

@@ -2,11 +2,12 @@ import type { Clock, Logger } from "../base/index.ts";
 import { problemText, type PluginProblem } from "./plugin/index.ts";
 
 const lookMs = 2_000;
-/** How often a lasting problem is reported again. Kubernetes deletes events after an hour. */
+/**
+ * The interval in milliseconds at which a lasting problem is reported again. Kubernetes deletes events after an hour.
+ */
 const againMs = 600_000;
 
 export interface ProblemReportOptions {
-  /** Returns the present problem. Undefined if there is none. */
   readonly problem: () => PluginProblem | undefined;
   readonly report: (problem: PluginProblem) => void;
   readonly log: Logger;

@@ -16,9 +16,9 @@ const statusAnnotation = "sidecar.istio.io/status";
 const validationContainer = "istio-validation";
 
 /**
- * The redirect that the agent must install for a pod with a sidecar. Undefined if the pod needs none from the agent.
- * The flags are the arguments of the pod's init container, which itself only checks the redirect. Throws a user error
- * for unsupported flags.
+ * Returns the redirect that the agent must install for a pod with a sidecar, or undefined if the pod needs none from
+ * the agent. The options come from the arguments of the pod's init container, which only checks the redirect. Throws a
+ * user error for unsupported flags.
  */
 export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   if (pod.metadata.annotations?.[statusAnnotation] === undefined || isFinishedPod(pod)) return undefined;
@@ -29,14 +29,14 @@ export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   return readRedirectCommand([...(container.args ?? []).slice(1), "--capture-all-dns"], environment, "").options;
 }
 
-/** Whether the init container that checks the redirect has begun and not yet succeeded. */
+/** Whether the init container that checks the redirect is running, or its last run has failed with exit code 1. */
 function isWaiting(pod: Pod): boolean {
   const { state, lastState } =
     pod.status?.initContainerStatuses?.find(({ name }) => name === validationContainer) ?? {};
   return state?.running !== undefined || (lastState?.terminated ?? state?.terminated)?.exitCode === 1;
 }
 
-/** Redirects the traffic of a node's pods to their sidecars, where the injection leaves the redirect to the agent. */
+/** Redirects the traffic of a node's pods to their sidecars, if the injection expects the agent to do so. */
 export class SidecarRedirector {
   readonly #finder: PodNamespaceFinder;
   readonly #log: Logger;
@@ -56,7 +56,8 @@ export class SidecarRedirector {
   }
 
   /**
-   * Redirects the traffic of a pod that started before the agent and waits for its redirect. A failure is only logged.
+   * Redirects the traffic of a pod that started before the agent and waits for its redirect. It logs a failure and does
+   * not throw.
    */
   repair(pod: Pod): void {
     if (this.#done.has(pod.metadata.uid ?? "") || !isWaiting(pod)) return;

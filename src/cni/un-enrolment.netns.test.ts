@@ -11,7 +11,7 @@ import { askOnce, askUdp, TestClient, type TestPodHost } from "./testing/test-no
 
 requireOwnNetwork();
 
-/** Sends a query to the server of {@link nameServer}, from the same port each time. */
+/** Sends a query to {@link nameServer}, from the same port each time. */
 const askName = (pod: TestPodHost): Promise<string> =>
   Promise.race([
     askUdp(pod.namespace.fd, { address: pod.address, port: 40_053 }, nameServer, 53, "who"),
@@ -20,7 +20,8 @@ const askName = (pod: TestPodHost): Promise<string> =>
 const nameServer = "10.96.0.10";
 
 /**
- * A clock whose sleep of 3 s, in which peers learn that a pod accepts only plain text, ends only when the test says so.
+ * A clock whose sleep of 3 s ends only when the test says so. In this sleep, peers learn that a pod accepts only plain
+ * text.
  */
 class LeaveClock implements Clock {
   #passedMs = 0;

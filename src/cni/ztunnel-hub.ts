@@ -5,23 +5,21 @@ import { SeqpacketServer, type SeqpacketConnection } from "../net/index.ts";
 import { ZtunnelLink } from "./ztunnel-link.ts";
 
 /**
- * How long a disconnected ztunnel is treated as running. A ztunnel that has crashed restarts within this time, so that
- * its pods need not move.
+ * How long a disconnected ztunnel counts as running, in milliseconds. A ztunnel that has crashed restarts within this
+ * time, so its pods need not move.
  */
 const restartGraceMs = 10_000;
 
 export interface ZtunnelHubHandler {
-  /** Called when a ztunnel has sent its hello. */
   connected(link: ZtunnelLink): void;
   /** Called when the set of running revisions may have changed. */
   changed(): void;
 }
 
-/** The ztunnels of this node by revision: those that are connected, and those that may reconnect soon. */
+/** The ztunnels of this node by revision: the connected ones, and those that may reconnect soon. */
 export class ZtunnelHub {
   readonly #log: Logger;
   readonly #clock: Clock;
-  /** The connected ztunnels, in the order of their hellos. */
   readonly #links: ZtunnelLink[] = [];
   readonly #waiting = new Set<() => void>();
   readonly #leftAtMs = new Map<string, number>();
@@ -58,7 +56,6 @@ export class ZtunnelHub {
     this.#waiting.delete(look);
   }
 
-  /** The newest connection from a ztunnel of the revision. */
   link(revision: string): ZtunnelLink | undefined {
     return this.#links.findLast((link) => link.revision === revision);
   }
@@ -68,7 +65,7 @@ export class ZtunnelHub {
     return [...new Set([...this.#links.map((link) => link.revision), ...recent.map(([revision]) => revision)])];
   }
 
-  /** Stops accepting connections, and disconnects all ztunnels. They keep their pods. */
+  /** Stops accepting connections, and disconnects all ztunnels. The ztunnels keep their pods. */
   close(): void {
     this.#server?.close();
     for (const link of this.#links) link.close();

@@ -11,8 +11,8 @@ import {
 
 const helloTimeoutMs = 5_000;
 /**
- * How long a ztunnel may take to answer. After this time, the agent disconnects the ztunnel, which then reconnects and
- * receives everything again.
+ * The time limit for a ztunnel's answer in milliseconds. After this time, the agent disconnects the ztunnel, which then
+ * reconnects and receives everything again.
  */
 const answerTimeoutMs = 10_000;
 const maxWaitingRequests = 4_096;
@@ -29,7 +29,7 @@ interface PendingRequest {
   readonly reject: (error: SerinError) => void;
 }
 
-/** The connection of one ztunnel process. The ztunnel answers requests in order. */
+/** The connection of one ztunnel process. The ztunnel answers requests in their order. */
 export class ZtunnelLink {
   readonly #connection: SeqpacketConnection;
   readonly #log: Logger;
@@ -56,7 +56,7 @@ export class ZtunnelLink {
   get isOpen(): boolean {
     return !this.#connection.closed;
   }
-  /** The ztunnel's revision, which is known after {@link hello}. `default` for a ztunnel that states none. */
+  /** The ztunnel's revision, or `default` if it states none. Read it only after {@link hello} has resolved. */
   get revision(): string {
     invariant(this.#greeting !== undefined, "a ztunnel link is used after its hello");
     return this.#greeting.revision === "" ? "default" : this.#greeting.revision;
@@ -67,7 +67,7 @@ export class ZtunnelLink {
 
   /**
    * Sends a request. Resolves with the acknowledgement. Rejects with a transient error if the ztunnel reports an error,
-   * or if the connection ends. The caller keeps the descriptors.
+   * or if the connection ends. The caller still owns the descriptors.
    */
   request(request: ZdsRequest, descriptors: readonly number[] = []): Promise<ZdsAnswer> {
     const what = request.type === "snapshot-sent" ? request.type : `${request.type} ${request.uid}`;

@@ -2,7 +2,7 @@ import { LinkedList, type Linked, type Logger } from "../base/index.ts";
 
 export interface ConnectionTrackerOptions {
   readonly log: Logger;
-  /** Called at each change of the counts. */
+  /** Called when the counts may have changed. */
   readonly onChange?: (counts: { readonly active: number; readonly draining: number }) => void;
 }
 
@@ -11,9 +11,9 @@ export interface TrackedConnection<Details> {
   readonly id: number;
   readonly openedAtMs: number;
   readonly details: Details;
-  /** Ends the connection now. The reason appears in its access log. */
+  /** Ends the connection now. The reason appears in the access log. */
   readonly abort: (reason: Error) => void;
-  /** Whether the owner of the connection accepts no new ones. */
+  /** Whether the owner of the connection drains, and accepts no new connections. */
   draining: boolean;
 }
 
@@ -43,8 +43,8 @@ class Tracked<Details> implements TrackedConnection<Details>, Disposable, Linked
 }
 
 /**
- * The live connections of a process. It counts active and draining ones, and has a promise for the end of the last one.
- * While the whole process drains, each change of their number N is logged as `draining, N connection(s)`.
+ * The live connections of a process. It counts active and draining connections, and can wait for the end of the last
+ * one. While the whole process drains, each change is logged as `draining, N connection(s)`.
  */
 export class ConnectionTracker<Details> {
   readonly #connections = new LinkedList<Tracked<Details>>();
@@ -72,7 +72,7 @@ export class ConnectionTracker<Details> {
     return [...this.#connections];
   }
 
-  /** Adds a connection. Dispose the result when it has ended. */
+  /** Adds a connection. The caller disposes the result when the connection has ended. */
   open(details: Details, abort: (reason: Error) => void, nowMs: number): TrackedConnection<Details> & Disposable {
     const connection = new Tracked(
       { id: this.#nextId, openedAtMs: nowMs, details, abort, draining: this.#processDrains },
@@ -85,7 +85,6 @@ export class ConnectionTracker<Details> {
     return connection;
   }
 
-  /** Marks matching connections as draining. */
   drain(matches: (details: Details) => boolean): void {
     for (const connection of this.list()) {
       if (connection.draining || !matches(connection.details)) continue;
@@ -95,13 +94,12 @@ export class ConnectionTracker<Details> {
     this.#changed();
   }
 
-  /** Called when the process drains. Marks all connections, including later ones. */
+  /** Marks all connections as draining, including later ones. Call it when the process drains. */
   drainAll(): void {
     this.#processDrains = true;
     this.drain(() => true);
   }
 
-  /** Resolves when there are no connections. */
   async idle(): Promise<void> {
     if (this.size === 0) return;
     await new Promise<void>((resolve) => this.#idle.push(resolve));

@@ -21,7 +21,7 @@ after(async () => await rm(folder, { recursive: true }));
 const rootCertificateFile = join(folder, "root.pem");
 await writeFile(rootCertificateFile, authority.roots);
 
-/** The version of our connection with a control plane, or `refused`. */
+/** Returns the TLS version of a connection to a control plane, or `refused`. */
 async function dialed(serving: SecureContextOptions, compliance?: CompliancePolicy): Promise<string> {
   const server = createSecureServer({ cert, key, ...serving }).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -70,7 +70,7 @@ test("a control plane whose certificate comes from another root is refused, and 
   assert.ok(reason.includes(`comes from no root in ${rootCertificateFile}; if the mesh's root has changed`), reason);
 });
 
-/** Why a client without a connection refuses calls. */
+/** Returns the error of a call without a connection. */
 async function reasonOf(client: Client): Promise<string> {
   const plain = (bytes: Buffer): Buffer => bytes;
   return await new Promise<string>((resolve) =>

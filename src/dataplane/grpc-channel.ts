@@ -14,42 +14,42 @@ import {
 import type { CompliancePolicy } from "../base/compliance/index.ts";
 import { TlsContext } from "../net/index.ts";
 
-/** The endpoint of a control plane, and our credentials. Files are read again for each connection. */
+/** The endpoint of a control plane, and the client's credentials. The files are read again for each connection. */
 export interface ControlPlaneEndpoint {
   /** `https://host:port` or `http://host:port`. */
   readonly url: string;
-  /** The PEM file with the roots. Absent means the system's roots. */
+  /** The PEM file with the roots. If it is absent, the system's roots apply. */
   readonly rootCertificateFile?: string;
-  /** The file with the service account token, which is sent as bearer token. */
+  /** The file with the service account token, which is sent as a bearer token. */
   readonly tokenFile?: string;
   /** Additional headers, such as `clusterid`. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The name to verify in the server's certificate instead of the host. */
+  /** The name to verify in the server's certificate in place of the URL's host. */
   readonly serverName?: string;
-  /** Limits the connection's TLS. */
+  /** The policy that limits the connection's TLS versions, ciphers and curves. */
   readonly compliance?: CompliancePolicy | undefined;
 }
 
-/** The gRPC library, loaded with the first connection: it takes megabytes, and a data plane's workers never connect. */
+/** The gRPC library, loaded with the first connection. It takes megabytes, and a data plane's workers never connect. */
 let library: typeof Grpc | undefined;
 const grpc = (): typeof Grpc => (library ??= loadPackage<typeof Grpc>("@grpc/grpc-js"));
 
-/** The limit of a response. 6,000 resources take about 3 MB. */
+/** The maximum size of a response in bytes. 6,000 resources take about 3 MB. */
 const maxMessageBytes = 256 * 1_048_576;
 
 /**
- * The delay before a further connection is opened in parallel with those that have no answer yet, as in RFC 8305.
+ * The delay before a further connection is opened in parallel with those that are not established yet, as in RFC 8305.
  *
  * kube-proxy may send a connection to an istiod that has just ended. The kernel then repeats its SYN to the same dead
  * address for two minutes, but a new connection is balanced anew. Each delay is up to twice the previous one. So a
  * control plane that is slow under load gets only a few more connections, spread over time.
  */
 const nextConnectionMs = { initialMs: 500, maxMs: 2_000 } as const;
-/** How many connections may begin before one of them is established. */
+/** The maximum number of connections that one attempt opens. */
 const maxConnections = 4;
 
 export interface ConnectOptions {
-  /** How long name lookups, TCP connections and TLS handshakes may take together. */
+  /** The time limit for name lookups, TCP connections and TLS handshakes together. */
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -57,9 +57,10 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects to an endpoint. If a connection has no answer after a moment, more are opened in parallel. The first one
- * that is established is used, and the others end. If all of them fail, this returns a client whose calls fail with the
- * reason. The caller closes the client.
+ * Connects to an endpoint. If a connection is not established after a moment, more connections are opened in parallel.
+ * The first established connection is used, and the others are closed. If all of them fail, this returns a client whose
+ * calls fail with the reason. Rejects if none is established or failed within `timeoutMs`. The caller closes the
+ * client.
  */
 export async function connectChannel(endpoint: ControlPlaneEndpoint, options: ConnectOptions): Promise<Client> {
   return await new ConnectionRace(endpoint, options).run();
@@ -94,7 +95,7 @@ class ConnectionRace {
       return await this.#outcome.promise;
     } finally {
       this.#next?.[Symbol.dispose]();
-      // End the other attempts here, because a frozen peer never closes them.
+      // End the other attempts here, because a frozen peer never closes their sockets.
       for (const dialing of this.#connecting) dialing.end();
     }
   }
@@ -117,11 +118,11 @@ class ConnectionRace {
       if (this.#isOver) dialing.end();
       else await this.#follow(dialing);
     } catch {
-      // Ignore the error: the credential files are just being replaced, and another connection attempt is under way.
+      // Ignore the error: the credential files are being replaced, and another connection attempt is under way.
     }
   }
 
-  /** Uses the client if it is the first that has a connection, or if all attempts have failed. Otherwise ends it. */
+  /** Uses the client if it is the first one with a connection, or if all attempts have failed. Otherwise ends it. */
   async #follow(dialing: Dialing): Promise<void> {
     this.#connecting.add(dialing);
     const isThere = await becomesReady(dialing.client);
@@ -153,16 +154,15 @@ async function becomesReady(client: Client): Promise<boolean> {
   }
 }
 
-/** A gRPC client that is still connecting. */
 interface Dialing {
   readonly client: Client;
-  /** Closes the client and its sockets, also during a handshake. */
+  /** Closes the client and its sockets, even during a handshake. */
   readonly end: () => void;
 }
 
 /**
- * Creates a gRPC client for an endpoint. It resolves the name and reads roots and token again, so that it finds a moved
- * control plane and a rotated token.
+ * Creates a gRPC client for an endpoint. Each call resolves the name and reads the roots again, so that the client
+ * finds a control plane that has moved.
  */
 async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Dialing> {
   const url = new URL(endpoint.url);
@@ -214,11 +214,13 @@ const untrusted = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/** Says which roots the control plane's certificate was compared with, and that a new root arrives by itself. */
+/**
+ * Adds to the error which roots do not match the control plane's certificate, and that a new root arrives by itself.
+ */
 function explained(error: unknown, { rootCertificateFile }: ControlPlaneEndpoint): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (!untrusted.has(code)) return error;
-  // The library passes on no hint, so the message contains it.
+  // The gRPC library drops the hint of an error, so the message contains it.
   const message =
     rootCertificateFile === undefined
       ? "the control plane's certificate comes from none of the system's roots"
@@ -264,7 +266,7 @@ function secureCredentials(roots: Buffer | null, compliance: CompliancePolicy | 
   return credentials.createFromSecureContext(context.secureContext);
 }
 
-/** The headers of a call: our credentials, and the endpoint's additional headers. */
+/** Returns the headers of a call: the bearer token, and the endpoint's additional headers. */
 export async function callMetadata(endpoint: ControlPlaneEndpoint): Promise<Metadata> {
   const metadata = new (grpc().Metadata)();
   if (endpoint.tokenFile !== undefined) {

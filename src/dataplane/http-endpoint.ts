@@ -26,7 +26,7 @@ export interface EndpointAnswer {
   readonly body: string | Uint8Array;
 }
 
-/** Answers requests for a path. An exception becomes a 500 with its message. */
+/** Answers the requests for a path. If it throws, the answer has status 500 and the error's message. */
 export type EndpointRoute = (request: IncomingMessage, url: URL) => EndpointAnswer | Promise<EndpointAnswer>;
 
 export interface HttpEndpointOptions {
@@ -61,7 +61,6 @@ export function listenHttp(options: HttpEndpointOptions): Promise<HttpEndpoint> 
   });
 }
 
-/** A server that does not listen yet. */
 function httpServer(routes: HttpEndpointOptions["routes"], clock: Clock = systemClock): Server {
   return createServer(
     inTurns(
@@ -100,7 +99,7 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** A readiness path such as `/healthz/ready`. It answers 200 if no task is open, or else 503 with the open tasks. */
+/** A route such as `/healthz/ready`. It answers 200 if no task is pending, otherwise 503 with the pending tasks. */
 export function readinessRoute(readiness: Readiness): EndpointRoute {
   return () =>
     readiness.ready
@@ -108,7 +107,7 @@ export function readinessRoute(readiness: Readiness): EndpointRoute {
       : { status: 503, body: `not ready, pending: ${readiness.pending().join(", ")}\n` };
 }
 
-/** A registry in Prometheus' text format, either all families or those that the scraper names. */
+/** A route with metrics in Prometheus' text format: all families, or only those that the scraper names. */
 export function metricsRoute(text: (names: FamilyNames) => string | Promise<string>): EndpointRoute {
   return async (_request, url) => ({
     status: 200,
@@ -117,13 +116,16 @@ export function metricsRoute(text: (names: FamilyNames) => string | Promise<stri
   });
 }
 
-/** The families that a scraper names by `name[]=…`, as in Prometheus' own HTTP handler (client_golang, promhttp). */
+/**
+ * Returns the families that a scraper names by `name[]=…`, as in Prometheus' own HTTP handler (client_golang,
+ * promhttp).
+ */
 export function namesAsked({ searchParams }: URL): FamilyNames {
   const names = searchParams.getAll("name[]");
   return names.length === 0 ? undefined : new Set(names);
 }
 
-/** A route that answers every request with the current value as indented JSON. */
+/** A route that answers every request with the current value as indented JSON. It writes a bigint as a string. */
 export function jsonRoute(value: () => unknown): EndpointRoute {
   return async () => ({
     status: 200,
@@ -133,8 +135,8 @@ export function jsonRoute(value: () => unknown): EndpointRoute {
 }
 
 /**
- * `POST /logging?level=debug` sets the level. Without a level it returns the present one. Path and text are the same as
- * in upstream ztunnel.
+ * A route for `POST /logging?level=debug`, which sets the level. Without `level`, it returns the present level. The
+ * path and the text are the same as in upstream ztunnel.
  */
 export function loggingRoute(threshold: LogThreshold): EndpointRoute {
   return ({ method }, url) => {
@@ -150,8 +152,8 @@ export function loggingRoute(threshold: LogThreshold): EndpointRoute {
 }
 
 /**
- * A route for callers in the same pod. These are connections over loopback, except those that this process has opened
- * itself for others (`isOwn`). No header decides. Status and text are those of upstream Istio.
+ * Limits a route to callers in the same pod. It serves connections over loopback, except those that this process has
+ * opened for others (`isOwn`). Headers have no influence. The status and text of a refusal are those of upstream Istio.
  */
 export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boolean | Promise<boolean>): EndpointRoute {
   return async (request, url) =>
@@ -170,13 +172,13 @@ export interface SecureEndpointOptions {
   readonly port: number;
   /** Routes by exact path. */
   readonly routes: Readonly<Record<string, EndpointRoute>>;
-  /** The certificate, and the roots for clients' certificates. Called for each connection. */
+  /** The certificate, and the roots that clients' certificates must come from. Called for each connection. */
   readonly context: TlsContextSource;
   readonly clock?: Clock;
 }
 
 const handshakeTimeoutMs = 5000;
-/** The maximum number of connections. Scrapers are few, and the limit keeps others from using up descriptors. */
+/** The maximum number of connections. Scrapers are few, and the limit keeps other clients from using up descriptors. */
 const maxConnections = 100;
 
 /** An HTTP server for clients with a certificate of the mesh. Rejects if the address is in use. */
@@ -203,7 +205,7 @@ export async function listenSecureHttp(options: SecureEndpointOptions): Promise<
       duplex.once("close", ended);
       server.emit("connection", duplex);
     } catch {
-      // A client without a certificate of the mesh is refused. The handshake has closed the connection.
+      // The client has no certificate of the mesh. The handshake has closed the connection.
       ended();
     }
   };

@@ -7,12 +7,11 @@ export interface Identity {
 
 const pattern = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/;
 
-/** The SPIFFE identity as a URI, in Istio's form. */
 export function formatIdentity(identity: Identity): string {
   return `spiffe://${identity.trustDomain}/ns/${identity.namespace}/sa/${identity.serviceAccount}`;
 }
 
-/** Parses a SPIFFE identity. Undefined unless the text has exactly Istio's form. */
+/** Parses a SPIFFE identity. Returns undefined unless the text has exactly Istio's form. */
 export function parseIdentity(text: string): Identity | undefined {
   const match = pattern.exec(text);
   if (match === null) return undefined;

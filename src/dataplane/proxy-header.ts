@@ -5,12 +5,12 @@ const version2Proxy = 0x21;
 const version2Local = 0x20;
 const tcpOver4 = 0x11;
 const tcpOver6 = 0x21;
-/** Istio's type for the source's SPIFFE id. */
+/** Istio's TLV type for the source's SPIFFE id. */
 const identityType = 0xd0;
 
 const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 
-/** A PROXY protocol header, version 1. If one address is IPv6, an IPv4 address is written as IPv4-mapped. */
+/** Returns a PROXY protocol header, version 1. If one address is IPv6, an IPv4 address is written as IPv4-mapped. */
 export function proxyHeaderText(source: SocketAddress, destination: SocketAddress): Buffer {
   const ipv6 = source.address.includes(":") || destination.address.includes(":");
   const address = (end: SocketAddress): string =>
@@ -21,14 +21,14 @@ export function proxyHeaderText(source: SocketAddress, destination: SocketAddres
   );
 }
 
-/** A PROXY protocol header, version 2, for a connection of our own (LOCAL). */
+/** Returns a PROXY protocol header, version 2, for a connection that the proxy opens on its own behalf (LOCAL). */
 export function localProxyHeader(): Buffer {
   return Buffer.concat([signature, Buffer.from([version2Local, 0, 0, 0])]);
 }
 
 /**
- * A PROXY protocol header, version 2. It tells an application that is itself a proxy who the client of a tunnel is.
- * `identity` may be empty.
+ * Returns a PROXY protocol header, version 2. It names the client of a tunnel to an application that is itself a proxy.
+ * `identity` is the client's SPIFFE id, or empty.
  */
 export function proxyHeader(source: SocketAddress, destination: SocketAddress, identity: string): Buffer {
   const ipv6 = source.address.includes(":") || destination.address.includes(":");
@@ -49,7 +49,6 @@ export function proxyHeader(source: SocketAddress, destination: SocketAddress, i
   return Buffer.concat([signature, head, body]);
 }
 
-/** If one address is IPv6, an IPv4 address is written as IPv4-mapped. */
 function addressOf({ address }: SocketAddress, ipv6: boolean): Uint8Array {
   const bytes = ipToBytes(address);
   return ipv6 && bytes.length === mappedPrefix.length / 3 ? Buffer.concat([mappedPrefix, bytes]) : bytes;

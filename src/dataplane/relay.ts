@@ -1,18 +1,17 @@
 import type { ByteStream, ByteStreamHandler } from "../net/index.ts";
 
 export interface RelayResult {
-  /** The number of bytes from the first stream, and from the second. */
+  /** `forwardBytes` counts the bytes from the first stream, and `backwardBytes` those from the second. */
   readonly forwardBytes: number;
   readonly backwardBytes: number;
-  /** Why the relay ended. Undefined if both sides ended in an orderly way. */
+  /** The first failure. It is undefined if both sides ended in an orderly way. */
   readonly error: Error | undefined;
-  /** The stream that failed. */
   readonly failed: "first" | "second" | undefined;
 }
 
 export interface RelayOptions {
   /**
-   * Called with the length of each chunk from the first stream to the second. The callback below is for the opposite
+   * Called with the length of each chunk from the first stream to the second. `onBackward` is for the opposite
    * direction.
    */
   readonly onForward?: (bytes: number) => void;
@@ -20,8 +19,8 @@ export interface RelayOptions {
 }
 
 /**
- * Copies bytes in both directions until both streams have closed. Passes an end on as an end, and a failure as a reset.
- * A slow reader slows the writer down. Resumes both streams.
+ * Copies bytes in both directions until both streams have closed. It forwards an end as an end, and a failure as a
+ * reset. A slow reader slows the writer down. It resumes both streams.
  */
 export function relay(first: ByteStream, second: ByteStream, options: RelayOptions = {}): Promise<RelayResult> {
   return new Promise((resolve) => {
@@ -33,7 +32,6 @@ export function relay(first: ByteStream, second: ByteStream, options: RelayOptio
   });
 }
 
-/** The two streams of a relay. */
 class Pair {
   /** How many of the two sides have ended in an orderly way. */
   ends = 0;
@@ -66,7 +64,6 @@ class Pair {
   }
 }
 
-/** Copies one direction. */
 class OneWay implements ByteStreamHandler {
   readonly #pair: Pair;
   readonly #from: ByteStream;
@@ -82,7 +79,7 @@ class OneWay implements ByteStreamHandler {
 
   data(chunk: Buffer): void {
     this.#count?.(chunk.length);
-    // The bytes need not be copied: both kinds of stream keep the unsent part of a chunk that is being delivered.
+    // Do not copy the chunk: both kinds of stream keep the unsent part of a chunk that is being delivered.
     if (!this.#to.write(chunk)) this.#from.pause();
   }
 
@@ -92,7 +89,7 @@ class OneWay implements ByteStreamHandler {
   }
 
   drain(): void {
-    // Our output has drained, so the source may continue.
+    // The output of `from` has room again, so the other stream may continue.
     this.#to.resume();
   }
 

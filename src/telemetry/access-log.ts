@@ -4,8 +4,8 @@ import type { Clock, LogLevel } from "../base/index.ts";
 import { LineBuffer } from "./line-buffer.ts";
 
 /**
- * Where an access log writes. Each write contains only whole lines, and the log starts a write only after the one
- * before has ended.
+ * Where an access log writes. Each write contains only whole lines. The log starts a write only after the previous one
+ * has ended.
  */
 export interface AccessLogSink {
   write(bytes: Uint8Array): Promise<void>;
@@ -16,20 +16,20 @@ export interface AccessLogSink {
 export interface AccessLogOptions {
   readonly sink: AccessLogSink;
   readonly clock: Clock;
-  /** The maximum time for which lines wait. 1 s if absent. */
+  /** The maximum time in milliseconds for which lines wait. The default is 1 s. */
   readonly flushIntervalMs?: number;
   /**
-   * The size of each of the two buffers. 256 KiB if absent, so that a write costs little compared with formatting its
-   * lines.
+   * The size of each of the two buffers. The default is 256 KiB. With this size, a write costs little compared with
+   * formatting its lines.
    */
   readonly bufferBytes?: number;
-  /** Called once when lines begin to be lost, and once for each failed write. */
+  /** Called once when the first line is dropped, and once for each failed write. */
   readonly onTrouble?: (message: string) => void;
 }
 
 /**
- * Collects lines and writes them in batches. If the sink is too slow, lines are dropped and counted. The queue never
- * grows without bound.
+ * Collects lines and writes them in batches. If the sink is too slow, lines are dropped and counted, so that the
+ * buffers do not grow.
  */
 export class AccessLog {
   readonly #options: AccessLogOptions;
@@ -41,7 +41,7 @@ export class AccessLog {
   #isDue = false;
   #droppedLines = 0;
   readonly #flushIntervalMs: number;
-  /** The time from which a warning may again be written at once. */
+  /** The steady time from which a warning may be written at once again. */
   #nextWarningMs = 0;
 
   constructor(options: AccessLogOptions) {
@@ -52,12 +52,12 @@ export class AccessLog {
     this.#spare = new LineBuffer(size);
   }
 
-  /** Lines lost since the start. */
+  /** The number of lines that were dropped because no buffer had room. */
   get droppedLines(): number {
     return this.#droppedLines;
   }
 
-  /** Adds one line, which includes its newline. */
+  /** Adds one line. The text includes its newline. */
   line(text: string): void {
     do this.begin().text(text);
     while (!this.end());
@@ -65,7 +65,7 @@ export class AccessLog {
 
   /**
    * Adds a line of a logger. An error is written at once, because it may explain why the thread is ending. A warning is
-   * written at once too, but only one in each interval, because clients can cause many of them.
+   * written at once too, but only one in each interval, because clients can cause many warnings.
    */
   logLine(text: string, level: LogLevel): void {
     this.line(text);
@@ -77,12 +77,15 @@ export class AccessLog {
     this.#writeSoon();
   }
 
-  /** The buffer for the bytes of one line, which includes its newline. Call {@link end} after the last byte. */
+  /** Returns the buffer for the bytes of one line, which includes its newline. Call {@link end} after the last byte. */
   begin(): LineBuffer {
     return this.#filling.begin();
   }
 
-  /** Returns false if there was no room. Write the line again from its beginning. */
+  /**
+   * Ends the line. If it returns false, the buffer had no room, and the caller must write the line again from its
+   * beginning.
+   */
   end(): boolean {
     const filling = this.#filling;
     if (filling.isFull) {
@@ -100,7 +103,7 @@ export class AccessLog {
     this.#timer ??= this.#options.clock.after(this.#flushIntervalMs, () => this.#writeSoon());
   }
 
-  /** Writes all lines so far, after the write in flight. */
+  /** Writes all lines so far, once the present write has ended. */
   #writeSoon(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
@@ -108,7 +111,7 @@ export class AccessLog {
     this.#swap();
   }
 
-  /** Resolves when the sink has written all lines so far, or has lost them by a failure. */
+  /** Resolves when all lines so far are written, or lost because a write failed. */
   async flush(): Promise<void> {
     while (this.#filling.used > 0 || this.#writing !== undefined) {
       this.#swap();
@@ -118,7 +121,6 @@ export class AccessLog {
     this.#timer = undefined;
   }
 
-  /** Writes all lines so far, and closes the sink. */
   async close(): Promise<void> {
     await this.flush();
     await this.#options.sink.close?.();
@@ -147,7 +149,10 @@ export class AccessLog {
   }
 }
 
-/** Appends to a file, which is opened at the first write. `/dev/stdout` and `/dev/stderr` are the process's own. */
+/**
+ * Returns a sink that appends to a file, which is opened at the first write. `/dev/stdout` and `/dev/stderr` are the
+ * process's own streams.
+ */
 export function fileSink(path: string): AccessLogSink {
   if (path === "/dev/stdout") return streamSink(process.stdout);
   if (path === "/dev/stderr") return streamSink(process.stderr);
@@ -164,7 +169,7 @@ export function fileSink(path: string): AccessLogSink {
     async close() {
       const open = file;
       file = undefined;
-      // A file that could not be opened needs no closing. The write has reported it.
+      // A file that could not be opened needs no closing. The failed write has already reported it.
       await open?.then(
         async (handle) => await handle.close(),
         () => undefined,
@@ -174,8 +179,8 @@ export function fileSink(path: string): AccessLogSink {
 }
 
 /**
- * Writes to a stream. A worker thread's stream sends each chunk to the main thread, which writes it. Sending a view
- * would copy all of the memory behind it, which is the whole buffer of lines. So a worker sends a copy of the lines
+ * Returns a sink for a stream. A worker thread's stream sends each chunk to the main thread, which writes it. Sending a
+ * view would copy the whole memory behind it, which is the buffer of all lines. So a worker sends a copy of the lines
  * alone.
  */
 function streamSink(stream: NodeJS.WritableStream): AccessLogSink {

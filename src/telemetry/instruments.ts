@@ -1,5 +1,5 @@
 /**
- * A number that only grows. Keep the Counter that `MetricFamily.labels` returns: adding to it allocates nothing, while
+ * A number that only grows. Keep the Counter that `MetricFamily.labels` returns. Adding to it allocates nothing, but
  * each call of `labels` does.
  */
 export class Counter {
@@ -19,7 +19,6 @@ export class Counter {
   }
 }
 
-/** A number that goes up and down. */
 export class Gauge {
   #value = 0;
 
@@ -36,7 +35,9 @@ export class Gauge {
   }
 }
 
-/** The number of powers of two up to 31 bits, plus one for greater numbers and one for the end. */
+/**
+ * The number of search ranges: one for each power of two up to 31 bits, one for greater numbers, and one for the end.
+ */
 const powers = 34;
 const maxPower = powers - 2;
 const firstLargeNumber = 2 ** (maxPower - 1);
@@ -45,8 +46,8 @@ const firstLargeNumber = 2 ** (maxPower - 1);
 export class BucketBounds {
   readonly values: Float64Array;
   /**
-   * Where to begin the search for the bucket of a number. For each power of two, it is the first bound that is not
-   * below half of it. So most numbers are compared with only one or two bounds.
+   * Where to begin the search for the bucket of a number. For each power of two, it is the index of the first bound
+   * that is not below half of that power. So most numbers are compared with only one or two bounds.
    */
   readonly #starts: Uint16Array;
 
@@ -59,7 +60,7 @@ export class BucketBounds {
     });
   }
 
-  /** The first bound that the number does not exceed. */
+  /** Returns the index of the first bound that the number does not exceed. */
   indexOf(value: number): number {
     const { values } = this;
     const power = value < 1 ? 0 : value < firstLargeNumber ? 32 - Math.clz32(value) : maxPower;
@@ -74,7 +75,6 @@ export class BucketBounds {
   }
 }
 
-/** Counts of observations by upper bound, with their sum. */
 export class Histogram {
   readonly #bounds: BucketBounds;
   readonly #counts: Float64Array;
@@ -105,7 +105,7 @@ export class Histogram {
     return this.#count;
   }
 
-  /** The number of observations at or below each bound. The last entry counts all. */
+  /** Returns the number of observations at or below each bound. The last entry counts all observations. */
   cumulative(): Float64Array {
     const out = new Float64Array(this.#counts.length);
     let total = 0;

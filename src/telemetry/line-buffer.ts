@@ -1,10 +1,10 @@
 /** The maximum number of UTF-8 bytes for one character of a JavaScript string. */
 const maxBytesACharacter = 3;
 
-/** Memory for lines, one after another. A line that does not fit is marked, and its bytes do not count. */
+/** Memory for lines, one after another. If a line does not fit, `isFull` is set, and its bytes are dropped. */
 export class LineBuffer {
   #bytes: Buffer;
-  /** The bytes of whole lines. */
+  /** The number of bytes of whole lines. */
   used = 0;
   /** The end of the unfinished line. */
   #at = 0;
@@ -15,7 +15,6 @@ export class LineBuffer {
     this.#bytes = Buffer.allocUnsafeSlow(size);
   }
 
-  /** The whole lines. */
   lines(): Buffer {
     return this.#bytes.subarray(0, this.used);
   }
@@ -28,19 +27,16 @@ export class LineBuffer {
     this.used = 0;
   }
 
-  /** Begins a line. Drops an unfinished one. */
   begin(): this {
     this.#at = this.used;
     this.isFull = false;
     return this;
   }
 
-  /** Completes the line. */
   keep(): void {
     this.used = this.#at;
   }
 
-  /** Appends bytes unchanged. */
   piece(piece: Uint8Array): void {
     if (!this.#hasRoom(piece.length)) return;
     this.#bytes.set(piece, this.#at);

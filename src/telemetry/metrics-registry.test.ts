@@ -24,7 +24,7 @@ test("rendered metrics parse back to the same samples, whatever the label values
   assert.equal(types.get("duration"), "histogram");
 });
 
-/** The samples of a metric as a registry renders them: the values of the labels, and the number. */
+/** Returns the samples of a metric as a registry renders them: the values of the labels, and the number. */
 function shown(registry: MetricsRegistry, name: string): (readonly [labels: string, value: number])[] {
   return parsePrometheus(renderPrometheus(registry))
     .samples.filter((one) => one.name === name)

@@ -1,34 +1,34 @@
 import { invariant, type Clock } from "../base/index.ts";
 import { BucketBounds, Counter, Gauge, Histogram } from "./instruments.ts";
 
-/** The kinds of metric in Prometheus' terms. */
 export type MetricType = "counter" | "gauge" | "histogram";
 
 export interface MetricsRegistryOptions {
-  /** The maximum number of label sets for one metric. {@link defaultMaxSeriesPerMetric} if absent. */
+  /** The maximum number of label sets for one metric. The default is {@link defaultMaxSeriesPerMetric}. */
   readonly maxSeriesPerMetric?: number;
-  /** The maximum number of label sets for all counters and histograms. {@link defaultMaxSeries} if absent. */
+  /** The maximum number of label sets for all counters and histograms. The default is {@link defaultMaxSeries}. */
   readonly maxSeries?: number;
   /** Measures how long a series has not changed. Without a clock, no series is dropped. */
   readonly clock?: Pick<Clock, "steadyMs">;
-  /** {@link defaultStaleAfterMs} if absent. */
+  /** The time without a change after which series are dropped. The default is {@link defaultStaleAfterMs}. */
   readonly staleAfterMs?: number;
 }
 
 export interface FamilyOptions {
   /**
    * The metric's own maximum number of label sets. If it is set, these label sets do not count against the limit of all
-   * counters and histograms. It is for metrics whose number of label sets is known, so that they do not take the place
-   * of others.
+   * counters and histograms. It is for metrics whose number of label sets is known in advance.
    */
   readonly ownMaxSeries?: number;
 }
 
-/** The maximum number of label sets of a metric. Further ones share one series. */
+/** The maximum number of label sets of a metric. Further label sets share one series. */
 export const defaultMaxSeriesPerMetric = 2000;
-/** The maximum number of label sets of all counters and histograms. Further ones share one series of their metric. */
+/**
+ * The maximum number of label sets of all counters and histograms. Further label sets share one series of their metric.
+ */
 export const defaultMaxSeries = 20_000;
-/** The time without a change after which series are dropped, if their metric holds half of its limit. */
+/** The time without a change after which series are dropped, if their metric has reached half of its limit. */
 export const defaultStaleAfterMs = 15 * 60_000;
 /** The value of every label in the series that stands for all label sets beyond a limit. */
 export const overflowLabel = "overflow";
@@ -38,23 +38,26 @@ export const droppedSeriesMetric = "serin_metrics_dropped_series_total";
 export const forgottenSeriesMetric = "serin_metrics_forgotten_series_total";
 const keptSeriesMetric = "serin_metrics_series";
 const seriesLimitMetric = "serin_metrics_series_limit";
-/** The metrics about the limits of a registry. Each thread has a registry of its own, and so its own limits. */
+/** The metrics about the limits of a registry. Each thread has its own registry and limits. */
 export const limitMetrics: readonly string[] = [keptSeriesMetric, seriesLimitMetric];
 
-/** One label set of a metric. */
 export interface Series<Handle> {
   readonly values: readonly string[];
   readonly handle: Handle;
 }
 
 interface KeptSeries<Handle> extends Series<Handle> {
-  /** The count at the last check, and since when it has not changed. */
+  /**
+   * `counted` is the count at the last check. `sinceMs` is the time since which it has not changed, or -1 before the
+   * first check.
+   */
   counted: number;
   sinceMs: number;
 }
 
 /**
- * The state that the families of one registry share: the limit of label sets, and the counter of label sets beyond it.
+ * The state that the families of one registry share: the limit of label sets, and the counters of label sets that were
+ * refused or displaced.
  */
 interface SeriesBudget {
   readonly maxSeriesPerMetric: number;
@@ -62,7 +65,7 @@ interface SeriesBudget {
   take(): boolean;
   give(): void;
   dropped(family: string): void;
-  /** A series was dropped to make room for one of another owner. */
+  /** Called when a series was dropped to make room for a series of another owner. */
   displaced(family: string): void;
   /**
    * Drops a series of an owner that has more than `least` series of one metric. Returns false if there is no such
@@ -71,7 +74,10 @@ interface SeriesBudget {
   makeRoom(least: number): boolean;
 }
 
-/** Returns who causes a label set, by the names of the labels and then their values. */
+/**
+ * Takes the names of the labels. Returns a function that names the owner of a label set, who causes it, by the set's
+ * values.
+ */
 export type OwnerOf = (labelNames: readonly string[]) => (values: readonly string[]) => string;
 
 /** All series of one metric name. */
@@ -86,8 +92,8 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   /** The keys of the series of each owner, the oldest first. */
   readonly #owned = new Map<string, Set<string>>();
   /**
-   * An upper bound of the number of series of any owner. When a limit is reached, each request for a further label set
-   * asks which owner has the most, and must not count the series of all owners each time.
+   * An upper bound of the number of series of any owner. When a limit is reached, each further label set needs the
+   * owner with the most series. The bound avoids counting the series of all owners each time.
    */
   #mostOwned = 0;
   #overflow: Series<Handle> | undefined;
@@ -110,9 +116,9 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
 
   /**
    * Returns the Counter, Gauge or Histogram (the handle) of one label set, whose values are in the order of {@link
-   * labelNames}. The same set always returns the same handle. Beyond a limit, all label sets share one handle, whose
-   * labels all have the value {@link overflowLabel}, and the metric of dropped series counts the call. A gauge's shared
-   * handle is not exposed.
+   * labelNames}. The same label set returns the same handle while its series exists. Beyond a limit, all label sets
+   * share one handle, whose labels all have the value {@link overflowLabel}, and {@link droppedSeriesMetric} counts the
+   * call. A gauge's shared handle is not exposed.
    */
   labels(...values: readonly string[]): Handle {
     // Format the message only on failure, because this runs for each request and each object.
@@ -138,24 +144,24 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return handle;
   }
 
-  /** Returns whether there is room for one more series. If so, the series is counted at once. */
+  /** Returns whether there is room for one more series. If so, counts the series against the limit of all metrics. */
   #take(): boolean {
     return this.#series.size < this.#budget.maxSeriesPerMetric && (this.type === "gauge" || this.#budget.take());
   }
 
   /**
-   * Makes room for a series of this owner, at the cost of an owner with more series. Returns whether there is room. If
-   * so, the series is counted at once.
+   * Makes room for a series of this owner by dropping a series of an owner with more series. Returns whether there is
+   * room. If so, counts the new series.
    */
   #displaceFor(owner: string): boolean {
     const own = this.#owned.get(owner)?.size ?? 0;
-    // If this metric has room, others have used up the limit of all metrics.
+    // If this metric has room, the limit of all metrics is exhausted.
     const isFull = this.#series.size >= this.#budget.maxSeriesPerMetric;
     const made = isFull ? this.mostOwnedAbove(own + 1) > 0 && this.dropOldest() : this.#budget.makeRoom(own + 1);
     return made && this.#take();
   }
 
-  /** The number of series of the owner with the most series. 0 if the number is not above `least`. */
+  /** Returns the number of series of the owner with the most series, or 0 if the number is not above `least`. */
   mostOwnedAbove(least: number): number {
     if (this.#mostOwned <= least) return 0;
     this.#mostOwned = this.#most().size;
@@ -177,7 +183,7 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return most;
   }
 
-  /** Removes a label set from the output. Handles that are still held have no effect. */
+  /** Removes a label set from the output. Its former handle has no effect any more. */
   remove(...values: readonly string[]): void {
     this.#forget(values.length === 1 ? (values[0] ?? "") : values.join("\u0000"));
   }
@@ -195,9 +201,9 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
 
   /**
    * Lets this metric drop series that have not changed for a while. Holders of handles must request them again when
-   * {@link MetricsRegistry.generation} has changed. If `owners` is set, a new series beyond a limit takes the place of
-   * a series of the owner with the most, so that no owner can use up the limit for others. Must be called before the
-   * first series.
+   * {@link MetricsRegistry.generation} has changed. If `owners` is set, a new series beyond a limit replaces a series
+   * of the owner with the most series, so that no owner can use up the limit for others. Call it before the first
+   * series exists.
    */
   rotate(owners?: OwnerOf): this {
     this.#rotates = true;
@@ -206,7 +212,10 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return this;
   }
 
-  /** Drops series that have not changed for `staleMs`, if the family holds half of its limit. Returns their number. */
+  /**
+   * Drops series that have not changed for `staleMs`, if the family has reached half of its limit. Returns their
+   * number.
+   */
   forgetStale(nowMs: number, staleMs: number): number {
     if (!this.#rotates || this.#series.size * 2 < this.#budget.maxSeriesPerMetric) return 0;
     let forgotten = 0;
@@ -224,14 +233,14 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return forgotten;
   }
 
-  /** A family of the same metric with other labels, for {@link MetricsRegistry.variant}. */
+  /** Returns a family of the same metric with other labels, for {@link MetricsRegistry.variant}. */
   withLabels(labelNames: readonly string[]): MetricFamily<Handle> {
     const { name, help, type } = this;
     const made = new MetricFamily({ name, help, type, labelNames }, this.#create, this.#budget);
     return this.#rotates ? made.rotate(this.#owners) : made;
   }
 
-  /** All series, including the one that stands for label sets beyond a limit. */
+  /** Returns all series, including the one that stands for label sets beyond a limit. */
   *series(): Iterable<Series<Handle>> {
     yield* this.#series.values();
     if (this.#overflow !== undefined && this.type !== "gauge") yield this.#overflow;
@@ -247,13 +256,14 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 }
 
-/** The maximum number of additional label lists that the metrics of a process may have. */
+/** The maximum number of additional label lists that the metrics of a registry may have. */
 const maxVariants = 200;
 
-/** All metrics of a process. Registering a name again with the same type and labels returns the same metric. */
+/**
+ * All metrics of a thread or process. Registering a name again with the same type and labels returns the same metric.
+ */
 export class MetricsRegistry {
   readonly #families = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
-  /** Families with additional label lists, by metric and labels. */
   readonly #variants = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>>();
   readonly #collectors: (() => void)[] = [];
   readonly #budget: SeriesBudget;
@@ -315,7 +325,7 @@ export class MetricsRegistry {
     limits.labels("process").set(this.#maxSeries);
   }
 
-  /** Changes when series were dropped. */
+  /** A number that changes when series are dropped. */
   get generation(): number {
     return this.#generation;
   }
@@ -358,7 +368,7 @@ export class MetricsRegistry {
     this.#collectors.push(collect);
   }
 
-  /** The families in the order of their names, after the collectors have run. */
+  /** Runs the collectors. Returns the families in the order of their names. */
   families(): readonly (MetricFamily<Counter> | MetricFamily<Gauge> | MetricFamily<Histogram>)[] {
     for (const collect of this.#collectors) collect();
     this.#forgetStale();
@@ -379,7 +389,10 @@ export class MetricsRegistry {
     }
   }
 
-  /** Series of a metric with other labels than the rest. Undefined beyond {@link maxVariants} label lists. */
+  /**
+   * Returns the family of a metric's series that have other labels. Returns undefined beyond {@link maxVariants} label
+   * lists.
+   */
   variant<Handle extends Counter | Gauge | Histogram>(
     family: MetricFamily<Handle>,
     labelNames: readonly string[],
@@ -408,7 +421,7 @@ export class MetricsRegistry {
       return known as unknown as MetricFamily<Handle>;
     }
     invariant(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), `"${name}" is not a valid Prometheus metric name`);
-    // The metrics about the limits are exempt from them.
+    // The metrics about the limits do not count against the limits.
     const isApart = name.startsWith("serin_metrics_") || ownMaxSeries !== undefined;
     const budget = isApart
       ? {

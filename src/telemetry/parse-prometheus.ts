@@ -2,7 +2,7 @@ import { setOwnField, userError } from "../base/index.ts";
 import type { FamilyNames } from "./render-prometheus.ts";
 
 /**
- * One line of a scrape. The parts of a histogram have the names `<name>_bucket` (with `le`), `<name>_sum` and
+ * One line of a scrape. The parts of a histogram have the names `<name>_bucket` (with the label `le`), `<name>_sum` and
  * `<name>_count`.
  */
 export interface PrometheusSample {
@@ -20,9 +20,9 @@ export interface PrometheusScrape {
 }
 
 /**
- * Parses Prometheus' text format 0.0.4, with quoted names as well, and the sample lines of OpenMetrics without their
- * exemplars. Throws a user error with the line number if a line is neither a comment nor a sample. With `names`, skips
- * the samples of other families, which costs little.
+ * Parses Prometheus' text format 0.0.4, including quoted names, and the sample lines of OpenMetrics without their
+ * exemplars. Throws a user error with the line number if a line is neither a comment nor a sample. With `names`, it
+ * skips the samples of other families without parsing them.
  */
 export function parsePrometheus(text: string, names?: FamilyNames): PrometheusScrape {
   const samples: PrometheusSample[] = [];
@@ -33,13 +33,15 @@ export function parsePrometheus(text: string, names?: FamilyNames): PrometheusSc
   return { samples, types };
 }
 
-/** The sample in a line. Undefined if it belongs to none of the metrics in `names`, which costs little to find out. */
+/**
+ * Returns the sample in a line, or undefined if it belongs to none of the metrics in `names`. Skipping a line costs
+ * little.
+ */
 export function sampleOfLine(line: string, lineNumber: number, names?: FamilyNames): PrometheusSample | undefined {
   if (names !== undefined && !names.has(familyOfSample(nameAtStart.exec(line)?.[0] ?? "", names))) return undefined;
   return parseSample(line, lineNumber);
 }
 
-/** Calls `read` with each line that is neither empty nor a comment. Returns the declared types. */
 function readSampleLines(text: string, read: (line: string, lineNumber: number) => void): PrometheusScrape["types"] {
   const lines = new SampleLines(text);
   for (let line = lines.next(); line !== undefined; line = lines.next()) if (line !== "") read(line, lines.lineNumber);
@@ -49,13 +51,12 @@ function readSampleLines(text: string, read: (line: string, lineNumber: number) 
 const typeLine = /^#\s+TYPE\s+(?:"((?:[^"\\]|\\.)+)"|(\S+))\s+(\S+)/;
 
 /**
- * Reads a scrape line by line, so that its reader decides when it has read enough. A hostile answer may consist of many
- * short lines, and a list of them would take several times its size.
+ * Reads a scrape line by line, so that its reader can stop when it has read enough. A hostile answer may consist of
+ * many short lines, and a list of them would take several times its size.
  */
 export class SampleLines {
-  /** The declared types so far. */
   readonly types = new Map<string, string>();
-  /** The number of the last line, from 1. */
+  /** The number of the last line that was read, from 1. */
   lineNumber = 0;
   readonly #text: string;
   readonly #maxTypes: number;
@@ -66,7 +67,9 @@ export class SampleLines {
     this.#maxTypes = maxTypes;
   }
 
-  /** Returns the next line if it contains a sample, and otherwise an empty text. Undefined at the end. */
+  /**
+   * Returns the next line if it contains a sample, and an empty text for another line. Returns undefined at the end.
+   */
   next(): string | undefined {
     if (this.#at > this.#text.length) return undefined;
     const found = this.#text.indexOf("\n", this.#at);
@@ -81,18 +84,20 @@ export class SampleLines {
   }
 }
 
-/** The family of a sample: without the suffix of a histogram's part, unless a family in `names` ends in it. */
+/**
+ * Returns the family of a sample: its name without the suffix of a histogram's part, unless `names` has the whole name.
+ */
 export function familyOfSample(name: string, names: ReadonlySet<string>): string {
   return names.has(name) ? name : name.replace(partOfHistogram, "");
 }
 
-/** The parts of a sample's line: name and labels, the value, and the timestamp. Without an exemplar. */
+/** The parts of a sample's line, without an exemplar. `head` is the text of name and labels. */
 export interface SampleText {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly head: string;
   readonly value: string;
-  /** The original text: whole milliseconds, or seconds in OpenMetrics. */
+  /** The original text. It is in whole milliseconds, or in seconds in OpenMetrics. */
   readonly timestamp: string | undefined;
 }
 
@@ -120,9 +125,7 @@ function isBlankOrBrace(code: number): boolean {
   return code === space || code === tab || code === braceOpen;
 }
 
-/**
- * The value and the timestamp in milliseconds after the head of a sample's line. Throws like {@link readSampleText}.
- */
+/** Returns the value and the timestamp after the head of a sample's line. Throws like {@link readSampleText}. */
 export function readValue(
   line: string,
   head: number,
@@ -171,14 +174,14 @@ function parseSample(line: string, lineNumber: number): PrometheusSample {
   return timestamp === undefined ? { name, labels, value } : { name, labels, value, timestampMs: Number(timestamp) };
 }
 
-// Compiled once, because a scrape has thousands of lines.
+// The expressions are compiled once, because a scrape has thousands of lines.
 const label = /\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)+)")\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,|(?=\}))/y;
 const quoted = /\s*"((?:[^"\\]|\\.)+)"\s*(,|(?=\}))/y;
 const close = /\s*\}/y;
 
 /**
- * A name that has other characters than letters, digits, underscores and colons is quoted: a label's name before its
- * `=`, and the metric's name as the first entry.
+ * Parses the labels after `{`. A name with other characters than letters, digits, underscores and colons is quoted: a
+ * label's name before its `=`, and the metric's name as the first entry.
  */
 function parseLabels(
   line: string,

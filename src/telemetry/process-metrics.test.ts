@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { addProcessMetrics, MetricsRegistry, renderPrometheus } from "./index.ts";
 
-test("a process tells its open descriptors and its address space", () => {
+test("the process metrics include the open descriptors and the address space", () => {
   const registry = new MetricsRegistry();
   addProcessMetrics(registry, process);
   const value = (name: string): number =>

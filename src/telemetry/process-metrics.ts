@@ -3,8 +3,8 @@ import { getHeapStatistics } from "node:v8";
 import type { MetricsRegistry } from "./metrics-registry.ts";
 
 /**
- * Adds the process metrics of Prometheus' clients: memory, descriptors, CPU seconds, start time. They are read at each
- * rendering.
+ * Adds the process metrics of Prometheus' clients: memory, descriptors, CPU seconds and start time. They are read at
+ * each rendering.
  */
 export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Process): void {
   const resident = registry.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").labels();
@@ -29,7 +29,9 @@ export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Pro
   });
 }
 
-/** The resident memory, or undefined if the process has no descriptor left for the kernel's file. */
+/**
+ * Returns the resident memory in bytes, or undefined if it cannot be read, for example because no descriptor is left.
+ */
 function residentBytes(process: NodeJS.Process): number | undefined {
   try {
     return process.memoryUsage.rss();
@@ -38,7 +40,6 @@ function residentBytes(process: NodeJS.Process): number | undefined {
   }
 }
 
-/** The size of the address space. Undefined if the kernel's file cannot be read. */
 function virtualBytes(): number | undefined {
   try {
     const kilobytes = /^VmSize:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
@@ -49,12 +50,11 @@ function virtualBytes(): number | undefined {
 }
 
 /**
- * The number of open descriptors. Undefined if the kernel's folder cannot be read, for example because no descriptor is
- * left.
+ * Returns the number of open descriptors, or undefined if it cannot be read, for example because no descriptor is left.
  */
 function openFiles(): number | undefined {
   try {
-    // The folder itself is open while it is read.
+    // The directory itself is open while it is read.
     return readdirSync("/proc/self/fd").length - 1;
   } catch {
     return undefined;

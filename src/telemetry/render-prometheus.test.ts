@@ -51,7 +51,7 @@ test("a scraper that names families gets only these, and all parts of its histog
     ["# TYPE open gauge", "# TYPE seconds histogram"],
   );
   assert.deepEqual(renderSnapshot(snapshotOf(one), names), named);
-  // A server that does not know the parameter sends everything, and the reader skips the rest.
+  // A server that does not know the parameter sends everything, and the reader skips the other families.
   assert.deepEqual(parsePrometheus(renderPrometheus(one), names).samples, parsePrometheus(named).samples);
 });
 

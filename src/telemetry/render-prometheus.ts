@@ -1,12 +1,11 @@
 import { Histogram } from "./instruments.ts";
 import type { MetricsRegistry, MetricType } from "./metrics-registry.ts";
 
-/** The content type of {@link renderPrometheus}. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
 /**
- * The metrics that a scraper requests, by the names of their families. A histogram's name has no `_bucket`, `_sum` or
- * `_count`. Undefined if it requests all.
+ * The names of the families that a scraper requests, or undefined for all. A histogram's name has no `_bucket`, `_sum`
+ * or `_count`.
  */
 export type FamilyNames = ReadonlySet<string> | undefined;
 
@@ -15,7 +14,7 @@ export function renderPrometheus(registry: MetricsRegistry, names?: FamilyNames)
   return renderSnapshot(snapshotOf(registry, names));
 }
 
-/** Renders metrics in the order of their names, like {@link renderPrometheus}. */
+/** Renders metrics like {@link renderPrometheus}. `families` must be in the order of their names. */
 export function renderSnapshot(families: readonly FamilySnapshot[], names?: FamilyNames): string {
   const lines: string[] = [];
   let last = "";
@@ -81,7 +80,6 @@ function escapeHelp(value: string): string {
   return value.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
 }
 
-/** The state of one label set: a number, or the observations of a histogram. */
 export interface SeriesSnapshot {
   readonly values: readonly string[];
   /** The value of a counter or a gauge, or the sum of a histogram. */
@@ -101,7 +99,7 @@ export interface FamilySnapshot {
   readonly series: readonly SeriesSnapshot[];
 }
 
-/** The registry's metrics that have series, in the order of their names. */
+/** Returns the registry's metrics that have series, in the order of their names. */
 export function snapshotOf(registry: MetricsRegistry, names?: FamilyNames): FamilySnapshot[] {
   const families: FamilySnapshot[] = [];
   for (const family of registry.families()) {
@@ -126,8 +124,8 @@ interface Merging {
 }
 
 /**
- * Merges snapshots. Adds the numbers of equal label sets, except for metrics in `shared`. Those have the same value
- * wherever they are counted, so the greatest value is taken.
+ * Merges snapshots. Adds the numbers of equal label sets, except for the metrics in `shared`. These have the same value
+ * in each snapshot, so the greatest value is used.
  */
 export function mergeSnapshots(
   snapshots: readonly (readonly FamilySnapshot[])[],

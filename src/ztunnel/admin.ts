@@ -32,7 +32,6 @@ export async function configDump({ config, certificates, serving }: AdminSources
   };
 }
 
-/** The live connections for `/connections`. */
 export function connectionsDump(connections: readonly ConnectionEntry[], nowMs: number): unknown {
   return connections.map((connection) => ({
     id: connection.id,

@@ -19,28 +19,31 @@ export interface ZtunnelConfig {
   readonly clusterId: string;
   readonly network: string;
   readonly clusterDomain: string;
-  /** The address of the control plane. Empty if there is none. */
+  /** The address of the control plane. Empty if no control plane is configured. */
   readonly xdsAddress: string;
   readonly xdsRootCertificate: string;
   readonly localXdsPath: string;
-  /** Empty with a fake CA. */
+  /** The address of the CA. Empty if a fake CA signs. */
   readonly caAddress: string;
   readonly caRootCertificate: string;
   readonly fakeCa: boolean;
   /** File with the revocation lists that peers' certificates are checked against. Undefined means no check. */
   readonly revocationsFile: string | undefined;
-  /** COMPLIANCE_POLICY and TLS12_ENABLED. */
+  /** The settings of COMPLIANCE_POLICY and TLS12_ENABLED. */
   readonly handshakes: Pick<HandshakeRules, "compliance" | "allowsTls12">;
   readonly tokenFile: string;
   readonly secretTtlSeconds: number;
   /** `shared` serves the pods that ZDS names. `dedicated` serves only its own network namespace. */
   readonly proxyMode: "shared" | "dedicated";
   readonly dedicatedWorkload: WorkloadInfo | undefined;
-  /** The ztunnel's own pod. Undefined if the environment does not name it, or in dedicated mode. */
+  /** The ztunnel's own pod. It is undefined in dedicated mode, or if the environment does not name the pod. */
   readonly ownWorkload: WorkloadInfo | undefined;
   readonly zdsPath: string;
   readonly mark: number;
-  /** TCP keepalive of plain connections with peers. HBONE connections have pings. Undefined means no probes. */
+  /**
+   * TCP keepalive of accepted connections and of outgoing plain TCP connections. Outgoing HBONE connections send HTTP/2
+   * PINGs instead. Undefined means no probes.
+   */
   readonly keepalive: TcpKeepalive | undefined;
   readonly terminationGraceMs: number;
   readonly ports: {
@@ -55,20 +58,19 @@ export interface ZtunnelConfig {
   /** ISTIO_META_* and ISTIO_VERSION: the node's metadata. */
   readonly metadata: Readonly<Record<string, string>>;
   /**
-   * SERIN_LOG_FORMAT, Serin's own variable: `2022` writes access logs in the format of the ztunnel of 2022, `current`
-   * in today's format.
+   * The format of access logs (SERIN_LOG_FORMAT, Serin's own variable): `2022` is the format of the ztunnel of 2022,
+   * `current` is today's format.
    */
   readonly logFormat: "2022" | "current";
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
-  /** The number of threads that serve. */
   readonly workerThreads: number;
-  /** How many connections one of these threads holds. */
+  /** The maximum number of connections in each serving thread. */
   readonly maxConnectionsPerThread: number;
 }
 
 /**
- * The descriptors to reserve for each connection: one for each of its two ends, and a share of those for tunnels, the
- * control plane, logs and pods' sockets.
+ * The number of descriptors to reserve for each connection: one for each of its two ends, and a share of the
+ * descriptors for tunnels, the control plane, logs and pods' sockets.
  */
 const descriptorsPerConnection = 2.2;
 
@@ -80,8 +82,8 @@ const workersName = "ZTUNNEL_WORKER_THREADS";
 
 /**
  * Reads ZTUNNEL_WORKER_THREADS in upstream's forms: a number, or a percentage of ZTUNNEL_CPU_LIMIT, rounded up. The
- * default limit is the number of cores. Unset means one thread. 0 means one for each core, although upstream refuses to
- * start with 0.
+ * default of ZTUNNEL_CPU_LIMIT is the number of cores. Without ZTUNNEL_WORKER_THREADS, one thread serves. 0 means one
+ * thread for each core, although upstream refuses to start with 0.
  */
 export function readWorkerThreads(env: Environment, machine: MachineBounds): WorkerCount {
   const raw = envString(env, workersName, "").trim();
@@ -98,7 +100,10 @@ export function readWorkerThreads(env: Environment, machine: MachineBounds): Wor
   return workerCount({ setting: workersName, value: Math.ceil((cpus * percent) / 100) }, machine);
 }
 
-/** Reads the environment. An invalid value is a user error that names its variable. */
+/**
+ * Reads the configuration. Throws a user error that names the variable if a value is invalid. An unknown log level or
+ * log format does not throw, and the default applies.
+ */
 export function readConfig(
   env: Environment,
   version: string,
@@ -165,7 +170,7 @@ export function readConfig(
   };
 }
 
-/** Converts a path of upstream's form, which begins at the root of the file system with a dot. */
+/** Returns an absolute path. Upstream's paths begin with `./`, which stands for the root of the file system. */
 export function absolutePath(path: string): string {
   return path.startsWith("./") ? resolve("/", path) : resolve(path);
 }
@@ -177,7 +182,7 @@ function ownWorkload(env: Environment): WorkloadInfo | undefined {
   return namespace && name && serviceAccount ? { namespace, name, serviceAccount } : undefined;
 }
 
-/** The form `namespace/name/service-account` of upstream's PROXY_WORKLOAD_INFO. */
+/** Reads PROXY_WORKLOAD_INFO in upstream's form `namespace/name/service-account`. */
 function dedicatedWorkload(env: Environment): WorkloadInfo {
   const [namespace = "", name = "", serviceAccount = ""] = envString(env, "PROXY_WORKLOAD_INFO", "").split("/");
   if (namespace === "" || name === "" || serviceAccount === "") {
@@ -188,7 +193,9 @@ function dedicatedWorkload(env: Environment): WorkloadInfo {
   return { namespace, name, serviceAccount };
 }
 
-/** Reads the settings with upstream's defaults, by which a peer that is silent for half an hour counts as gone. */
+/**
+ * Reads the keepalive settings. With upstream's defaults, a connection ends when its peer is silent for half an hour.
+ */
 function keepalive(env: Environment): TcpKeepalive {
   const timeSeconds = seconds(env, "KEEPALIVE_TIME", 180);
   const intervalSeconds = seconds(env, "KEEPALIVE_INTERVAL", 180);
@@ -204,7 +211,7 @@ function keepalive(env: Environment): TcpKeepalive {
 
 const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
-/** `30s`, `5m`, `24h`, or bare seconds. */
+/** Reads a duration in seconds: `30s`, `5m`, `24h`, or a bare number of seconds. */
 function seconds(env: Environment, name: string, fallback: number): number {
   const value = envString(env, name, "");
   if (value === "") return fallback;
@@ -228,7 +235,10 @@ function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
   return ownField(levels, levelWord(env) ?? "") ?? "info";
 }
 
-/** Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without one sets the level of all. */
+/**
+ * Returns the first word of RUST_LOG or LOG_LEVEL without a target, which sets the level of all targets. Upstream's
+ * RUST_LOG may name targets (`info,access=debug`).
+ */
 function levelWord(env: Environment): string | undefined {
   const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info"))
     .toLowerCase()
@@ -237,8 +247,8 @@ function levelWord(env: Environment): string | undefined {
 }
 
 /**
- * Warns of a log level that does not exist. This is not an error, because upstream reads such a word as the name of a
- * target.
+ * Returns a warning if the log level does not exist. This is not an error, because upstream reads such a word as the
+ * name of a target.
  */
 export function logLevelWarning(env: Environment): string | undefined {
   const word = levelWord(env);
@@ -292,7 +302,7 @@ export function describeConfig(config: ZtunnelConfig): string {
   return lines.map(([key, value]) => `${key}:${value.startsWith("\n") ? "" : " "}${value}`).join("\n");
 }
 
-/** A YAML scalar. It has no quotes if it reads back as the same text without them. */
+/** Returns a YAML scalar. It has no quotes if YAML reads the bare text as the same string. */
 function scalar(value: string): string {
   const bare = /^[A-Za-z_][\w./-]*$/.test(value) || /^\d+(?:\.\d+){2,}[\w.-]*$/.test(value);
   return bare && !/^(?:true|false|null|yes|no|on|off)$/i.test(value) ? value : JSON.stringify(value);

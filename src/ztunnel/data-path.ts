@@ -23,12 +23,11 @@ export interface DataPathOptions {
   readonly certificates: CertificateSource;
   readonly identities: Pick<IdentityUsers, "use">;
   readonly registry: MetricsRegistry;
-  /** Name servers for queries that the mesh cannot answer. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
-  /** Logs the ends of connections. `log` if absent. */
+  /** Logs each connection that ends. The default is `log`. */
   readonly connectionLog?: Logger;
-  /** Logs how many connections are left while the process drains. */
+  /** Logs how many connections are still open while the process drains. */
   readonly drainLog: Logger;
   /** Writes one access log line in the format of 2022 (SERIN_LOG_FORMAT). The line includes its newline. */
   readonly writeLine: (line: string) => void;
@@ -36,14 +35,14 @@ export interface DataPathOptions {
   readonly random: Random;
   /** Called when the number of live connections changes. */
   readonly onOpen?: (open: number) => void;
-  /** Shares the connections with other threads. Undefined if one thread serves. */
+  /** Shares the connections with other threads. It is undefined if only one thread serves. */
   readonly share?: ConnectionShare;
 }
 
 /**
- * The time in milliseconds within which an accepted connection must be tracked. Until then, it waits for its pod's
- * certificate, its peer's handshake and its pod's policies. After this time, an untracked connection no longer keeps a
- * draining process alive.
+ * The maximum time in milliseconds from accepting a connection to tracking it. In this time, the connection waits for
+ * its pod's certificate, its peer's handshake and its pod's policies. An untracked connection that is older no longer
+ * keeps a draining process alive.
  */
 const maxOpeningMs = 45_000;
 
@@ -90,7 +89,6 @@ export class DataPath implements Serving {
   /** Does nothing, because the log's own threshold sets the level. */
   setLogLevel(_level: LogLevel): void {}
 
-  /** The pod with this uid, if this thread serves it. */
   pod(uid: string): PodProxy | undefined {
     return this.#pods.get(uid);
   }
@@ -111,7 +109,6 @@ export class DataPath implements Serving {
     this.#pods.remove(uid, handedOver);
   }
 
-  /** Resolves when a removed pod has no connections left. */
   async closed(uid: string): Promise<void> {
     await this.#pods.closed(uid);
   }

@@ -41,15 +41,14 @@ export class OwnPod {
   }
 
   /**
-   * Ends the connections to the ztunnel's own pod after the grace time, because a scraper's connection would otherwise
-   * keep this process alive.
+   * Ends the connections to the ztunnel's own pod after the grace time. Otherwise a scraper's connection would keep
+   * this process alive.
    */
   end(): void {
     this.#pods.remove(ownUid, false);
   }
 }
 
-/** Whether this is the ztunnel's own pod, which no CNI agent knows. */
 export function isOwnPod(uid: string): boolean {
   return uid === ownUid;
 }

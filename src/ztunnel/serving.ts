@@ -19,7 +19,7 @@ export interface ConnectionEntry {
   readonly hboneTarget?: string;
 }
 
-/** A pod with its connections. A pod that was handed over and came back appears twice. */
+/** A pod with its connections. A pod that was handed over and then added again appears twice. */
 export interface PodEntry {
   readonly uid: string;
   readonly info: WorkloadInfo;
@@ -29,22 +29,22 @@ export interface PodEntry {
 
 /** The code that serves the pods of a ztunnel: one data path in this thread, or several in worker threads. */
 export interface Serving extends ServedPods {
-  /** The known state of the mesh. */
   readonly state: MeshState;
-  /** Applies a change of the mesh. A returned promise resolves when all connections use it. */
+  /**
+   * Applies a change of the mesh. If it returns a promise, the promise resolves when all connections use the change.
+   */
   apply(change: MeshChange): void | Promise<void>;
   setLogLevel(level: LogLevel): void;
   connections(): Promise<readonly ConnectionEntry[]>;
   pods(): Promise<readonly PodEntry[]>;
-  /** The metrics in Prometheus' text format: all, or these families. */
+  /** The metrics in Prometheus' text format: all families, or only the named ones. */
   metrics(names?: FamilyNames): Promise<string>;
   /** Stops accepting for all pods. Live connections continue. */
   drain(): void;
-  /** Resolves when no connection is open or being opened. Only after {@link drain}. */
+  /** Resolves when no connection is open or being opened. Call it only after {@link drain}. */
   idle(): Promise<void>;
   /** The number of open connections. */
   readonly open: number;
   abortAll(reason: Error): void;
-  /** Ends all connections and pods. */
   end(): Promise<void>;
 }

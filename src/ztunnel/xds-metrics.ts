@@ -23,8 +23,8 @@ export class XdsMetrics {
   }
 
   /**
-   * `Complete` means that the control plane ended the stream. `Error` means that the stream broke. `ConnectionError`
-   * means that no stream could be opened.
+   * Counts the end of a stream. `Complete` means that the control plane ended the stream. `Error` means that the stream
+   * broke. `ConnectionError` means that no stream could be opened.
    */
   ended(reason: "Complete" | "Error" | "ConnectionError"): void {
     this.#terminations.labels(reason).increment();

@@ -104,7 +104,7 @@ class ZtunnelProcess {
   }
 }
 
-/** Opens the sockets that the agent opens once in a pod. */
+/** Opens the sockets that the agent opens in a pod. */
 function podSockets(namespace: NetworkNamespace): { readonly role: ZdsListenerRole; readonly fd: number }[] {
   const tcp = (address: string, port: number) => listenTcpInNamespace(namespace.fd, { address, port });
   return [
@@ -150,7 +150,10 @@ async function talk(namespace: NetworkNamespace) {
   return { send, end: () => stream.end(), state };
 }
 
-/** With a shorter pause, the clients use all processors of the machine, and the hand-over is slow. */
+/**
+ * The pause of each client in milliseconds. With a shorter pause, the clients use all processors of the machine, and
+ * the hand-over is slow.
+ */
 const pauseMs = 4;
 
 writeFileSync(join(directory, "mesh.yaml"), pairMesh);
@@ -178,7 +181,7 @@ for (const [before, after] of [
     const long = await talk(pods.client);
     await long.send("before ");
 
-    // A constant stream of connections, each of which must be answered.
+    // Clients that connect all the time. Each connection must be answered.
     const load = { stop: false };
     const answered = Promise.all(
       Array.from({ length: 8 }, async (_, loop) => {
@@ -198,7 +201,7 @@ for (const [before, after] of [
     await fresh.add("server", pods.server, sockets.server);
     assert.equal((await peer.send({ type: "delete", uid: "server", handedOver: true })).error, "");
     await long.send("after ");
-    // Hand the pod back and over again while the old owner still has the long connection. This must not affect that
+    // Hand the pod back and over again while the first ztunnel still has the long connection. This must not affect that
     // connection.
     await old.add("client", pods.client, sockets.client);
     assert.equal((await fresh.send({ type: "delete", uid: "client", handedOver: true })).error, "");
@@ -240,7 +243,7 @@ for (const [before, after] of [
     pods.close();
   });
 
-/** Whether the ztunnel has accepted a connection to the pod's HBONE port: only then the socket has an inode. */
+/** Whether the ztunnel has accepted a connection to the pod's HBONE port. Only an accepted socket has an inode. */
 function hasAccepted(namespace: NetworkNamespace): boolean {
   const [hbonePort, established] = ["3AA0", "01"];
   const lines = namespace.enter(() => readFileSync("/proc/thread-self/net/tcp", "utf8")).split("\n");

@@ -48,7 +48,6 @@ import { ZdsClient } from "./zds/zds-client.ts";
 
 const closingTimeoutMs = 500;
 
-/** The data that worker threads need to serve. */
 export interface ServingData {
   readonly config: ZtunnelConfig;
   readonly certificates: CertificateManager;
@@ -60,7 +59,7 @@ export interface ServingData {
   readonly random: Random;
 }
 
-/** A {@link Serving} in other threads, which gets certificates from this one. */
+/** A {@link Serving} in other threads. The main thread sends them certificates. */
 export interface ThreadServing extends Serving {
   start(): void;
   certify(certificate: WorkloadCertificate): void;
@@ -82,7 +81,7 @@ export interface ZtunnelOptions {
   readonly serve?: (data: ServingData) => ThreadServing;
 }
 
-/** One ztunnel process. Pods come from ZDS, the mesh from xDS, and certificates from the CA. */
+/** One ztunnel process. It gets pods from ZDS, the mesh from xDS, and certificates from the CA. */
 export class Ztunnel {
   readonly #options: ZtunnelOptions;
   readonly #log: Logger;
@@ -98,8 +97,8 @@ export class Ztunnel {
     this.#registry = new MetricsRegistry({ clock });
     this.#options = options;
     this.#log = log;
-    // With worker threads, this thread needs no revocation lists: the workers perform the handshakes and have their
-    // own.
+    // The main thread needs no revocation lists if there are worker threads. The workers perform the handshakes and
+    // have their own lists.
     this.#revocations =
       config.revocationsFile === undefined || options.serve !== undefined
         ? undefined
@@ -125,8 +124,8 @@ export class Ztunnel {
   }
 
   /**
-   * Runs until it has drained. The first shutdown request stops accepting and waits for live connections; the second
-   * closes them.
+   * Serves until the process has drained. The first shutdown request stops accepting and waits for live connections.
+   * The second one closes them.
    */
   async run(shutdown: Shutdown): Promise<void> {
     const { config } = this.#options;
@@ -199,7 +198,8 @@ export class Ztunnel {
     const pending = this.#registry
       .gauge("workload_manager_pending_proxy_count", "The total number current workloads with pending proxies.")
       .labels();
-    // The pods that were announced and are not served yet. The agent announces a pod again after a failure.
+    // Pods that were announced but are not served yet. A pod whose addition failed stays here, because the agent
+    // announces it again.
     const awaited = new Set<string>();
     const uids = () => serving.uids().filter((uid) => !isOwnPod(uid));
     this.#registry.onCollect(() => {
@@ -266,7 +266,7 @@ export class Ztunnel {
     );
   }
 
-  /** Resolves when the revocation lists were read, or when it is known that there are none. */
+  /** Resolves after the first attempt to read the revocation lists, or at once if no lists are configured. */
   async #followRevocations(signal: AbortSignal): Promise<{ readonly ended: Promise<void> }> {
     const { config, clock, log } = this.#options;
     const revocations = this.#revocations;
@@ -282,7 +282,7 @@ export class Ztunnel {
     return { ended };
   }
 
-  /** Runs until the process ends, including while it drains. */
+  /** Follows the control plane until the process ends. A draining ztunnel still applies updates. */
   async #runXds(serving: Serving, signal: AbortSignal): Promise<void> {
     const { config, log, clock, random } = this.#options;
     if (config.xdsAddress === "") return;

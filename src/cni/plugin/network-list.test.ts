@@ -37,7 +37,7 @@ test("a single network becomes a list, and the original again", () => {
   assert.equal(content["name"], "pods");
   assert.equal(chained(change.to), undefined);
   assert.deepEqual(unchained(change.to), { from: "10-bridge.conflist", to: single });
-  // The file name that the plugin has recorded must not lead to another directory.
+  // The recorded file name must not lead to another directory.
   const forged = file("a.conflist", { plugins: [{ type: "x" }, { type: "serin-cni", convertedFrom: "../b.conf" }] });
   assert.equal(unchained(forged)?.to.name, "a.conflist");
 });

@@ -1,7 +1,6 @@
 import { parse as parsePath } from "node:path";
 import { isTree, type Tree } from "../../base/index.ts";
 
-/** The name of the plugin and of its program. */
 export const pluginType = "serin-cni";
 
 interface NetworkList extends Tree {
@@ -14,16 +13,16 @@ export interface NetworkFile {
   readonly text: string;
 }
 
-/** A change of a file: its new text, and its new name if that changes. */
+/** A change of a file: its present name, and its new name and text. */
 export interface NetworkFileChange {
   readonly from: string;
   readonly to: NetworkFile;
 }
 
-/** The field with the name of the original file, if that contained a single plugin and was converted to a list. */
+/** The field with the name of the original file, if that file had a single plugin and was converted to a list. */
 const convertedFrom = "convertedFrom";
 
-/** The file that a runtime uses: by name, the first valid file with a plugin other than this one. */
+/** Returns the file that a runtime uses: the first valid file by name with a plugin other than this one. */
 export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile | undefined {
   return files
     .filter(({ name }) => /\.(conf|conflist)$/.test(name))
@@ -31,15 +30,15 @@ export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile |
     .find((file) => listOf(file)?.plugins.some(({ type }) => type !== pluginType) === true);
 }
 
-/** The types of a file's plugins, except this one. Each type is the name of a program. */
+/** Returns the types of a file's plugins, except this one. Each type is the name of a program. */
 export function otherTypes(file: NetworkFile): string[] {
   const types = (listOf(file)?.plugins ?? []).map(({ type }) => String(type));
   return types.filter((type) => type !== pluginType);
 }
 
 /**
- * The file with this plugin added at the end. Undefined if it already contains the plugin, or is not a valid
- * configuration.
+ * Returns the file with this plugin added at the end. Returns undefined if this plugin is already the last one, or if
+ * the file is not a valid configuration.
  */
 export function chained(file: NetworkFile): NetworkFileChange | undefined {
   const list = listOf(file);
@@ -57,8 +56,8 @@ export function chained(file: NetworkFile): NetworkFileChange | undefined {
 }
 
 /**
- * The original file without this plugin. Undefined if the plugin is not in it. A list with only this plugin has no text
- * left.
+ * Returns the original file without this plugin, or undefined if the file does not contain it. If the file has no other
+ * plugin, the new text is empty.
  */
 export function unchained(file: NetworkFile): NetworkFileChange | undefined {
   const list = listOf(file);
@@ -74,7 +73,7 @@ export function unchained(file: NetworkFile): NetworkFileChange | undefined {
   return { from: file.name, to: { name: file.name, text: print({ ...rest, plugins: others }) } };
 }
 
-/** A separate configuration file, for platforms that chain plugins by themselves (Multus). */
+/** Returns a separate configuration file, for platforms that chain plugins by themselves (Multus). */
 export function standalone(name: string): NetworkFile {
   return { name, text: print({ cniVersion: "1.0.0", name: pluginType, type: pluginType }) };
 }
@@ -84,8 +83,8 @@ function print(fields: Tree): string {
 }
 
 /**
- * Parses a file. A file with a single plugin is treated as a list with one entry. Undefined if no runtime would accept
- * the file.
+ * Parses a file. A file with a single plugin becomes a list with one entry. Returns undefined if no runtime would
+ * accept the file.
  */
 function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   let raw: unknown;
@@ -103,7 +102,7 @@ function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   if (!isPlugin(raw)) return undefined;
   const { cniVersion, name: network, ...plugin } = raw;
   return {
-    // If the file states no version, use the oldest version that supports chains.
+    // If the file states no version, use the oldest version that supports chains of plugins.
     cniVersion: cniVersion ?? "0.3.1",
     name: network ?? "k8s-pod-network",
     plugins: [plugin],

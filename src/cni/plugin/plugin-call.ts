@@ -5,24 +5,24 @@ import { newestVersion, supportedVersions } from "./plugin-versions.ts";
 export interface PodAttachment {
   /** The id of the sandbox. It changes when a pod's sandbox is recreated. */
   readonly containerId: string;
-  /** The path of the pod's network namespace. Empty if the runtime did not provide it. */
+  /** The path of the pod's network namespace. It is empty if the runtime did not state it. */
   readonly netnsPath: string;
   readonly podName: string;
   readonly podNamespace: string;
   readonly podUid: string;
-  /** The pod's addresses, which earlier plugins in the chain have assigned. */
+  /** The pod's addresses, which the earlier plugins of the chain have assigned. */
   readonly addresses: readonly string[];
 }
 
 export interface PluginHandler {
-  /** Called at each call of the container runtime, before it is handled. */
+  /** Called at each call of the container runtime, before the call is handled. */
   called?(): void;
-  /** Handles an ADD. Resolves when the pod may start. After an error, the runtime tries again. */
+  /** Handles an ADD. Resolves when the pod may start. If it rejects, the runtime tries again. */
   add(pod: PodAttachment): Promise<void>;
-  /** Handles a CHECK. Throws if the pod's traffic is not captured as it should be. */
+  /** Handles a CHECK. Rejects if the pod's traffic is not captured as it should be. */
   check(pod: PodAttachment): Promise<void>;
   delete(pod: PodAttachment): Promise<void>;
-  /** Handles a STATUS. Throws if no pod can be started now. */
+  /** Handles a STATUS. Rejects if no pod can be started now. */
   status(): Promise<void>;
   /** Handles a GC: drops the state of sandboxes that no longer exist. */
   collect(): Promise<void>;
@@ -30,7 +30,7 @@ export interface PluginHandler {
 
 export interface PluginAnswer {
   readonly exitCode: number;
-  /** The text for standard output. Empty for commands that print nothing. */
+  /** The text for standard output. It is empty for commands that print nothing. */
   readonly output: string;
 }
 
@@ -42,7 +42,7 @@ const codes = {
   invalidConfiguration: 7,
   tryAgain: 11,
   unavailable: 50,
-  /** The specification leaves codes from 100 on to plugins. */
+  /** The specification reserves codes from 100 on for plugins. */
   refused: 100,
 } as const;
 
@@ -66,8 +66,8 @@ export interface PluginCall {
 }
 
 /**
- * Parses a request of the plugin program. It consists of variables, each with a final zero byte, one more zero byte,
- * and the input.
+ * Parses a request of the plugin program. It consists of variables, each with a final zero byte, then one more zero
+ * byte, and the input.
  */
 export function parsePluginCall(bytes: Buffer): PluginCall {
   const variables = new Map<string, string>();
@@ -82,7 +82,7 @@ export function parsePluginCall(bytes: Buffer): PluginCall {
   return { variables, input: bytes.toString("utf8", at + 1) };
 }
 
-/** Handles one run of the plugin. Never rejects. */
+/** Handles one run of the plugin. Never rejects: an error becomes an answer with exit code 1. */
 export async function answerPluginCall(call: PluginCall, handler: PluginHandler, log: Logger): Promise<PluginAnswer> {
   let version = newestVersion;
   try {
@@ -121,8 +121,8 @@ async function run(command: string, call: CheckedCall, handler: PluginHandler, l
     }
     case "DEL": {
       const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_IFNAME"]);
-      // A DEL must not fail, because the agent must not prevent a pod from terminating. Remaining state is removed when
-      // the pod's object is deleted.
+      // A DEL must not fail, because the agent must not prevent a pod from terminating. Any remaining state is removed
+      // when the pod's object is deleted.
       if (pod !== undefined)
         await handler
           .delete(pod)
@@ -173,7 +173,7 @@ function checkedVersion(version: unknown): string {
   );
 }
 
-/** The pod to attach. Returns undefined for a container outside Kubernetes, which this plugin ignores. */
+/** Returns the pod to attach, or undefined for a container outside Kubernetes, which this plugin ignores. */
 function attachmentOf(call: CheckedCall, required: readonly string[]): PodAttachment | undefined {
   const missing = required.filter((name) => (call.variables.get(name) ?? "") === "");
   if (missing.length > 0)
@@ -222,7 +222,10 @@ function addressesOf(previous: Configuration | undefined): string[] {
   });
 }
 
-/** The result of the previous plugins, unchanged. Empty if there are no previous plugins. */
+/**
+ * Returns the result of the previous plugins with the version of the call. Without previous plugins, the result has
+ * only the version.
+ */
 function resultOf(call: CheckedCall): string {
   return JSON.stringify({ ...previousOf(call), cniVersion: call.version });
 }

@@ -113,7 +113,7 @@ test("the installer removes its own files, and restores the changed ones", async
   await until(() => existsSync(join(node.bin, "serin-cni")));
   node.write("10-bridge.conf", single);
   node.write("20-ptp.conflist", network);
-  // A file that Serin's first release left. It names a plugin that does not exist.
+  // Serin's first release left this file. It names a plugin that does not exist.
   node.write("serin-cni.conf", '{"cniVersion":"1.0.0","name":"serin-cni","type":"serin-cni"}');
   await until(() => node.installer.installedAtMs !== undefined && !existsSync(join(node.conf, "serin-cni.conf")));
   assert.deepEqual(readdirSync(node.conf).toSorted(), ["10-bridge.conflist", "20-ptp.conflist"]);
@@ -168,10 +168,7 @@ test("the plugin is chained into a named file, and gets its own file on platform
   assert.deepEqual(readdirSync(multus.conf), []);
 });
 
-/**
- * A clock for the installer. Each pause ends at once, and `spent` returns whether the allowed number of pauses is used
- * up.
- */
+/** A clock for the installer. Each of the allowed pauses ends at once, and `spent` returns whether they are used up. */
 function hastyClock(pauses: number): { readonly clock: Clock; readonly spent: () => boolean } {
   let left = pauses;
   let nowMs = 0;
@@ -249,7 +246,7 @@ test("a ready node without a configuration in the folder has one elsewhere, and 
 
 test("a folder that cannot be written is named as the node has it, with what to do", async (context) => {
   const { clock, spent } = hastyClock(2);
-  // The installation fails, because nobody can create a file in /proc.
+  // The installation fails, because no process can create a file in /proc.
   const node = new Node(context, { clock, binDirectory: "/proc" });
   node.start();
   await until(spent);

@@ -49,7 +49,7 @@ export interface PluginInstallerOptions {
   /** Called after each attempt to install the plugin, with an error if the attempt failed. */
   readonly onInstall: (error?: unknown) => void;
   readonly surroundings: ProblemSurroundings;
-  /** Whether the kubelet reports the node as ready. For that, the container runtime needs a network configuration. */
+  /** Whether the kubelet reports the node as ready. A node becomes ready only with a network configuration. */
   readonly nodeIsReady: () => boolean;
   readonly log: Logger;
   readonly clock: Clock;
@@ -58,30 +58,31 @@ export interface PluginInstallerOptions {
 type InstallState = "waiting" | "there" | "written";
 
 const defaultOwnFile = "YYY-istio-cni.conf";
-/** The configuration file of Serin's first release. The program that it names did not exist. */
+/** The configuration file of Serin's first release. It names a program that does not exist. */
 const formerFile = "serin-cni.conf";
 const newFileMode = 0o600;
 const programMode = 0o755;
 const afterChangeMs = 50;
-/** The minimum interval between repairs. It matters if another program keeps removing the plugin. */
+/** The minimum interval in milliseconds between repairs. It matters if another program keeps removing the plugin. */
 const repeatMs = 1_000;
 /**
- * The minimum pause after a failure, for example on a full disk. Without it, a failed attempt could trigger the next
- * one, because it may itself change the watched directories.
+ * The minimum pause in milliseconds after a failure, for example on a full disk. A failed attempt may itself change the
+ * watched directories, and would otherwise trigger the next attempt at once.
  */
 const afterFailureMs = 5_000;
-/** The interval of checks for changes that the kernel does not report. Some file systems report none. */
+/**
+ * The interval in milliseconds of checks for changes that the kernel does not report. Some file systems report none.
+ */
 const lookMs = 30_000;
-/** How long the Node object and the cluster's network plugin may lag behind the start of a node. */
+/** How long the Node object and the cluster's network plugin may lag behind the start of a node, in milliseconds. */
 const startsWithinMs = 20_000;
 
 /** Maintains the plugin's program and its entry in the node's network configuration. */
 export class PluginInstaller {
   readonly #options: PluginInstallerOptions;
   readonly #log: Logger;
-  /** When the plugin became callable for the container runtime, on the steady clock. */
   #installedAtMs: number | undefined;
-  /** Since when there is no network configuration, on the steady clock. */
+  /** The steady time since which there is no network configuration. */
   #waitsSinceMs: number | undefined;
   #problem: PluginProblem | undefined;
 
@@ -91,19 +92,22 @@ export class PluginInstaller {
   }
 
   /**
-   * When the plugin became callable for the container runtime, on the steady clock. Undefined until the cluster has a
-   * network configuration.
+   * The steady time from which the container runtime can call the plugin. It is undefined while the plugin is not
+   * installed.
    */
   get installedAtMs(): number | undefined {
     return this.#installedAtMs;
   }
 
-  /** Why the plugin cannot be installed, and what to do. Undefined if it is installed, or if it may just need time. */
+  /**
+   * Why the plugin cannot be installed, and what to do. It is undefined if the plugin is installed, or may only need
+   * time.
+   */
   get problem(): PluginProblem | undefined {
     return this.#problem;
   }
 
-  /** Installs the plugin. Repeats this after each change by another program, until the signal aborts. */
+  /** Installs the plugin, and repairs it after each change by another program, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { binDirectory, confDirectory, clock, onInstall } = this.#options;
     mkdirSync(confDirectory, { recursive: true });
@@ -168,7 +172,7 @@ export class PluginInstaller {
     try {
       if (readFileSync(path).equals(program) && (statSync(path).mode & 0o777) === programMode) return false;
     } catch {
-      // A file that does not exist, or whose content differs, is written.
+      // Write the program, because the file does not exist or cannot be read.
     }
     replaceFile(path, program, programMode);
     const folder = this.#options.surroundings.folders.programs;
@@ -179,8 +183,8 @@ export class PluginInstaller {
   #chain(): InstallState {
     const { confFile, binDirectory, surroundings } = this.#options;
     const files = this.#files();
-    // The configured file may change between its two forms: as a list, it ends in `.conflist`, and otherwise in
-    // `.conf`. Accept both names.
+    // The configured file may change between its two forms: a list ends in `.conflist`, a single plugin in `.conf`.
+    // Accept both names.
     const wanted = confFile === undefined ? undefined : confFile.replace(/\.conf(list)?$/, "");
     const candidates =
       wanted === undefined ? files : files.filter(({ name }) => name.replace(/\.conf(list)?$/, "") === wanted);
@@ -189,8 +193,8 @@ export class PluginInstaller {
     const change = chained(primary);
     if (change === undefined) return "there";
     const types = otherTypes(primary);
-    // If the file already contains this plugin, the runtime has found the plugins' directory, even if another program
-    // is just replacing its own plugins.
+    // If the file already contains this plugin, the directory of programs is right, even if another program is
+    // replacing its own plugins at this moment.
     if (unchained(primary) === undefined && !types.some((type) => exists(join(binDirectory, type)))) {
       this.#problem = noPrograms(surroundings, { file: primary.name, types });
       return "waiting";
@@ -239,7 +243,7 @@ export class PluginInstaller {
     });
   }
 
-  /** Replaces a file atomically, so that a runtime always reads a complete configuration. */
+  /** Changes a file atomically, so that a runtime always reads a complete configuration. */
   #apply({ from, to }: NetworkFileChange): void {
     const { confDirectory } = this.#options;
     const source = join(confDirectory, from);
@@ -274,7 +278,7 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** Writes to a temporary file first. Runtimes ignore its extension. */
+/** Replaces a file atomically. It first writes a temporary file, whose extension runtimes ignore. */
 function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${path}.serin-tmp`;
   try {

@@ -1,4 +1,3 @@
-// Explains to the person who installed the mesh why the container runtime does not call the plugin.
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../base/index.ts";
@@ -9,18 +8,17 @@ export interface PluginProblem {
   readonly remedy?: string;
 }
 
-/** The problem and its remedy in one text. */
 export function problemText({ text, remedy }: PluginProblem): string {
   return remedy === undefined ? text : `${text}. ${remedy}`;
 }
 
-/** The node's CNI directories, with the paths that the node and the installation's values use. */
+/** The node's CNI directories, with the paths that are valid on the node. */
 export interface NodeFolders {
   readonly programs: string;
   readonly configuration: string;
 }
 
-/** The directories in which container runtimes of known platforms look. */
+/** The directories that the container runtimes of known platforms use. */
 const usualFolders: NodeFoldersLists = {
   programs: [
     "/opt/cni/bin",
@@ -45,8 +43,8 @@ export interface ProblemSurroundings {
 }
 
 /**
- * The problem that the agent's directory contains no network configuration, although the node is ready and so must have
- * one elsewhere.
+ * The problem that the configured directory contains no network configuration. The node is ready, so it must have one
+ * elsewhere.
  */
 export function noConfiguration({ folders, nodeRoot }: ProblemSurroundings, file: string | undefined): PluginProblem {
   const { configuration } = folders;
@@ -60,8 +58,8 @@ export function noConfiguration({ folders, nodeRoot }: ProblemSurroundings, file
 }
 
 /**
- * The problem that the directory contains none of the programs that the network configuration names. The runtime must
- * use another directory.
+ * The problem that the configured directory contains none of the programs that the network configuration names. The
+ * runtime must use another directory.
  */
 export function noPrograms(
   { folders, nodeRoot }: ProblemSurroundings,
@@ -93,7 +91,7 @@ const folderValues: Readonly<Record<keyof NodeFolders, string>> = {
   configuration: "values.cni.cniConfDir",
 };
 
-/** What a person can do about a failed write, by the error's code. */
+/** What a person can do about a failed write, by the error's code. `value` is the name of the installation's value. */
 const writeRemedies: Readonly<Record<string, (value: string) => string>> = {
   EROFS: (value) => `Make the folder writable, or set ${value} to a writable one in which the container runtime looks`,
   EACCES: () => "A security module of the node may deny it, such as SELinux or AppArmor: see the node's audit log",
@@ -102,7 +100,7 @@ const writeRemedies: Readonly<Record<string, (value: string) => string>> = {
 };
 
 /**
- * The problem that a file of the plugin cannot be written. `own` are the paths of the directories in the agent's
+ * The problem that a file of the plugin cannot be written. `own` has the paths of the directories in the agent's
  * container.
  */
 export function notWritten({ folders }: ProblemSurroundings, own: NodeFolders, error: unknown): PluginProblem {

@@ -18,7 +18,7 @@ const pod = {
   CNI_ARGS: "K8S_POD_NAME=web;K8S_POD_NAMESPACE=shop",
 };
 
-/** Writes the program to disk. Returns its path, and the path of the socket on which an agent would listen. */
+/** Writes the program to disk. Returns its path, and the path of the socket that it connects to. */
 function programIn(
   context: TestContext,
   options: { readonly waitMs?: number } = {},
@@ -58,7 +58,7 @@ test("the plugin passes the runtime's variables and input to the agent, and retu
   const { path, socketPath } = programIn(context);
   const seen: PodAttachment[] = [];
   await serve(context, socketPath, { add: (attachment) => Promise.resolve(void seen.push(attachment)) });
-  // This result is longer than a pipe or a socket accepts at once.
+  // A result that is longer than a pipe or a socket accepts at once.
   const prevResult = { cniVersion: "1.0.0", ips: [{ address: "10.0.0.5/24" }], long: "x".repeat(500_000) };
   const { code, text } = await run(path, "ADD", JSON.stringify({ cniVersion: "1.0.0", prevResult }));
   assert.equal(code, 0);

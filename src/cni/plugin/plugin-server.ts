@@ -24,7 +24,7 @@ export class PluginServer {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.#open.add(socket);
       socket.once("close", () => this.#open.delete(socket));
-      // The program may have been killed. No process waits for the answer then.
+      // The program may have been killed. Then no process waits for the answer.
       socket.on("error", (error) => log.debug("a CNI call broke off", { error: messageOf(error) }));
       collect(socket, (request) => {
         handler.called?.();
@@ -46,7 +46,7 @@ export class PluginServer {
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));
       this.#server.listen(this.#path, () => {
-        // Allow only root to connect, whatever the umask is. The container runtime runs the plugin as root, and another
+        // Allow only root to connect, whatever the umask is. The container runtime runs the plugin as root. Another
         // user could take pods out of the mesh.
         chmodSync(this.#path, 0o600);
         resolve();
@@ -73,8 +73,8 @@ function collect(socket: Socket, whole: (request: Buffer) => void): void {
 }
 
 /**
- * Encodes an answer: the length of the output and the exit code, 32 bits each, and then the output. The length lets the
- * program notice a truncated answer.
+ * Encodes an answer: the length of the output and the exit code in 32 bits each, and then the output. The length lets
+ * the program detect a truncated answer.
  */
 function encodeAnswer({ exitCode, output }: PluginAnswer): Buffer {
   const body = Buffer.from(output);

@@ -2,10 +2,9 @@ import { isMirrorPod } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { Clock } from "../../base/index.ts";
 
-/** The time after which a container runtime has read a changed configuration. */
+/** The time in milliseconds after which a container runtime has read a changed configuration. */
 const settleMs = 5_000;
 
-/** A change of a pod that a watch has reported. */
 export interface SeenPod {
   readonly key: string;
   readonly pod: Pod;
@@ -17,7 +16,7 @@ export class RuntimeCalls {
   readonly #clock: Clock;
   /**
    * The uids of pods that appeared without an address after the plugin was installed. The runtime should call the
-   * plugin before they get one.
+   * plugin before these pods get an address.
    */
   readonly #awaited = new Set<string>();
   #isCalled = false;
@@ -28,24 +27,21 @@ export class RuntimeCalls {
   }
 
   /**
-   * The key (`namespace/name`) of a pod that was started without a call. Undefined once the runtime has called the
-   * plugin.
+   * The key (`namespace/name`) of a pod that was started without a call. It is undefined once the runtime has called
+   * the plugin.
    */
   get missed(): string | undefined {
     return this.#missed;
   }
 
-  /** Call this whenever the runtime calls the plugin, for any command. */
+  /** Records a call of the plugin by the runtime, for any command. */
   called(): void {
     this.#isCalled = true;
     this.#missed = undefined;
     this.#awaited.clear();
   }
 
-  /**
-   * Call this for each change of a pod. `installedAtMs` is the time from which the runtime can find the plugin, on the
-   * steady clock.
-   */
+  /** Records a change of a pod. `installedAtMs` is the steady time from which the runtime can find the plugin. */
   saw({ key, pod, change }: SeenPod, installedAtMs: number | undefined): void {
     const uid = pod.metadata.uid ?? "";
     if (change === "gone") {
@@ -61,8 +57,8 @@ export class RuntimeCalls {
 }
 
 /**
- * Whether a pod may get an address without a call: it is on the node's network, or it is a static pod that already ran
- * before its kubelet created its object again.
+ * Whether a pod may get an address without a call. Either it is on the node's network, or it is a static pod that
+ * already ran before its kubelet created its object again.
  */
 function needsNoCall(pod: Pod): boolean {
   return pod.spec?.hostNetwork === true || isMirrorPod(pod);

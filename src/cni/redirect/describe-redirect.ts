@@ -9,7 +9,9 @@ import {
   type RedirectRule,
 } from "./redirect-rule.ts";
 
-/** Formats the rules in the syntax of nft(8). Appends the routes that they need, as comments in the syntax of ip(8). */
+/**
+ * Formats the rules in the syntax of nft(8). The routes that they need come first, as comments in the syntax of ip(8).
+ */
 export function describeRedirect(rules: readonly RedirectRule[]): string {
   const chains = Object.entries(redirectChains).map(([name, { type, hook, priority }]) => {
     const lines = rules

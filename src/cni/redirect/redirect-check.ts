@@ -7,12 +7,12 @@ import { ownMark } from "./redirect-rule.ts";
 
 const retryMs = 100;
 const attemptMs = 1_000;
-/** An address on which no process listens. A connection to it can succeed only by a redirect. */
+/** An address on which no process listens. A connection to it can succeed only through a redirect. */
 const probe = { host: "127.0.0.6", port: 15_002 } as const;
 
 /**
- * Checks whether the traffic of the pod in which it runs is redirected: a connection must arrive at the inbound port of
- * the proxy. Throws a transient error if none has arrived after `timeoutMs`.
+ * Checks whether the traffic of the pod in which this runs is redirected: a connection must arrive at the inbound port
+ * of the proxy. Throws a transient error if none has arrived after `timeoutMs`.
  */
 export async function checkRedirect(
   { inboundPort, mode }: Pick<RedirectOptions, "inboundPort" | "mode">,

@@ -31,7 +31,7 @@ export interface RedirectOptions {
   readonly dnsServers: "*" | readonly string[];
 }
 
-/** A command of `istio-iptables`: an action, and the {@link RedirectOptions} for it. */
+/** A command of `istio-iptables`: the options of the redirect, and what to do with it. */
 export interface RedirectCommand {
   readonly options: RedirectOptions;
   readonly dryRun: boolean;
@@ -43,7 +43,7 @@ export interface RedirectCommand {
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 
-/** The long names of upstream's flags. Flags that have no effect in Serin are accepted and ignored. */
+/** The flags of upstream's `istio-iptables`. Flags that have no effect in Serin are accepted and ignored. */
 const flags = {
   "envoy-port": { ...text, short: "p" },
   "inbound-capture-port": { ...text, short: "z" },
@@ -84,8 +84,8 @@ const flags = {
 const proxyUser = "1337";
 
 /**
- * Reads the arguments and environment of `istio-iptables`. Throws a user error that names the flag. `resolvConf` is the
- * content of /etc/resolv.conf.
+ * Reads the arguments and environment of `istio-iptables`. Throws a user error that names the flag if a value is
+ * invalid. `resolvConf` is the content of /etc/resolv.conf.
  */
 export function readRedirectCommand(args: readonly string[], env: Environment, resolvConf: string): RedirectCommand {
   const values = parseFlags(args);
@@ -124,15 +124,15 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
 }
 
 /**
- * The control plane's TLS port and plain-text port. The library that opens the proxy's streams to them cannot mark the
- * connections.
+ * The TLS port and the plain-text port of the control plane. The library that opens the proxy's streams to them cannot
+ * mark the connections.
  */
 const controlPlanePorts = [15_012, 15_010] as const;
 
 /**
- * Adapts the options to the users of the machine (/proc/self/uid_map). If the proxy's uid is not among them, a mark
- * distinguishes the proxy's connections from the application's. The proxy's streams to the control plane cannot be
- * marked, so they are exempt by their ports.
+ * Adapts the options to the users of the machine (/proc/self/uid_map). If the proxy's uid is not among them, the
+ * proxy's connections are recognized by a mark. The proxy's streams to the control plane cannot be marked, so their
+ * ports are exempt.
  */
 export function adaptToUsers(options: RedirectOptions, uidMap: string): RedirectOptions {
   const ranges = uidMap
@@ -160,7 +160,7 @@ function modeOf(text: string): InterceptionMode {
 }
 
 /**
- * Checks the flags of mode TPROXY. The control plane tells proxies the mark, so a flag with another mark is refused.
+ * Checks the flags of mode TPROXY. The control plane sends the mark to proxies, so a flag with another mark is refused.
  */
 function checkTransparentFlags(given: (name: keyof typeof flags, fallback: string) => string): void {
   const fixed = [
@@ -173,7 +173,10 @@ function checkTransparentFlags(given: (name: keyof typeof flags, fallback: strin
   }
 }
 
-/** A value for a message, cut to a maximum length. The author of a pod chooses it, and the agent logs the message. */
+/**
+ * Returns a value for a message, cut to a maximum length. The author of a pod chooses the value, and the agent logs the
+ * message.
+ */
 function shown(value: string): string {
   return truncated(value, maxShownCharacters);
 }

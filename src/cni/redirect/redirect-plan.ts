@@ -11,14 +11,15 @@ const proxyToApplication = ["127.0.0.6/32", "::6/128"] as const;
 const onLoopback: RedirectCondition = { kind: "output", interface: "lo" };
 
 /**
- * The maximum number of rules of a pod. A kernel transaction holds about ten thousand. The author of a pod chooses the
- * lists in the options, and rules for all pairs of two long lists would fill the memory of the node's agent.
+ * The maximum number of rules of a pod. A kernel transaction holds about ten thousand rules. The author of a pod
+ * chooses the lists in the options, and rules for all pairs of two long lists would fill the memory of the node's
+ * agent.
  */
 const maxRules = 4_096;
 
 /**
- * The rules in order. The first matching rule decides. If no rule matches, the packet passes. Throws a user error if
- * there are more than {@link maxRules} rules.
+ * Returns the rules in order. The first matching rule decides. If no rule matches, the packet passes. Throws a user
+ * error if there are more than {@link maxRules} rules.
  */
 export function planRedirect(options: RedirectOptions): RedirectRule[] {
   const rules: RedirectRule[] = [];
@@ -81,8 +82,8 @@ function* outbound(options: RedirectOptions): Generator<RedirectRule> {
 }
 
 /**
- * Rules for the proxy's own traffic. It passes, except to the pod's own address: if the application calls its own
- * Service, the proxy's connection must arrive as an inbound connection.
+ * Makes the rules for the proxy's own traffic. It passes, except to the pod's own address: if the application calls its
+ * own Service, the proxy's connection must arrive as an inbound connection.
  */
 function* ofProxy(options: RedirectOptions): Generator<RedirectRule> {
   const { proxyUsers, proxyGroups, inboundPort, tunnelPort, dnsServers } = options;

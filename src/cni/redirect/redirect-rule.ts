@@ -8,16 +8,15 @@ export type InterceptionMode = "REDIRECT" | "TPROXY" | "NONE";
 export const redirectTable = "serin-sidecar";
 /** The bits that are compared when a rule matches a mark. */
 export const markMask = 0xfff;
-/** The mark of the proxy's own connections, where its uid cannot distinguish them. */
+/** The mark of the proxy's own connections. It identifies them where the proxy's uid cannot. */
 const proxyMark = 1337;
 /** The mark of packets that must stay in this pod in mode TPROXY, whatever their addresses are. */
 export const transparentMark = 1337;
-/** The route table for packets with this mark. Upstream uses the same number. */
+/** The route table for packets with {@link transparentMark}. Upstream uses the same number. */
 export const transparentTable = 133;
 /** The mark of the proxy's own connections in mode TPROXY, as in upstream Istio. */
 const proxyMarkBesideTransparent = 1338;
 
-/** The mark of the proxy's own connections in this mode. */
 export function ownMark(mode: InterceptionMode): number {
   return mode === "TPROXY" ? proxyMarkBesideTransparent : proxyMark;
 }
@@ -27,7 +26,7 @@ export const tcp: RedirectCondition = { kind: "protocol", protocol: "tcp" };
 /**
  * The chains of the redirect. Chains of type `nat` see only the first packet of each connection. The chains of mode
  * TPROXY come before them, and see all packets. `mark-output` has the type `route`, so the kernel chooses the route
- * again after it.
+ * again after this chain.
  */
 export const redirectChains = {
   "mark-prerouting": { type: "filter", hook: "prerouting", priority: -150 },
@@ -36,7 +35,6 @@ export const redirectChains = {
   output: { type: "nat", hook: "output", priority: -100 },
 } as const;
 
-/** A rule of the redirect: the packets that it matches, and its action. */
 export interface RedirectRule {
   readonly chain: keyof typeof redirectChains;
   readonly when: readonly RedirectCondition[];
@@ -48,11 +46,11 @@ export type RedirectVerdict =
   /** Redirects the packet to a port of this pod. */
   | { readonly kind: "redirect"; readonly port: number }
   /**
-   * Delivers the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. If
-   * there is no such socket, the rule does not match.
+   * Delivers the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. Without
+   * such a socket, the rule does not match.
    */
   | { readonly kind: "intercept"; readonly port: number; readonly mark: number }
-  /** Gives the packet, or all packets of its connection, the mark, and lets the packet pass. */
+  /** Sets the mark of the packet or of its connection, and lets the packet pass. */
   | { readonly kind: "mark" | "mark-connection"; readonly mark: number };
 
 export type RedirectCondition =
@@ -64,10 +62,13 @@ export type RedirectCondition =
   | { readonly kind: "mark" | "connection-mark"; readonly mark: number }
   /** Matches packets from the side that opened the connection. */
   | { readonly kind: "opener" }
-  /** Matches packets that open a connection (SYN without ACK), whatever state the kernel assigns to them. */
+  /** Matches packets that open a connection (SYN without ACK), whatever connection state the kernel assigns to them. */
   | { readonly kind: "start" };
 
-/** Returns a function for a chain. It makes rules that redirect the matching packets to a port, or let them pass. */
+/**
+ * Returns a function that makes rules of a chain. A rule redirects the matching packets to `port`, or lets them pass if
+ * `port` is undefined.
+ */
 export function ruleOf(
   chain: RedirectRule["chain"],
 ): (port: number | undefined, ...when: readonly RedirectCondition[]) => RedirectRule {

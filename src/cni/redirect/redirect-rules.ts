@@ -20,8 +20,8 @@ const transparentRoutes = {
 } as const;
 
 /**
- * Writes the rules in one transaction, in place of those of earlier runs. They apply in the given network namespace, or
- * else in that of this process.
+ * Writes the rules in one transaction, and removes the rules of earlier runs. They apply in the given network
+ * namespace, or in that of this process.
  */
 export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: number): void {
   const transparent = rules.some(({ verdict }) => verdict.kind === "intercept");
@@ -44,7 +44,6 @@ export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: numb
   if (!transparent) removeMarkRoutes(transparentRoutes, namespaceFd);
 }
 
-/** Removes the redirect, if there is one. */
 export function removeRedirect(namespaceFd?: number): void {
   using nft = new NftNetlink(namespaceFd);
   if (!nft.hasTable("inet", redirectTable)) return;

@@ -66,7 +66,7 @@ test("a pod's traffic passes its sidecar in, out and to itself, except the proxy
   const own = pod.namespace.fd;
 
   applyRedirect(rules());
-  // These rules are in this process' own namespace. A second run finds and replaces them.
+  // The rules are in this process's own namespace. The second call finds and replaces them.
   applyRedirect(rules());
   assert.equal(hasRedirect(), true);
   await checkRedirect({ inboundPort: 15_006, mode: "REDIRECT" }, 0, systemClock);

@@ -11,10 +11,10 @@ const pass: RedirectVerdict = { kind: "pass" };
 const fromLoopback: RedirectCondition = { kind: "input", interface: "lo" };
 
 /**
- * The rules of mode TPROXY. Inbound connections reach the proxy with unchanged addresses, and the proxy connects to the
- * application from the client's address. The application's packets to that address must return to the proxy. So the
- * kernel stores the mark of the proxy's packets with the connection, and the rules give this mark to the application's
- * packets too.
+ * Returns the rules of mode TPROXY. Inbound connections reach the proxy with unchanged addresses, and the proxy
+ * connects to the application from the client's address. The application's packets to that address must return to the
+ * proxy. So the kernel stores the mark of the proxy's packets with the connection, and the rules give this mark to the
+ * application's packets too.
  */
 export function* planTransparent(options: RedirectOptions): Generator<RedirectRule> {
   if (options.inboundPorts.length === 0) return;
@@ -40,12 +40,13 @@ function* arriving(options: RedirectOptions): Generator<RedirectRule> {
     kind: "mark",
     mark: transparentMark,
   });
-  // Let the pod's packets to itself pass. The chain `output` has already redirected those that the proxy must see.
+  // Let the pod's packets to itself pass. The chain `output` has already redirected the packets that the proxy must
+  // see.
   yield rule(pass, fromLoopback);
   yield rule(pass, tcp, { kind: "port", port: tunnelPort });
-  // All packets from clients, and not only SYNs: if the kernel opens a connection with a SYN cookie, it does not track
-  // the connection. The second condition is for SYNs that look like packets of an existing connection, because a client
-  // has made the kernel believe that the pod opened one.
+  // Intercept all packets from clients, and not only SYNs: if the kernel opens a connection with a SYN cookie, it does
+  // not track the connection. The second condition is for SYNs that look like packets of an existing connection,
+  // because a client has made the kernel believe that the pod opened one.
   const fromClients: readonly RedirectCondition[] = [{ kind: "opener" }, { kind: "start" }];
   if (inboundPorts === "*") {
     for (const port of options.excludedInboundPorts) yield rule(pass, tcp, { kind: "port", port });

@@ -12,7 +12,7 @@ requireOwnNetwork();
 
 const injected = ["-m", "TPROXY", "-u", "1337", "-i", "*", "-b", "*", "-d", "15090,15021,15020"];
 /**
- * The proxy's marks: of its connections to the application, which have the client's address, and of its other
+ * The marks of the proxy's connections: those to the application, which have the client's address, and its other
  * connections.
  */
 const marks = { toApplication: 1337, own: 1338 } as const;
@@ -46,7 +46,6 @@ test("inbound connections keep their destination and, up to the application, the
   const [own, other] = [pod.namespace.fd, peer.namespace.fd];
 
   applyRedirect(rules(), own);
-  // A second run replaces the rules of the first one.
   applyRedirect(rules(), own);
   assert.equal(await askOnce(other, pod.address, 8080), `proxy says app saw ${peer.address}: x`);
   assert.equal(await askOnce(other, pod.address, 3306), `proxy says database saw ${peer.address}: x`);

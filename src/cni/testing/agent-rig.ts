@@ -28,7 +28,7 @@ export const clusterNetwork = `${JSON.stringify({ cniVersion: "1.0.0", name: "po
 
 type ZtunnelEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 
-/** A process that runs a fake ztunnel, with the reports that the process prints. */
+/** A process with a fake ztunnel, and the events that it prints. */
 export class ZtunnelProcess {
   readonly events: ZtunnelEvent[] = [];
   readonly #child: ChildProcess;
@@ -62,7 +62,7 @@ export class ZtunnelProcess {
   }
 }
 
-/** One node, an agent on it, and the fake cluster that they use. */
+/** One node, an agent on it, and the fake cluster that the agent uses. */
 export class Rig {
   readonly node = new TestNode();
   readonly cluster = new FakeCluster();
@@ -131,14 +131,14 @@ export class Rig {
     this.#running = this.#agent.run(this.#stop.signal);
   }
 
-  /** Shows the machine's processes to the agent, until they are hidden. Call this before the agent starts. */
+  /** Shows the machine's processes to the agent until {@link hideProcesses}. Call it before the agent starts. */
   showProcesses(): void {
     this.hostProc = join(this.directory, "proc");
     rmSync(this.hostProc, { recursive: true, force: true });
     symlinkSync("/proc", this.hostProc);
   }
 
-  /** Hides the processes from the agent, until they are shown again. Meanwhile the agent finds no pod. */
+  /** Hides the processes from the agent until {@link showProcesses} is called. Meanwhile the agent finds no pod. */
   hideProcesses(): void {
     rmSync(this.hostProc);
     mkdirSync(this.hostProc);
@@ -205,7 +205,7 @@ export class Rig {
   }
 }
 
-/** The result of the earlier plugins for a pod. */
+/** Returns the result of the earlier plugins for a pod. */
 export function resultOf(host: TestPodHost): { readonly prevResult: Readonly<Record<string, unknown>> } {
   return {
     prevResult: {
@@ -218,8 +218,7 @@ export function resultOf(host: TestPodHost): { readonly prevResult: Readonly<Rec
 }
 
 /**
- * Sends requests over new connections, one after another, until it is stopped or the test ends. Returns the answers and
- * the errors.
+ * Sends requests over new connections until it is stopped or the test ends. `stop` returns the answers and the errors.
  */
 export function connectionLoop(
   context: TestContext,

@@ -13,13 +13,14 @@ interface Tuple {
 const ack = 0x10;
 const headerBytes = 40;
 /**
- * A TCP option (MD5 signature) for which no socket has a key. The kernel drops a packet with it, and sends no answer.
+ * A TCP option (MD5 signature) for which no socket has a key. The kernel drops a packet with this option, and sends no
+ * answer.
  */
 const unknownSignature = Buffer.concat([Buffer.from([19, 18]), Buffer.alloc(18)]);
 
 /**
- * Sends an ACK that belongs to no connection. No kernel answers it, because of its option. A pod needs the capability
- * NET_RAW for this, which most pods have.
+ * Sends an ACK that belongs to no connection. No kernel answers it, because of its TCP option. A pod needs the
+ * capability NET_RAW for this, which most pods have.
  */
 export function sendUnansweredAck({ from, fromPort, to, toPort }: Tuple, mark = 0): void {
   const [source, target] = [ipToBytes(from.address), ipToBytes(to.address)];
@@ -53,8 +54,7 @@ function checksum(bytes: Buffer): number {
 }
 
 /**
- * Opens a connection from this port, sends a line and returns the answer. Returns `no answer` if the connection does
- * not open, or breaks.
+ * Opens a connection from this port, sends a line and returns the answer. Returns `no answer` if the connection fails.
  */
 export async function answerFrom({ from, fromPort, to, toPort }: Tuple, timeoutMs: number): Promise<string> {
   const fd = openTcpSocketInNamespace(from.namespace.fd, {

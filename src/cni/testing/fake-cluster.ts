@@ -42,7 +42,7 @@ export class FakeCluster {
   readonly pods = new FakeInformer<Pod>();
   readonly namespaces = new FakeInformer<Namespace>();
   readonly nodes = new FakeInformer<Node>();
-  /** Pods, by `namespace/name`, that the API server already has and the watch has not reported yet. */
+  /** The pods by `namespace/name` that the API server has but the watch has not reported yet. */
   readonly unwatched = new Map<string, Pod>();
 
   /** Applies patches to the informer's objects, as if a watch had delivered them. */

@@ -1,6 +1,6 @@
-// A ztunnel for tests, which runs as a separate process. It takes pods' sockets over ZDS, reports which ztunnel
-// accepted a connection, and relays it in plain text. Arguments: the path of the ZDS socket, a name for its answers,
-// its revision, and the number of times that it refuses a pod that is handed over.
+// A ztunnel for tests, which runs as a separate process. It receives pods' sockets over ZDS, reports the connections
+// that it accepts, and relays them in plain text. Arguments: the path of the ZDS socket, a name for its answers, its
+// revision, and the number of times that it refuses a pod that is handed over.
 import { createSocket } from "node:dgram";
 import {
   closeDescriptor,
@@ -27,7 +27,7 @@ interface Held {
   readonly namespaceFd: number;
   readonly listeners: readonly ByteListener[];
   readonly roles: readonly ZdsListenerRole[];
-  /** Copies of the descriptors, which can be given back. libuv owns those on which it accepts connections. */
+  /** Copies of the descriptors, which answer a `keep`. libuv owns the originals on which it accepts connections. */
   readonly copies: readonly number[];
   readonly close: () => void;
 }
@@ -54,10 +54,7 @@ function relay(from: ByteStream, to: ByteStream): void {
   });
 }
 
-/**
- * Connects to the original destination. If the client is outside the pod, the connection comes from the client's
- * address.
- */
+/** Relays a connection to its original destination. An inbound connection continues from the client's address. */
 async function pass(stream: ByteStream, namespaceFd: number, role: ZdsListenerRole): Promise<void> {
   const destination = originalDestination(stream);
   if (destination === undefined) return stream.destroy({ reset: true });

@@ -1,4 +1,4 @@
-// A program for a test. It prints which network namespace it finds as that of its node.
+// A program for a test. It prints the inode of the network namespace that it takes for its node's.
 import { openHostNamespace } from "../host-namespace.ts";
 
 process.stdout.write(String(openHostNamespace("/proc").inode));

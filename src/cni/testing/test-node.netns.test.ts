@@ -15,7 +15,7 @@ test("a node that closes also ends connections whose clients close after it", as
   const connection = await TestClient.connect(client.namespace.fd, server.address, 9080);
   assert.equal(await connection.ask("one"), `server saw ${client.address}: one`);
   node.close();
-  // The node's links are removed now, before the client's FIN is sent.
+  // The node's links are removed by now, before the client sends its FIN.
   await delay(100);
   connection.close();
   for (let turn = 0; turn < 100 && openSockets() > 0; turn += 1) await delay(50);

@@ -20,7 +20,6 @@ export interface TestPodHost {
   readonly initPid: number;
 }
 
-/** A node's network namespace, and the pods that are connected to it. */
 export class TestNode {
   readonly namespace = NetworkNamespace.create();
   readonly #children: ChildProcess[] = [];
@@ -39,7 +38,7 @@ export class TestNode {
   }
 
   /**
-   * Adds a pod. Without its loopback interface, it is in the state in which a container runtime may leave it for a
+   * Adds a pod. A pod without its loopback interface is in the state in which a container runtime may leave it for a
    * moment.
    */
   addPod({ withLoopback = true } = {}): TestPodHost {
@@ -81,8 +80,8 @@ export class TestNode {
       socket.send(`${name} answers ${message.toString()}`, peer.port, peer.address),
     );
     this.#datagramServers.push(socket);
-    // A socket that gets a descriptor emits `listening` during the call of `bind`, so wait for the event from before
-    // that call.
+    // A socket that gets a descriptor emits `listening` during the call of `bind`, so listen for the event before the
+    // call.
     const listening = once(socket, "listening");
     socket.bind({ fd: bindUdpInNamespace(this.namespace.fd, { address, port }) });
     await listening;
@@ -96,8 +95,8 @@ export class TestNode {
   }
 
   /**
-   * Plays a pod's proxy in mode TPROXY: for each connection, it connects to the original destination from the client's
-   * address.
+   * Acts as a pod's proxy in mode TPROXY: for each connection, it connects to the original destination from the
+   * client's address.
    */
   async proxyTransparently(pod: TestPodHost, port: number, mark: number): Promise<void> {
     await this.#listen(pod, { port, transparent: true }, (socket) => {
@@ -135,8 +134,8 @@ export class TestNode {
   }
 
   /**
-   * Ends the pods and their connections. When links are removed, the last packets between two pods may be lost, so this
-   * also closes connections whose peer has closed unnoticed.
+   * Ends the pods and their connections. When links are removed, the last packets between two pods may be lost. So this
+   * also closes connections whose peer has closed without notice.
    */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");
@@ -169,7 +168,7 @@ export class TestClient {
     });
   }
 
-  /** Sends a line. Resolves with everything received since the last call, once that contains a whole line. */
+  /** Sends a line. Resolves with everything that was received since the last call, once that contains a whole line. */
   ask(line: string): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const take = (): void => {

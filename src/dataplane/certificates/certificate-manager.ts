@@ -22,13 +22,12 @@ import { trusting, workloadCertificate } from "./workload-certificate.ts";
 export interface CertificateManagerOptions extends HandshakeRules {
   readonly authority: CertificateAuthority;
   readonly log: Logger;
-  /** The validity to request. 24 h if absent. */
+  /** The validity of a certificate to request. The default is 24 h. */
   readonly validitySeconds?: number;
-  /** The maximum number of identities to hold. The least recently used one is dropped first. */
+  /** The maximum number of identities. The least recently used one is dropped first. */
   readonly maxIdentities?: number;
-  /** Called with each certificate when it comes into use. */
+  /** Called with each new certificate. */
   readonly onCertificate?: (certificate: WorkloadCertificate) => void;
-  /** Called with each identity that is dropped. */
   readonly onForgotten?: (identity: string) => void;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -56,7 +55,6 @@ interface Entry {
   usedAtMs: number;
   /** Whether to fetch the certificate again, whatever its age. */
   due: boolean;
-  /** Ends the wait for the next rotation. */
   wake: AbortController;
 }
 
@@ -64,8 +62,8 @@ const defaultMaxIdentities = 4_096;
 const firstRetryMs = 100;
 const maxRetryMs = 15_000;
 /**
- * The longest delay between retries while a caller waits for the certificate, in milliseconds. It is short, so that a
- * CA that comes back gets a request before the caller gives up.
+ * The longest delay in milliseconds between retries while a caller waits for the certificate. It is short, so that a CA
+ * that has restarted gets a request before the caller gives up.
  */
 const maxAwaitedRetryMs = 2_000;
 /**
@@ -77,8 +75,7 @@ const maxTimerMs = 2 ** 31 - 1;
 /**
  * Certificates by identity. Each identity has one request at a time, which is retried with backoff until it succeeds. A
  * certificate is rotated at half of its lifetime, and stays in use until it expires, whatever the CA answers. An
- * identity that a caller waits for is requested at once, and then every one or two seconds until the CA has signed the
- * certificate.
+ * identity that a caller waits for is requested at once, and then every one or two seconds until the CA signs.
  */
 export class CertificateManager implements CertificateSource {
   readonly #options: CertificateManagerOptions;
@@ -101,8 +98,8 @@ export class CertificateManager implements CertificateSource {
     const entry = this.#entry(identity);
     const { promise, resolve, reject } = Promise.withResolvers<WorkloadCertificate>();
     const waiter = { resolve, reject };
-    // Retry now if nobody has waited so far: retries without a waiter are rare, and the CA may have become reachable
-    // since the last one.
+    // Retry now if no other caller waits. Retries without a waiter are rare, and the CA may have become reachable since
+    // the last one.
     if (entry.waiters.size === 0 && entry.error !== undefined) entry.wake.abort();
     entry.waiters.add(waiter);
     const abort = onAbort(signal, () => {
@@ -127,7 +124,7 @@ export class CertificateManager implements CertificateSource {
     this.#entry(identity);
   }
 
-  /** Drops an identity that is no longer needed. */
+  /** Drops an identity that is no longer needed, and rejects its waiters. */
   forget(identity: string): void {
     const entry = this.#entries.get(identity);
     if (entry === undefined) return;
@@ -139,8 +136,8 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Fetches matching certificates again, spread over `spreadMs` to limit the load on the CA. The present certificates
-   * stay in use until then.
+   * Fetches matching certificates again, each at a random time within `spreadMs` to limit the load on the CA. The
+   * present certificates stay in use until then.
    */
   renew(matches: (certificate: WorkloadCertificate) => boolean, spreadMs: number): void {
     for (const entry of this.#entries.values()) {
@@ -153,8 +150,8 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Also trusts peers whose certificates one of these roots has signed. They replace earlier additional roots, and new
-   * handshakes use them at once. Throws if one cannot be used, and changes nothing then.
+   * Trusts these roots in addition to the roots that came with each certificate. They replace earlier additional roots,
+   * and new handshakes use them at once. Throws if a root cannot be used, and then changes nothing.
    */
   trustBesides(roots: readonly TrustedRoot[]): void {
     const held = [...this.#entries.values()].flatMap((entry) =>
@@ -241,7 +238,7 @@ export class CertificateManager implements CertificateSource {
         waitMs = entry.waiters.size === 0 ? nextMs : Math.min(nextMs, awaitedMs);
         this.#log.warn("could not fetch a certificate", { identity, error: entry.error, retryMs: Math.round(waitMs) });
       }
-      // Fetch again at once if a renewal was requested meanwhile, because that request referred to the previous
+      // Fetch again at once if a renewal was requested during the request. The renewal concerned the previous
       // certificate.
       if (entry.due) continue;
       entry.wake = new AbortController();

@@ -10,12 +10,12 @@ interface Roots {
   readonly trusted: readonly string[];
 }
 
-/** The label of a certificate that none of its accompanying roots has signed. */
+/** The label for a certificate that none of the roots that came with it has signed. */
 const unknownRoot = "unknown";
 
 /**
- * Exposes the root that signed a data plane's certificate, and the roots that it trusts. A rotation of the mesh's root
- * waits for these. Roots are identified by SHA-256 in hexadecimal.
+ * Exposes the root that signed each certificate of a data plane, and the roots that the data plane trusts. A rotation
+ * of the mesh's root waits for these metrics. A root's label is its SHA-256 in hexadecimal.
  */
 export function addCertificateMetrics(
   registry: MetricsRegistry,

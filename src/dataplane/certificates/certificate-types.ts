@@ -4,29 +4,27 @@ import type { RevocationLists } from "./revocation-lists.ts";
 import type { RootRestriction } from "./root-restrictions.ts";
 
 export interface WorkloadCertificate {
-  /** SPIFFE id. */
+  /** The SPIFFE id. */
   readonly identity: string;
   readonly privateKeyPem: string;
   /** The certificate chain in PEM, with the leaf first and without the root. */
   readonly chainPem: string;
   /** The trusted roots in PEM, concatenated. */
   readonly rootsPem: string;
-  /** The trusted roots that may only sign for some trust domains. */
   readonly restrictions: readonly RootRestriction[];
-  /** The roots that came with the certificate. */
+  /** The PEM roots that the CA sent with the certificate. */
   readonly issuedRootsPem: string;
-  /** When the CA's answer arrived. */
+  /** The time at which the CA's answer arrived. */
   readonly receivedAtMs: number;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
   readonly serialNumber: string;
-  /** The context for handshakes in both roles. It is made once for each certificate. */
+  /** The context for handshakes in both roles. Each certificate has one context. */
   readonly context: TlsContext;
 }
 
 /** Further rules for handshakes with workload certificates, in addition to the certificate and its roots. */
 export interface HandshakeRules {
-  /** The revocation lists for peers' certificates. */
   readonly revocations?: RevocationLists | undefined;
   readonly compliance?: CompliancePolicy | undefined;
   /** Whether TLS 1.2 is accepted and offered in addition to TLS 1.3. */
@@ -35,7 +33,7 @@ export interface HandshakeRules {
 
 /** A source of certificates for identities: a CA client or a fake CA. */
 export interface CertificateAuthority {
-  /** Signs a request. `impersonatedIdentity` is set if the identity is not the caller's own (ztunnel). */
+  /** Signs a request. Returns the chain in PEM, with the leaf first and the root or roots last. */
   sign(request: SigningRequest, signal: AbortSignal): Promise<readonly string[]>;
 }
 
@@ -48,10 +46,10 @@ export interface SigningRequest {
 
 export interface CertificateSource {
   /**
-   * The certificate of an identity. Waits for the first one until the signal aborts. Concurrent calls share one
-   * request.
+   * Returns the certificate of an identity. If there is none, waits for it until the signal aborts. Concurrent calls
+   * share one request.
    */
   fetch(identity: string, signal?: AbortSignal): Promise<WorkloadCertificate>;
-  /** The certificate, if it exists and is valid now. */
+  /** Returns the certificate if it exists and is valid now. */
   peek(identity: string): WorkloadCertificate | undefined;
 }

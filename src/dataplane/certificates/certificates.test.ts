@@ -163,7 +163,7 @@ test("when the mesh's roots change, certificates are renewed until they match, a
   let behind = 2;
   let file = old.rootPem;
   const answer = async (request: Parameters<FakeCertificateAuthority["sign"]>[0]): Promise<readonly string[]> => {
-    // First, a control plane answers that has not heard of the change.
+    // At first, the control plane that answers does not know the new root yet.
     if (file === old.rootPem || behind-- > 0) return await old.sign(request);
     const [leaf = ""] = await next.sign(request);
     return [leaf, next.rootPem + old.rootPem];

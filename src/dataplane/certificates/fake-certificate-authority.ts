@@ -17,8 +17,8 @@ import type { CertificateAuthority, SigningRequest } from "./certificate-types.t
 const dayMs = 86_400_000;
 
 /**
- * Signs every request with its own root: upstream's FAKE_CA. Processes trust each other if they share the root: one
- * exports it (`exportRoot`), and the other gets it as an option. Only for tests.
+ * Signs every request with its own root: upstream's FAKE_CA. Two processes trust each other if they share the root: one
+ * exports it (`exportRoot`), and the other gets it as an option. Use it only for tests.
  */
 export class FakeCertificateAuthority implements CertificateAuthority {
   readonly rootPem: string;
@@ -66,7 +66,7 @@ export class FakeCertificateAuthority implements CertificateAuthority {
       issuer: name,
       subject,
       publicKey,
-      // Two minutes of tolerance for clocks that differ.
+      // Allow clocks to differ by two minutes.
       notBeforeMs: nowMs - 120_000,
       notAfterMs: nowMs + validityMs,
       extensions,

@@ -17,11 +17,11 @@ import type { CertificateAuthority, SigningRequest } from "./certificate-types.t
 export interface IstioCertificateClientOptions {
   readonly endpoint: ControlPlaneEndpoint;
   /**
-   * Whether certificates are requested for other identities. True for a ztunnel, which requests them for its node's
-   * pods.
+   * Whether certificates are requested for other identities than the client's own. It is true for a ztunnel, which
+   * requests them for its node's pods.
    */
   readonly impersonate: boolean;
-  /** The time for connecting and for the answer together. */
+  /** The time limit for the connection and the answer together. The default is 10 s. */
   readonly timeoutMs?: number;
   readonly clock?: Clock;
   readonly random?: Random;

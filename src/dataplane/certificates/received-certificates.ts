@@ -1,7 +1,7 @@
 import { transientError, onAbort } from "../../base/index.ts";
 import type { CertificateSource, WorkloadCertificate } from "./certificate-types.ts";
 
-/** Certificates that another thread fetches and rotates. */
+/** Certificates that another thread fetches and renews. */
 export class ReceivedCertificates implements CertificateSource {
   readonly #nowMs: () => number;
   readonly #known = new Map<string, WorkloadCertificate>();

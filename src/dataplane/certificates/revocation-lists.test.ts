@@ -69,7 +69,6 @@ test("a revoked intermediate authority invalidates its leaves", async () => {
   }
 });
 
-/** The PEM certificates of a text. */
 const blocksOf = (text: string): readonly string[] =>
   text.split(/(?<=-----END CERTIFICATE-----)\s*/).filter((block) => block !== "");
 
@@ -227,7 +226,7 @@ test("admitted connections that have ended are collected before they reach the o
     if (open.length > 16) open.shift()?.[Symbol.dispose]();
   };
   for (let count = 0; count < 100; count += 1) admit();
-  // All that lives during a full collection becomes old.
+  // Objects that survive a full collection move to the old space.
   collectGarbage("all");
   const before = oldBytes();
   for (let count = 1; count <= 4000; count += 1) {

@@ -11,15 +11,14 @@ interface Admitted extends Linked<Admitted> {
 }
 
 /**
- * Refuses peers with a revoked certificate, see {@link RevokedCertificates}. Live connections are checked again when
- * the lists change.
+ * Refuses peers with a revoked certificate, see {@link RevokedCertificates}. It checks live connections again when the
+ * lists change.
  */
 export class RevocationLists {
   readonly #onRevoked: (peer: "client" | "server") => void;
   readonly #admitted = new LinkedList<Admitted>();
   #revoked = new RevokedCertificates(Buffer.alloc(0));
 
-  /** `onRevoked` is called for each connection that is refused or ended. */
   constructor(onRevoked: (peer: "client" | "server") => void = () => undefined) {
     this.#onRevoked = onRevoked;
   }
@@ -30,8 +29,8 @@ export class RevocationLists {
   }
 
   /**
-   * Replaces all lists with those in a PEM text, or with one in DER. An empty input revokes nothing. Throws if a list
-   * cannot be read, and changes nothing in that case.
+   * Replaces all lists with the lists in a PEM text, or with one list in DER. An empty input revokes nothing. Throws if
+   * a list cannot be read, and then changes nothing.
    */
   replace(bytes: Buffer): void {
     this.#revoked = new RevokedCertificates(bytes);
@@ -43,7 +42,6 @@ export class RevocationLists {
     }
   }
 
-  /** A guard for handshakes that trust these PEM roots. */
   guard(rootsPem: string): PeerGuard {
     const roots = pemBlocks(rootsPem).map((pem) => new X509Certificate(pem));
     return {
@@ -65,7 +63,7 @@ export interface RevocationFollowerOptions {
   readonly path: string;
   readonly readFile: (path: string) => Promise<Buffer>;
   readonly revocations: Pick<RevocationLists, "replace">;
-  /** Whether the file may be missing. */
+  /** Whether a missing file is expected, so that it is not logged. */
   readonly optional?: boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -75,7 +73,7 @@ const lookEveryMs = 2000;
 
 /**
  * Reads a file of revocation lists now and after each change, until the signal aborts. If the file disappears or cannot
- * be read, the last lists stay in force. `onRead` is called after the first attempt.
+ * be read, the last lists stay in force. Calls `onRead` after each attempt.
  */
 export async function followRevocations(
   { path, readFile, revocations, optional, clock, log }: RevocationFollowerOptions,

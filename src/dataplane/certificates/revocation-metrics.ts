@@ -1,8 +1,8 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 
 /**
- * Counts connections that a revocation list refused or ended, under upstream's name. `reporter` is our end of the
- * connection.
+ * Counts connections that a revocation list refused or ended, under upstream's name. The label `reporter` is this
+ * process's end of the connection.
  */
 export function addRevocationMetrics(registry: MetricsRegistry): (peer: "client" | "server") => void {
   const counter = registry.counter(

@@ -14,9 +14,9 @@ export interface RootFollowerOptions {
 const lookEveryMs = 2000;
 const spreadMs = 5000;
 /**
- * The intervals at which certificates are requested again after the file has changed, if their roots differ from the
- * file: the CA may read the change later than this process. After the last interval, only the next rotation requests
- * them again.
+ * The intervals at which certificates with other roots than the file are requested again after the file has changed.
+ * The CA may read the change later than this process. After the last interval, only the next rotation requests them
+ * again.
  */
 const againMs = [10_000, 15_000, 30_000, 60_000, 120_000];
 

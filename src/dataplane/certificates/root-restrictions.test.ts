@@ -21,7 +21,7 @@ function held(identity: string, issued: Issued, besides: readonly TrustedRoot[])
   return { ...made, receivedAtMs: 0 };
 }
 
-/** Why each side refuses the other. Empty if it accepts. */
+/** Returns why each side refuses the other. The text is empty if it accepts. */
 async function refusals(client: WorkloadCertificate, server: WorkloadCertificate) {
   using made = await handshake(client, server);
   const [byClient = "", byServer = ""] = [made.client, made.server].map((end) => (typeof end === "string" ? end : ""));

@@ -3,23 +3,23 @@ import { certificateFingerprint, alternativeNames } from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
 import { peerChain, pemBlocks } from "../../x509/index.ts";
 
-/** A trusted root that may only sign for some trust domains. Plain data. */
+/** A trusted root that may only sign for some trust domains. It is plain data, so threads can exchange it. */
 export interface RootRestriction {
   /** The SHA-256 of the root's DER, in lower-case hexadecimal. */
   readonly fingerprint: string;
   readonly trustDomains: readonly string[];
 }
 
-/** A trusted root in PEM. Without trust domains it may sign for all of them. */
+/** A trusted root in PEM. Without `trustDomains`, it may sign for all trust domains. */
 export interface TrustedRoot {
   readonly pem: string;
   readonly trustDomains?: readonly string[] | undefined;
 }
 
 /**
- * A guard that refuses names for which a root of the peer's chain may not sign. The handshake has verified that the
- * chain leads to one of the PEM roots. If it leads to several roots, each of them must be allowed to sign. Undefined if
- * no root is restricted.
+ * Returns a guard that refuses names for which a root of the peer's chain may not sign, or undefined if no root is
+ * restricted. The handshake has verified that the chain leads to one of the PEM roots. If it leads to several roots,
+ * each of them must be allowed to sign.
  *
  * A trust domain only limits URIs. So, as in Envoy's SPIFFE validator, names of other kinds prove nothing under a
  * restricted root.
@@ -28,7 +28,10 @@ export function restrictionGuard(rootsPem: string, restrictions: readonly RootRe
   if (restrictions.length === 0) return undefined;
   const roots = pemBlocks(rootsPem).map((pem) => new X509Certificate(pem));
   const domainsOf = new Map(restrictions.map(({ fingerprint, trustDomains }) => [fingerprint, trustDomains]));
-  /** The restricted roots to which the chain leads, with their trust domains. Undefined if the chain is unknown. */
+  /**
+   * Returns the restricted roots to which the chain leads, with their trust domains. Returns undefined if the chain
+   * leads to no known root.
+   */
   const limitsOf = (certificate: X509Certificate) =>
     peerChain(certificate, roots)?.anchors.flatMap((anchors) => {
       const [root] = anchors;
@@ -52,7 +55,7 @@ export function restrictionGuard(rootsPem: string, restrictions: readonly RootRe
   };
 }
 
-/** A guard that refuses a peer if one of the two guards refuses it. Undefined if there is neither. */
+/** Returns a guard that refuses a peer if one of the two guards refuses it, or undefined if there is neither. */
 export function bothGuards(first: PeerGuard | undefined, second: PeerGuard | undefined): PeerGuard | undefined {
   if (first === undefined || second === undefined) return first ?? second;
   return {
@@ -70,8 +73,9 @@ export function bothGuards(first: PeerGuard | undefined, second: PeerGuard | und
 }
 
 /**
- * Why a restricted root may not sign this certificate. It must have exactly one URI, of a permitted trust domain. Names
- * of other kinds must not look like a URI, because some rules compare names of any kind.
+ * Returns why a restricted root may not sign this certificate, or undefined if it may. The certificate must have
+ * exactly one URI, of a permitted trust domain. Names of other kinds must not look like a URI, because some rules
+ * compare names of any kind.
  */
 function nameFault(
   certificate: X509Certificate,

@@ -6,8 +6,9 @@ import type { HandshakeRules, WorkloadCertificate } from "./certificate-types.ts
 import { bothGuards, restrictionGuard, type RootRestriction, type TrustedRoot } from "./root-restrictions.ts";
 
 /**
- * Makes a usable certificate from a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
- * Peers with certificates of the additional roots are trusted too. Peers with revoked certificates are not.
+ * Makes a usable certificate from a CA's answer, which has the leaf first and the root or roots last. Throws if the
+ * leaf does not have the identity. Peers with certificates of the additional roots are trusted too. Peers with revoked
+ * certificates are refused.
  */
 export function workloadCertificate(
   identity: string,
@@ -48,7 +49,7 @@ export function workloadCertificate(
   };
 }
 
-/** The certificate with other additional roots. Returns the same object if they change nothing. */
+/** Returns the certificate with other additional roots, or the same object if they change nothing. */
 export function trusting(
   certificate: WorkloadCertificate,
   rootsBesides: readonly TrustedRoot[],
@@ -63,15 +64,11 @@ export function trusting(
 /** A certificate as plain data, which one thread can send to another. */
 export type CertificateParts = Omit<WorkloadCertificate, "context">;
 
-/**
- * The parts of a certificate that can be sent to another thread. {@link restoreCertificate} makes the certificate
- * again.
- */
 export function certificateParts({ context: _context, ...parts }: WorkloadCertificate): CertificateParts {
   return parts;
 }
 
-/** Makes a certificate from its parts, with a new TLS context by these rules. */
+/** Makes a certificate from its parts, with a new TLS context that follows these rules. */
 export function restoreCertificate(parts: CertificateParts, rules: HandshakeRules = {}): WorkloadCertificate {
   return { ...parts, context: meshContext(parts, rules) };
 }
@@ -98,8 +95,9 @@ function meshContext(
 }
 
 /**
- * The roots to trust, and those of them that may only sign for some trust domains. The roots that came with the
- * certificate may sign for all trust domains. Without additional roots, the text is exactly the received one.
+ * Returns the roots to trust, and the restrictions of those that may only sign for some trust domains. The roots that
+ * came with the certificate may sign for all trust domains. Without additional roots, `rootsPem` is exactly the
+ * received text.
  */
 function trustedRoots(
   issuedPem: string,

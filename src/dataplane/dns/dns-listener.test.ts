@@ -103,7 +103,7 @@ test("a closed listener answers a connection's query that it has read, and ends 
   await listener.ended;
 });
 
-test("a client that does not read an answer is asked for no further query until it has read it", async () => {
+test("no further query is read from a client before it has read the previous answer", async () => {
   const asked: string[] = [];
   const client = new FakeStream();
   const answer = async (query: Buffer): Promise<Buffer> => {
@@ -151,7 +151,7 @@ test("a client that ends its side behind its query still gets the answer", async
   client.write(withLength(Buffer.from("query")));
   client.end();
   await asked.promise;
-  // If the listener reads again, it finds the end.
+  // If the listener read again in these turns, it would find the end of the stream.
   for (let count = 0; count < 20; count += 1) await turn();
   mayAnswer.resolve(undefined);
   assert.equal(await closed.promise, undefined);

@@ -4,22 +4,22 @@ import { messageOf, type Logger } from "../../base/index.ts";
 import { listenTcp, type ByteStream, type ByteStreamHandler, type ListenOptions } from "../../net/index.ts";
 import { type DnsTransport, withLength } from "../../net/dns/index.ts";
 
-/** Returns the answer to a query in bytes. Undefined if there is none. */
+/** Returns the response to a query as a DNS message, or undefined if there is none. */
 export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Buffer | undefined>;
 
 /**
- * Counts a connection towards the limit of its process. Returns undefined if there was no room; the connection is then
- * closed.
+ * Counts a connection towards the limit of its process. If the limit is reached, it closes the connection and returns
+ * undefined.
  */
 export type AdmitConnection = (stream: ByteStream) => Disposable | undefined;
 
 const lengthBytes = 2;
 /**
- * The maximum number of received bytes that wait for an answer to an earlier query, if a client pipelines its queries.
+ * The maximum number of received bytes that wait while an earlier query is answered. A client may pipeline its queries.
  */
 const maxReceived = 65_537 * 2;
 
-/** How long a closed listener may still answer. Resolvers retry after that time. */
+/** How long a closed listener may still answer, in milliseconds. Resolvers retry after that time. */
 const maxLingerMs = 5000;
 
 export interface DnsServer {
@@ -29,8 +29,8 @@ export interface DnsServer {
 }
 
 /**
- * Serves a bound UDP descriptor, and takes ownership of it. When closed, it first answers the queries that it has read.
- * Another process may own the socket by then, but it has not seen these queries.
+ * Serves a bound UDP descriptor, and takes ownership of it. A closed server first answers the queries that it has read.
+ * Another process may serve the same socket by then, but it has not seen these queries.
  */
 export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQuery, log: Logger): Promise<DnsServer> {
   const socket = createSocket(isIpv6 ? "udp6" : "udp4");
@@ -46,7 +46,7 @@ export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQue
     ended.resolve();
   };
   socket.on("message", (query, from) => {
-    // Only a forged datagram has no source port. It cannot be answered.
+    // Only a forged datagram has source port 0. It cannot be answered.
     if (from.port === 0) return;
     pending += 1;
     void answer(query, "udp")
@@ -62,7 +62,7 @@ export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQue
         closeWhenAnswered();
       });
   });
-  // Listen for the event before the call of `bind`, which emits it at once for a descriptor.
+  // Listen for the event before the call of `bind`, because `bind` emits it at once for a descriptor.
   const listening = once(socket, "listening");
   socket.bind({ fd });
   await listening;
@@ -80,7 +80,7 @@ export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQue
 }
 
 /**
- * Serves on an address, or on a listening descriptor, whose ownership it takes. When closed, it first answers the
+ * Serves on an address, or on a listening descriptor, whose ownership it takes. A closed server first answers the
  * queries that it has read, and ends each connection after its last answer.
  */
 export async function serveDnsTcp(
@@ -120,7 +120,7 @@ export async function serveDnsTcp(
   };
 }
 
-/** Disposes the connection's place when it has closed. */
+/** Answers the queries of one connection. Disposes the connection's place when the connection has closed. */
 export function serveDnsConnection(stream: ByteStream, answer: AnswerQuery, place: Disposable): DnsConnection {
   const connection = new DnsConnection(stream, answer, place);
   stream.setHandler(connection);
@@ -129,8 +129,9 @@ export function serveDnsConnection(stream: ByteStream, answer: AnswerQuery, plac
 }
 
 /**
- * Answers the queries of one connection, one after another. Each message is preceded by its length. No further query is
- * read while an answer is missing or unread. While the listener is open, only the client closes an idle connection.
+ * Answers the queries of one connection, one after another. Each message is preceded by its length. The next query is
+ * read only after the client has read the previous answer. While the listener is open, only the client closes an idle
+ * connection.
  */
 class DnsConnection implements ByteStreamHandler {
   readonly #stream: ByteStream;
@@ -158,7 +159,7 @@ class DnsConnection implements ByteStreamHandler {
   }
 
   data(chunk: Buffer): void {
-    // Drop the query: the client asks again over another connection.
+    // Drop the query. The client sends it again over another connection.
     if (this.#takesNoMore) return;
     this.#received = Buffer.concat([this.#received, chunk]);
     if (this.#received.length > maxReceived) this.#stream.destroy();
@@ -199,14 +200,17 @@ class DnsConnection implements ByteStreamHandler {
     return received.subarray(lengthBytes, end);
   }
 
-  /** Reads no further query before the client has read its answer, because unread answers would fill the memory. */
+  /**
+   * Answers one query. The next query waits until the client has read this answer, because unread answers would fill
+   * the memory.
+   */
   async #serve(query: Buffer): Promise<void> {
     let message: Buffer | undefined;
     try {
       const response = await this.#answer(query, "tcp");
       message = response === undefined ? undefined : withLength(response);
     } catch {
-      // Close the connection without an answer, so that the client asks again.
+      // Close the connection without an answer, so that the client repeats the query.
     }
     if (message === undefined) {
       this.#stream.destroy();

@@ -12,17 +12,16 @@ import { messageOf, type Logger } from "../../base/index.ts";
 import { ipFamilyOf } from "../../net/index.ts";
 import { dnsHeaderBytes, isPlainQuery, isResponse, type DnsForwarder, type DnsTransport } from "../../net/dns/index.ts";
 
-/** A name of the mesh. */
 export interface FoundName {
   readonly addresses: readonly string[];
-  /** The canonical name, if another name was requested. The answer contains it as CNAME. */
+  /** The canonical name, if the requested name is another one. The answer contains it as CNAME. */
   readonly alias?: string;
 }
 
-/** Looks up a name in lower case and without a trailing dot. Undefined if the mesh does not know it. */
+/** Looks up a name in lower case and without a trailing dot. Returns undefined if the mesh does not know it. */
 export type FindName = (name: string) => FoundName | undefined;
 
-/** Called with a query's type (`A`), and with the time that a name server took. */
+/** Receives each query's record type (such as `A`), and the time in seconds that a name server took. */
 export interface DnsObserver {
   requested(type: string): void;
   forwarded(type: string, seconds: number, failed: boolean): void;
@@ -30,8 +29,8 @@ export interface DnsObserver {
 
 const timeToLiveSeconds = 30;
 /**
- * The maximum sizes of an answer: over UDP to a client without EDNS, over UDP in general (IPv4), and over TCP, where
- * the length has 16 bits.
+ * The maximum sizes of an answer in bytes: over UDP to a client without EDNS, over UDP in general (IPv4), and over TCP,
+ * where the length field has 16 bits.
  */
 const plainUdpBytes = 512;
 const maxUdpBytes = 65_507;
@@ -42,8 +41,8 @@ const truncated = 0x200;
 const keptFlags = 0x7800 | RECURSION_DESIRED;
 
 /**
- * The minimum time between two warnings about the same client, because a pod that floods the name servers must not
- * flood the log too.
+ * The minimum time in milliseconds between two warnings about the same client. A pod that floods the name servers must
+ * not flood the log too.
  */
 const warnEveryMs = 10_000;
 /** The maximum number of clients whose last warning is remembered. A node has fewer pods. */
@@ -54,7 +53,10 @@ export class DnsResponder {
   readonly #forwarder: Pick<DnsForwarder, "forward">;
   readonly #log: Logger;
   readonly #nowMs: () => number;
-  /** When the log last warned about a client's failures, and how many have followed. The oldest warning comes first. */
+  /**
+   * For each client, when the log last warned about it, and how many failures have followed. The oldest warning comes
+   * first.
+   */
   readonly #warned = new Map<string, { readonly atMs: number; since: number }>();
 
   constructor(forwarder: Pick<DnsForwarder, "forward">, log: Logger, nowMs = () => performance.now()) {
@@ -64,8 +66,8 @@ export class DnsResponder {
   }
 
   /**
-   * The answer to a query in bytes. Undefined if it is not a query. `client` names the pod that asks: all pods share
-   * the limit of queries that wait for name servers, and the forwarder divides it among them.
+   * Returns the response as a DNS message, or undefined if the input is not a query. `client` names the pod that sent
+   * the query. All pods share the limit of queries that wait for name servers, and the forwarder divides it among them.
    */
   async answer(
     query: Buffer,
@@ -115,7 +117,7 @@ export class DnsResponder {
   }
 }
 
-/** `packet` is the decoded query, if it could be decoded. */
+/** `packet` is the decoded query. It is undefined if the query could not be decoded. */
 function failureOf(query: Buffer, packet: Packet | undefined): Packet {
   const failure: Packet = {
     type: "response",
@@ -128,7 +130,8 @@ function failureOf(query: Buffer, packet: Packet | undefined): Packet {
 
 /**
  * Answers a query for a name of the mesh. If the name has no address of the requested family, the answer is empty: the
- * name exists, so no other server needs to be queried. Undefined if the mesh does not know the name.
+ * name exists, so no other server needs to be queried. Returns undefined if the mesh does not know the name, or if the
+ * query is not a single question for A or AAAA.
  */
 function answerOf(packet: Packet, find: FindName): Packet | undefined {
   const [question, ...more] = packet.questions ?? [];
@@ -157,9 +160,9 @@ function answerOf(packet: Packet, find: FindName): Packet | undefined {
   };
 }
 
-/** The largest datagram that is not fragmented on any usual path (DNS Flag Day 2020). */
+/** The largest payload of a datagram that is not fragmented on any usual path (DNS Flag Day 2020). */
 const ednsBytes = 1_232;
-/** Shows clients that this server knows EDNS (RFC 6891, 6.1.1). */
+/** The OPT record that shows clients that this server knows EDNS (RFC 6891, 6.1.1). */
 const ednsOption = {
   type: "OPT",
   name: ".",
@@ -175,14 +178,13 @@ function optionOf(query: Packet | undefined): Answer | undefined {
   return query?.additionals?.find((record) => record.type === "OPT");
 }
 
-/** A server that knows EDNS answers a client that uses it with an option of its own. */
 function withOption(response: Packet, query: Packet | undefined): Packet {
   return optionOf(query) === undefined ? response : { ...response, additionals: [ednsOption] };
 }
 
 /**
- * Shortens an answer to the client's UDP limit, and sets the flag that makes the client retry over TCP. An answer over
- * TCP has as many addresses as fit into a message.
+ * Encodes an answer. If it exceeds the client's UDP limit, the message has no addresses, and a flag that makes the
+ * client retry over TCP. An answer over TCP has as many addresses as fit into a message.
  */
 function fit(answer: Packet, query: Packet, transport: DnsTransport): Buffer {
   const response = withOption(answer, query);
@@ -198,7 +200,6 @@ function udpLimitOf(query: Packet): number {
   return Math.min(maxUdpBytes, Math.max(plainUdpBytes, extended.udpPayloadSize));
 }
 
-/** The first answers of a response that fit. */
 function answersWithin(response: Packet, limit: number): Answer[] {
   const { answers = [], ...rest } = response;
   const headBytes = encodingLength({ type: "response" });

@@ -64,7 +64,7 @@ test("a query without an answer is sent again, and the third failure is reported
   await assert.rejects(lookupIn(records, { lost: { "web.test": 3 } }).lookup.lookUp("web.test"), /no name server/);
 });
 
-test("queries that nobody answers count for the client that requests their names, so that another client's name is resolved", async () => {
+test("unanswered queries count for the client that sent them, so that the names of another client are still resolved", async () => {
   const clock = new HandClock();
   const forwarder = new DnsForwarder({
     servers: [{ address: "127.0.0.1", port: 53 }],

@@ -6,23 +6,23 @@ import type { ResolverFile } from "./resolver-file.ts";
 export interface ResolvedName {
   /** Empty if the name does not exist. */
   readonly addresses: readonly string[];
-  /** How long the records are valid. Absent if there are none, or if the name is in the hosts file. */
+  /** How long the records are valid. It is absent if there are no records, or if the name is in the hosts file. */
   readonly ttlMs?: number;
 }
 
 export interface HostLookupOptions {
   readonly forwarder: Pick<DnsForwarder, "ask">;
   readonly file: Pick<ResolverFile, "search" | "dotsOfFullNames">;
-  /** Reads the hosts file, which comes before name servers. It may change while the process runs. */
+  /** Reads the hosts file, which takes precedence over name servers. It may change while the process runs. */
   readonly readHosts?: () => Promise<HostsFile>;
 }
 
-/** How many times the name servers are queried if none of them answers. A datagram may be lost. */
+/** How many times a query is sent if no name server answers. A datagram may be lost. */
 const attempts = 3;
 
 /**
- * Resolves names at the name servers directly, like the C library. For code that must not receive the answers of this
- * process itself.
+ * Resolves names directly at the name servers, like the C library. It is for code that must not receive this process's
+ * own answers.
  */
 export class HostLookup {
   readonly #options: HostLookupOptions;
@@ -32,8 +32,8 @@ export class HostLookup {
   }
 
   /**
-   * All addresses of a name. Rejects if no name server answers. `client` names the requester, so that one requester's
-   * waiting queries make room for those of others.
+   * Returns all addresses of a name. Rejects if no name server answers. `client` names the requester, so that the
+   * waiting queries of one requester do not block those of others.
    */
   async lookUp(name: string, client?: string): Promise<ResolvedName> {
     const hosts = await this.#options.readHosts?.();
@@ -57,7 +57,7 @@ export class HostLookup {
     return name.split(".").length > dotsOfFullNames ? [name, ...longer] : [...longer, name];
   }
 
-  /** The addresses of the name with their lifetimes, and the lifetimes of the aliases that lead to them. */
+  /** Returns the addresses of the name with their lifetimes, and the lifetimes of the aliases that lead to them. */
   async #ask(
     name: string,
     type: "A" | "AAAA",
@@ -77,7 +77,7 @@ export class HostLookup {
       try {
         return await forwarder.ask(query, client);
       } catch {
-        // Ignore the error: only the error of the last attempt is reported.
+        // Only the error of the last attempt is reported.
       }
     }
     return await forwarder.ask(query, client);

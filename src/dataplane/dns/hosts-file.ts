@@ -17,7 +17,7 @@ export function parseHostsFile(text: string): HostsFile {
   return hosts;
 }
 
-/** Reads a hosts file. The result is empty if the file cannot be read. */
+/** Reads a hosts file. Returns an empty map if the file cannot be read. */
 export async function readHostsFile(path: string): Promise<HostsFile> {
   return parseHostsFile(await readFile(path, "utf8").catch(() => ""));
 }

@@ -7,12 +7,13 @@ import { DnsForwarder, type DnsSockets } from "../../net/dns/index.ts";
 export interface PodDnsOptions {
   /** The name servers, the preferred one first. */
   readonly nameservers: readonly string[];
-  /** The SO_MARK of its packets, which a redirect exempts. */
+  /** The SO_MARK of the queries, which exempts them from redirection. */
   readonly mark?: number;
 }
 
 /**
- * The time limit of one server's answer. Resolvers retry after five seconds, so two servers can be queried before that.
+ * The time limit in milliseconds for one server's answer. Resolvers retry after five seconds, so two servers can be
+ * queried before that.
  */
 const timeoutMs = 2_000;
 const dnsPort = 53;

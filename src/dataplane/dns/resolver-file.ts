@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 export interface ResolverFile {
   readonly nameservers: readonly string[];
   readonly search: readonly string[];
-  /** Names with fewer dots are tried with the search domains first. */
+  /** A name with fewer dots is tried with the search domains first. */
   readonly dotsOfFullNames: number;
 }
 
@@ -20,7 +20,7 @@ export function parseResolverFile(text: string): ResolverFile {
   };
 }
 
-/** Reads a `resolv.conf`. The result has no nameservers if the file cannot be read. */
+/** Reads a resolv.conf. The result has no name servers if the file cannot be read. */
 export async function readResolverFile(path: string): Promise<ResolverFile> {
   return parseResolverFile(await readFile(path, "utf8").catch(() => ""));
 }

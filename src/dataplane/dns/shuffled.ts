@@ -1,8 +1,8 @@
 import type { Random } from "../../base/index.ts";
 
 /**
- * The items in random order. Clients mostly use the first address of an answer, so each address should be the first one
- * equally often.
+ * Returns the items in random order. Clients mostly use the first address of an answer, so each address should be the
+ * first one equally often.
  */
 export function shuffled<Item>(items: readonly Item[], random: Random): readonly Item[] {
   const out = [...items];

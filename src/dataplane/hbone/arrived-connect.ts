@@ -7,7 +7,10 @@ import type { TunnelConnection } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
 const noHeaders: Headers = [];
-/** Encoded answers by their headers object. A server that always accepts with the same object encodes it once. */
+/**
+ * The encoded headers of responses by their headers object. A server that always accepts with the same object encodes
+ * it once.
+ */
 const acceptances = new WeakMap<Headers, Buffer>();
 
 function acceptance(headers: Headers): Buffer {
@@ -17,8 +20,8 @@ function acceptance(headers: Headers): Buffer {
 }
 
 /**
- * A CONNECT from a peer. Handles its stream until the request is answered. During that time, only the end of the stream
- * can arrive.
+ * A CONNECT from a peer. It is the handler of the stream until the request is answered. During that time, only the end
+ * of the stream can arrive.
  */
 export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
   readonly authority: string;

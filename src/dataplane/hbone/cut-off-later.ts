@@ -2,13 +2,13 @@ import type { Clock } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 
 export interface CutOffTimes {
-  /** How long the peer may take to close after our end. */
+  /** How long the peer may take to close the stream after our end. */
   readonly graceMs: number;
-  /** How much longer a slow peer may take, while bytes from before our end still wait for it. */
+  /** How much longer a slow peer may take while bytes that we wrote before our end still wait. */
   readonly flushMs: number;
 }
 
-/** Closes a stream that we have ended, unless the peer closes it in time. Disposing the result cancels this. */
+/** Closes a stream that we have ended, unless the peer closes it in time. Disposing the result cancels the timer. */
 export function cutOffLater(
   stream: Pick<ByteStream, "bufferedBytes" | "destroy">,
   clock: Pick<Clock, "after">,

@@ -1,19 +1,18 @@
 import { contained } from "../../base/index.ts";
 
-/** Something with waiting output. */
 export interface Flushable {
   flush(): void;
 }
 
 /**
- * Flushes each marked connection once, at the end of the event loop's turn. Everything that its streams wrote in that
- * turn leaves as one TLS write.
+ * Flushes each marked connection once, at the end of the event loop's turn. Everything that the connection's streams
+ * wrote in that turn leaves as one TLS write.
  */
 export class EndOfTurn {
   #marked: Flushable[] = [];
   #armed = false;
 
-  /** Marks a connection. The caller must not mark it again in the same turn, so it must remember that it has. */
+  /** Marks a connection. The caller must not mark a connection twice in the same turn. */
   mark(connection: Flushable): void {
     this.#marked.push(connection);
     if (this.#armed) return;

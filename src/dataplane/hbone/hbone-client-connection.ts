@@ -11,13 +11,13 @@ export interface HboneClientConnectionOptions {
   readonly stream: ByteStream & Partial<Pick<SecureStream, "peerIdentity">>;
   readonly clock: Clock;
   readonly onClosed: () => void;
-  /** The timers that the connections of a pool share. */
+  /** The timers that all connections of a pool share. */
   readonly timeouts?: SharedTimeouts;
   /** Whether the underlying transport will end soon, so that tunnels through it should be released too. */
   readonly isRetiringBelow?: (() => boolean) | undefined;
 }
 
-/** Composes the head of a request. The output copies it before the next request begins, so all connections share it. */
+/** Encodes the head of a request. The output copies it before the next request begins, so all connections share it. */
 const head = new HeaderBlock();
 
 /** A connection of a pool. It opens tunnels, accepts no new ones after GOAWAY, and ends after its idle time. */
@@ -61,24 +61,30 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     return !this.#retired && this.#connection.takesStream;
   }
 
-  /** The time on the steady clock since which it has had no stream. Undefined if it has one, or takes no more. */
+  /**
+   * The steady time since which the connection has had no stream. It is undefined if it has a stream or accepts no
+   * more.
+   */
   get idleSinceMs(): number | undefined {
     return this.takesStreams && this.#connection.activeStreams === 0 ? this.#idleSinceMs : undefined;
   }
 
-  /** Ends the connection as soon as it has no stream. If it has not had any, it waits for the first one. */
+  /** Ends the connection as soon as it has no stream. A connection that has not had any waits for its first stream. */
   endWhenIdle(): void {
     this.#mayBeIdle = false;
     if (this.#opened > 0 && this.#connection.activeStreams === 0) this.retire();
   }
 
-  /** Accepts no new streams, and asks users of reusable tunnels to release them. Ends with the last stream. */
+  /**
+   * Accepts no new streams, and asks users of reusable tunnels to release them. The connection ends with its last
+   * stream.
+   */
   retire(): void {
     this.#retired = true;
     this.#connection.drain();
   }
 
-  /** Accepts no new streams. Ends with the last stream, which may be kept as long as it is useful. */
+  /** Accepts no new streams. The connection ends with its last stream, which its user may keep. */
   takeNoMore(): void {
     this.#connection.drain();
   }
@@ -127,8 +133,8 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     const status = statusOf(fields);
     if (status >= 100 && status < 200) return;
     if (status === 200) {
-      // Give the stream a handler that does nothing. The caller that awaits the answer sets its own later. Until then,
-      // the stream is paused and queues data.
+      // Set a handler that does nothing. The caller that awaits the answer sets its own handler later. Until then, the
+      // stream is paused and queues data.
       stream.setHandler(answered);
       stream.peerIdentity = this.#connection.peerIdentity;
       stream.responseFields = fields;
@@ -160,8 +166,8 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 
   /**
-   * Starts the timer of the idle time. It is not restarted for each stream: when it is due, it continues for the time
-   * that is left.
+   * Starts the timer of the idle time. The timer is not restarted for each stream. When it expires, it continues for
+   * the time that is left.
    */
   #armIdle(ms: number): void {
     this.#idleTimer = this.#clock.after(ms, () => {
@@ -175,8 +181,8 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 }
 
 /**
- * Waits for the answer to a CONNECT, within time limits. It is the stream's handler meanwhile, when nothing but the end
- * of the stream can arrive. It is a single object, because each connection needs one.
+ * Waits for the answer to a CONNECT. Meanwhile it is the stream's handler too, and only the end of the stream can
+ * arrive. One object has both roles, because each tunnel needs one.
  */
 class AwaitedAnswer implements PendingAnswer, ByteStreamHandler {
   readonly #stream: TunnelStream;
@@ -238,7 +244,6 @@ class AwaitedAnswer implements PendingAnswer, ByteStreamHandler {
   }
 }
 
-/** Owns a stream between the answer and its new owner's handler. */
 const answered: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 const statusNames = new Map([

@@ -5,8 +5,8 @@ import type { HboneDialer } from "./hbone-pool.ts";
 
 /**
  * Returns a function that connects by TCP and then performs the handshake with the certificate of the source's
- * identity, for which it may wait. It sends no SNI and resumes no sessions. The first connection calls `tellRecords`
- * with a text that says what protects the records of all connections.
+ * identity. It waits for the certificate. It sends no SNI and resumes no sessions. The first connection calls
+ * `tellRecords` with a text that says which code encrypts the TLS records of all connections.
  */
 export function hboneDialer(
   certificates: CertificateSource,

@@ -33,11 +33,11 @@ class Flooder implements FrameHandler {
   readonly reasons: string[] = [];
   readonly sentFrames: string[] = [];
   nowMs = 0;
-  /** Bytes wait here, as with a peer that does not read. */
+  /** Whether written bytes wait, as with a peer that does not read. */
   stuck = false;
   ended = false;
   paused = false;
-  /** Bytes of DATA from the server. */
+  /** The number of bytes of DATA from the server. */
   received = 0;
   #handler: ByteStreamHandler | undefined;
   #buffered = 0;
@@ -76,7 +76,7 @@ class Flooder implements FrameHandler {
       ...systemClock,
       steadyMs: () => this.nowMs,
       after: (ms, run) => {
-        // Short waits are the pauses between the streams of a wasteful client.
+        // Short waits are the pauses between the streams of a client that wastes streams.
         if (ms <= longestPauseMs)
           setImmediate(() => {
             this.nowMs += ms;
@@ -115,7 +115,7 @@ class Flooder implements FrameHandler {
     return this;
   }
 
-  /** How the server ended the connection. Undefined while it is open. */
+  /** The GOAWAY with which the server ended the connection. It is undefined while the connection is open. */
   get verdict(): string | undefined {
     return this.sentFrames.find((event) => event.startsWith("goaway"));
   }
@@ -158,7 +158,7 @@ const floods: Readonly<Record<string, (writer: FrameWriter, index: number) => vo
   GOAWAY: (writer) => writer.goaway(0, errorCode.noError),
 };
 
-/** A flooder with an open tunnel (1) and an ended one (3). */
+/** A flooder with an open tunnel (stream 1) and an ended one (stream 3). */
 function withTunnel(): Flooder {
   const flooder = new Flooder((request) => void request.accept()).open(1).open(3);
   flooder.writer.rstStream(3, errorCode.cancel);
@@ -193,7 +193,7 @@ test("WINDOW_UPDATEs in proportion to a tunnel's sent bytes do not count as a fl
   while (updates < 4 * limit) {
     tunnel?.write(block);
     await new Promise((resolve) => setImmediate(resolve));
-    // Like a peer that returns the whole window in small steps, for the stream and for the connection.
+    // Return the whole window in small steps, for the stream and for the connection.
     for (; (updates + 2) * (updateBytes / 2) <= flooder.received; updates += 2) {
       flooder.writer.windowUpdate(0, updateBytes);
       flooder.writer.windowUpdate(1, updateBytes);
@@ -316,7 +316,7 @@ test("streams above a connection's limit are refused, and a flood of them is cut
   assert.equal(turns, Math.floor((hboneLimits.acceptedStreams - 1) / hboneLimits.streamsPerTurn));
   const ids = Array.from({ length: 10 * limit }, (_, index) => (hboneLimits.acceptedStreams + index) * 2 + 1);
   for (const id of ids) flooder.open(id);
-  // If all were refused at once, other connections would have to wait.
+  // If all were refused in one turn, other connections would have to wait.
   const refusals = await flooder.read();
   assert.ok(refusals >= limit / hboneLimits.streamsPerTurn, `${refusals} turns`);
   assert.equal(flooder.requests.length, hboneLimits.acceptedStreams);

@@ -1,10 +1,8 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { FloodReason } from "../../wire/http2/index.ts";
 
-/** Why an HBONE peer was cut off. */
 export type HboneCutOff = FloodReason;
 
-/** Counts HBONE connections whose peer was cut off, by reason. */
 export function hboneCutOffs(registry: MetricsRegistry): (reason: HboneCutOff) => void {
   const counter = registry.counter(
     "serin_hbone_cut_off_total",

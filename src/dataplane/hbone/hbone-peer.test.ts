@@ -12,7 +12,10 @@ import type { HboneRequest, HboneServerConnection, HboneTunnel } from "./hbone-t
 
 const peerIdentity = "spiffe://cluster.local/ns/default/sa/peer";
 
-/** HTTP/2 works in the same way without TLS, and node:http2 supports that too. */
+/**
+ * Makes a plain stream pass for a TLS stream. HTTP/2 works in the same way without TLS, and node:http2 supports that
+ * too.
+ */
 function asSecure(stream: ByteStream): SecureStream {
   return Object.defineProperties(stream, {
     peerIdentity: { value: peerIdentity },
@@ -49,7 +52,6 @@ function poolTo(
   return { pool, dialed, connect };
 }
 
-/** Collects the bytes of a tunnel until it ends. */
 function collect(stream: ByteStream): Promise<{ readonly bytes: Buffer; readonly error: Error | undefined }> {
   const chunks: Buffer[] = [];
   return new Promise((resolve) => {
@@ -218,7 +220,6 @@ test("a reader that stops blocks only its own sender at the window, and no other
   quick.write(Buffer.from("quick"));
   quick.end();
   assert.equal((await received).bytes.toString(), "quick");
-  // The reader continues, and all bytes arrive.
   const all = collect(streams[0] as ByteStream);
   slow.end();
   assert.equal((await all).bytes.length, sent);

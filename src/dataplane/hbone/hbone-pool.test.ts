@@ -27,7 +27,7 @@ function unansweredPool() {
       return await promise;
     },
   });
-  /** The error's message. Undefined while the connect is in progress. */
+  /** Returns the attempt. Its `error` is the message of the failure, or absent while the connect is in progress. */
   const connect = (timeoutMs: number, target: Partial<HboneTarget> = {}) => {
     const attempt: { error?: string } = {};
     void pool

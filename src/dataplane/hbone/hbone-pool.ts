@@ -6,7 +6,7 @@ import { hboneLimits } from "./limits.ts";
 
 /**
  * Connects to a target and performs the TLS handshake (ALPN h2) with the certificate of the source's identity. After
- * `timeoutMs` it fails with code `timeout` or `certificate-wait`.
+ * `timeoutMs`, it fails with code `timeout` or `certificate-wait`.
  */
 export type HboneDialer = (target: HboneTarget, timeoutMs: number, signal?: AbortSignal) => Promise<SecureStream>;
 
@@ -14,7 +14,7 @@ export interface HbonePoolOptions {
   readonly dial: HboneDialer;
   readonly clock?: Clock;
   /**
-   * Counts each connection towards the limit of its process. If there is no room, or if `destroy` is called later, a
+   * Counts each connection towards the limit of its process. If there is no room, or if `destroy` is called later, the
    * connection lives only as long as it has tunnels.
    */
   readonly admit?: (connection: { destroy(): void }) => Disposable | undefined;
@@ -22,10 +22,10 @@ export interface HbonePoolOptions {
   readonly maxConnections?: number;
 }
 
-/** The connections of one target: live ones, and at most a few in preparation. */
+/** The connections of one target: the live ones, and those in preparation. */
 interface Target {
   readonly poolTarget: HboneTarget;
-  /** The expected identities as one text. */
+  /** The expected identities, sorted and joined. */
   readonly expected: string;
   readonly connections: Set<HboneClientConnection>;
   readonly dialing: Set<Dialing>;
@@ -37,20 +37,21 @@ interface Dialing {
 }
 
 /**
- * How many times one connect may move to another connection. It moves only if the peer certainly has not accepted it.
+ * The maximum number of attempts of one connect. It tries another connection only if the peer certainly has not
+ * accepted the CONNECT.
  */
 const maxAttempts = 4;
 
 const unlimited: Disposable = { [Symbol.dispose]: () => undefined };
 
-/** The time limit of a step that begins when the connect has no time left, in milliseconds. */
+/** The time limit in milliseconds of a step that begins when the connect has no time left. */
 const leastLeftMs = 1;
 
 /**
  * Opens tunnels over shared connections. Tunnels from one source identity to one destination share a connection, up to
- * 100 of them. A connection closes when it has been idle for the time in `limits.ts`, or earlier if other targets need
- * its place. A CONNECT is retried on a fresh connection if the peer refused it or its connection had already gone. That
- * is safe, because none of the application's bytes are sent before the 200.
+ * 100 of them. A connection closes when it has been idle for `hboneLimits.idleMs`, or earlier if other targets need its
+ * place. A CONNECT is retried on another connection if the peer refused it or its connection had already gone. That is
+ * safe, because none of the application's bytes are sent before the 200.
  */
 export class HbonePool {
   readonly #dial: HboneDialer;
@@ -59,11 +60,14 @@ export class HbonePool {
   readonly #maxConnections: number;
   readonly #timeouts: SharedTimeouts;
   /**
-   * Targets by address. Comparing their other fields costs less than building one key of all fields for each connect.
+   * The targets by address. Comparing the other fields costs less than building one key of all fields for each connect.
    */
   readonly #targets = new Map<string, Target[]>();
   #connections = 0;
-  /** Aborted when the pool closes. A dial that continued after that would use what the pool's owner has closed. */
+  /**
+   * Aborts when the pool closes. A dial that continued after that could use a namespace that the pool's owner has
+   * closed.
+   */
   readonly #end = new AbortController();
 
   constructor(options: HbonePoolOptions) {
@@ -74,12 +78,14 @@ export class HbonePool {
     this.#timeouts = new SharedTimeouts(this.#clock);
   }
 
-  /** The number of live connections to all targets. */
   get connections(): number {
     return this.#connections;
   }
 
-  /** Opens a tunnel. Fails with a transient error that names the failed step. Nothing was sent in that case. */
+  /**
+   * Opens a tunnel. Rejects with a transient error that names the failed step. Then none of the application's bytes
+   * were sent.
+   */
   async connect(options: HboneConnectOptions): Promise<HboneTunnel> {
     const startedMs = this.#clock.steadyMs();
     const leftMs = () => Math.max(leastLeftMs, options.timeoutMs - (this.#clock.steadyMs() - startedMs));
@@ -87,11 +93,11 @@ export class HbonePool {
     for (let attempt = 1; ; attempt += 1) {
       const found = this.#connection(target, options, leftMs);
       const connection = found instanceof Promise ? await found : found;
-      // Try again: the connection was idle while this connect waited, so the peer or a full pool may have ended it.
+      // Try again: the connection was idle while this connect waited, and the peer or a full pool has ended it.
       if (!connection.takesStreams && attempt < maxAttempts) continue;
       const fresh = connection.openedStreams === 0;
       try {
-        // All connects that do not have to wait get the same limit, so that they share a timer.
+        // All connects that do not have to wait use the same time limit, so that they share a timer.
         const isAtOnce = attempt === 1 && connection === found;
         return await connection.open(options, isAtOnce ? options.timeoutMs : leftMs());
       } catch (error) {
@@ -172,8 +178,8 @@ export class HbonePool {
   }
 
   /**
-   * Waits for a connection that another connect is dialing, but no longer than this one may wait. Returns undefined if
-   * only the other connect's time is over: it may have had a shorter limit or an earlier start.
+   * Waits for a connection that another connect is dialing, but no longer than this connect may wait. Returns undefined
+   * if only the other connect's time is over. The other connect may have had a shorter limit or an earlier start.
    */
   async #dialedByAnother(
     dialing: Dialing,
@@ -228,7 +234,7 @@ export class HbonePool {
     return connection;
   }
 
-  /** Ends the connection that has been idle for the longest time. Returns false if there is none. */
+  /** Ends the connection that has been idle for the longest time. Returns false if no connection is idle. */
   #endIdlest(): boolean {
     let idlest: HboneClientConnection | undefined;
     for (const { connections } of [...this.#targets.values()].flat())
@@ -239,8 +245,8 @@ export class HbonePool {
   }
 
   /**
-   * Lists a target again. The pool forgets a target when its last connection ends, which may happen while a connect
-   * waits.
+   * Adds a target to the list again. The pool removes a target when its last connection ends, which may happen while a
+   * connect waits.
    */
   #remember(target: Target): void {
     const { address } = target.poolTarget;
@@ -268,17 +274,18 @@ function isSame(left: HboneTarget, right: HboneTarget): boolean {
   );
 }
 
-/** The error in upstream's words. */
 function poolDraining(): SerinError {
   return transientError("draining", "pool draining");
 }
 
-/** Whether a dial failed because of its own time limit. */
 function isTimeout(error: unknown): boolean {
   return error instanceof SerinError && (error.code === "timeout" || error.code === "certificate-wait");
 }
 
-/** Whether a failed CONNECT was certainly not accepted: it was refused, or its reused connection had already gone. */
+/**
+ * Whether the peer certainly did not accept a CONNECT: it refused the stream, or the reused connection had already
+ * gone.
+ */
 function mayMove(error: unknown, fresh: boolean): boolean {
   if (!(error instanceof SerinError)) return false;
   return error.code === "tunnel-refused" || (!fresh && error.code === "tunnel-unanswered");

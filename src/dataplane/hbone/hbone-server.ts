@@ -10,9 +10,9 @@ import type { TunnelStream } from "./tunnel-stream.ts";
 const badRequest = 400;
 
 export interface ServeHboneOptions {
-  /** Called for each CONNECT. Answers the request now or later. */
+  /** Called for each CONNECT. It may answer the request later. */
   onConnect(request: HboneRequest): void;
-  /** Called when the peer was cut off for flooding. */
+  /** Called when the peer was disconnected for flooding. */
   readonly onCutOff?: (reason: FloodReason) => void;
   readonly clock?: Clock;
 }
@@ -61,7 +61,7 @@ class HboneServer implements HboneServerConnection, TunnelConnectionHandler {
     this.#connection.leave(new Error("the tunnel's connection was closed here"));
   }
 
-  /** A second header block contains trailers, which can only mean that the peer has ended. */
+  /** A second header block contains trailers. In a tunnel, they only mean that the peer has ended its side. */
   headers(stream: TunnelStream, _fields: readonly string[], endStream: boolean): void {
     if (endStream) stream.endReceived();
   }

@@ -1,28 +1,27 @@
 import type { Headers } from "../../wire/hbone/index.ts";
 import type { ByteStream, SocketAddress } from "../../net/index.ts";
 
-/** The target of a tunnel's TLS connection. Connections with equal targets are shared by up to 100 streams each. */
+/** The target of a tunnel's TLS connection. Up to 100 streams with equal targets share a connection. */
 export interface HboneTarget {
-  /** The SPIFFE id (`spiffe://…`) whose certificate we present. */
+  /** The SPIFFE id (`spiffe://…`) whose certificate the client presents. */
   readonly sourceIdentity: string;
-  /** The address to connect to, with its HBONE port (15008). */
   readonly address: string;
   readonly port: number;
-  /** The SPIFFE ids of which the peer must have one. An empty list accepts any peer of our trust domains. */
+  /** The SPIFFE ids of which the peer must have one. If it is empty, a certificate from a trusted root is enough. */
   readonly expectedIdentities: readonly string[];
   /**
-   * The owner of the address, such as a workload's uid. If the address gets a new owner, that owner gets a new
-   * connection.
+   * The owner of the address, such as a workload's uid. If the address gets a new owner, tunnels to that owner get a
+   * new connection.
    */
   readonly destinationId?: string | undefined;
-  /** The network namespace to dial from. It is part of the pool's key. */
+  /** The network namespace to dial from. Connections from different namespaces are not shared. */
   readonly namespaceFd?: number | undefined;
   readonly mark?: number;
   readonly sourceAddress?: string;
 }
 
 export interface HboneConnectOptions extends HboneTarget {
-  /** `ip:port` or `hostname:port` of the CONNECT. */
+  /** The `ip:port` or `hostname:port` of the CONNECT. */
   readonly authority: string;
   /** The headers of CONNECT, for example baggage, forwarded and traceparent. Names are in lower case. */
   readonly headers: Headers;
@@ -33,7 +32,6 @@ export interface HboneConnectOptions extends HboneTarget {
 
 /** The client's end of a tunnel, with the interface of {@link ByteStream}. `fd` is -1. */
 export interface HboneTunnel extends ByteStream {
-  /** The peer's proven SPIFFE id. */
   readonly peerIdentity: string;
   /** The headers of the 200 response to CONNECT, for example the peer's baggage. */
   readonly responseHeaders: Headers;
@@ -41,22 +39,27 @@ export interface HboneTunnel extends ByteStream {
   readonly retiring: boolean;
 }
 
-/** A CONNECT that arrived at our server. Answer it once, by {@link accept} or {@link reject}. */
+/** A CONNECT that arrived at a server. The server answers it once, by {@link accept} or {@link reject}. */
 export interface HboneRequest {
   readonly authority: string;
   readonly headers: Headers;
-  /** The value of one header. This costs less than reading all of them. */
+  /** Returns the value of one header. This costs less than reading all of them. */
   field(name: string): string | undefined;
-  /** The peer's SPIFFE id. */
   readonly peerIdentity: string;
   /** The addresses of the TLS connection. `local` has the HBONE port. */
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
-  /** Calls `run` if the peer cancels the request before the answer, or at once if it has. Replaces an earlier `run`. */
+  /**
+   * Calls `run` when the peer cancels the request before the answer, or at once if it already has. Replaces an earlier
+   * `run`.
+   */
   onWithdrawn(run: (reason: Error) => void): void;
-  /** Answers 200 and returns our end of the tunnel, paused. The same headers object is encoded only once. */
+  /** Answers 200 and returns the server's end of the tunnel, paused. The same headers object is encoded only once. */
   accept(headers?: Headers): ByteStream;
-  /** Answers with an HTTP status: 401 if a policy denies, 503 if the upstream fails, 400 for a bad target. */
+  /**
+   * Answers with an HTTP status: 401 if a policy denies, 503 if the application cannot be reached, 400 for a bad
+   * target.
+   */
   reject(status: number, headers?: Headers): void;
 }
 
@@ -64,11 +67,11 @@ export interface HboneServerConnection {
   readonly activeStreams: number;
   readonly peerIdentity: string;
   /**
-   * Sends GOAWAY in two steps. Peers move to another connection, and live streams continue. Closes after the last one.
+   * Sends GOAWAY in two steps. The peer then uses another connection, and live streams continue. The connection closes
+   * after the last stream.
    */
   drain(): void;
-  /** Closes now and resets the streams. */
+  /** Closes the connection now and resets the streams. */
   close(): void;
-  /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
 }

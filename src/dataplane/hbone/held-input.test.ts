@@ -8,7 +8,6 @@ import { hboneLimits } from "./limits.ts";
 
 const nothing = (): void => undefined;
 
-/** A connection of a peer with streams of these sizes. */
 class ModelHolder implements InputHolder {
   readonly peer: string;
   readonly heldStreams: HeldStream[];
@@ -100,13 +99,13 @@ test("all threads together hold at most a quarter of a small container, and each
   assert.deepEqual(holder.lost, []);
 });
 
-/** A peer of HBONE whose tunnels nobody reads here. */
+/** An HBONE peer. Its tunnels have no reader here. */
 class Sender implements FrameHandler {
   readonly writer = new FrameWriter();
   readonly resets: string[] = [];
   handler: ByteStreamHandler | undefined;
 
-  /** `answer` is what the server sends through each tunnel. */
+  /** `answer` is the data that the server sends through each tunnel. */
   constructor(address: string, answer = Buffer.alloc(0)) {
     const reader = new FrameReader(this, { maxFrameSize: hboneLimits.maxFrameBytes, expectPreface: false });
     const stream: SecureStream = {
@@ -164,7 +163,7 @@ class Sender implements FrameHandler {
 }
 
 test("a peer that fills many connections loses tunnels before the process holds too much, and another peer none", async () => {
-  // The least limit of a thread.
+  // With so many threads, the limit is the minimum of a thread.
   const before = heldInput.bytes;
   heldInput.shareAmong(1_000_000);
   try {

@@ -2,16 +2,15 @@ import { clientNetwork, containing } from "../../base/index.ts";
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
 
-/** A stream with bytes that their reader, here or at the peer, does not accept yet. */
+/** A stream with bytes that wait for a reader: received bytes for this process, and sent bytes for the peer. */
 export interface HeldStream {
   readonly heldBytes: number;
-  /** Resets the stream, and drops what it holds. */
+  /** Resets the stream and drops its bytes. */
   shed(): void;
 }
 
-/** A connection whose streams may hold bytes. */
 export interface InputHolder {
-  /** The address of the peer that sends them, or that does not read them. */
+  /** The address of the peer that sends the bytes or does not read them. */
   readonly peer: string;
   readonly heldStreams: Iterable<HeldStream>;
 }
@@ -22,38 +21,39 @@ interface HeldByPeer {
   readonly holders: InputHolder[];
 }
 
-/** The maximum that a process may hold. It is less if the memory is limited. */
+/** The maximum number of bytes that a process may hold. It is less if the memory is limited. */
 const maxBytesOfProcess = 512 * 1_048_576;
-/** If the memory is limited, held input may use this part of it (one in `memoryParts`). */
+/** If the memory is limited, held bytes may use this part of it (one in `memoryParts`). */
 const memoryParts = 4;
 /**
- * The minimum for one thread. With less, a single stream whose reader pauses could be reset although it stays within
- * its window.
+ * The minimum limit of one thread in bytes. With less, a single stream whose reader pauses could be reset although it
+ * stays within its window.
  */
 const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
 /**
- * When the limit is exceeded, this part of it (one in `roomParts`) is freed, so that the next bytes do not exceed it
- * again.
+ * When the limit is exceeded, this part of it (one in `roomParts`) is freed, so that the next bytes do not exceed the
+ * limit again.
  */
 const roomParts = 8;
 /**
- * The part of the limit (one in `fewParts`) up to which a peer's input is small. If no peer holds more, peers are
- * compared by their networks ({@link clientNetwork}).
+ * The part of the limit (one in `fewParts`) up to which a peer counts as small. If all peers are small, networks
+ * ({@link clientNetwork}) are compared in place of peers.
  */
 const fewParts = 64;
 
-/** The limit of each thread, by the memory of the process (0 if nothing limits it) and the number of its threads. */
+/**
+ * Returns the limit of each thread in bytes. `memoryBytes` is the memory limit of the process, or 0 if it is not
+ * limited.
+ */
 export type HeldLimit = (memoryBytes: number, threads: number) => number;
 
-/** The limit of the input of connections. */
 export function heldInputBytes(memoryBytes: number, threads: number): number {
-  // 0 means that the memory is not limited.
   const ofMemory = memoryBytes > 0 ? memoryBytes / memoryParts : Infinity;
   return Math.max(minBytesOfThread, Math.floor(Math.min(maxBytesOfProcess, ofMemory) / threads));
 }
 
 /**
- * Limits the input that all connections of a thread hold for readers that pause. HTTP/2's windows limit each
+ * Limits the bytes that all connections of a thread hold for readers that pause. HTTP/2's windows limit each
  * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams. If no peer
  * holds more than a small part, the network that holds the most loses its largest streams instead.
  */
@@ -78,7 +78,6 @@ export class HeldInput implements Flushable {
     this.#maxBytes = this.#limitOf(process.constrainedMemory(), threads);
   }
 
-  /** Notes how many bytes the streams of a connection hold now. */
   changed(holder: InputHolder, bytes: number): void {
     this.#bytes += bytes - (this.#held.get(holder) ?? 0);
     if (bytes > 0) this.#held.set(holder, bytes);
@@ -102,8 +101,8 @@ export class HeldInput implements Flushable {
       }
       const most = largest(peers);
       if (most === undefined || most.bytes <= 0) return;
-      // Free at least one part in `roomParts` of what this peer holds. This bounds the number of rounds among peers
-      // that hold equal amounts.
+      // Free at least one part in `roomParts` of what this peer holds. Otherwise peers that hold equal amounts would
+      // need many rounds.
       const wanted = Math.max(most.bytes / roomParts, Math.min(most.bytes, this.#bytes - goal) / peers.length);
       const freed = shed(most.holders, wanted);
       most.bytes = freed === 0 ? 0 : most.bytes - freed;
@@ -131,7 +130,7 @@ function largest(peers: readonly HeldByPeer[]): HeldByPeer | undefined {
   return most;
 }
 
-/** Sheds the streams that hold the most until this many bytes are free. Returns how many are. */
+/** Resets the largest streams until this many bytes are free. Returns the number of freed bytes. */
 function shed(holders: readonly InputHolder[], wanted: number): number {
   const streams = holders
     .flatMap((holder) => [...holder.heldStreams])
@@ -146,5 +145,4 @@ function shed(holders: readonly InputHolder[], wanted: number): number {
   return freed;
 }
 
-/** The input that the connections of this thread hold. */
 export const heldInput = new HeldInput(heldInputBytes);

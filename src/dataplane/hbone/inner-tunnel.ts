@@ -12,9 +12,9 @@ export interface InnerTunnelOptions extends Pick<
 }
 
 /**
- * Opens a tunnel within a tunnel. The outer tunnel's end forwards bytes, so a second TLS connection inside it reaches
- * the final peer. The inner connection carries a single tunnel and is not shared, because another tunnel may have
- * another peer. On failure, the outer tunnel is closed.
+ * Opens a tunnel within a tunnel. The end of the outer tunnel forwards bytes, so a second TLS connection inside it
+ * reaches the final peer. The inner connection carries a single tunnel and is not shared, because another tunnel may
+ * have another peer. If it fails, the outer tunnel is closed.
  */
 export async function connectWithin(
   outer: HboneTunnel,

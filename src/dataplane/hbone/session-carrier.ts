@@ -16,30 +16,32 @@ import { heldInput, type HeldStream, type InputHolder } from "./held-input.ts";
 import { TurnOutput } from "./turn-output.ts";
 
 export interface CarrierLimits extends SessionLimits {
-  /** Streams must wait while more output than this waits for the kernel. */
+  /** While more output bytes than this wait for the kernel, streams must wait. */
   readonly outputHighWaterBytes: number;
-  /** The limit of unread answers to PING, SETTINGS and resets. */
+  /** If more output bytes than this wait, such as answers to PING, SETTINGS and resets, the peer is disconnected. */
   readonly maxOutputBytes: number;
-  /** The time between the two GOAWAYs, if the peer does not answer the PING between them. */
+  /** The time between the two GOAWAYs if the peer does not answer the PING between them. */
   readonly goawayGraceMs: number;
-  /** The time for the peer to close after our end, if nothing waits for it. */
+  /** The time for the peer to close after our end, if no bytes wait for it. */
   readonly closeGraceMs: number;
   /** The time within which a peer must have read the rest of our bytes after our end. */
   readonly flushTimeoutMs: number;
 }
 
-/** The connection whose session is carried. It decides what streams mean. None of the methods may throw. */
+/** The connection that uses the session. It decides what streams mean. None of the methods may throw. */
 export interface CarrierUser extends Pick<
   Required<SessionPort>,
   "opened" | "streamEnded" | "settingsChanged" | "sendInPlace" | "inPlaceBytes" | "unanswered"
 > {
-  /** Called for GOAWAY: the peer processes no stream of ours above `lastStreamId`. `reason` completes "the peer". */
+  /**
+   * Called for GOAWAY: the peer ignores our streams above `lastStreamId`. `reason` is a phrase that follows "the peer".
+   */
   peerLeaves(lastStreamId: number, code: number, reason: string): void;
   /** Called when the peer violated the protocol. Our last frames are on their way. */
   failed(error: Http2ConnectionError): void;
   /** Called when the peer has ended its direction. */
   inputEnded(): void;
-  /** Called once, as the last call. Streams must be aborted. */
+  /** Called once, as the last call. The user must abort its streams. */
   connectionClosed(error: Error | undefined): void;
 }
 
@@ -50,8 +52,8 @@ export interface CarrierOptions extends Omit<SessionOptions, "limits" | "nowMs">
 }
 
 /**
- * Connects an HTTP/2 session with a byte stream of a data plane. The frames of a turn leave together, held bytes are
- * counted, a peer that does not read is cut off, and at the end the peer gets time to read our last frames.
+ * Connects an HTTP/2 session with a byte stream of a data plane. The frames of a turn leave together, and held bytes
+ * are counted. A peer that does not read is disconnected. At the end, the peer gets time to read our last frames.
  */
 export class SessionCarrier<Stream extends SessionStream & HeldStream> implements SessionPort, InputHolder {
   readonly session: Http2Session<Stream>;
@@ -61,7 +63,7 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
   readonly #server: boolean;
   readonly #clock: Clock;
   readonly #limits: CarrierLimits;
-  /** The received bytes that wait for readers, and our bytes that wait for the peer. */
+  /** The received bytes that wait for readers, and the sent bytes that wait for the peer. */
   #inputBytes = 0;
   #unsentBytes = 0;
   #isClosed = false;
@@ -117,7 +119,6 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
       this.#goawayGrace = this.#clock.after(this.#limits.goawayGraceMs, () => this.session.refuseMore());
   }
 
-  /** Ends the connection at once. */
   destroy(error: Error): void {
     if (this.#isClosed) return;
     this.stream.destroy();
@@ -138,7 +139,7 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     this.#closeGrace = cutOffLater(this.stream, this.#clock, { graceMs: this.#limits.closeGraceMs, flushMs });
   }
 
-  /** Ends the use of the connection. The byte stream may still be on its way to its end. */
+  /** Ends the use of the connection. The byte stream may close later. */
   close(error: Error | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -149,15 +150,14 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     this.#user.connectionClosed(error);
   }
 
-  /** Notes a change in the number of bytes that wait for the peer. */
   unsent(difference: number): void {
     this.#unsentBytes += difference;
     heldInput.changed(this, this.#inputBytes + this.#unsentBytes);
   }
 
   /**
-   * Notes the result of a write that went to the byte stream directly, and not through the output of frames: whether
-   * the kernel has taken all of its bytes.
+   * Records a write that went directly to the byte stream, past the output of frames. `taken` says whether the kernel
+   * has accepted all of its bytes.
    */
   wrote(taken: boolean): void {
     if (!taken) this.#isBlocked = true;
@@ -206,7 +206,7 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     this.#user.peerLeaves(lastStreamId, code, reason);
   }
 
-  /** Ends the connection after the frames that were written, unless the peer does not read them. */
+  /** Ends the connection after the written frames. A peer that does not read them is disconnected after a time. */
   finished(): void {
     const { flushTimeoutMs } = this.#limits;
     const message = `the peer did not read our last frames within ${flushTimeoutMs / 1000} s`;

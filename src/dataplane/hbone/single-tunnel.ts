@@ -7,8 +7,8 @@ export interface SingleTunnelOptions
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
   /**
-   * If set, the tunnel is requested with POST to this path, and with the scheme with which the proxy is reached. If
-   * absent, it is requested with CONNECT.
+   * If set, the tunnel is requested with POST to this path, and with the scheme of the proxy's address. If absent, it
+   * is requested with CONNECT.
    */
   readonly post?: { readonly scheme: "http" | "https"; readonly path: string } | undefined;
   readonly timeoutMs: number;
@@ -16,8 +16,8 @@ export interface SingleTunnelOptions
 }
 
 /**
- * Opens a tunnel over a connection to an HTTP/2 proxy that carries nothing else. Closes the connection with the tunnel,
- * or if the proxy refuses.
+ * Opens the only tunnel of a connection to an HTTP/2 proxy. The connection closes with the tunnel, or if the proxy
+ * refuses the tunnel.
  */
 export async function openSingleTunnel(
   stream: HboneClientConnectionOptions["stream"],
@@ -33,7 +33,7 @@ export async function openSingleTunnel(
   try {
     return await connection.openBy(request, { authority, headers }, timeoutMs);
   } finally {
-    // The connection now ends with its only tunnel, or at once if there is none.
+    // The connection ends with its only tunnel, or at once if there is none.
     connection.takeNoMore();
   }
 }

@@ -22,7 +22,7 @@ const tunnels = 8;
 const bytesEach = 6 << 20;
 const timeoutMs = 5000;
 const identity = "spiffe://cluster.local/ns/default/sa/bulk";
-/** The length is not a multiple of a buffer's length, so that bytes in the wrong place are noticed. */
+/** The length is not a multiple of a buffer's length, so that the test notices bytes in the wrong place. */
 const pattern = Buffer.from(Array.from({ length: 65_521 }, (_, index) => (index * 31 + (index >> 8)) & 0xff));
 
 function asSecure(stream: ByteStream): SecureStream {
@@ -34,14 +34,11 @@ function asSecure(stream: ByteStream): SecureStream {
 
 interface ReceivedBytes {
   readonly length: number;
-  /** The position of the first wrong byte. -1 if there is none. */
+  /** The position of the first wrong byte, or -1 if all bytes are right. */
   readonly wrongAt: number;
 }
 
-/**
- * Reads all bytes, with a pause before each chunk if `slow`. Returns how many bytes arrived, and where the first wrong
- * one is.
- */
+/** Reads all bytes, with a pause before each chunk if `isSlow`. */
 function check(stream: ByteStream, isSlow: boolean): Promise<ReceivedBytes> {
   const { promise, resolve } = Promise.withResolvers<ReceivedBytes>();
   const received = { length: 0, wrongAt: -1 };
@@ -66,7 +63,7 @@ function check(stream: ByteStream, isSlow: boolean): Promise<ReceivedBytes> {
   return promise;
 }
 
-/** Writes the pattern over and over, then ends. */
+/** Writes `bytesEach` bytes of the pattern, then ends. */
 function pour(stream: ByteStream): void {
   let left = bytesEach;
   let at = 0;
@@ -89,7 +86,7 @@ async function listen(accept: (stream: ByteStream) => void): Promise<ByteListene
   return await listenTcp({ address: "127.0.0.1", port: 0 }, accept);
 }
 
-/** How both ends of the tunnel's connection are made from a plain one. */
+/** Functions that make both ends of the tunnel's connection from plain streams. */
 interface Ends {
   readonly accept: (stream: ByteStream) => Promise<SecureStream>;
   readonly dial: HboneDialer;
@@ -111,7 +108,7 @@ const mutualTls: Ends = {
   dial: hboneDialer(certificates),
 };
 
-/** A client's connection to a relay, whose tunnel ends at the sink. */
+/** Opens a client's connection to a relay, whose tunnel ends at the sink. */
 async function openPath(ends: Ends, accept: (sink: ByteStream) => void, onRead: (client: ByteStream) => ByteStream) {
   const sink = await listen(accept);
   const far = await listen(

@@ -14,22 +14,22 @@ import { SessionCarrier, type CarrierUser } from "./session-carrier.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 
 /**
- * The size from which a chunk is offered to {@link TunnelConnection.sendInPlace} while there are several streams. That
- * method then refuses it.
+ * The minimum size of a chunk that is offered to {@link TunnelConnection.sendInPlace} while there are several streams.
+ * The method refuses such a chunk.
  */
 const largeBytes = 32_768;
 const requestPseudoFields = [":method", ":scheme", ":path", ":authority"];
 
 export interface TunnelConnectionHandler {
-  /** Called when a client has opened a stream with a request. Only for servers. */
+  /** Called when a client has opened a stream with a request. Only servers get this call. */
   opened?(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** Called for further HEADERS of a live stream: the answer to ours, or trailers. */
+  /** Called for further HEADERS of a live stream: the response to our request, or trailers. */
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
   /** Called when the peer accepts no more streams. */
   goaway?(): void;
   /** Called when the last stream has ended. */
   idle?(): void;
-  /** `cutOff` is set if we ended it with ENHANCE_YOUR_CALM. */
+  /** `cutOff` is set if we ended the connection with ENHANCE_YOUR_CALM. */
   connectionClosed(error: Error | undefined, cutOff: FloodReason | undefined): void;
 }
 
@@ -43,8 +43,8 @@ export interface TunnelConnectionOptions {
 }
 
 /**
- * HTTP/2 for tunnels over one connection, in either role. Its liveness is checked even while it is idle. Any workload
- * of the mesh can be a peer, so flooding is limited in the same way as for HTTP requests.
+ * HTTP/2 for tunnels over one connection, in either role. It checks the peer with PINGs even while it is idle. Any
+ * workload of the mesh can be a peer, so flooding is limited as for HTTP requests.
  */
 export class TunnelConnection implements CarrierUser, TunnelOwner {
   readonly peerIdentity: string;
@@ -74,7 +74,6 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
     this.session = this.#carrier.session;
   }
 
-  /** Sends the preface and starts to read. */
   start(): void {
     this.#armPing();
     this.#carrier.start();
@@ -92,16 +91,14 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   get activeStreams(): number {
     return this.session.activeStreams;
   }
-  /** Whether no more streams are wanted. */
   get draining(): boolean {
     return this.session.draining;
   }
-  /** Whether a client may open another stream now. */
   get takesStream(): boolean {
     return this.session.takesStream;
   }
 
-  /** Opens a stream with an encoded head, which is copied. Only for clients. */
+  /** Opens a stream with an encoded head, which is copied. Only clients may call it. */
   open(head: Buffer): TunnelStream {
     const stream = this.#begin(this.session.claimId());
     this.session.sendBlock(stream, head, false);
@@ -120,7 +117,6 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
     this.destroy(error);
   }
 
-  /** Ends the connection at once. Streams receive the error. */
   destroy(error: Error): void {
     this.#carrier.destroy(error);
   }
@@ -148,7 +144,7 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
 
   /**
    * Writes a chunk of the only stream at once, without copying it into the output first: TLS encrypts it from where it
-   * was read. Refuses it if there are several streams, because joining their chunks into one write saves more.
+   * was read. Returns false if there are several streams, because joining their chunks into one write saves more.
    */
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
     const { stream, frames } = this.#carrier;
@@ -176,7 +172,7 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   }
 
   settingsChanged(): void {
-    // Nothing to do: users read the limit of open streams each time.
+    // Nothing to do: the limit of open streams is read at each use.
   }
 
   peerLeaves(lastStreamId: number, _code: number, reason: string): void {

@@ -4,13 +4,11 @@ import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 import { headersOf } from "./request-fields.ts";
 
-/** What a stream needs from its connection. */
 export interface TunnelOwner {
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
   readonly session: Http2Session<TunnelStream>;
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** Called with each change in the number of bytes that wait for the peer. */
   unsent(difference: number): void;
 }
 
@@ -19,7 +17,6 @@ const noFields: readonly string[] = [];
 const notRetiring = (): boolean => false;
 const nobody: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
-/** The waiter for the answer to our CONNECT. */
 export interface PendingAnswer {
   accepted(): void;
   failed(error: Error): void;
@@ -37,7 +34,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   #pendingBytes = 0;
   #wantsDrain = false;
   #localEnd: "open" | "ending" | "ended" = "open";
-  /** Whether the user knows that the peer has ended. */
+  /** Whether the handler was notified that the peer has ended. */
   #toldEnd = false;
   #closed = false;
   #closeDelivered = false;
@@ -54,11 +51,11 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   readonly fd = -1;
   pendingAnswer: PendingAnswer | undefined;
-  /** Set when the peer accepts our CONNECT. */
+  /** The peer's SPIFFE id, set when the peer accepts our CONNECT. */
   peerIdentity = "";
-  /** Names and values of the answer, alternating. */
+  /** The names and values of the response's fields, alternating. */
   responseFields: readonly string[] = noFields;
-  /** Whether the connection below accepts no new tunnels. Set together with the two fields above. */
+  /** Whether the connection below accepts no new tunnels. */
   isRetiring: () => boolean = notRetiring;
 
   get responseHeaders(): Headers {
@@ -77,7 +74,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   get bufferedBytes(): number {
     return this.#pendingBytes;
   }
-  /** How many received bytes wait for the reader, and how many of ours wait for the peer. */
+  /** The number of bytes that wait: received ones for the reader, and sent ones for the peer. */
   get heldBytes(): number {
     return this.#heldBytes + this.#pendingBytes;
   }
@@ -93,7 +90,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
-    // A handler that is set after the end is still notified of it.
+    // A handler that is set after the close is still notified of it.
     if (this.#closeDelivered) queueMicrotask(() => containing(() => handler.close(this.#closeError)));
   }
 
@@ -102,7 +99,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     this.#sent += bytes.length;
     const sent = !this.#pending.isEmpty ? 0 : this.#session.sendData(this, bytes, 0, false);
     if (sent < bytes.length) {
-      // Chunks from relays are valid only during the call.
+      // A relay's chunk is valid only during the call.
       this.#pending.push(bufferOf(bytes).subarray(sent));
       this.#unsent(bytes.length - sent);
       this.#wantsDrain = true;
@@ -113,14 +110,14 @@ export class TunnelStream extends SessionStream implements ByteStream {
     return false;
   }
 
-  /** Called when windows or the output have room again. */
+  /** Called when the windows or the output have room again. */
   writable(): void {
     while (!this.#closed) {
       const kept = this.#pending.first;
       if (kept === undefined) break;
       const { length } = kept.bytes;
       const sent = this.#session.sendData(this, kept.bytes, 0, false);
-      // The end of the stream has dropped the rest already.
+      // The stream was closed meanwhile, which has dropped the rest.
       if (this.#closed) return;
       this.#unsent(-sent);
       if (sent < length) {
@@ -184,18 +181,18 @@ export class TunnelStream extends SessionStream implements ByteStream {
     );
   }
 
-  /** Called when the peer ended its side with a head. */
+  /** Called when a header block from the peer ended its side. */
   endReceived(): void {
     this.remoteEnded = true;
     this.#deliverQueue();
   }
 
-  /** Called when the peer or the connection ended the stream. */
+  /** Called when the peer or the connection has ended the stream. */
   abort(error: Error | undefined): void {
     if (!this.#closed) this.#close(error);
   }
 
-  /** Ends the stream, because the process holds too many bytes, and most of them for this peer. */
+  /** Resets the stream, because the process holds too many bytes, and this peer most of them. */
   shed(): void {
     this.destroy({
       reset: true,
@@ -203,11 +200,10 @@ export class TunnelStream extends SessionStream implements ByteStream {
     });
   }
 
-  /** RST_STREAM from the peer. */
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (code === errorCode.noError && this.remoteEnded) {
-      // The peer has sent all of its data and wants no more from us, so its data is still delivered.
+      // The peer has sent all of its data and wants no more from us. Its data is still delivered.
       this.#localEnd = "ended";
       this.#dropPending();
       this.#finish();
@@ -273,7 +269,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (queued > 0) this.#hold(-queued);
     this.#session.ended(this);
     this.#closeError = error;
-    // Call the handler later, and never inside the caller's own call.
+    // Call the handler later, and never during the caller's own call.
     queueMicrotask(() => {
       this.#closeDelivered = true;
       containing(() => this.#handler.close(error));

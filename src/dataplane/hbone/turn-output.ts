@@ -5,13 +5,12 @@ import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 
 export interface TurnOutputOptions {
   readonly stream: ByteStream;
-  /** The number of waiting bytes above which writers should wait. */
+  /** The number of waiting bytes from which on writers should wait. */
   readonly highWaterBytes: number;
-  /** Called when there is room again. */
   readonly onRoom: () => void;
 }
 
-/** The frames of one connection. The frames of a turn leave in one write at its end, from reused memory. */
+/** The frames of one connection. All frames of a turn leave in one write at its end, from reused memory. */
 export class TurnOutput implements Flushable {
   readonly #stream: ByteStream;
   readonly #highWaterBytes: number;
@@ -37,7 +36,6 @@ export class TurnOutput implements Flushable {
     return this.#writer;
   }
 
-  /** The number of waiting bytes. */
   get length(): number {
     return this.#writer.length;
   }
@@ -65,20 +63,19 @@ export class TurnOutput implements Flushable {
     onEmpty();
   }
 
-  /** Called when the kernel has taken everything. */
+  /** Called when the kernel has accepted all bytes. */
   drained(): void {
     this.#isBusy = false;
     this.flush();
     if (!this.#isStopped && !this.isFull) this.#onRoom();
   }
 
-  /** Calls back at the end of a turn after which nothing waits. */
+  /** Calls `done` at the end of a turn after which no bytes wait. */
   whenEmpty(done: () => void): void {
     this.#onEmpty = done;
     this.writer();
   }
 
-  /** Sends no further frames. */
   stop(): void {
     this.#isStopped = true;
     this.#onEmpty = undefined;

@@ -12,12 +12,12 @@ import { callMetadata, connectChannel, type ControlPlaneEndpoint } from "../grpc
 const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 const methods = ["StreamAggregatedResources", "DeltaAggregatedResources"] as const;
 
-/** A process has one stream for each of its xDS clients. */
+/** The maximum number of streams. A process has one stream for each of its xDS clients. */
 const maxStreams = 100;
-/** The limit of a message in either direction, as in the clients of the data planes. */
+/** The maximum size of a message in bytes in either direction, as in the clients of the data planes. */
 const maxMessageBytes = 256 * 1_048_576;
 
-/** How long the connection for a stream may take. After that the stream fails, and the client begins another one. */
+/** How long the connection for a stream may take. After that the stream fails, and the client opens another one. */
 const connectTimeoutMs = 10_000;
 
 export interface XdsRelayOptions {
@@ -27,16 +27,15 @@ export interface XdsRelayOptions {
   readonly log: Logger;
 }
 
-/** Messages pass unchanged. */
 const plain = (bytes: Buffer): Buffer => bytes;
 
 type Downstream = ServerDuplexStream<Buffer, Buffer>;
 type Upstream = ClientDuplexStream<Buffer, Buffer>;
 
 /**
- * A gRPC server without TLS that passes each discovery stream on to the control plane unread, with the pod's
- * credentials. Its clients have no credentials. When the control plane's stream ends, so does the client's, and the
- * client connects again.
+ * A gRPC server without TLS that forwards each discovery stream to the control plane without decoding it, with the
+ * pod's credentials. Its clients have no credentials. When the control plane's stream ends, the client's stream ends
+ * too, and the client connects again.
  */
 export class XdsRelay {
   readonly #options: XdsRelayOptions;
@@ -60,7 +59,7 @@ export class XdsRelay {
   }
 
   /**
-   * Rejects if the address cannot be bound. The error is transient, because an earlier process may still hold the
+   * Rejects with a transient error if the address cannot be bound, because an earlier process may still use the
    * address.
    */
   async listen(): Promise<void> {
@@ -114,7 +113,7 @@ function joined(call: Downstream, upstream: Upstream): Promise<void> {
       resolve();
     });
     upstream.on("error", (error) => (call.cancelled ? resolve() : reject(error)));
-    // A failure arrives as an error, and the client must get that error first.
+    // Do not end the client's stream after a failure: the client must get the failure from the `error` event.
     upstream.on("status", ({ code }) => {
       if (code === status.OK) call.end();
       resolve();
@@ -125,7 +124,7 @@ function joined(call: Downstream, upstream: Upstream): Promise<void> {
   });
 }
 
-/** Like `pipe`, whose types do not fit gRPC's streams. */
+/** Does the same as `pipe`, whose types do not fit gRPC's streams. */
 function forward(from: Downstream | Upstream, to: Downstream | Upstream): void {
   from.on("data", (bytes: Buffer) => {
     if (!to.write(bytes)) from.pause();

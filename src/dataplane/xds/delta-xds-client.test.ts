@@ -18,7 +18,6 @@ import type { XdsUpdate } from "./xds-types.ts";
 
 type Stream = ServerDuplexStream<Buffer, Buffer>;
 
-/** A control plane that the test controls. */
 class ControlPlane {
   readonly #server = new Server();
   #waiting: ((request: DeltaDiscoveryRequest) => void)[] = [];
@@ -188,7 +187,7 @@ test("a connection attempt is abandoned after 2 s for a new one, each later one 
   const running = client.run(stop.signal);
   for (const seconds of [2, 4, 8, 10, 10]) {
     const attempts = warnings.length;
-    // Two timers: for the end of the attempt, and for the next connection in parallel with the first one.
+    // There are two timers: for the end of the attempt, and for the next parallel connection.
     await until(() => clock.timers === 2);
     clock.pass(seconds * 1000 - 1);
     await new Promise((resolve) => setImmediate(resolve));
@@ -258,7 +257,7 @@ test("the client is behind while it applies an update, and while another waits",
   await taken(1);
   assert.equal(client.behind, true);
   plane.send("type/a", "n2", []);
-  // Nothing shows that the update has arrived, because the stream holds it, so wait a moment.
+  // The stream holds the update without any sign of its arrival, so wait a moment.
   await new Promise((resolve) => setTimeout(resolve, 50));
   takers[0]?.();
   await plane.next();

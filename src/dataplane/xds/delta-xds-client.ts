@@ -26,15 +26,12 @@ import type { XdsClient, XdsNode, XdsSubscription, XdsUpdate } from "./xds-types
 export interface DeltaXdsClientOptions {
   readonly endpoint: ControlPlaneEndpoint;
   readonly node: XdsNode;
-  /** The subscriptions in the order of their requests. */
+  /** The subscriptions, in the order in which they are requested. */
   readonly subscriptions: readonly XdsSubscription[];
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
-  /**
-   * Called when a stream ends or cannot be opened, because of the control plane or an error. Not called if this client
-   * ended it.
-   */
+  /** Called when a stream ends or cannot be opened, unless this client ended it. */
   readonly onEnded?: (reason: "Complete" | "Error" | "ConnectionError") => void;
 }
 
@@ -42,19 +39,19 @@ export interface DeltaXdsClientOptions {
 const invalidArgument = 3;
 const reconnectInitialMs = 100;
 /**
- * How long an attempt to connect may take, in milliseconds. An attempt after a failed one gets twice the time of that
- * one, so that slow nodes connect too.
+ * The time limits of an attempt to connect, in milliseconds. Each attempt after a failed one gets twice the time, up to
+ * the longest, so that slow nodes connect too.
  */
 const connectTimeoutMs = { first: 2_000, longest: 10_000 } as const;
 /**
- * The longest pause between two attempts to connect, in milliseconds. It is short, because new pods wait for it when an
- * istiod comes back.
+ * The longest pause between two attempts to connect, in milliseconds. It is short, because new pods wait during the
+ * pause when an istiod has restarted.
  */
 const reconnectMaxMs = 2_000;
 
 interface Subscribed {
   readonly subscription: XdsSubscription;
-  /** The versions that we have, so that a reconnect transfers only changes. */
+  /** The versions of the applied resources by name, so that a reconnect transfers only changes. */
   readonly versions: Map<string, string>;
   names: Set<string>;
   synced: boolean;
@@ -78,10 +75,9 @@ export class DeltaXdsClient implements XdsClient {
   #resolveSynced: () => void = () => undefined;
   #stream: DeltaStream | undefined;
   #connected = false;
-  /** The number of updates in progress. */
   #applying = 0;
   #node: Node | undefined;
-  /** What this client has reported about its own workload, by type. An error says what is wrong. */
+  /** The reports about this client's own workload by type, see {@link tell}. Undefined means that nothing is wrong. */
   readonly #answered = new Map<string, string | undefined>();
 
   constructor(options: DeltaXdsClientOptions) {
@@ -126,7 +122,7 @@ export class DeltaXdsClient implements XdsClient {
   }
 
   /**
-   * Sends a report about this client's own workload to the control plane, now and after each reconnect. `error`
+   * Reports the state of this client's own workload to the control plane, now and after each reconnect. `error`
    * describes what is wrong.
    */
   tell(typeUrl: string, error: string | undefined): void {
@@ -267,7 +263,7 @@ export class DeltaXdsClient implements XdsClient {
     });
   }
 
-  /** Returns the reason if the update was refused. */
+  /** Returns the reason if the update was refused, otherwise undefined. */
   #apply(type: Subscribed, update: XdsUpdate): string | undefined | Promise<string | undefined> {
     try {
       const applying = type.subscription.apply(update);
@@ -323,12 +319,12 @@ function updateOf(response: DeltaDiscoveryResponse): XdsUpdate {
   };
 }
 
-/** How a client of a discovery service presents itself. */
+/** The message by which an xDS client introduces itself. */
 export function nodeMessage(node: XdsNode): Node {
   return create(NodeSchema, {
     id: node.id,
     cluster: node.cluster ?? "",
-    // Remove undefined values, which a JSON object must not contain.
+    // Remove properties with the value undefined, which a JSON object must not contain.
     metadata: JSON.parse(JSON.stringify(node.metadata)) as JsonObject,
     ...(node.locality === undefined ? {} : { locality: create(LocalitySchema, node.locality) }),
   });

@@ -13,7 +13,6 @@ export interface XdsUpdate {
   readonly removed: readonly string[];
 }
 
-/** The subscription of one type. Types are requested in the given order. */
 export interface XdsSubscription {
   readonly typeUrl: string;
   /**
@@ -22,9 +21,9 @@ export interface XdsSubscription {
    */
   readonly mode: "wildcard" | "named";
   /**
-   * Applies an update, which is acknowledged when this returns. An exception becomes the text of the NACK, and the
-   * update's versions are dropped. Removals after a reconnect arrive in the same way. If this returns a promise, the
-   * acknowledgement and later updates wait for it.
+   * Applies an update. The update is acknowledged when this returns, or when the returned promise resolves. Later
+   * updates wait for the promise. If it throws, the message becomes the text of the NACK, and the update's versions are
+   * not recorded. Removals after a reconnect arrive in the same way.
    */
   apply(update: XdsUpdate): void | Promise<void>;
 }
@@ -39,13 +38,12 @@ export interface XdsNode {
 
 /** A source of xDS resources: a delta ADS stream, or a local file. */
 export interface XdsClient {
-  /** Runs until the signal aborts. Reconnects by itself, and keeps applied resources meanwhile. */
+  /** Runs until the signal aborts. It reconnects by itself, and keeps applied resources meanwhile. */
   run(signal: AbortSignal): Promise<void>;
-  /** Replaces the names of a `named` subscription. */
   setNames(typeUrl: string, names: Iterable<string>): void;
   /** Resolves when each wildcard type has been applied once. */
   readonly synced: Promise<void>;
   readonly connected: boolean;
-  /** Whether a received update is not in force yet. */
+  /** Whether a received update is not applied yet. */
   readonly behind: boolean;
 }

@@ -2,8 +2,8 @@ import { forgottenSeriesMetric, limitMetrics } from "../metrics-registry.ts";
 import { mergeSnapshots, type FamilySnapshot, type SeriesSnapshot } from "../render-prometheus.ts";
 
 /**
- * Merges the metrics of several threads as if one thread had counted them. The last known counts of a thread that has
- * ended are kept. If one thread has dropped a series, its counts are kept as long as another thread counts that series.
+ * Merges the metrics of several threads as if one thread had counted them. The counters and histograms of a thread that
+ * has ended still count. If a thread has dropped a series, its counts remain as long as another thread has that series.
  */
 export class ThreadMetrics {
   readonly #shared: ReadonlySet<string>;
@@ -12,13 +12,12 @@ export class ThreadMetrics {
 
   /**
    * `shared` names the metrics that have the same value in all threads. For these, and for the metrics about each
-   * thread's limits, the greatest value of a thread is used, and not the sum.
+   * thread's limits, the greatest value is used and not the sum.
    */
   constructor(shared: Iterable<string> = []) {
     this.#shared = new Set([...shared, ...limitMetrics]);
   }
 
-  /** Records a thread's counts so far. */
   take(thread: number, snapshot: readonly FamilySnapshot[]): void {
     const before = this.#threads.get(thread) ?? [];
     this.#threads.set(thread, snapshot);
@@ -35,12 +34,14 @@ export class ThreadMetrics {
     return this.#threads.get(thread) ?? [];
   }
 
-  /** The counts of all threads, together with the process's own. */
   merged(own: readonly FamilySnapshot[]): readonly FamilySnapshot[] {
     return mergeSnapshots([own, ...this.#threads.values(), this.#past], this.#shared);
   }
 
-  /** A sum must not shrink when a thread drops a series, because a scraper would take the rest for new counts. */
+  /**
+   * Keeps the counts of series that one thread has dropped and another still has. If a sum became smaller, a scraper
+   * would take the remaining number for new counts.
+   */
   #settle(dropped: readonly FamilySnapshot[]): void {
     const live = [...this.#threads.values()].flat();
     const droppedByAll = withoutSeries(dropped, live);
@@ -57,7 +58,6 @@ function countsOf(families: readonly FamilySnapshot[]): readonly FamilySnapshot[
   return families.filter(({ type }) => type !== "gauge");
 }
 
-/** How many series the thread has dropped so far. */
 function forgottenBy(families: readonly FamilySnapshot[]): number {
   return families
     .filter(({ name }) => name === forgottenSeriesMetric)
@@ -65,7 +65,7 @@ function forgottenBy(families: readonly FamilySnapshot[]): number {
     .reduce((sum, { value }) => sum + value, 0);
 }
 
-/** The series of these families that the others do not have. */
+/** Returns the series of these families that the others do not have. */
 function withoutSeries(families: readonly FamilySnapshot[], others: readonly FamilySnapshot[]): FamilySnapshot[] {
   const known = new Set(others.flatMap((family) => family.series.map((series) => seriesKey(family, series))));
   return families.flatMap((family) => {

@@ -4,7 +4,7 @@ import type { Workload } from "../state/model.ts";
 
 const labelNames = ["request_query_type", "request_protocol", "source_canonical_service", "source_canonical_revision"];
 const boundsSeconds = [0.0005, 0.001, 0.01, 0.1, 1, 5];
-/** Query types that programs use. Clients may invent others, so all others count as one. */
+/** The query types that programs use. Clients may invent other types, so all other types share one label value. */
 const commonTypes = new Set([
   "a",
   "aaaa",
@@ -49,7 +49,6 @@ export class DnsMetrics {
     );
   }
 
-  /** Receives the events of one query of a workload. */
   of(source: Workload | undefined, transport: "udp" | "tcp"): DnsObserver {
     const valuesOf = (type: string): string[] => [
       typeLabel(type),

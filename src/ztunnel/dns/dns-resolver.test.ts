@@ -171,7 +171,7 @@ test("a ServiceEntry for one pod of a StatefulSet resolves by the pod's short na
     assert.deepEqual(data(await answerOf(name)), ["240.0.0.3"], name);
 });
 
-test("the name of a headless service's pod is left to the name server, which knows the pod's address", async () => {
+test("a query for a headless service's pod is forwarded to the name server, which knows the pod's address", async () => {
   // Without a name server, a forwarded query fails.
   for (const name of ["h0.headless", "h0.headless.default", "h0.headless.default.svc.cluster.local"])
     assert.equal(code(await answerOf(name)), serverFailure, name);

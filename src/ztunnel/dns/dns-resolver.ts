@@ -15,17 +15,16 @@ import type { DnsMetrics } from "./dns-metrics.ts";
 export interface DnsResolverOptions {
   readonly state: MeshState;
   readonly network: string;
-  /** `cluster.local`. */
+  /** The cluster's domain, for example `cluster.local`. */
   readonly domain: string;
   /** Name servers for queries that the mesh cannot answer, in order of preference. */
   readonly nameservers: readonly string[];
   readonly log: Logger;
   readonly random: Random;
-  /** Counts the queries, if present. */
   readonly metrics?: DnsMetrics;
 }
 
-/** The bounds of the cache for endpoints' names: the number of entries and their lifetime. */
+/** The maximum number of entries in the cache of endpoints' addresses, and their lifetime. */
 const maxLookedUp = 10_000;
 const lookedUpMs = 5000;
 
@@ -48,8 +47,8 @@ export class DnsResolver {
   }
 
   /**
-   * The addresses of an endpoint that has only a name. Empty if the name does not exist. Rejects if no name server
-   * answers. `pod` is who connects to the endpoint.
+   * Returns the addresses of an endpoint that has only a host name, or an empty list if the name does not exist.
+   * Rejects if no name server answers. `pod` is the pod that connects to the endpoint.
    */
   async addressesOf(host: string, pod: WorkloadInfo, nowMs: number): Promise<readonly string[]> {
     const known = this.#looked.get(host);
@@ -63,7 +62,7 @@ export class DnsResolver {
     return await addresses;
   }
 
-  /** The answer to a query as bytes. Undefined if the input is not a query. */
+  /** Returns the response as a DNS message, or undefined if the input is not a query. */
   async answer(query: Buffer, pod: WorkloadInfo, transport: DnsTransport): Promise<Buffer | undefined> {
     const { metrics, state } = this.#options;
     return await this.#responder.answer(query, transport, (name) => this.#find(name, pod.namespace), {
@@ -74,10 +73,10 @@ export class DnsResolver {
 
   /**
    * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. The
-   * longest matching search domain is removed first. If only a shorter one is removed, the rest may not be the name
-   * that the pod asked for, so it must belong to a service that {@link #isOwn} accepts. For example, the resolver makes
-   * `x.example.shop.svc.cluster.local` of `x.example`. Without `.svc.cluster.local`, that is `x.example.shop`, which
-   * must not match another namespace's ServiceEntry.
+   * longest matching search domain is removed first. If only a shorter search domain is removed, the rest may not be
+   * the name that the pod requested, so {@link #isOwn} must accept the service. For example, the resolver turns
+   * `x.example` into `x.example.shop.svc.cluster.local`. Without `.svc.cluster.local`, the rest is `x.example.shop`,
+   * which must not match a ServiceEntry of another namespace.
    */
   #find(name: string, namespace: string): FoundName | undefined {
     const direct = this.#byName(name, namespace);
@@ -105,9 +104,10 @@ export class DnsResolver {
   }
 
   /**
-   * The service with this name, or with a full name for which it may be short. As in upstream, a ServiceEntry of the
-   * pod's own namespace comes first. One of another namespace comes last, and cannot have the short name of a Service
-   * or of a headless Service's pod: with the host `web.shop`, it would get the traffic to `web.shop.svc.cluster.local`.
+   * Returns the service with this name, or with a full name for which it may be short. As in upstream, a ServiceEntry
+   * of the pod's own namespace comes first. A ServiceEntry of another namespace comes last, and cannot have the short
+   * name of a Service or of a headless Service's pod. Otherwise the host `web.shop` would get the traffic to
+   * `web.shop.svc.cluster.local`.
    */
   #byName(name: string, namespace: string): Service | undefined {
     const literal = this.#byHost(name, namespace);
@@ -121,13 +121,13 @@ export class DnsResolver {
     return isTaken || this.#isPodName(name, namespace) ? undefined : literal;
   }
 
-  /** Whether the name is short for that of a pod of a headless Service, such as `db-0.db`. */
+  /** Whether the name is a short name of a headless Service's pod, such as `db-0.db`. */
   #isPodName(name: string, namespace: string): boolean {
     const service = name.slice(name.indexOf(".") + 1);
     return this.#fullNames(service, namespace).some((host) => this.#kubernetesService(host)?.vips.length === 0);
   }
 
-  /** The Kubernetes Service with this full name, even if the pod may not see it. */
+  /** The Kubernetes Service with this full name, even if the pod's namespace cannot see it. */
   #kubernetesService(host: string): Service | undefined {
     const services = `.svc.${this.#options.domain}`;
     const [name, namespace, more] = host.endsWith(services) ? host.slice(0, -services.length).split(".") : [];
@@ -137,13 +137,13 @@ export class DnsResolver {
   }
 
   /**
-   * The full names for which a name may be short: `web`, `web.shop` and `web.shop.svc` are short for a Kubernetes
-   * Service.
+   * Returns the full names for which a name may be short: `web`, `web.shop` and `web.shop.svc` are short for a
+   * Kubernetes Service.
    *
-   * A resolver asks for `web.shop` first as `web.shop.<own namespace>.svc.cluster.local`. As in upstream ztunnel, that
-   * query is answered at once, so that the pod need not wait until a name server reports that the name does not exist.
-   * Names such as `web-0.web` are short for names of a StatefulSet's pods. As in upstream, only a ServiceEntry can have
-   * such a host; the cluster's name server resolves the names of the pods themselves.
+   * A pod's resolver first requests `web.shop` as `web.shop.<own namespace>.svc.cluster.local`. As in upstream ztunnel,
+   * that query is answered at once, so that the pod need not wait until a name server reports that the name does not
+   * exist. Names such as `web-0.web` are short for names of a StatefulSet's pods. As in upstream, only a ServiceEntry
+   * can have such a host. The cluster's name server resolves the names of the pods themselves.
    */
   #fullNames(name: string, namespace: string): readonly string[] {
     const { domain } = this.#options;
@@ -163,7 +163,7 @@ export class DnsResolver {
     }
   }
 
-  /** The service of a host name, or of the most specific wildcard that matches it. */
+  /** Returns the service with this host name, or else the service with the most specific wildcard that matches it. */
   #byHost(host: string, namespace: string): Service | undefined {
     const exact = this.#answerable(host, namespace);
     if (exact !== undefined) return exact;
@@ -175,8 +175,8 @@ export class DnsResolver {
   }
 
   /**
-   * The service, if it has addresses or is a Kubernetes Service. As in upstream, the answer for a Kubernetes Service
-   * without addresses has the addresses of its endpoints.
+   * Returns the service if it has addresses or a host name in the cluster's domain. As in upstream, the answer for a
+   * Kubernetes Service without addresses has the addresses of its endpoints.
    */
   #answerable(hostname: string, namespace: string): Service | undefined {
     const { state, domain } = this.#options;
@@ -186,9 +186,9 @@ export class DnsResolver {
   }
 
   /**
-   * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
-   * namespace's domain belong to that namespace. A wildcard of another namespace, such as `*.shop.svc.cluster.local` or
-   * `*.cluster.local`, must not match such names. A resolver first appends its search domains to every name. So an
+   * Whether a service of another namespace claims a host in the cluster's domain to which it has no right. Names below
+   * a namespace's domain belong to that namespace. A wildcard of another namespace, such as `*.shop.svc.cluster.local`
+   * or `*.cluster.local`, must not match such names. A resolver first appends its search domains to every name. So an
    * entry with such a wildcard, or with the host `api.github.com.shop.svc.cluster.local`, would get traffic to hosts
    * outside the cluster. An entry may have the name of a Service that does not exist.
    */
@@ -209,8 +209,8 @@ export class DnsResolver {
   }
 
   /**
-   * A service's addresses. A headless service has those of its healthy endpoints, without addresses of a family that
-   * the service itself does not have.
+   * Returns the service's addresses in this network. If it has none, returns the addresses of its healthy endpoints,
+   * without addresses of a family that the service itself does not have.
    */
   #addresses(service: Service): readonly string[] {
     const { state, network, random } = this.#options;
@@ -226,13 +226,12 @@ export class DnsResolver {
 }
 
 /**
- * The maximum number of addresses in an answer. More do not fit into a message, because each takes 16 bytes. The limit
- * also matters because all pods of the node share this process, and one may ask for a service with any number of
- * endpoints.
+ * The maximum number of addresses in an answer. More addresses do not fit into a DNS message, because each IPv6 address
+ * takes 16 bytes. The limit also bounds the work for one query, because all pods of the node share this process.
  */
 const maxAddresses = 4_096;
 
-/** The name by which the forwarder counts a pod's waiting queries. */
+/** The key under which the forwarder counts a pod's waiting queries. */
 function clientOf({ namespace, name }: WorkloadInfo): string {
   return `${namespace}/${name}`;
 }
@@ -246,7 +245,7 @@ function firstOf<Item>(items: Iterable<Item>, addressesOf: (item: Item) => reado
   return addresses;
 }
 
-/** The name servers of a resolv.conf. Empty if the file cannot be read. */
+/** Returns the name servers of a resolv.conf, or an empty list if the file cannot be read. */
 export async function readNameservers(path: string): Promise<readonly string[]> {
   return (await readResolverFile(path)).nameservers;
 }

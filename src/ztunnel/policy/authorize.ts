@@ -11,12 +11,11 @@ import type {
   WorkloadInfo,
 } from "../state/model.ts";
 
-/** The facts that policies examine. */
 export interface ConnectionFacts {
   readonly sourceAddress: string;
   readonly destinationAddress: string;
   readonly destinationPort: number;
-  /** The peer's SPIFFE id. Undefined without mTLS. */
+  /** The peer's SPIFFE id. It is undefined without mTLS. */
   readonly sourceIdentity: string | undefined;
 }
 
@@ -26,7 +25,7 @@ export type Verdict =
       readonly allowed: false;
       readonly reason: string;
       /**
-       * Set if the policies are not complete yet. New connections then wait for them, and live connections continue.
+       * Set if policies are still missing. New connections then wait for the policies, and live connections continue.
        */
       readonly pending?: true;
     };
@@ -34,9 +33,9 @@ export type Verdict =
 const allowed: Verdict = { allowed: true };
 
 /**
- * Whether the policies of a workload allow a connection. One matching DENY denies it. If there are ALLOW policies, one
- * of them must match. Dry-run policies have no effect. No connection is allowed before all policies that the workload
- * lists have arrived, because one of them may demand mutual TLS (STRICT).
+ * Decides whether the policies of a workload allow a connection. One matching DENY policy denies it. If there are ALLOW
+ * policies, one of them must match. Dry-run policies have no effect. No connection is allowed before all policies that
+ * the workload lists have arrived, because one of them may demand mutual TLS (STRICT).
  */
 export function authorize(state: MeshState, workload: Workload, facts: ConnectionFacts): Verdict {
   const missing = state.missingPolicy(workload);
@@ -66,20 +65,23 @@ export function authorize(state: MeshState, workload: Workload, facts: Connectio
   return { allowed: false, reason: "allow policies exist, but none allowed" };
 }
 
-/** Whether a live connection may continue. It is closed only if its policies are complete. */
+/** Whether a live connection may continue. It may also continue while policies are missing. */
 export function stillAllowed(verdict: Verdict): boolean {
   return verdict.allowed || verdict.pending === true;
 }
 
-/** A live connection, as far as policies concern it. Only inbound connections have policies. */
+/**
+ * The fields of a live connection that policies need. `stillAllowed` is absent for outbound connections, because
+ * policies apply only to inbound ones.
+ */
 interface PolicedConnection {
   readonly pod: { readonly uid: string };
   readonly stillAllowed?: () => boolean;
 }
 
 /**
- * The live connections that policies no longer allow. It evaluates only connections to pods whose policies may have
- * changed, because a node has many connections and its mesh changes often. `live` is called only if there are such
+ * Returns the live connections that policies no longer allow. It evaluates only connections to pods whose policies may
+ * have changed, because a node has many connections and its mesh changes often. It calls `live` only if there are such
  * pods.
  */
 export function deniedConnections<Connection extends { readonly details: PolicedConnection }>(
@@ -92,8 +94,8 @@ export function deniedConnections<Connection extends { readonly details: Policed
   const reached = new Set<string>();
   for (const { uid, info } of pods) {
     const workload = state.workloadByPod(info);
-    // Also check the connections of a pod that has left xDS: they still refer to its last policies, which remain in
-    // force for them.
+    // A pod that has left xDS is checked too, because the last policies of its workload remain in force for its
+    // connections.
     if (workload === undefined || reach.includes(workload)) reached.add(uid);
   }
   if (reached.size === 0) return [];
@@ -103,8 +105,8 @@ export function deniedConnections<Connection extends { readonly details: Policed
 const spiffe = "spiffe://";
 
 /**
- * The facts of a connection in the forms that policies compare. Each is computed at most once, when a policy first
- * needs it.
+ * The facts of a connection in the forms that policies compare. Each form is computed when a policy first needs it, and
+ * only once.
  */
 class Subject {
   readonly #facts: ConnectionFacts;
@@ -151,7 +153,7 @@ function policyMatches(policy: AuthorizationPolicy, subject: Subject): boolean {
 
 function matchMatches(match: PolicyMatch, subject: Subject): boolean {
   return (
-    // Never let an empty match match everything, which would happen without this check.
+    // An empty match must match nothing. Without this check, it would match everything.
     !isEmpty(match) &&
     oneOf(match.destinationIps, match.notDestinationIps, subject, isDestination) &&
     oneOf(match.sourceIps, match.notSourceIps, subject, isSource) &&
@@ -174,8 +176,8 @@ function isEmpty(match: PolicyMatch): boolean {
 }
 
 /**
- * Plain functions and not closures, because each connection would otherwise allocate closures for each match of its
- * policies.
+ * A condition of a match. The tests are plain functions, because closures would be allocated for each match of each
+ * connection.
  */
 type Test<Value> = (value: Value, subject: Subject) => boolean;
 
@@ -215,10 +217,7 @@ function textMatches(match: StringMatch, text: string): boolean {
   }
 }
 
-/**
- * The bytes of each range's address, computed once. A changed policy has new range objects, so no entry becomes
- * outdated.
- */
+/** The bytes of each range's address. A changed policy has new range objects, so no entry becomes outdated. */
 const networks = new WeakMap<AddressRange, Uint8Array>();
 
 function networkOf(range: AddressRange): Uint8Array {

@@ -7,8 +7,8 @@ import type { EndedConnection, ResponseFlag } from "./connection-record.ts";
 const noAddress = "envoy://internal_client_address/";
 
 /**
- * The access log line of ambient's first release. The ztunnel of that time was an Envoy, and the line contains the name
- * of its path, such as `capture outbound`.
+ * Formats an access log line like the ztunnel of ambient's first release in 2022. That ztunnel was an Envoy. The line
+ * ends with the name of the connection's path, such as `capture outbound`.
  */
 export function accessLine2022(ended: EndedConnection, random: Random): string {
   return `[${new Date(ended.startedMs).toISOString()}] ${ended.details.reporter === "source" ? outbound(ended) : inbound(ended, random)}\n`;
@@ -56,7 +56,6 @@ function answerOf(flag: ResponseFlag): { readonly status: number; readonly why: 
     : { status: 503, why: "upstream_reset_before_response_started" };
 }
 
-/** The flag in Envoy's letters. */
 function flagOf(flag: ResponseFlag): string {
   return flag === "-" || flag === "DENY" ? "-" : "UF";
 }

@@ -4,7 +4,8 @@ import type { Service, Workload } from "../state/model.ts";
 export type Reporter = "source" | "destination";
 
 /**
- * The facts that determine the kind of a connection. Identities are present only if mTLS has proved or will prove them.
+ * The facts that determine the kind of a connection. `sourceIdentity` is present only if mTLS has proved or will prove
+ * it.
  */
 export interface ConnectionEnds {
   readonly reporter: Reporter;
@@ -15,12 +16,11 @@ export interface ConnectionEnds {
   readonly mutualTls: boolean;
 }
 
-/** The counters of connections between the same workloads. */
 export interface KindCounters {
   /** {@link MetricsRegistry.generation} at which the counters were requested. */
   generation: number;
   opened: Counter;
-  /** Counts the connections that ended without a failure. Undefined before the first such end. */
+  /** Counts the connections that ended without a failure. It is undefined before the first such end. */
   closed: Counter | undefined;
   received: Counter;
   sent: Counter;
@@ -29,7 +29,10 @@ export interface KindCounters {
 /** The properties that connections between the same workloads share, computed once for all of them. */
 export interface ConnectionKind extends KindCounters {
   readonly ends: ConnectionEnds;
-  /** The access log's fields about the source's workload, and about the destination's and the direction. */
+  /**
+   * The access log's fields. `sourceFields` describes the source's workload. `destinationFields` describes the
+   * destination's workload and the direction.
+   */
   readonly sourceFields: string;
   readonly destinationFields: string;
 }
@@ -43,13 +46,16 @@ interface KnownKind {
 }
 
 /**
- * The number of kinds for one pair of workloads, which differ by service and identity. Beyond it, the cache of this
- * pair is cleared.
+ * The maximum number of cached kinds for one pair of workloads. The kinds of a pair differ by reporter, service,
+ * identity and mTLS. When a pair has this many kinds, its cache is cleared.
  */
 const maxKindsOfPair = 16;
 const nobody = {};
 
-/** The connection kinds of live workloads. When a workload changes or leaves, its kinds are forgotten with it. */
+/**
+ * Caches the connection kinds of live workloads. A changed workload is a new object, so its former kinds are
+ * garbage-collected.
+ */
 export class ConnectionKinds {
   readonly #bySource = new WeakMap<object, WeakMap<object, KnownKind[]>>();
   readonly #create: (ends: ConnectionEnds) => ConnectionKind;

@@ -26,7 +26,6 @@ workloads:
 function telemetry(registry = new MetricsRegistry()) {
   const lines: string[] = [];
   const log = createLogger({ scope: "ztunnel", write: (line) => void lines.push(line) });
-  /** The sums of the series with a label, as they are now. */
   const counts = () => {
     const text = renderPrometheus(registry).split("\n");
     return (name: string, label: string): number =>
@@ -136,7 +135,7 @@ test("pods whose labels change all the time do not take the series of other name
     ),
     [1, 1, 3],
   );
-  // The series of the oldest connection is gone, and the rest of its bytes count for all that have no series.
+  // The series of the oldest connection is gone. The rest of its bytes count in the series for all that have none.
   oldest.onForward(5);
   assert.equal(counts()("istio_tcp_received_bytes_total", 'destination_workload_namespace="overflow"'), 5);
 });

@@ -12,14 +12,12 @@ import {
   type Reporter,
 } from "./connection-kinds.ts";
 
-/** The known facts of a connection. */
 export interface ConnectionDetails extends ConnectionEnds {
   readonly sourceAddress: SocketAddress;
   readonly destinationAddress: SocketAddress;
   /** The address that the application connected to. Outbound only. */
   readonly originalDestination?: SocketAddress;
   readonly toWaypoint?: boolean | undefined;
-  /** The target inside HBONE. */
   readonly hboneTarget?: string | undefined;
 }
 
@@ -33,10 +31,9 @@ export type ResponseFlag =
   | "NETWORK_POLICY"
   | "IDENTITY_ERROR";
 
-/** The values of one access log line. */
 export interface EndedConnection {
   readonly details: ConnectionDetails;
-  /** Unix time. */
+  /** Unix time in milliseconds. */
   readonly startedMs: number;
   readonly durationMs: number;
   /** Bytes from the client to the server. */
@@ -79,8 +76,8 @@ const labelNames = [
 ];
 
 /**
- * The namespaces to which a series of metrics is attributed: those of its two ends. Whoever may change a pod's labels
- * chooses its workload's name and revision, but must not use up the series of others on the node.
+ * Attributes a series of metrics to the namespaces of its two ends. A user who can change a pod's labels chooses its
+ * workload's name and revision. Such a user must not use up the series of other namespaces on the node.
  */
 function ownersOfSeries(names: readonly string[]): (values: readonly string[]) => string {
   const [source, destination] = ["source", "destination"].map((end) => names.indexOf(`${end}_workload_namespace`));
@@ -101,7 +98,10 @@ export class ConnectionTelemetry {
   readonly #countCutOff: (reason: HboneCutOff) => void;
   readonly #kinds = new ConnectionKinds((ends) => this.#kindOf(ends));
 
-  /** `writeLine` gets each ended connection in place of `log`, and writes its line in another format. */
+  /**
+   * `writeLine` gets each ended connection and writes its line in another format. With `writeLine`, `log` gets only the
+   * connections that failed.
+   */
   constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
     this.#registry = registry;
     this.#writeLine = writeLine;
@@ -169,7 +169,7 @@ export class ConnectionTelemetry {
     };
   }
 
-  /** Requests the counters again if series were dropped. A connection may outlive its series. */
+  /** Requests the counters again if the registry has dropped series. A connection may live longer than its series. */
   readonly #renew = (kind: ConnectionKind): void => {
     if (kind.generation !== this.#registry.generation) Object.assign(kind, this.#countersOf(kind.ends));
   };
@@ -180,7 +180,7 @@ export class ConnectionTelemetry {
     this.denied("destination", source, destination, `hbone connection was cut off: ${reason}`);
   }
 
-  /** Logs a connection that ended before anything was known about it. */
+  /** Logs a failed connection by its addresses, without its workloads. */
   denied(reporter: Reporter, source: SocketAddress, destination: SocketAddress, error: string): void {
     const fields = [
       `src.addr=${formatAuthority(source.address, source.port)}`,
@@ -197,7 +197,6 @@ export class ConnectionRecord {
   readonly details: ConnectionDetails;
   readonly kind: ConnectionKind;
   readonly startedAtMs: number;
-  /** Bytes from the client to the server, and back. */
   forwardBytes = 0;
   backwardBytes = 0;
   readonly #finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void;
@@ -276,7 +275,7 @@ function workloadLabels(workload: Workload | undefined, identity: string | undef
   ];
 }
 
-/** `key="value"`, with strings as in Rust's debug form. Addresses and numbers have no quotes. */
+/** Formats the fields as `key="value"`, with strings as in Rust's debug form. Addresses and numbers have no quotes. */
 function logFields({ details, kind, forwardBytes, backwardBytes }: ConnectionRecord, durationMs: number): string {
   const { sourceAddress, destinationAddress, hboneTarget, reporter } = details;
   const isOutbound = reporter === "source";

@@ -2,7 +2,7 @@ import type { MeshState } from "../state/mesh-state.ts";
 import type { Service, Workload } from "../state/model.ts";
 
 /**
- * Guesses the service of a connection, for logs and metrics only. It is the service that the client names if the
+ * Guesses the service of a connection, for logs and metrics only. Returns the service that the client names if the
  * workload belongs to it, otherwise the first service with this target port.
  */
 export function guessService(

@@ -9,7 +9,7 @@ export class IdentityUsers {
     this.#certificates = certificates;
   }
 
-  /** Fetches the identity's certificate in advance. Keeps it until the last user has disposed the returned object. */
+  /** Prefetches the identity's certificate, and keeps it until the last user has disposed the returned object. */
   use(identity: string): Disposable {
     this.#counts.set(identity, (this.#counts.get(identity) ?? 0) + 1);
     this.#certificates.prefetch(identity);

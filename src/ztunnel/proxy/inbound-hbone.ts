@@ -31,16 +31,17 @@ import {
   type PodContext,
 } from "./pod-context.ts";
 
-/** How long an accepted connection waits for this pod's certificate. */
 const certificateTimeoutMs = 30_000;
 const handshakeTimeoutMs = 10_000;
 
-/** The final destination of a CONNECT. */
 interface Target {
   readonly workload: Workload;
   readonly address: string;
   readonly port: number;
-  /** The destination that the client asked for. It differs if the workload is a proxy for others. */
+  /**
+   * The destination that the client requested. It can differ from `address` and `port` if the workload is a waypoint or
+   * has an application tunnel.
+   */
   readonly requested: SocketAddress;
   readonly service: Service | undefined;
 }
@@ -85,7 +86,7 @@ export class InboundHbone {
     this.#connections.remove(open);
   }
 
-  /** Tells peers to use a new connection, which reaches the process that accepts now. Live tunnels continue. */
+  /** Asks peers to open a new connection, which reaches the process that accepts now. Live tunnels continue. */
   drain(): void {
     this.#state = "draining";
     for (const { connection } of this.#connections) connection.drain();
@@ -218,8 +219,8 @@ export class InboundHbone {
       forgetAddresses(application);
       if (header !== undefined) application.write(header);
       const tunnel = request.accept(answerHeaders(workload));
-      // If the property were assigned directly, V8 would put the function, and everything that it refers to, among the
-      // old objects.
+      // Do not assign the function directly: V8 would then move the function, and everything that it refers to, to the
+      // old generation.
       const abortTunnel = (reason: Error): void => tunnel.destroy({ reset: true, error: reason });
       abort.tunnel = abortTunnel;
       const { error, failed } = await relay(tunnel, application, {
@@ -229,8 +230,8 @@ export class InboundHbone {
       if (error === undefined) record.finish();
       else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
     } catch (error) {
-      // No other code would close the connection to the application. A tunnel that was accepted can no longer be
-      // refused.
+      // Close the connection to the application here, because no other code does. `abort.tunnel` resets a tunnel that
+      // was accepted.
       application.destroy({ reset: true });
       record.finish(messageOf(error));
       abort.tunnel(error instanceof Error ? error : new Error(messageOf(error)));
@@ -283,8 +284,8 @@ export class InboundHbone {
   }
 
   /**
-   * Whether the address belongs to a service or workload whose waypoint is this workload. Then the tunnel's target may
-   * be another workload's address.
+   * Whether the address belongs to a service or workload whose waypoint is this workload. A waypoint must accept
+   * tunnels to other addresses than its own.
    */
   #isWaypointOf(address: string, workload: Workload, local: SocketAddress): boolean {
     const { state, network } = this.#pod.environment;

@@ -35,7 +35,7 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
     return refuse(messageOf(error));
   }
   const { applicationTunnel } = workload;
-  // If the application tunnel names no port, every port of the workload gets the header.
+  // If the application tunnel names no port, the ztunnel writes the PROXY header on every port of the workload.
   const headerPort = applicationTunnel?.protocol === "PROXY" ? (applicationTunnel.port ?? destination.port) : undefined;
   if (headerPort === destination.port)
     return refuse(

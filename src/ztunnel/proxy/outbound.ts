@@ -26,10 +26,10 @@ import { isNamed, resolvedRoute, route, type InnerTunnel, type Route } from "./r
 import { newTraceParent } from "./trace-parent.ts";
 import { workloadBaggage } from "./workload-baggage.ts";
 
-/** How many endpoints of a service are tried before a connection fails. */
+/** The maximum number of endpoints that one connection tries. */
 const maxEndpoints = 3;
 
-/** Handles a connection that the pod's application opens: finds the route and relays the bytes. Never throws. */
+/** Serves a connection that the pod's application opens: finds the route and relays the bytes. Never throws. */
 export async function serveOutbound(pod: PodContext, client: ByteStream): Promise<void> {
   const { telemetry, tracker, ports, clock } = pod.environment;
   const source = peerOf(client);
@@ -48,7 +48,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
     let workload: Workload;
     let first: Route;
     try {
-      // Await only a promise: even an already known workload would otherwise cost a turn of the microtask queue.
+      // Await only a promise. Awaiting a known workload would cost a turn of the microtask queue.
       const own = ownWorkload(pod);
       workload = own instanceof Promise ? await own : own;
       first = route({ ...routeInputs(pod), source: workload, destination });
@@ -64,7 +64,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
   }
 }
 
-/** A handler for the time before the route is known. It ignores everything. */
+/** The handler until the route is known. It ignores all events. */
 const notYet: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 async function resolved({ environment, info }: PodContext, destination: SocketAddress, found: Route): Promise<Route> {
@@ -151,7 +151,7 @@ function connectNext(pod: PodContext, outgoing: Outgoing, next: Route, timeoutMs
   return next.within === undefined ? tunnel : connectInner(pod, outgoing, next.within, { options, tunnel });
 }
 
-/** Opens the inner tunnel to another network, within the outer one to its gateway. */
+/** Opens the inner tunnel to the endpoint in another network, through the outer tunnel to that network's gateway. */
 async function connectInner(
   pod: PodContext,
   outgoing: Outgoing,
@@ -179,7 +179,10 @@ function requestHeaders(outgoing: Outgoing, next: Route): Headers {
   ];
 }
 
-/** Chooses another endpoint of the same service or waypoint if this one could not be reached at all. */
+/**
+ * Chooses another endpoint of the same service or waypoint. Returns undefined if the failed one was reached, or if
+ * there is no other one.
+ */
 async function otherEndpoint(
   pod: PodContext,
   outgoing: Outgoing,
@@ -203,8 +206,9 @@ async function otherEndpoint(
 }
 
 /**
- * Whether the connection did not reach its application. Status 503 to CONNECT means that the peer did not reach it, or
- * had no room for a connection. Any other status means that the endpoint was reached and refused the request.
+ * Whether the connection did not reach its application. A peer answers CONNECT with status 503 if it could not reach
+ * the application or had no room for a connection. Any other status means that the endpoint was reached and refused the
+ * request.
  */
 function wasNotReached(error: unknown): boolean {
   if (!(error instanceof SerinError) || error.kind !== "transient" || error.code === "aborted") return false;
@@ -218,7 +222,9 @@ export async function relayRecorded(client: ByteStream, server: ByteStream, reco
   else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
 }
 
-/** The error in upstream's wording. If an HBONE port does not answer, a NetworkPolicy is the most frequent cause. */
+/**
+ * Returns the error in upstream's words. If an HBONE port does not answer, a NetworkPolicy is the most frequent cause.
+ */
 function failureOf(error: unknown, next: Route): string {
   if (!(error instanceof SerinError)) return messageOf(error);
   if (next.protocol === "HBONE" && error.code === "timeout") {
@@ -240,7 +246,6 @@ const flagsByCode: Readonly<Partial<Record<ErrorCode, ResponseFlag>>> = {
   "tls-material-invalid": "TLS_FAILURE",
 };
 
-/** The access log's flag of a connection that failed. */
 export function flagOf(error: unknown, next: Pick<Route, "protocol">): ResponseFlag {
   if (!(error instanceof SerinError)) return "CONNECT";
   if (error.code === "timeout" && next.protocol === "HBONE") return "NETWORK_POLICY";

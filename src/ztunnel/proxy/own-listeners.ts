@@ -6,7 +6,10 @@ import type { PassedListener } from "./served-pods.ts";
 
 const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
 
-/** Opens a pod's sockets if no agent passes them. An older ztunnel may keep its own sockets open at the same time. */
+/**
+ * Opens a pod's sockets if no agent passes them. The sockets share their ports (SO_REUSEPORT), so an older ztunnel can
+ * keep its own open.
+ */
 export function openListeners(
   namespaceFd: number | undefined,
   ports: ProxyPorts,
@@ -26,7 +29,7 @@ export function openListeners(
         for (const { fd } of made) closeDescriptor(fd);
         throw error;
       }
-      // This is expected, for example in a namespace without IPv6.
+      // This is expected, for example if the namespace has no IPv6.
       log.debug("a listener is not opened", { role, error: messageOf(error) });
     }
   };

@@ -10,7 +10,7 @@ import { ownWorkload } from "./pod-context.ts";
 
 const info = { name: "job-1", namespace: "shop", serviceAccount: "default" };
 
-/** A clock whose timers end when the test ends them. */
+/** A clock whose timers end when the test calls `elapse`. */
 function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) => void } {
   const timers = new Set<{ readonly ms: number; readonly run: () => void }>();
   const after = (ms: number, run: () => void): Disposable => {
@@ -24,7 +24,6 @@ function clockByHand(): { readonly clock: Clock; readonly elapse: (ms: number) =
   return { clock: { ...systemClock, after }, elapse };
 }
 
-/** Adds the pod to the state, as xDS would. */
 function applyWorkload(
   state: MeshState,
   change: { readonly last?: number; readonly serviceAccount?: string } = {},

@@ -8,7 +8,7 @@ import type { IdentityUsers } from "./identity-users.ts";
 import type { ConnectionShare } from "./connection-share.ts";
 import type { ConnectionTelemetry } from "./connection-record.ts";
 
-/** One live connection, as the admin server shows it and as drain and policy changes need it. */
+/** One live connection, with the fields that the admin server, a drain and policy changes need. */
 export interface LiveConnection {
   /** The pod as it is currently served. A pod that is removed and added again gets a new object. */
   readonly pod: PodContext;
@@ -17,7 +17,7 @@ export interface LiveConnection {
   readonly source: SocketAddress;
   readonly destination: SocketAddress;
   readonly hboneTarget?: string;
-  /** Whether policies still allow the connection. Only inbound connections have it. */
+  /** Whether policies still allow the connection. Only inbound connections have this function. */
   readonly stillAllowed?: () => boolean;
 }
 
@@ -29,21 +29,20 @@ export interface ProxyEnvironment {
   readonly telemetry: ConnectionTelemetry;
   readonly tracker: ConnectionTracker<LiveConnection>;
   /**
-   * Limits the connections of each pod, by its uid. Without it, one pod that opens many connections could use up the
-   * process's descriptors and cut off the others.
+   * Limits the connections of each pod. Without the limit, one pod that opens many connections could use up the
+   * process's descriptors and cut off the other pods.
    */
   readonly limit: ConnectionLimit;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** SO_MARK of our packets, which capture does not redirect. */
+  /** SO_MARK of the ztunnel's own packets, which the capture rules do not redirect. */
   readonly mark: number;
   readonly keepalive?: TcpKeepalive;
   readonly ports: ProxyPorts;
-  /** The network of this ztunnel, for looking up peers. */
   readonly network: string;
   readonly dns: DnsResolver;
-  /** Shares the connections with other threads. Undefined if one thread serves. */
+  /** Shares the connections with other threads. It is undefined if only one thread serves. */
   readonly share?: ConnectionShare;
 }
 
@@ -54,19 +53,18 @@ export interface ProxyPorts {
   readonly dns: number;
 }
 
-/** One pod that we serve. */
 export interface PodContext {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
   readonly info: WorkloadInfo;
   /**
-   * The descriptor of the pod's network namespace. Undefined for our own. Reading it throws once the pod is closed,
-   * because the number may then refer to another pod's namespace.
+   * The descriptor of the pod's network namespace, or undefined for the ztunnel's own namespace. The getter throws once
+   * the pod is closed, because the number may then refer to another pod's namespace.
    */
   get namespaceFd(): number | undefined;
   /**
-   * Whether it is the ztunnel's own pod. No rule redirects responses there, so its connections use the pod's own
-   * address.
+   * Whether this is the ztunnel's own pod. There, no rule redirects responses to the ztunnel, so connections to the
+   * application come from the pod's own address and not from the client's.
    */
   readonly itself: boolean;
   readonly pool: HbonePool;
@@ -75,8 +73,8 @@ export interface PodContext {
 export const connectTimeoutMs = 10_000;
 /**
  * The time limit for a connection while another endpoint can be tried, in place of {@link connectTimeoutMs}. It is
- * short: the address of a pod that has ended sends no response at all, and a ztunnel may learn of the end late, for
- * example while its istiod is replaced too.
+ * short because the address of a pod that has ended sends no response at all. A ztunnel may learn late that a pod has
+ * ended, for example while its istiod is replaced too.
  */
 export const connectTimeoutWithOthersMs = 2_000;
 /**
@@ -84,7 +82,6 @@ export const connectTimeoutWithOthersMs = 2_000;
  * only after its containers have started, which takes 5 to 7 s when twenty pods start together on a busy node.
  */
 const ownWorkloadTimeoutMs = 15_000;
-/** How long a connection waits for the policies of a workload. */
 export const policyTimeoutMs = 5_000;
 
 interface OwnPod {
@@ -92,7 +89,10 @@ interface OwnPod {
   readonly info: WorkloadInfo;
 }
 
-/** The workload of the pod itself. Waits for it only if it is not known yet. */
+/**
+ * Returns the pod's own workload. If xDS has not sent it yet, returns a promise, which rejects after {@link
+ * ownWorkloadTimeoutMs}.
+ */
 export function ownWorkload(pod: OwnPod): Workload | Promise<Workload> {
   return pod.environment.state.workloadByPod(pod.info) ?? awaitedWorkload(pod);
 }
@@ -107,16 +107,16 @@ async function awaitedWorkload({ environment: { state, clock }, info }: OwnPod):
 }
 
 /**
- * Whether connections to pods at this port are redirected to the ztunnel, as in upstream. A connection to such a port
- * would come back to this ztunnel.
+ * Whether capture redirects connections to this port to the ztunnel, as in upstream. A connection to such a port would
+ * come back to this ztunnel.
  */
 export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
   return port === ports.outbound || port === ports.inboundPlaintext || port === ports.hbone;
 }
 
 /**
- * Whether a client has reset its connection before it was accepted. The kernel then no longer knows its address, which
- * policies need.
+ * Whether a client has reset its connection before the ztunnel accepted it. The kernel then no longer knows the
+ * client's address, which policies need.
  */
 export function hasLeft({ address }: SocketAddress): boolean {
   return address === "";

@@ -4,8 +4,8 @@ import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
 import type { IdentityUsers } from "./identity-users.ts";
 
 /**
- * The time to wait for the pod in xDS before its certificate is fetched. After that, the pod's first connection fetches
- * it.
+ * The maximum time to wait for the pod in xDS before its certificate is fetched in advance. After that, the pod's first
+ * connection fetches the certificate.
  */
 const ownIdentityTimeoutMs = 300_000;
 
@@ -15,7 +15,9 @@ interface PodIdentityOptions {
   readonly identities: Pick<IdentityUsers, "use">;
 }
 
-/** Keeps the certificate of a pod's identity, from when xDS knows the pod until the returned object is disposed. */
+/**
+ * Keeps the certificate of a pod's identity from the time when xDS sends the pod until the returned object is disposed.
+ */
 export function keepIdentity(info: WorkloadInfo, { state, clock, identities }: PodIdentityOptions): Disposable {
   let disposed = false;
   let used: Disposable | undefined;

@@ -100,7 +100,6 @@ async function echoServer(namespace: NetworkNamespace, port = 8080) {
   });
 }
 
-/** An application in the client's pod. */
 async function talk(namespace: NetworkNamespace, address: string, port: number) {
   const stream = await connectTcp({ address, port, namespaceFd: namespace.fd, timeoutMs: 5_000 });
   let text = "";
@@ -244,7 +243,6 @@ const fromNear = `policies:
 - {name: near, namespace: default, scope: Namespace, action: Allow, rules: [[[{sourceIps: [10.0.0.0/8]}]]]}
 `;
 
-/** The number of descriptors of this process. */
 function descriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
@@ -640,7 +638,7 @@ test("a connection of a removed pod is not opened from the namespace of a pod th
   env.state.apply({ ...noChange, workloads: known.env.state.workloads() });
   await client.until("never");
   await env.tracker.idle();
-  // The listener accepts in the order of arrival.
+  // The listener accepts in the order of arrival, so it has already accepted any wrong connection.
   const last = await talk(next, serviceAddress, 7_000);
   await last.until("\n");
   assert.equal(accepted, 1);

@@ -23,15 +23,17 @@ export interface PodProxyOptions {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
   readonly info: WorkloadInfo;
-  /** The pod's network namespace, which we close unless we borrow it. Undefined for our own. */
+  /**
+   * The descriptor of the pod's network namespace, or undefined for the ztunnel's own namespace. {@link PodProxy.close}
+   * closes it unless `borrowsNamespace` is set.
+   */
   readonly namespaceFd: number | undefined;
   readonly borrowsNamespace?: boolean;
-  /** If empty, we open the sockets in the namespace. */
+  /** The pod's listening sockets. If the list is empty, {@link PodProxy.start} opens them. */
   readonly listeners: readonly PassedListener[];
   readonly itself?: boolean;
 }
 
-/** The log's names for connections that fail unexpectedly. */
 const components: Readonly<Record<AcceptedKind, string>> = {
   outbound: "outbound",
   "inbound-plaintext": "inbound passthrough",
@@ -41,8 +43,8 @@ const components: Readonly<Record<AcceptedKind, string>> = {
 const warnEveryMs = 10_000;
 
 /**
- * A class, not an object literal: V8 keeps an object literal with a getter as a dictionary, and each connection reads
- * this often.
+ * This is a class and not an object literal: V8 stores an object literal with a getter as a dictionary, which is slow
+ * to read, and each connection reads this object often.
  */
 class ProxiedPod implements PodContext {
   readonly environment: ProxyEnvironment;
@@ -69,7 +71,6 @@ class ProxiedPod implements PodContext {
   }
 }
 
-/** Serves one pod: its listeners, its connection pool and its connections. */
 export class PodProxy {
   readonly uid: string;
   readonly info: WorkloadInfo;
@@ -93,7 +94,7 @@ export class PodProxy {
     const pool = new HbonePool({
       dial: hboneDialer(options.environment.certificates, options.environment.clock),
       clock: options.environment.clock,
-      // Limit idle tunnels too: each keeps a descriptor for minutes, and a pod may have tunnels to thousands of others.
+      // Idle tunnels count too: each keeps a descriptor for minutes, and a pod may have tunnels to thousands of others.
       admit: (connection) => options.environment.limit.admit(connection, options.uid),
     });
     const { environment, uid, info, itself = false } = options;
@@ -117,14 +118,14 @@ export class PodProxy {
   /** Opens or takes over the listeners. If one fails, none stays open. */
   async start(): Promise<void> {
     const { environment, listeners: passed, namespaceFd } = this.#options;
-    // The ztunnel's own certificate is not kept in advance, because few ztunnels need it. A handshake fetches it.
+    // The ztunnel's own certificate is not prefetched, because few ztunnels need it. A handshake fetches it.
     if (!this.#pod.itself) this.#identity = keepIdentity(this.info, environment);
     const wanted = passed.length > 0 ? passed : openListeners(namespaceFd, environment.ports, this.#log);
     this.#held = wanted;
     let taken = 0;
     try {
       for (const listener of wanted) {
-        // Count the descriptor as taken even if this fails, because the code that listens on it then closes it.
+        // Count the descriptor before the call, because the code that listens on it closes it if it fails.
         taken += 1;
         this.#listeners.push(await this.#listen(listener));
       }
@@ -141,7 +142,9 @@ export class PodProxy {
     });
   }
 
-  /** Stops accepting at once. Live connections continue, and peers get the request to use another connection. */
+  /**
+   * Stops accepting at once. Live connections continue. HBONE peers get a GOAWAY, so that they open a new connection.
+   */
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "draining";
@@ -151,7 +154,6 @@ export class PodProxy {
     this.#endIfIdle();
   }
 
-  /** Ends all listeners and connections at once. */
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -173,7 +175,7 @@ export class PodProxy {
     return true;
   }
 
-  /** The accepting sockets, for an agent that has lost its own. */
+  /** The pod's namespace and listening sockets, for an agent that has lost its own descriptors. */
   get descriptors(): PodDescriptors {
     return { namespaceFd: this.#options.namespaceFd, listeners: this.#state === "serving" ? this.#held : [] };
   }
@@ -210,7 +212,7 @@ export class PodProxy {
 
   async #listenFor(kind: AcceptedKind, fd: number): Promise<{ close(): void }> {
     const { keepalive } = this.#options.environment;
-    // Without probes, a connection whose peer has vanished would stay open, and keep a draining ztunnel from ending.
+    // Without keepalive probes, a connection whose peer has vanished would stay open and keep a draining ztunnel alive.
     if (keepalive !== undefined) keepAlive({ fd }, keepalive);
     const { share } = this.#options.environment;
     const acceptsMore = share === undefined ? () => true : () => share.keeps(kind);
@@ -218,7 +220,7 @@ export class PodProxy {
   }
 
   /**
-   * Counts a DNS listener as open until it has ended: a draining pod must first answer the queries that it has read,
+   * Counts a DNS listener as open until it has ended. A draining pod must first answer the queries that it has read,
    * because no other process has them.
    */
   #answersNames(listener: DnsServer): DnsServer {
@@ -276,7 +278,7 @@ export class PodProxy {
     });
   }
 
-  /** Counts a connection while it is open. A draining pod ends when none is left. */
+  /** Counts a connection as open until `served` has settled. */
   #track(served: Promise<void>, kind: AcceptedKind, stream: ByteStream, release?: () => void): void {
     this.#open += 1;
     const ended = (): void => {
@@ -286,7 +288,7 @@ export class PodProxy {
     };
     served.then(ended, (error: unknown) => {
       this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) });
-      // No other code would close the connection.
+      // Close the connection here, because no other code does.
       stream.destroy({ reset: true });
       ended();
     });

@@ -5,8 +5,8 @@ import { workloadIdentity, type WorkloadInfo } from "../state/model.ts";
 import type { IdentityUsers } from "./identity-users.ts";
 
 /**
- * The maximum time for which a pod stays with its present ztunnel while this one gets ready for it. It is much shorter
- * than the CNI agent's time limit for an answer.
+ * The maximum time in milliseconds for which a hand-over waits until this ztunnel is ready for the pod. Meanwhile the
+ * present ztunnel serves the pod. The time is much shorter than the CNI agent's time limit for an answer.
  */
 const prepareTimeoutMs = 4_000;
 
@@ -18,9 +18,9 @@ export interface PodSources {
 }
 
 /**
- * Waits until the control plane has sent a pod, and the CA has sent its certificate. Without them, peers that connect
- * would wait for an answer, although another ztunnel can still give it. The returned object keeps the certificate, and
- * must be disposed after the pod was added. Throws a transient error after 4 s.
+ * Waits until the control plane has sent a pod, and the CA has sent its certificate. Otherwise peers that connect would
+ * wait for this ztunnel, although the present ztunnel can still serve them. The returned object keeps the certificate,
+ * and must be disposed after the pod was added. Throws a transient error after {@link prepareTimeoutMs}.
  */
 export async function preparePod(
   info: WorkloadInfo,

@@ -93,7 +93,7 @@ test("a service's connections go to its healthy endpoints, over HBONE if they su
   assert.deepEqual([b.protocol, b.address, b.port, b.authority], ["TCP", "10.0.1.2", 8080, undefined]);
 });
 
-test("a route has the information whether the connection can still go to another endpoint", () => {
+test("a route says whether the connection can still go to another endpoint", () => {
   assert.equal(to("10.96.0.1").hasOthers, true);
   assert.equal(to("10.96.0.1", 80, "src", new Set(["a"])).hasOthers, undefined);
   assert.equal(to("10.96.0.6").hasOthers, undefined, "the waypoint has one pod");

@@ -10,32 +10,32 @@ export interface Route {
   /** The next hop's TCP address: the HBONE port of a workload or waypoint, or the destination itself. */
   readonly address: string;
   readonly port: number;
-  /** `:authority` of the CONNECT. */
   readonly authority?: string;
   readonly workload?: Workload;
   /** The requested service, even if it is behind a waypoint. */
   readonly service?: Service | undefined;
-  /** Set if the next hop is a waypoint. */
   readonly waypoint?: true;
-  /** SPIFFE ids. The next hop must have one of them. */
+  /** The SPIFFE ids of which the next hop must have one. */
   readonly expectedIdentities: readonly string[];
   /** Set if the service or the waypoint has another endpoint that this connection has not tried yet. */
   readonly hasOthers?: true;
-  /** Set if the destination is in another network. A gateway ends the outer tunnel and passes the inner one on. */
+  /**
+   * Set if the destination is in another network. The network's gateway ends the outer tunnel and forwards the inner
+   * one.
+   */
   readonly within?: InnerTunnel;
 }
 
 export interface InnerTunnel {
-  /** Uid of the endpoint that represents the service's endpoints in that network. */
+  /** The uid of the endpoint that represents the service's endpoints in that network. */
   readonly endpointUid: string;
-  /** SPIFFE ids. The endpoint must have one of them. Empty means any identity of the mesh. */
+  /** The SPIFFE ids of which the endpoint must have one. Empty means any identity of the mesh. */
   readonly expectedIdentities: readonly string[];
 }
 
 export interface RouteOptions {
   readonly state: MeshState;
   readonly source: Workload;
-  /** The requested destination. */
   readonly destination: SocketAddress;
   readonly random: Random;
   readonly hbonePort: number;
@@ -44,7 +44,7 @@ export interface RouteOptions {
 }
 
 /**
- * Decides the next hop. It is the first of these that exists: the workload of the address (or its waypoint), the
+ * Decides the next hop. It is the first of these that exists: the workload with the address (or its waypoint), the
  * service's waypoint, an endpoint of the service, the address itself. Throws a transient error in upstream's words if
  * there is no next hop.
  */
@@ -60,8 +60,8 @@ export function route(options: RouteOptions): Route {
 }
 
 /**
- * The service whose virtual IP is the address of its own endpoint, as in a ServiceEntry. The service maps the port and
- * may have a waypoint, but the client has chosen the endpoint.
+ * Returns the service whose virtual IP is also the address of one of its endpoints, as in a ServiceEntry. The service
+ * maps the port and may have a waypoint, but the client has chosen the endpoint.
  *
  * Three kinds of services are ignored here: one with a range of addresses, one without load balancing, and one that
  * claims the address of a workload that is not its endpoint.
@@ -78,7 +78,7 @@ export function isNamed({ workload, address }: Route): boolean {
 }
 
 /**
- * Returns the found route with an address, if the endpoint has only a name. Throws a transient error if the name has no
+ * Returns the route with an address in place of the endpoint's host name. Throws a transient error if the name has no
  * address.
  */
 export async function resolvedRoute(
@@ -107,11 +107,11 @@ function straightOn(destination: SocketAddress): Route {
   return { protocol: "TCP", address: destination.address, port: destination.port, expectedIdentities: [] };
 }
 
-/** `dialled` is the endpoint whose address the client called, if that is the address of an endpoint. */
+/** `dialled` is the endpoint whose own address the client connected to, if any. */
 function serviceRoute(options: RouteOptions, service: Service, dialled?: Workload): Route {
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
-  // Do not send traffic from a waypoint through a waypoint again, whichever of several waypoints sent it.
+  // A waypoint's own traffic must not go through a waypoint again, whichever of several waypoints sent it.
   if (waypoints.length > 0 && !waypoints.some((address) => comesFrom(options, address)))
     return anyWaypointRoute(options, waypoints, service);
   if (dialled !== undefined) return dialledRoute(options, service, dialled);
@@ -160,7 +160,8 @@ function direct(options: RouteOptions, workload: Workload, port: number, service
 }
 
 /**
- * Chooses one of several weighted waypoints at random, with the others as alternatives. Otherwise returns the only one.
+ * Returns the service's waypoints in the order in which to try them. If the waypoints have weights, the first one is
+ * chosen at random by weight.
  */
 function waypointsInOrder({ waypoint, weightedWaypoints }: Service, random: Random): readonly GatewayAddress[] {
   const chosen = weighted(weightedWaypoints, (choice) => choice.weight, random);
@@ -168,7 +169,10 @@ function waypointsInOrder({ waypoint, weightedWaypoints }: Service, random: Rand
   return [chosen, ...weightedWaypoints.filter((choice) => choice !== chosen)].map(({ destination }) => destination);
 }
 
-/** The first waypoint with an untried endpoint. Each waypoint applies the service's whole configuration. */
+/**
+ * Returns a route to the first waypoint that has an untried endpoint. Each waypoint applies the service's whole
+ * configuration.
+ */
 function anyWaypointRoute(
   options: RouteOptions,
   [first, ...others]: readonly GatewayAddress[],
@@ -215,9 +219,7 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
   };
 }
 
-/**
- * Whether the connection comes from this gateway: its source is the gateway, or an endpoint of the gateway's service.
- */
+/** Whether the connection comes from this gateway, or from an endpoint of the gateway's service. */
 function comesFrom(options: RouteOptions, gateway: GatewayAddress): boolean {
   const { state, source } = options;
   const found = state.gateway(gateway, source.namespace);
@@ -226,9 +228,9 @@ function comesFrom(options: RouteOptions, gateway: GatewayAddress): boolean {
 }
 
 /**
- * Finds the way through a network gateway. Only requests for services can cross networks. Their tunnels name the
+ * Returns the route through a network gateway. Only requests for services can cross networks. Their tunnels name the
  * service, because an address has no meaning in another network. `endpointOf` is the service to which the workload
- * belongs: the requested service, or that of its waypoint.
+ * belongs: the requested service, or the service of its waypoint.
  */
 function throughGateway(
   { state, source, destination }: RouteOptions,
@@ -273,7 +275,6 @@ function targetPort(service: Service, endpoint: Endpoint, servicePort: number): 
 
 interface PickedEndpoint {
   readonly endpoint: Endpoint;
-  /** Whether another endpoint could replace this one. */
   readonly others: Pick<Route, "hasOthers">;
 }
 
@@ -296,14 +297,13 @@ function pickEndpoint(
   return endpoint === undefined ? undefined : { endpoint, others: usable.length > 1 ? { hasOthers: true } : {} };
 }
 
-/** The endpoints of a service that one of its ports may use. */
+/** The endpoints of a service that can serve one of its ports. */
 interface UsableEndpoints {
   readonly usable: readonly Endpoint[];
-  /** The endpoints that have a capacity. An endpoint without capacity gets no connection while another one has some. */
+  /** The endpoints that have a capacity. An endpoint without capacity gets a connection only if no endpoint has one. */
   readonly counting: readonly Endpoint[];
 }
 
-/** The usable endpoints of a service by port. They are kept until the service or one of its endpoints changes. */
 interface KnownEndpoints {
   readonly service: Service;
   readonly version: number;
@@ -311,11 +311,11 @@ interface KnownEndpoints {
 }
 
 /**
- * The usable endpoints of each service. They are kept because a service may have thousands of endpoints, and
- * connections to it are far more frequent than changes.
+ * Caches the usable endpoints of each service by port, until the service or one of its endpoints changes. A service may
+ * have thousands of endpoints, and connections to it are far more frequent than changes.
  */
 const known = new WeakMap<Endpoints, KnownEndpoints>();
-/** The number of a service's ports whose endpoints are kept. */
+/** The maximum number of ports of one service in the cache. */
 const maxKnownPorts = 64;
 
 function usableEndpoints(
@@ -352,8 +352,8 @@ function isUsable(endpoint: Endpoint, service: Service, port: number, mode: "sta
 }
 
 /**
- * The endpoints that match the most routing preferences. Preferences are counted from the first one up to the first
- * mismatch. In strict mode, all preferences must match.
+ * Returns the endpoints that match the most routing preferences. Preferences are counted from the first one up to the
+ * first mismatch. In strict mode, all preferences must match.
  */
 function preferred(endpoints: readonly Endpoint[], source: Workload, service: Service): readonly Endpoint[] {
   const balancer = service.loadBalancer;
@@ -384,10 +384,10 @@ function sameScope(scope: string, source: Workload, other: Workload): boolean {
   }
 }
 
-/** The requested address if it belongs to the workload, else one of the same family. */
+/** Returns the requested address if it belongs to the workload, otherwise one of the same family if there is one. */
 function pickAddress(workload: Workload, requestedAddress: string, service: Service | undefined): string {
   if (workload.workloadIps.includes(requestedAddress)) return requestedAddress;
-  // The caller resolves the name before it connects, see {@link resolvedRoute}.
+  // {@link resolvedRoute} resolves the name later.
   if (workload.workloadIps.length === 0 && workload.hostname !== "") return workload.hostname;
   const fits = workload.workloadIps.filter((ip) => service === undefined || hasFamilyOf(service, ip));
   const address =

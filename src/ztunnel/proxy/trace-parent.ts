@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
 
-/** The hexadecimal digits of a trace id and of a parent id. */
 const traceDigits = 32;
 const parentDigits = 16;
 const idsDigits = traceDigits + parentDigits;
 /**
- * Random digits are made for this many ids at once, because a call that makes or formats them costs more than the
+ * The number of ids for which one call makes random digits. A call that makes or formats the digits costs more than the
  * digits themselves.
  */
 const batch = 64;

@@ -1,18 +1,21 @@
 import { formatBaggage, type Headers } from "../../wire/hbone/index.ts";
 import type { Workload } from "../state/model.ts";
 
-/** The encoded metadata of each workload. A changed workload is a new object, so no entry becomes outdated. */
+/**
+ * The encoded metadata of each workload, and the response headers with it. A changed workload is a new object, so no
+ * entry becomes outdated.
+ */
 const known = new WeakMap<Workload, string>();
 const answers = new WeakMap<Workload, Headers>();
 
-/** The metadata that each end of an HBONE connection sends to the other about its own workload. */
+/** Returns the workload's metadata, which each end of an HBONE connection sends to the other. */
 export function workloadBaggage(workload: Workload): string {
   let baggage = known.get(workload);
   if (baggage === undefined) known.set(workload, (baggage = baggageOf(workload)));
   return baggage;
 }
 
-/** The headers of the response to a tunnel for this workload. Each call returns the same object. */
+/** Returns the headers of the response to a tunnel for this workload. Each call returns the same object. */
 export function answerHeaders(workload: Workload): Headers {
   let headers = answers.get(workload);
   if (headers === undefined) answers.set(workload, (headers = [["baggage", workloadBaggage(workload)]]));

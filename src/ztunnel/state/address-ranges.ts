@@ -1,7 +1,7 @@
 import { addressBytes } from "../../base/index.ts";
 import type { NetworkAddress, Service } from "./model.ts";
 
-/** Finds services by address range. If several ranges contain an address, the smallest counts. */
+/** Finds services by address range. If several ranges contain an address, the smallest one wins. */
 export class AddressRanges {
   /** The services by prefix length, then by network and the prefix's bits. */
   readonly #byLength = new Map<number, Map<string, Set<Service>>>();
@@ -45,8 +45,8 @@ export class AddressRanges {
 }
 
 /**
- * The key of a range: its network, and its address with the bits after `length` cleared. Undefined if the input is not
- * an address with at least that many bits.
+ * Returns the key of a range: its network, and its address with the bits after `length` cleared. Returns undefined if
+ * the input is not an address with at least that many bits.
  */
 function rangeKey(network: string, address: string, length: number): string | undefined {
   const bytes = addressBytes(address);

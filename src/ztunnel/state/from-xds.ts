@@ -192,8 +192,8 @@ const policyActions: Readonly<Partial<Record<Action, AuthorizationPolicy["action
 };
 
 /**
- * Refuses an unknown scope or action, as upstream does. A guess could allow or deny connections against the author's
- * intent.
+ * Converts a policy. Throws a user error if its scope or action is unknown, as upstream does. A guess could allow or
+ * deny connections against the author's intent.
  */
 export function policyFromXds(wire: Authorization): AuthorizationPolicy {
   const [scope, action] = [policyScopes[wire.scope], policyActions[wire.action]];

@@ -165,7 +165,7 @@ function policyMatch(raw: Raw): PolicyMatch {
   };
 }
 
-/** `{ Exact: x }`, as upstream writes it. */
+/** Reads a string match in upstream's form `{ Exact: x }`. */
 function stringMatch(raw: unknown): StringMatch {
   const [kind = "", value] = Object.entries(record(raw, "a string match"))[0] ?? [];
   const found = (["exact", "prefix", "suffix", "presence"] as const).find((known) => known === kind.toLowerCase());
@@ -184,7 +184,7 @@ function range(raw: unknown): AddressRange {
   return { address, length: length === undefined ? (address.includes(":") ? 128 : 32) : Number(length) };
 }
 
-/** `network/address`, where the network may be empty. A range is `network/address/length`. */
+/** Reads `network/address`, where the network may be empty, or a range `network/address/length`. */
 function vip(raw: unknown): NetworkAddress {
   const parts = String(raw).split("/");
   if (parts.length === 3) return { network: parts[0] ?? "", address: parts[1] ?? "", length: Number(parts[2]) };

@@ -1,15 +1,18 @@
 import { policyKey, type AuthorizationPolicy, type Service, type Workload } from "./model.ts";
 
-/** An update as plain data, so that one thread can send it to others. Removals are applied first. */
+/**
+ * An update as plain data, so that one thread can send it to others. The removals of a kind are applied before its
+ * additions.
+ */
 export interface MeshChange {
   /** Uids of workloads and `namespace/hostname` of services. */
   readonly removedAddresses: readonly string[];
   readonly workloads: readonly Workload[];
   readonly services: readonly Service[];
-  /** `namespace/name`. */
+  /** The keys `namespace/name` of policies. */
   readonly removedPolicies: readonly string[];
   readonly policies: readonly AuthorizationPolicy[];
-  /** Whether all existing policies have arrived with this change. There may be none. */
+  /** Whether all existing policies are known once this change is applied. There may be none. */
   readonly hasAllPolicies: boolean;
 }
 
@@ -46,7 +49,6 @@ export class PolicyReach {
     this.#policies.add(policyKey(policy));
   }
 
-  /** Adds a workload whose list of policies may have changed. */
   addWorkload(uid: string): void {
     this.#uids.add(uid);
   }

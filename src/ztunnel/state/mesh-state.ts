@@ -20,9 +20,7 @@ export interface Endpoint {
   readonly ports: ReadonlyMap<number, number>;
 }
 
-/** The endpoints of one service by the uid of their workload. */
 export interface Endpoints extends ReadonlyMap<string, Endpoint> {
-  /** A number that differs after each change. */
   readonly version: number;
 }
 
@@ -50,21 +48,26 @@ export class MeshState {
   readonly #byAddress = new Map<string, WorkloadIndex>();
   /** The workloads by namespace and name. */
   readonly #byPod = new WorkloadIndex();
-  /** The results of {@link workloadByPod} since a workload last changed. Every connection looks up its own pod. */
+  /**
+   * Caches the results of {@link workloadByPod}, because every connection looks up its own pod. Each change of a
+   * workload clears the cache.
+   */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();
   readonly #services = new Map<string, Service>();
   /** The services by network, then by address. */
   readonly #byVip = new Map<string, Map<string, Set<Service>>>();
   readonly #byRange = new AddressRanges();
   readonly #byHostname = new Map<string, Set<Service>>();
-  /** The endpoints by service. Services that have not arrived yet are included, because workloads may arrive first. */
+  /**
+   * The endpoints by service key. A key may belong to a service that has not arrived yet, because workloads may arrive
+   * first.
+   */
   readonly #endpoints = new Map<string, EndpointMap>();
   readonly #policies = new Map<string, AuthorizationPolicy>();
   readonly #policiesByNamespace = new Map<string, Set<string>>();
   readonly #workloadListeners = new Set<() => void>();
   readonly #policyListeners = new Set<(reach: PolicyReach) => void>();
   #policiesKnown = false;
-  /** The prefix of the uids of this cluster's pods. */
   readonly #ownPods: string;
 
   constructor(clusterId = "") {
@@ -84,8 +87,8 @@ export class MeshState {
   }
 
   /**
-   * The workloads whose policies a change may affect. Must be computed before the change is applied. Most changes
-   * concern only addresses and affect none.
+   * Returns the workloads whose policies a change may affect. It must be computed before the change is applied. Most
+   * changes concern only addresses and affect no policies.
    */
   #policyReach(change: MeshChange): PolicyReach {
     const reach = new PolicyReach();
@@ -199,8 +202,8 @@ export class MeshState {
   }
 
   /**
-   * The workload of a pod's name. If others have the name too, such as a WorkloadEntry or a pod of another cluster,
-   * returns this cluster's own pod.
+   * Returns the workload of a pod. If another workload has the same name, such as a WorkloadEntry or a pod of another
+   * cluster, returns this cluster's own pod.
    */
   workloadByPod(info: WorkloadInfo): Workload | undefined {
     const found = this.#foundByPod.get(info);
@@ -212,7 +215,7 @@ export class MeshState {
     return workload;
   }
 
-  /** The workload of one of our pods. Waits for xDS until the timeout, then returns undefined. */
+  /** Returns the workload of a pod. Waits for xDS if it is unknown, and returns undefined after the timeout. */
   async waitForPod(info: WorkloadInfo, timeoutMs: number, clock: Clock): Promise<Workload | undefined> {
     const found = this.workloadByPod(info);
     if (found !== undefined) return found;
@@ -236,8 +239,8 @@ export class MeshState {
   }
 
   /**
-   * The service with this virtual IP. If several have it, prefers one in this namespace, then a canonical one. The
-   * choice is deterministic.
+   * Returns the service with this virtual IP that the namespace can see. If several have the address, prefers one of
+   * this namespace, then a canonical one. The order in which services arrive does not matter.
    */
   serviceByVip(network: string, address: string, namespace: string): Service | undefined {
     return (
@@ -246,7 +249,7 @@ export class MeshState {
     );
   }
 
-  /** Does the same as {@link serviceByVip}, but leaves out the services that have a range of addresses. */
+  /** Does the same as {@link serviceByVip}, but ignores services with a range of addresses. */
   serviceByExactVip(network: string, address: string, namespace: string): Service | undefined {
     return best(this.#byVip.get(network)?.get(address), namespace);
   }
@@ -255,7 +258,7 @@ export class MeshState {
     return best(this.#byHostname.get(hostname), namespace);
   }
 
-  /** The service of a namespace with this host name, even if others may not see it. */
+  /** The service of a namespace with this host name, even if other namespaces cannot see it. */
   serviceOfNamespace(hostname: string, namespace: string): Service | undefined {
     for (const service of this.#byHostname.get(hostname) ?? []) if (service.namespace === namespace) return service;
     return undefined;
@@ -269,7 +272,6 @@ export class MeshState {
     return [...workload.services.keys()].flatMap((key) => this.#services.get(key) ?? []);
   }
 
-  /** The workload or service that a gateway address names. */
   gateway(
     gateway: GatewayAddress,
     namespace: string,
@@ -294,17 +296,17 @@ export class MeshState {
     return this.#policies.get(key);
   }
 
-  /** Keys of the policies of a namespace. The empty name has the global policies. */
+  /** The keys of the policies that apply to a whole namespace. The empty name has the global policies. */
   policiesOfNamespace(namespace: string): ReadonlySet<string> {
     return this.#policiesByNamespace.get(namespace) ?? noKeys;
   }
 
-  /** Called when all existing policies have arrived. There may be none. */
+  /** Records that all existing policies have arrived. There may be none. */
   allPoliciesPut(): void {
     this.#policiesKnown = true;
   }
 
-  /** Why the policies of a workload are not complete yet. Undefined if they are. */
+  /** Returns why the policies of a workload are not complete yet, or undefined if they are complete. */
   missingPolicy(workload: Workload): string | undefined {
     if (!this.#policiesKnown) return "policies have not arrived yet";
     const missing = workload.authorizationPolicies.find((key) => !this.#policies.has(key));
@@ -344,7 +346,7 @@ export class MeshState {
     return [...this.#policies.values()];
   }
 
-  /** Called after each update that may change what policies allow, with the workloads whose policies those are. */
+  /** Calls the listener after each update that may change what policies allow. `reach` has the affected workloads. */
   onPolicyChange(listener: (reach: PolicyReach) => void): Disposable {
     this.#policyListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
@@ -364,17 +366,17 @@ export class MeshState {
   }
 
   #removeAddress(name: string): void {
-    // No name fits both: a workload's uid has at least five parts, and a service's name has two.
+    // A name fits only one of them: a workload's uid has at least five parts, and a service's name has two.
     if (this.#services.has(name)) this.removeService(name);
     else this.removeWorkload(name);
   }
 }
 
 /**
- * The rank of a workload among those with the same address: pods come first, then other workloads of the mesh, as in
- * upstream. The cluster gives a pod its address, but the author of a WorkloadEntry or a ServiceEntry may claim any
- * address, even that of another namespace's pod. Among equals, the latest comes first, because a pod may get the
- * address of an ended pod.
+ * The rank of a workload among workloads with the same address: pods come first, then other workloads of the mesh, as
+ * in upstream. The cluster gives a pod its address, but the author of a WorkloadEntry or a ServiceEntry may claim any
+ * address, even that of another namespace's pod. Among workloads of the same rank, the latest one wins, because a pod
+ * may get the address of an ended pod.
  */
 function credibilityOf({ uid, protocol }: Workload): number {
   return uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE");
@@ -397,7 +399,7 @@ function best(candidates: ReadonlySet<Service> | undefined, namespace: string): 
   return found;
 }
 
-/** Whether a service comes before another one. The order in which services arrive and change does not matter. */
+/** Whether a service comes before another one. The order in which services arrive does not matter. */
 function precedes(left: Service, right: Service, namespace: string): boolean {
   if (left.namespace !== right.namespace) {
     if (left.namespace === namespace || right.namespace === namespace) return left.namespace === namespace;

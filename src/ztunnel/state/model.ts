@@ -1,6 +1,9 @@
 import { ipFamilyOf } from "../../net/index.ts";
 
-/** A ztunnel's view of its mesh, with the field names of upstream's local configuration and config dump. */
+/**
+ * A workload of the mesh. The types in this file have the field names of upstream's local configuration and config
+ * dump.
+ */
 export interface Workload {
   readonly uid: string;
   readonly name: string;
@@ -21,7 +24,7 @@ export interface Workload {
   readonly canonicalRevision: string;
   readonly nativeTunnel: boolean;
   readonly applicationTunnel?: { readonly protocol: "NONE" | "PROXY"; readonly port?: number };
-  /** `namespace/name` of policies that select it. */
+  /** The keys `namespace/name` of the policies that select the workload. */
   readonly authorizationPolicies: readonly string[];
   readonly status: "Healthy" | "Unhealthy";
   readonly clusterId: string;
@@ -88,8 +91,8 @@ export interface AddressRange {
 }
 
 /**
- * The conditions of a policy on one connection. All fields must match. A field matches if one of its values does. None
- * of the values of a `not…` field may match.
+ * The conditions of a policy on one connection. All fields must match. A field matches if it is empty or one of its
+ * values matches. None of the values of a `not…` field may match.
  */
 export interface PolicyMatch {
   readonly namespaces: readonly StringMatch[];
@@ -119,14 +122,14 @@ export interface AuthorizationPolicy {
   readonly rules: readonly (readonly (readonly PolicyMatch[])[])[];
 }
 
-/** The pod whose network namespace we serve, as the CNI agent names it. */
+/** A pod that the ztunnel serves, as the CNI agent names it. */
 export interface WorkloadInfo {
   readonly name: string;
   readonly namespace: string;
   readonly serviceAccount: string;
 }
 
-/** Whether a service has the family of an address. A service without families has those of its endpoints. */
+/** Whether a service may have an address of this family. Without `ipFamilies`, it may have both families. */
 export function hasFamilyOf({ ipFamilies }: Pick<Service, "ipFamilies">, address: string): boolean {
   if (ipFamilies === undefined || ipFamilies === "Dual") return true;
   return ipFamilyOf(address) === (ipFamilies === "IPv6" ? "ipv6" : "ipv4");
@@ -141,7 +144,7 @@ interface ServiceName {
   readonly hostname: string;
 }
 
-// Keep the texts, because V8 finds and compares equal texts faster if they are one object. A changed service or
+// Cache the strings, because V8 finds and compares equal strings faster if they are one object. A changed service or
 // workload is a new object, so no entry becomes outdated.
 const serviceKeys = new WeakMap<ServiceName, string>();
 const identities = new WeakMap<Workload, string>();

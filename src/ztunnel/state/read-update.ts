@@ -8,7 +8,7 @@ import type { AuthorizationPolicy, Service, Workload } from "./model.ts";
 
 export interface ReadUpdate {
   readonly change: MeshChange;
-  /** Throws if a resource could not be read. The change contains all others. */
+  /** Throws if a resource could not be read. The change contains all other resources. */
   readonly refuseUnreadable: () => void;
 }
 

@@ -1,13 +1,16 @@
 import type { Workload } from "./model.ts";
 
 /**
- * Workloads by a key that several of them may share. A ServiceEntry may have thousands of endpoints, all with its name,
- * so adding or removing one must take no longer than with a unique key.
+ * Workloads by a key that several of them may share. All endpoints of a ServiceEntry share its name, and there may be
+ * thousands. So adding or removing a workload must take no longer than with a unique key.
  */
 export class WorkloadIndex {
-  /** A key's only workload, or its workloads by uid in the order in which they arrived. */
+  /** A key's only workload, or its workloads by uid in their order of arrival. */
   readonly #byKey = new Map<string, Workload | Map<string, Workload>>();
-  /** The results of {@link rememberedBest} for keys with several workloads. A change of a key removes its result. */
+  /**
+   * The results of {@link rememberedBest} for keys with several workloads. A change of a key's workloads removes its
+   * result.
+   */
   readonly #best = new Map<string, Workload>();
 
   get size(): number {
@@ -41,8 +44,8 @@ export class WorkloadIndex {
   }
 
   /**
-   * Returns the highest-ranked workload of a key, and the latest of several with this rank. Workloads without a rank
-   * are left out.
+   * Returns the highest-ranked workload of a key. Among workloads of the same rank, returns the latest one. Ignores
+   * workloads without a rank.
    */
   best(key: string, rankOf: (workload: Workload) => number | undefined): Workload | undefined {
     const present = this.#byKey.get(key);
@@ -58,7 +61,7 @@ export class WorkloadIndex {
     return best;
   }
 
-  /** Does the same as {@link best}, and keeps the result. All calls must therefore pass the same function. */
+  /** Does the same as {@link best}, but caches the result. All calls must therefore pass the same function. */
   rememberedBest(key: string, rankOf: (workload: Workload) => number | undefined): Workload | undefined {
     const known = this.#best.get(key);
     if (known !== undefined) return known;

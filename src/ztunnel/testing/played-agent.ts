@@ -16,11 +16,10 @@ interface Greeted {
 /** The CNI agent's end of one ztunnel's socket. */
 export class PlayedAgent {
   readonly #greeted = Promise.withResolvers<Greeted>();
-  /** In the order of the requests, which is that of the responses. */
+  /** The handlers of outstanding responses, in the order of the requests. The ztunnel responds in the same order. */
   readonly #answers: ((answer: ZdsResponse) => void)[] = [];
   #hasGreeted = false;
 
-  /** Waits at the path for the connection of one ztunnel. */
   static listen(path: string): PlayedAgent {
     const agent = new PlayedAgent();
     const server = SeqpacketServer.listen(path, (connection) => {
@@ -33,12 +32,10 @@ export class PlayedAgent {
     return agent;
   }
 
-  /** Resolves when the ztunnel has connected, with its first message. */
   async hello(): Promise<ZdsHello> {
     return (await this.#greeted.promise).hello;
   }
 
-  /** Sends a request when the ztunnel has connected, and resolves with its response. */
   async send(message: ZdsRequest, descriptors: readonly number[] = []): Promise<ZdsResponse> {
     const { connection } = await this.#greeted.promise;
     return await new Promise((resolve) => {

@@ -33,7 +33,7 @@ services:
 /** The source address of the node's own probes. */
 export const probeAddress = "169.254.7.127";
 
-/** With `outsider`, the client is outside the mesh, and also has the probes' address. */
+/** With `outsider`, the client is outside the mesh and also has the address of the node's probes. */
 export function podPair({ outsider = false } = {}): PodPair {
   const client = NetworkNamespace.create();
   const server = NetworkNamespace.create();
@@ -116,7 +116,7 @@ export function sniff(namespace: NetworkNamespace): { readonly bytes: () => Buff
       length > 0;
       length = libc().recv(fd, frame, frame.length, 0)
     ) {
-      // Skip lo, which carries the plain bytes between a ztunnel and its own application.
+      // Skip the loopback link, which carries the plain bytes between a ztunnel and its own application.
       if (frame.readUIntBE(0, 6) !== 0) frames.push(Buffer.from(frame.subarray(0, length)));
     }
   });

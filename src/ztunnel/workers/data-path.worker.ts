@@ -34,7 +34,7 @@ import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";
 import type { OfferedConnection, ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 
-/** How long log lines are collected, because each write wakes the main thread, which performs it. */
+/** The time in milliseconds for which log lines are collected. Each write wakes the main thread, which performs it. */
 const logFlushMs = 100;
 
 invariant(parentPort !== null, "a worker runs in a thread of its own");
@@ -48,7 +48,7 @@ if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "messa
 const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: logFlushMs });
 const logOptions = { scope: "ztunnel", level: threshold };
 const log = createLogger({ ...logOptions, write: (line, level) => lines.logLine(line, level) });
-/** Errors of connections are collected like other lines, because clients can cause many of them. */
+/** Log lines of connections are collected too, even errors, because clients can cause many of them. */
 const connectionLog = createLogger({ ...logOptions, write: (line) => lines.line(line) });
 containErrors(logContained(log, clock));
 const registry = new MetricsRegistry({ clock });
@@ -71,7 +71,7 @@ const dataPath = new DataPath({
   nameservers,
   log,
   connectionLog,
-  // The main thread logs how many connections all workers together still have.
+  // The main thread logs how many connections all workers together have.
   drainLog: silentLogger,
   writeLine: (line) => lines.line(line),
   clock,
@@ -84,9 +84,9 @@ const dataPath = new DataPath({
 });
 
 /**
- * Resolves when revocation lists were read. Pods are added after that, because the first handshake needs the lists.
- * Calls after which the main thread closes descriptors wait too, because a pod that is still to be added copies these
- * descriptors.
+ * Resolves after the first attempt to read revocation lists. Pods are added after that, because the first handshake
+ * needs the lists. Calls after which the main thread closes descriptors wait too, because a pod that is still to be
+ * added copies these descriptors.
  */
 const revocationsRead = Promise.withResolvers<void>();
 if (revocations === undefined || config.revocationsFile === undefined) revocationsRead.resolve();
@@ -110,8 +110,8 @@ async function addPod({ uid, info, namespaceFd, listeners, itself = false }: Add
     pod = {
       uid,
       info,
-      // Borrow this descriptor and do not copy it: nobody would close a copy when this worker dies. The main thread
-      // keeps the descriptor until no worker needs it.
+      // Borrow this descriptor and do not copy it: if this worker dies, no code would close a copy. The main thread
+      // keeps the descriptor open until no worker needs it.
       namespaceFd,
       borrowsNamespace: true,
       listeners: listeners.map(({ role, fd }) => ({ role, fd: copy(fd) })),

@@ -3,7 +3,6 @@ import type { CertificateSource, ReceivedCertificates, WorkloadCertificate } fro
 
 /** The main thread, which fetches certificates for all workers. */
 interface CertificateOwner {
-  /** Fetches the certificate unless it exists. */
   need(identity: string): Promise<void>;
   trouble(identity: string): Promise<string | undefined>;
 }

@@ -1,8 +1,8 @@
 import type { AcceptedKind } from "../proxy/connection-share.ts";
 
 /**
- * The first cell has the number of workers. Then follow the cells of each worker, and then the cells of each worker's
- * offers.
+ * The layout of the shared memory: one cell with the number of workers, then the cells of each worker, then the cells
+ * for the offers of each worker to each worker.
  */
 const headCells = 1;
 const cellOf = { alive: 0, open: 1, outbound: 2, "inbound-plaintext": 3, "inbound-hbone": 4 } as const;
@@ -13,8 +13,8 @@ const offerCellsEach = 3;
 const cellBytes = 4;
 
 /**
- * The difference in load up to which a connection stays with its worker, because moving it would cost more than it
- * gains.
+ * A connection stays with its worker while its load exceeds the lowest load by less than this number, or by less than
+ * this share of all connections. Moving the connection would cost more than it gains.
  */
 const minSlack = 3;
 const slackShare = 0.05;
@@ -36,14 +36,13 @@ export class ShareMemory {
     return memory;
   }
 
-  /** Marks the worker as serving. */
   begin(worker: number): void {
     this.#set(worker, "alive", 1);
   }
 
   /**
-   * Clears the counts of a worker that has ended together with its connections and its own offers. The offers of others
-   * to it are counted by these others, which take them back when the offers fail.
+   * Clears the counts of a worker that has ended, and of the offers that it made. The offers of other workers to it
+   * still count until they fail, and these workers then subtract them.
    */
   clear(worker: number): void {
     for (const name of Object.keys(cellOf) as (keyof typeof cellOf)[]) this.#set(worker, name, 0);
@@ -55,7 +54,6 @@ export class ShareMemory {
     this.#set(worker, "open", open);
   }
 
-  /** The number of live connections of all workers. */
   open(): number {
     let sum = 0;
     for (let worker = 0; worker < this.#count; worker += 1) sum += this.#get(worker, "open");
@@ -66,12 +64,11 @@ export class ShareMemory {
     Atomics.add(this.#cells, headCells + worker * cellsEach + cellOf[kind], by);
   }
 
-  /** Counts a connection that one worker offers to another. */
   addOffer(from: number, to: number, kind: AcceptedKind, by: 1 | -1): void {
     Atomics.add(this.#cells, this.#offersAt(from, to) + offerCellOf[kind], by);
   }
 
-  /** The number of connections that a worker serves, or that others offer it at the moment. */
+  /** The number of connections that a worker serves or that other workers offer to it. */
   served(worker: number, kind: AcceptedKind): number {
     let sum = this.#get(worker, kind);
     for (let from = 0; from < this.#count; from += 1)
@@ -80,8 +77,8 @@ export class ShareMemory {
   }
 
   /**
-   * Chooses another worker for a connection that this worker accepted. If the result is undefined, this worker keeps
-   * it. A tunnel connection carries many streams, so a worker may have at most one more of these than another.
+   * Chooses another worker for a connection that this worker accepted. Returns undefined if this worker should keep it.
+   * A tunnel connection carries many streams, so a worker may have at most one more of these than another worker.
    */
   better(worker: number, kind: AcceptedKind): number | undefined {
     const own = this.served(worker, kind);

@@ -8,7 +8,6 @@ import type { ConnectionEntry, PodEntry } from "../serving.ts";
 import type { MeshChange } from "../state/mesh-change.ts";
 import type { AddedPod } from "../proxy/served-pods.ts";
 
-/** The initial data of a worker. */
 export interface WorkerStart {
   readonly config: ZtunnelConfig;
   readonly nameservers: readonly string[];
@@ -20,12 +19,12 @@ export interface WorkerStart {
   readonly ownNamespaceFd: number;
 }
 
-/** A connection that one worker offers to another. The first worker keeps its descriptor. */
+/** A connection that one worker offers to another. The offering worker keeps its descriptor open until the answer. */
 export interface OfferedConnection {
   readonly uid: string;
   readonly kind: AcceptedKind;
   readonly fd: number;
-  /** The peer's address. It shows whether another connection uses the descriptor's number by now. */
+  /** The peer's address. It shows whether the descriptor's number belongs to another connection by now. */
   readonly remote: SocketAddress;
 }
 
@@ -35,13 +34,12 @@ export type WorkerCalls = {
   readonly certify: (parts: CertificateParts) => void;
   readonly forget: (identity: string) => void;
   readonly setLogLevel: (level: LogLevel) => void;
-  /** Serves a pod with copies of its descriptors. Returns the error, if any. */
+  /** Serves a pod with copies of its listening sockets. Returns the error, if any. */
   readonly addPod: (pod: AddedPod) => string | undefined;
   /** Returns when the pod no longer accepts connections. */
   readonly removePod: (removed: { readonly uid: string; readonly handedOver: boolean }) => void;
   /** Returns when a removed pod has no connections left. */
   readonly podClosed: (uid: string) => void;
-  /** Returns whether the worker has taken the connection. */
   readonly take: (offered: OfferedConnection) => boolean;
   readonly connections: (nothing: undefined) => readonly ConnectionEntry[];
   readonly pods: (nothing: undefined) => readonly PodEntry[];
@@ -60,7 +58,6 @@ export type WorkerCalls = {
 export type ProcessCalls = {
   /** Fetches the certificate of an identity, unless it exists. The result comes by `certify`. */
   readonly needCertificate: (identity: string) => void;
-  /** Why the certificate is missing. */
   readonly certificateTrouble: (identity: string) => string | undefined;
   /** Offers a connection to another worker. Returns whether that worker has taken it. */
   readonly offer: (offer: { readonly to: number; readonly offered: OfferedConnection }) => boolean;

@@ -41,7 +41,7 @@ workloads:
 - {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE}
 `;
 
-/** Both pods of a pair are served by one ztunnel with two workers. */
+/** A node on which one ztunnel with two workers serves both pods of a pair. */
 class Node implements AsyncDisposable {
   readonly set: WorkerSet;
   readonly threads: Worker[] = [];
@@ -125,7 +125,6 @@ class Node implements AsyncDisposable {
   }
 }
 
-/** A connection of the client's application. */
 class Talk {
   readonly stream: ByteStream;
   closed = false;
@@ -149,7 +148,6 @@ class Talk {
     stream.resume();
   }
 
-  /** Whether the words came back. */
   async isEchoed(words: string): Promise<boolean> {
     this.stream.write(Buffer.from(words));
     while (!this.#text.includes(words) && !this.closed) await this.#change();
@@ -295,7 +293,6 @@ test("a worker that dies after it has opened sockets in pods leaves no descripto
   }
 });
 
-/** Whether a descriptor has this inode. */
 function has(fd: number, inode: number): boolean {
   try {
     return fstatSync(fd).ino === inode;
@@ -304,7 +301,7 @@ function has(fd: number, inode: number): boolean {
   }
 }
 
-/** Makes everyone who reads a file wait until this is disposed. Then the file is empty. */
+/** Makes every reader of a file wait until the returned object is disposed. The readers then find an empty file. */
 function withheld(path: string): Disposable {
   execFileSync("mkfifo", [`${path}.new`]);
   renameSync(`${path}.new`, path);

@@ -15,18 +15,20 @@ import type { ServingData, ThreadServing } from "../ztunnel.ts";
 import { ShareMemory } from "./share-memory.ts";
 import type { ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 
-/** How long a worker waits for a certificate. It requests it again for the next connection. */
+/**
+ * The maximum time in milliseconds for which the main thread tries to get a certificate that a worker needs. The
+ * worker's next connection requests the certificate again.
+ */
 const certificateTimeoutMs = 30_000;
 
 export interface WorkerSetOptions {
   readonly count: number;
   readonly spawn: (start: WorkerStart) => WorkerThread;
   readonly data: ServingData;
-  /** The limits after which a worker counts as stuck. */
   readonly watch?: WatchLimits;
 }
 
-/** A pod whose sockets this thread keeps open, because a worker may end before the pod does. */
+/** A pod whose sockets the main thread keeps open, because a worker may end before the pod does. */
 interface HeldPod {
   readonly pod: AddedPod;
   readonly identity: Disposable | undefined;
@@ -47,7 +49,7 @@ export class WorkerSet implements ThreadServing {
   readonly #held = new Map<string, HeldPod>();
   #logLevel: LogLevel;
   #drains = false;
-  /** All workers have stopped accepting, and so has this thread. */
+  /** Whether all workers and this thread have stopped accepting. */
   #hasStopped = false;
   #lastLeft = -1;
 
@@ -136,7 +138,7 @@ export class WorkerSet implements ThreadServing {
     const found: ConnectionEntry[] = [];
     const { count } = this.#group;
     await this.#group.inTime("connections", undefined, (worker, entries) => {
-      // Make the numbers unique, because each worker numbers its connections from 1.
+      // Each worker numbers its connections from 1. Make the numbers unique among workers.
       for (const entry of entries) found.push({ ...entry, id: entry.id * count + worker });
     });
     return found.toSorted((left, right) => left.openedAtMs - right.openedAtMs || left.id - right.id);
@@ -211,12 +213,12 @@ export class WorkerSet implements ThreadServing {
   }
 
   /**
-   * Close our descriptors only when all workers have removed the pod. Running workers have copies of the sockets, so
-   * only later workers would use ours.
+   * Closes the descriptors of a removed pod. Running workers have copies of the listening sockets, so only a worker
+   * that starts later would need these.
    */
   async #release(held: HeldPod, handedOver: boolean): Promise<void> {
     const { uid, namespaceFd } = held.pod;
-    // Wait until every worker has removed the pod: a worker that has just started may be about to copy these
+    // Wait until every worker has removed the pod. A worker that has just started may be about to copy these
     // descriptors.
     await this.#group.all("removePod", { uid, handedOver });
     stopHolding(held);

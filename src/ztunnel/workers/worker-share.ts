@@ -7,27 +7,27 @@ import type { OfferedConnection, ProcessCalls } from "./worker-calls.ts";
 type Offer = (offer: Parameters<ProcessCalls["offer"]>[0]) => Promise<boolean>;
 
 const turnoverWindowMs = 1000;
-/** A worker that has not answered an offer for this long is stuck, for example in a long update of the mesh. */
+/** The time without an answer after which a worker counts as stuck, for example in a long update of the mesh. */
 const slowAnswerMs = 1000;
 
-/** The offers to one worker that it has not answered. */
+/** The offers to one worker that are not answered yet. */
 interface OpenOffers {
   count: number;
-  /** When it last answered, or when it got the first of them. */
+  /** When the worker last answered, or when the first of these offers was made, whichever is later. */
   sinceMs: number;
 }
 
 /**
- * Decides by the load of each worker which one serves a connection.
+ * Decides by the load of each worker which worker serves a connection.
  *
- * A worker keeps a connection in spite of its load if, within about {@link turnoverWindowMs}, it has ended as many
- * connections of that kind as it serves now, and each of them was younger than this time. The difference between the
- * workers then vanishes by itself, and moving the connection would cost more than serving it. Older connections that
- * end together do not count, because their replacements may live long too.
+ * A worker keeps a connection in spite of its load if its connections are short. They are short if, within about {@link
+ * turnoverWindowMs}, the worker has ended as many connections of that kind as it serves now, and each of them was
+ * younger than this time. The difference between the workers then vanishes by itself, and moving the connection would
+ * cost more than serving it. Older connections that end together do not count, because their replacements may live long
+ * too.
  *
- * A worker never keeps HBONE connections for this reason: one of them lives for hours and carries many streams. A
- * worker also keeps connections while the other worker does not answer, because an offered connection waits for the
- * answer.
+ * This rule does not apply to HBONE connections: one of them lives for hours and carries many streams. A worker also
+ * keeps connections while the other worker does not answer, because an offered connection waits for the answer.
  */
 export class WorkerShare implements ConnectionShare {
   readonly #memory: ShareMemory;
@@ -65,7 +65,7 @@ export class WorkerShare implements ConnectionShare {
     const to = this.#better(kind);
     if (to === undefined) return undefined;
     const offered: OfferedConnection = { uid, kind, fd: stream.fd, remote: stream.remote };
-    // Count the connection at once, so that a second one at the same moment sees it.
+    // Count the offer at once, so that a second connection at the same moment takes it into account.
     this.#memory.addOffer(this.#worker, to, kind, 1);
     this.#countOffer(to);
     return this.#offer({ to, offered })
@@ -112,7 +112,7 @@ export class WorkerShare implements ConnectionShare {
 }
 
 /**
- * Counts the connections that have ended in the last full window of time, or in the present window if it has more
+ * Counts the connections that ended in the last full window of time, or in the present window if that number is higher
  * already.
  */
 class RecentEnds {

@@ -9,11 +9,10 @@ export interface PodManagerOptions {
   readonly terminationGraceMs: number;
 }
 
-/** The pods that this thread serves, by uid. */
 export class PodManager implements ServedPods {
   readonly #options: PodManagerOptions;
   readonly #pods = new Map<string, PodProxy>();
-  /** Pods that were handed over or removed and still have live connections. */
+  /** Pods that were handed over or removed, and may still have live connections. */
   readonly #draining = new Set<PodProxy>();
   #stopped = false;
 
@@ -70,13 +69,12 @@ export class PodManager implements ServedPods {
     await Promise.all([...this.#draining].filter((pod) => pod.uid === uid).map(async (pod) => await pod.closed));
   }
 
-  /** Stops accepting for all pods, because the process ends. */
   drainAll(): void {
     this.#stopped = true;
     for (const pod of this.#pods.values()) pod.drain();
   }
 
-  /** Resolves when no pod has a connection left, or when the limit resolves. Only after {@link drainAll}. */
+  /** Resolves when no pod has a connection, or when the limit resolves. Call it only after {@link drainAll}. */
   async idle(limit: Promise<void>): Promise<void> {
     await Promise.race([Promise.all(this.list().map(async (pod) => await pod.closed)), limit]);
   }

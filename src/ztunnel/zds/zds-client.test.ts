@@ -16,7 +16,7 @@ interface Setup {
   readonly onHello: (agent: SeqpacketConnection, number: number) => void;
 }
 
-/** A client with the agents that it connects to, one after another. Returns the errors in its answers. */
+/** Starts a client, and agents to which it connects one after another. Returns the errors in the client's answers. */
 function startClient(context: TestContext, { pods, onHello }: Setup): readonly string[] {
   const directory = mkdtempSync(join(tmpdir(), "serin-zds-"));
   const stop = new AbortController();

@@ -16,23 +16,25 @@ export interface ZdsClientOptions {
   readonly revision: string;
   readonly pods: ServedPods;
   /**
-   * Prepares to serve a pod that another ztunnel still serves. Throws if that takes too long. The returned object must
-   * live until the pod was added.
+   * Prepares to serve a pod that another ztunnel still serves. Rejects if that takes too long. The returned object must
+   * be disposed after the pod was added.
    */
   readonly prepare: (info: WorkloadInfo) => Promise<Disposable>;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
-  /** Called when the agent has sent all pods, and again when the agent is gone. */
+  /** Called with true when the agent has sent all pods, and with false when the connection ends or cannot be opened. */
   readonly onSynced: (synced: boolean) => void;
 }
 
 /**
- * The maximum pause between two attempts to connect, in milliseconds. A starting pod waits in the CNI agent for its
- * ztunnel, but only for some seconds. So the ztunnel must soon find an agent that has come back.
+ * The maximum pause between two attempts to connect, in milliseconds. A starting pod waits only some seconds in the CNI
+ * agent for its ztunnel. So the ztunnel must soon find an agent that has restarted.
  */
 const maxPauseMs = 1_000;
-/** About the number of attempts that fail in a minute, so that each minute without an agent has one warning. */
+/**
+ * The approximate number of attempts that fail in a minute. The ztunnel logs one warning in this number of attempts.
+ */
 const attemptsPerWarning = 80;
 /**
  * The number of failures before the first warning. Failures are expected while the node starts, because the agent may
@@ -40,18 +42,16 @@ const attemptsPerWarning = 80;
  */
 const quietAttempts = 8;
 
-/** A message that was read, or the reason why it could not be read. */
+/** A message that was read, or the error because of which it could not be read. */
 interface Received {
   readonly request?: ZdsRequest;
   readonly unreadable?: unknown;
   readonly descriptors: readonly number[];
-  /** The preparation of a pod that is handed over. */
   readonly prepared?: Promise<Disposable>;
 }
 
 /**
- * The ztunnel's end of ZDS. The CNI agent names the pods that the ztunnel serves, and passes their namespaces and
- * sockets.
+ * The ztunnel's end of ZDS. The CNI agent sends the pods that the ztunnel serves, with their namespaces and sockets.
  */
 export class ZdsClient {
   readonly #options: ZdsClientOptions;
@@ -62,7 +62,10 @@ export class ZdsClient {
     this.#log = options.log;
   }
 
-  /** Connects, serves and reconnects until the signal aborts. Pods stay unchanged while the agent is away. */
+  /**
+   * Connects, serves and reconnects until the signal aborts. The ztunnel continues to serve its pods while the agent is
+   * away.
+   */
   async run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff({ initialMs: 20, maxMs: maxPauseMs, random: this.#options.random ?? systemRandom });
     while (!signal.aborted) {
@@ -86,7 +89,7 @@ export class ZdsClient {
 
   #serve(connection: SeqpacketConnection, signal: AbortSignal): Promise<void> {
     const known = new Set<string>();
-    // Handles requests one after another, because the answers must be in the requests' order.
+    // Handle requests one after another, because the responses must have the order of the requests.
     let queue = Promise.resolve();
     return new Promise((resolve) => {
       let abort: Disposable = { [Symbol.dispose]: () => undefined };
@@ -106,7 +109,10 @@ export class ZdsClient {
     });
   }
 
-  /** Reads a message. It begins slow preparations at once, because many pods may be handed over together. */
+  /**
+   * Reads a message. Starts the preparation of a pod that is handed over at once, because many may be handed over
+   * together.
+   */
   #read({ bytes, descriptors }: SeqpacketMessage): Received {
     try {
       const request = decodeZdsRequest(bytes);
@@ -141,7 +147,7 @@ export class ZdsClient {
     try {
       connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
     } catch (thrown) {
-      // The agent has just ended, and this side has not read its end yet.
+      // The agent has ended, and this side has not noticed it yet.
       this.#log.debug("the CNI agent did not receive an answer", { error: messageOf(thrown) });
       connection.close();
     }

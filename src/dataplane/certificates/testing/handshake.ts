@@ -1,10 +1,10 @@
 import { connectTcp, listenTcp, secureClient, secureServer, type SecureStream } from "../../../net/index.ts";
 import type { WorkloadCertificate } from "../certificate-types.ts";
 
-/** An end of a connection: its stream, or why it refused the other end. */
+/** One end of a connection: its stream, or the reason why it refused the other end. */
 export type HandshakeEnd = SecureStream | string;
 
-/** Makes a handshake as in HBONE. Disposing the result closes both ends. */
+/** Performs a handshake as in HBONE. Disposing the result closes both ends. */
 export async function handshake(
   client: WorkloadCertificate,
   server: WorkloadCertificate,
