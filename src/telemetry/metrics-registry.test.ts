@@ -92,7 +92,7 @@ test("an invalid line of a scrape is reported by number", () => {
   assert.throws(() => parsePrometheus("ok 1\nbroken{a=1} 2\n"), /metrics line 2: expected labels/);
   assert.throws(() => parsePrometheus("ok one"), /metrics line 1: expected a number/);
   assert.deepEqual(parsePrometheus('up{job="x",} 1 1700000000000').samples, [
-    { name: "up", labels: { job: "x" }, value: 1, timestampMs: 1_700_000_000_000 },
+    { name: "up", labels: { job: "x" }, value: 1, timestamp: 1_700_000_000_000 },
   ]);
 });
 

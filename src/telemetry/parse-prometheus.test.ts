@@ -29,9 +29,9 @@ test("the head of a sample ends where its labels end, whatever they contain", ()
         assert.equal(lengthOfHead(line), head.length);
         const read = readSampleText(line, 1);
         assert.equal(read.head, head);
-        const { value: number, timestampMs } = readValue(line, head.length, 1);
+        const { value: number, timestamp } = readValue(line, head.length, 1);
         assert.ok(Object.is(number, Number(read.value.replace("+Inf", "Infinity"))));
-        assert.equal(timestampMs, read.timestamp === undefined ? undefined : Number(read.timestamp));
+        assert.equal(timestamp, read.timestamp === undefined ? undefined : Number(read.timestamp));
       },
     ),
   );
@@ -39,7 +39,7 @@ test("the head of a sample ends where its labels end, whatever they contain", ()
 
 test("a line with many numbers is not split further than its timestamp", (context) => {
   const split = context.mock.method(String.prototype, "split");
-  assert.deepEqual(readValue(`a ${"10 ".repeat(1_000)}`, 1, 1), { value: 10, timestampMs: 10 });
+  assert.deepEqual(readValue(`a ${"10 ".repeat(1_000)}`, 1, 1), { value: 10, timestamp: 10 });
   assert.deepEqual(
     split.mock.calls.map(({ result }) => result?.length),
     [2],

@@ -9,8 +9,8 @@ export interface PrometheusSample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
-  /** Absent if the line has no timestamp. */
-  readonly timestampMs?: number;
+  /** In whole milliseconds, or in seconds in OpenMetrics. Absent if the line has no timestamp. */
+  readonly timestamp?: number;
 }
 
 export interface PrometheusScrape {
@@ -125,19 +125,22 @@ function isBlankOrBrace(code: number): boolean {
   return code === space || code === tab || code === braceOpen;
 }
 
-/** Returns the value and the timestamp after the head of a sample's line. Throws like {@link readSampleText}. */
+/**
+ * Returns the value and the timestamp after the head of a sample's line. The timestamp is in whole milliseconds, or in
+ * seconds in OpenMetrics. Throws like {@link readSampleText}.
+ */
 export function readValue(
   line: string,
   head: number,
   lineNumber: number,
-): { readonly value: number; readonly timestampMs: number | undefined } {
+): { readonly value: number; readonly timestamp: number | undefined } {
   const rest = line.slice(head).trim();
   const value = parseValue(rest);
-  if (value !== undefined) return { value, timestampMs: undefined };
+  if (value !== undefined) return { value, timestamp: undefined };
   const [text, timestamp] = splitValue(rest, line, lineNumber);
   return {
     value: parseValue(text) ?? NaN,
-    timestampMs: timestamp === undefined ? undefined : Number(timestamp),
+    timestamp: timestamp === undefined ? undefined : Number(timestamp),
   };
 }
 
@@ -171,7 +174,7 @@ const nameAtStart = /^[a-zA-Z_:][a-zA-Z0-9_:]*/;
 function parseSample(line: string, lineNumber: number): PrometheusSample {
   const { name, labels, value: text, timestamp } = readSampleText(line, lineNumber);
   const value = parseValue(text) ?? NaN;
-  return timestamp === undefined ? { name, labels, value } : { name, labels, value, timestampMs: Number(timestamp) };
+  return timestamp === undefined ? { name, labels, value } : { name, labels, value, timestamp: Number(timestamp) };
 }
 
 // The expressions are compiled once, because a scrape has thousands of lines.

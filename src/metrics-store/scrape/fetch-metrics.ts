@@ -8,14 +8,14 @@ import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
 /**
- * Fetches the text of a target, and passes it to `read`. Rejects unless the target answers with status 200 before the
+ * Fetches the text of a target, and passes it to `read` with its content type. Rejects unless the target answers with status 200 before the
  * signal aborts. The text counts towards the limit for responses until `read` has ended, so `read` must not keep any
  * part of it for longer.
  */
 export type FetchMetrics = (
   target: ScrapeTarget,
   signal: AbortSignal,
-  read: (text: string) => Promise<void>,
+  read: (text: string, contentType: string) => Promise<void>,
 ) => Promise<void>;
 
 /**
@@ -41,8 +41,9 @@ export function createFetchMetrics(limits = defaultLimits): FetchMetrics {
   return async (target, signal, read) => {
     const response = await openResponse(target, signal);
     try {
+      const contentType = response.headers["content-type"] ?? "";
       // Not an async function, because that would keep the bytes in memory beside the text.
-      await bodies.use(response, target.owner.namespace, (body) => read(body.toString("utf8")));
+      await bodies.use(response, target.owner.namespace, (body) => read(body.toString("utf8"), contentType));
     } finally {
       response.destroy();
     }

@@ -20,7 +20,7 @@ function scraping(
 ): {
   readonly loop: TargetLoop;
   readonly store: SampleStore;
-  scrape: (text: string | Error) => Promise<void>;
+  scrape: (text: string | Error, type?: string) => Promise<void>;
   query: (text: string) => Record<string, string>[];
 } {
   const config = parseScrapeConfig(
@@ -32,9 +32,10 @@ function scraping(
   let nowMs = startMs;
   let steadyMs = 0;
   let answer: string | Error = "";
+  let contentType = "";
   const fetch: FetchMetrics = async (_target, _signal, read) => {
     if (typeof answer !== "string") throw answer;
-    await read(answer);
+    await read(answer, contentType);
   };
   const loop = new TargetLoop({
     target,
@@ -44,9 +45,9 @@ function scraping(
     texts,
     turns: new ScrapeTurns(),
   });
-  const scrape = async (text: string | Error): Promise<void> => {
+  const scrape = async (text: string | Error, type = "text/plain"): Promise<void> => {
     nowMs += 15_000;
-    answer = text;
+    [answer, contentType] = [text, type];
     await loop.scrape(new AbortController().signal);
   };
   const query = (text: string): Record<string, string>[] => {
@@ -147,6 +148,13 @@ test("an invalid value of a known series fails the scrape with its line, and the
   assert.equal(query("m")[0]?.["value"], "2");
   await scrape('\nm{a="}"} two\n');
   assert.match(loop.health.lastError, /line 2: expected a number/);
+});
+
+test("the timestamps of a target that sends OpenMetrics are read as seconds", async () => {
+  const { store, scrape, query } = scraping("");
+  await scrape(`m 1 ${startMs / 1000 + 14.5}\n# EOF\n`, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+  assert.deepEqual(store.stats.refused, {});
+  assert.equal(query("timestamp(m)")[0]?.["value"], String(startMs / 1000 + 14.5));
 });
 
 test("a sample of a far time is refused, and the series takes the next one", async () => {

@@ -47,6 +47,9 @@ const sliceMs = 10;
 const maxPastMs = 3_600_000;
 const maxFutureMs = 600_000;
 
+/** The content type of OpenMetrics, whose timestamps are in seconds. */
+const openMetrics = /^application\/openmetrics-text\b/i;
+
 /** A series that the target exposed in the last scrape. */
 interface ExposedSeries {
   readonly labels: Labels;
@@ -97,6 +100,8 @@ export class TargetLoop {
   readonly #heads = new Map<string, KnownHead>();
   #scrapes = 0;
   #types: ReadonlyMap<string, string> = new Map();
+  /** The unit of the timestamps in the present response, in milliseconds. */
+  #timestampUnitMs = 1;
   /** What the types use of the budget for texts. */
   readonly #typesShare: BudgetShare;
   /** What the heads use of the budget for texts. */
@@ -154,8 +159,9 @@ export class TargetLoop {
     let isRead = false;
     const counts: ScrapeCounts = { scraped: 0, kept: 0, added: 0 };
     try {
-      await fetch(target, AbortSignal.any([signal, timeout]), async (text) => {
+      await fetch(target, AbortSignal.any([signal, timeout]), async (text, contentType) => {
         isRead = true;
+        this.#timestampUnitMs = openMetrics.test(contentType) ? 1000 : 1;
         await this.#read(text, timestampMs, counts, signal);
       });
     } catch (error) {
@@ -251,9 +257,10 @@ export class TargetLoop {
   #sampleOf(line: string, lineNumber: number): ReadSample | undefined {
     const length = lengthOfHead(line);
     const { series } = this.#headOf(line, length, lineNumber);
-    const { value, timestampMs } = readValue(line, length, lineNumber);
+    const { value, timestamp } = readValue(line, length, lineNumber);
     if (series === undefined) return undefined;
-    return { series, value, timestampMs: this.target.job.honorTimestamps ? timestampMs : undefined };
+    const isUsed = this.target.job.honorTimestamps && timestamp !== undefined;
+    return { series, value, timestampMs: isUsed ? timestamp * this.#timestampUnitMs : undefined };
   }
 
   #headOf(line: string, length: number, lineNumber: number): KnownHead {

@@ -191,7 +191,7 @@ test("with the addon's configuration, a pod cannot write the series of another o
   assert.ok(target !== undefined);
   const store = new SampleStore();
   const fetch: FetchMetrics = async (_target, _signal, read) => {
-    await read('m{pod="victim",namespace="bank",instance="10.1.0.9:80",job="kubernetes-pods"} 1\n');
+    await read('m{pod="victim",namespace="bank",instance="10.1.0.9:80",job="kubernetes-pods"} 1\n', "text/plain");
   };
   const loop = new TargetLoop({
     target,
