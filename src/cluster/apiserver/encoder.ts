@@ -36,7 +36,7 @@ export class Encoder {
     this.#clock = clock;
   }
 
-  /** The object in the type's version. Callers share it, so never change it. */
+  /** The object in the type's version. Callers share the object, so they must not change it. */
   objectIn(record: StoredRecord, type: ResourceType): UntypedObject {
     return isStoredForm(record, type) ? record.object : this.#registry.convert(record.object, type);
   }
@@ -103,7 +103,7 @@ export class Encoder {
     return Buffer.concat(parts);
   }
 
-  /** A list of objects that are not stored. */
+  /** Encodes a list of objects that are computed and not stored, such as metrics. */
   computedList(
     type: ResourceType,
     objects: readonly UntypedObject[],
@@ -123,7 +123,7 @@ export class Encoder {
     );
   }
 
-  /** One line of a watch. */
+  /** Encodes one line of a watch's answer. */
   event(type: ResourceType, eventType: string, record: StoredRecord, view: TableView): Buffer {
     const body =
       view.form.as === "table"
