@@ -14,15 +14,16 @@ const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
 
-/**
- * CEL for policies and conditions. `compile` compiles an expression, and `library` belongs to it and converts values.
- */
+/** CEL for policies and conditions. `compile` compiles an expression, and `library` converts values for it. */
 export interface AdmissionCel {
   readonly library: CelLibrary;
   readonly compile: MeteredCel["compile"];
 }
 
-/** Makes CEL with these variables and `authorizer`. Loads the evaluator, so call this on first use. */
+/**
+ * Creates CEL with these variables and the variable `authorizer`. It loads the evaluator, so callers call it only when
+ * they need it.
+ */
 export function admissionCel(variables: readonly string[], authorizer: Authorizer): AdmissionCel {
   const cel = kubernetesCel([...variables, "authorizer"], (library) => authorizerFunctions(library, authorizer));
   return { library: cel.library, compile: cachedCompile(cel, maximumPrograms) };
@@ -125,10 +126,7 @@ export class MatchConditions {
     return (this.#cel ??= admissionCel(["object", "oldObject", "request"], this.#authorizer));
   }
 
-  /**
-   * Whether all conditions are true. Returns false if any is false. Otherwise throws if a condition cannot be
-   * evaluated.
-   */
+  /** Whether all conditions are true. Throws if no condition is false, but one cannot be evaluated. */
   hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): boolean {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;

@@ -110,8 +110,8 @@ function checkPod(request: AdmissionRequest, node: string, store: Store): string
 }
 
 /**
- * The fault of a mirror pod. It only shows what already runs on its node, so it may not refer to objects that a pod
- * could read.
+ * Why a node may not create this pod, or undefined if it may. A node may create only mirror pods. A mirror pod only
+ * shows what already runs on its node, so it may not refer to objects that a pod could read.
  */
 function mirrorFault(object: UntypedObject, node: string): string | undefined {
   const spec = (object["spec"] ?? {}) as { nodeName?: string; serviceAccountName?: string };

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { User } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 
-/** One write that admission checks before it is stored. Mutating admission may change or replace `object`. */
+/** A request that admission checks. Mutating admission may change or replace `object`. */
 export interface AdmissionRequest {
   readonly operation: "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
   readonly type: ResourceType;

@@ -125,8 +125,8 @@ class ValidatingPolicies {
   }
 
   /**
-   * The parameters of the policy. If the binding is misconfigured, refuses the request or ignores the policy, as
-   * `failurePolicy` says, whatever `validationActions` says.
+   * The parameters of the policy. If the binding is misconfigured, `failurePolicy` decides: the function refuses the
+   * request, or ignores the policy. `validationActions` has no effect on this.
    */
   #parametersFor(
     spec: PolicySpec,
@@ -222,7 +222,7 @@ class PolicyRun {
     this.#bindings = bindings;
   }
 
-  /** Evaluates an expression. Throws if that fails. */
+  /** Evaluates an expression. Throws if the evaluation fails or the budget is used up. */
   value(expression: string): unknown {
     const { value, cost } = this.#compile(expression)({ ...this.#bindings, variables: this.#variables });
     this.#left -= cost;
@@ -241,7 +241,10 @@ class PolicyRun {
     }
   }
 
-  /** The expression's value, or undefined if there is no expression, or if the value is not one line of text. */
+  /**
+   * The expression's value. Returns undefined if there is no expression, if its evaluation fails, or if the value is
+   * not one line of text.
+   */
   text(expression: string | undefined): string | undefined {
     if (expression === undefined || expression === "") return undefined;
     try {
@@ -253,7 +256,10 @@ class PolicyRun {
   }
 }
 
-/** Acts on a denial as the binding says: warns, refuses the request, or both. Throws if the request is refused. */
+/**
+ * Acts on a denial as the binding's `validationActions` say: adds a warning, refuses the request, or both. Throws to
+ * refuse.
+ */
 function act(
   { message, reason }: Denial,
   {

@@ -20,7 +20,7 @@ export interface CertificateRequestParts {
   readonly publicKey: Buffer;
   /** The requested extension `subjectAltName`, as DER. */
   readonly subjectAltName: Buffer | undefined;
-  /** The kinds of the alternative names. */
+  /** The kinds of the names in `subjectAltName`. */
   readonly alternatives: readonly ("dns" | "ip" | "email" | "uri" | "other")[];
 }
 

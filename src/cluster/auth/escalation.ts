@@ -20,8 +20,8 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
 }
 
 /**
- * The maximum number of comparisons. They take some tenths of a second. A rule of a few kilobytes may contain billions
- * of combinations.
+ * The maximum number of comparisons in one check, which take some tenths of a second. A rule of a few kilobytes may
+ * contain billions of combinations.
  */
 const maxComparisons = 20_000_000;
 

@@ -23,7 +23,7 @@ interface Binding {
   readonly name: string;
   readonly roleKind: string;
   readonly roleName: string;
-  /** The subject, in the form of the reason in an answer. */
+  /** The subject, as the reason in a decision names it. */
   readonly subject: string;
   /** The place in the order in which Kubernetes checks bindings: those of the whole cluster come first. */
   readonly position: number;
@@ -32,7 +32,7 @@ interface Binding {
 export interface Decision {
   readonly allowed: boolean;
   readonly reason: string;
-  /** Set if the rule that allows the request lists object names. */
+  /** Whether the rule that allows the request lists object names. */
   readonly byName?: boolean;
 }
 
@@ -173,10 +173,7 @@ function pathMatches(patterns: readonly string[], path: string): boolean {
   );
 }
 
-/**
- * The rules of a ClusterRole with an aggregationRule, which are the rules of all roles that it selects. Undefined for
- * other roles.
- */
+/** The rules of all roles that a ClusterRole with an aggregationRule selects. Returns undefined for other roles. */
 export function aggregatedRules(role: UntypedObject, all: Iterable<UntypedObject>): readonly PolicyRule[] | undefined {
   const aggregation = role["aggregationRule"] as { clusterRoleSelectors?: LabelSelector[] } | null | undefined;
   if (aggregation === undefined || aggregation === null) return undefined;

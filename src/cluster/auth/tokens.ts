@@ -107,8 +107,8 @@ export class ServiceAccountTokens {
   }
 
   /**
-   * Reads a token. Returns undefined if another issuer issued it, if it is forged or expired, or if the object to which
-   * it is bound no longer exists.
+   * Reads a token. Returns undefined if another issuer issued it, if it is forged or expired, if it is for other
+   * audiences, or if an object to which it is bound no longer exists.
    */
   verify(token: string, wantedAudiences = apiAudiences): VerifiedToken | undefined {
     const claims = this.#claimsOf(token);
