@@ -14,7 +14,7 @@ import {
 
 interface TypeTable {
   readonly names: readonly string[];
-  /** The index of each kind's type. A key is, for example, `apps/v1/Deployment`. */
+  /** The index in `types` of each kind, whose key is, for example, `apps/v1/Deployment`. */
   readonly kinds: Readonly<Record<string, number>>;
   readonly types: readonly (readonly [fields: readonly FieldEntry[], atomic?: 1])[];
 }
@@ -48,7 +48,7 @@ export class BuiltInShapes {
     return new BuiltInShapes(readGenerated("types") as TypeTable);
   }
 
-  /** The shape of a kind. Undefined if the kind is not built in. */
+  /** The shape of a kind. Returns undefined if the kind is not built in. */
   ofKind(apiVersion: string, kind: string): StructShape | undefined {
     const index = this.#table.kinds[`${apiVersion}/${kind}`];
     return index === undefined ? undefined : this.#struct(index);
@@ -62,7 +62,6 @@ export class BuiltInShapes {
     return this.#struct(index);
   }
 
-  /** The OpenAPI name of a kind's type. */
   nameOfKind(apiVersion: string, kind: string): string | undefined {
     const index = this.#table.kinds[`${apiVersion}/${kind}`];
     return index === undefined ? undefined : this.#table.names[index];

@@ -229,7 +229,7 @@ function scalarValue(code: ScalarCode, raw: RawValue): unknown {
   }
 }
 
-/** The text of a time. Null for Go's zero time, which is encoded as an empty message. */
+/** The text of a time. Returns null for Go's zero time, which is encoded as an empty message. */
 function timeValue(bytes: Uint8Array, micro: boolean): string | null {
   const message = readMessage(bytes);
   if (message.size === 0) return null;

@@ -54,7 +54,7 @@ const scalePaths = {
   statusReplicasPath: "status.replicas",
   labelSelectorPath: "spec.selector",
 } as const;
-/** The storage of Events. Both groups' Events are stored as one resource, in the form of the core group. */
+/** Where Events are stored. The Events of both groups are one resource, in the form of the core group. */
 const storageOfEvents = { storageVersion: "v1", storageKey: "/events" } as const;
 
 function builtInType(entry: GeneratedResource): ResourceType {
@@ -99,8 +99,8 @@ export class Schemas implements SchemaRegistry {
   }
 
   /**
-   * Loads the CEL evaluator in advance, so that the first custom resource with rules does not wait for it. Loading
-   * takes a tenth of a second.
+   * Loads the CEL evaluator in advance, which takes a tenth of a second. Otherwise the first custom resource with rules
+   * would wait for it.
    */
   warmUp(): void {
     loadCel();
@@ -272,7 +272,6 @@ export class Schemas implements SchemaRegistry {
     return manager;
   }
 
-  /** Converts the object to another version. Returns undefined if the resource no longer has that version. */
   #convertTyped(model: ResourceModel, object: TypedObject, apiVersion: string): TypedObject | undefined {
     if (object.apiVersion === apiVersion) return object;
     const { group, version } = groupVersionOf(apiVersion);
@@ -289,8 +288,8 @@ function objectResult(value: unknown): UntypedObject {
 }
 
 /**
- * The schemas of a new API server, which has only the built-in kinds. Reads the generated data, which takes some
- * milliseconds.
+ * The schemas of a new API server, which has only the built-in kinds. The call reads the generated data, which takes
+ * some milliseconds.
  */
 export function createSchemaRegistry(): Schemas {
   return new Schemas();

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { FieldError, ResourceType, TableColumn } from "./contract.ts";
 import type { StructShape } from "./shape.ts";
 
-/** The schema functions of one resource in one version. The resource is built in or custom. */
+/** The schema functions of one resource in one version, either built in or custom. */
 export interface ResourceModel {
   readonly type: ResourceType;
   readonly shape: StructShape;
