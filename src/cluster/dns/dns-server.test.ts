@@ -270,7 +270,7 @@ test("a client whose queries nobody answers does not keep another client's queri
   using clock = standingClock();
   await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.port }, clock });
   using crowd = await boundSocket("127.0.0.2");
-  // Send a few at a time. A full buffer would drop the rest.
+  // Send a few queries at a time, because a full buffer of a socket would drop further ones.
   for (let sent = 0; sent < 1_000; sent += 50) {
     for (let count = 0; count < 50; count += 1) crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
     await until(() => upstream.seen() >= sent + 50);

@@ -5,7 +5,7 @@ export type CronExpression = CronFields | CronInterval;
 
 /** A schedule `@every 1h30m`. The first run is one interval after the creation of the CronJob. */
 export interface CronInterval {
-  /** The interval in milliseconds, a whole number of seconds and at least one. */
+  /** The interval in milliseconds. It is a whole number of seconds, and at least one second. */
   readonly everyMs: number;
 }
 

@@ -34,7 +34,7 @@ export class StoredRecord implements ObjectKey {
     this.#parsed = new WeakRef(object);
   }
 
-  /** The parsed object, which all readers share. Never change it. */
+  /** The parsed object. Readers share it, so they must not change it. */
   get object(): UntypedObject {
     const cached = this.#parsed.deref();
     if (cached !== undefined) return cached;

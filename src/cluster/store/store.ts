@@ -108,7 +108,7 @@ export class Store {
     });
   }
 
-  /** The committed object. */
+  /** The committed state of an object. */
   get(collection: string, namespace: string, name: string): StoredRecord | undefined {
     return this.collection(collection).get(namespace, name);
   }
@@ -146,7 +146,7 @@ export class Store {
   }
 
   #inFlight: PendingChange[] = [];
-  /** The error of each record whose commit has failed. {@link durable} may be called later. */
+  /** The error of each record whose commit has failed, for later calls of {@link durable}. */
   readonly #refused = new WeakMap<StoredRecord, Error>();
   readonly #observers: { record: StoredRecord; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
