@@ -141,7 +141,6 @@ function checkDecisions(request: AdmissionRequest): void {
     );
 }
 
-/** The reason of each kind of field fault, by its name in Kubernetes' messages. */
 const faultReasons = { "Invalid value": "FieldValueInvalid", Forbidden: "FieldValueForbidden" } as const;
 
 function invalid(

@@ -130,7 +130,6 @@ function usageProblems(usage: Usage, limit: Limit): string[] {
   ];
 }
 
-/** The problems of a claim. A claim has requests but no limits. */
 function claimProblems(claim: UntypedObject, limit: Limit): string[] {
   const { resources } = (claim["spec"] ?? {}) as { resources?: { requests?: Bounds } };
   const requests = amountsOf(resources?.requests);

@@ -9,7 +9,7 @@ import { authorizerFunctions, authorizerValue } from "./authorizer-functions.ts"
 import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
-/** The maximum number of compiled expressions in the cache. Beyond it, the cache is cleared. */
+/** The maximum number of compiled expressions in the cache. A further expression empties the cache. */
 const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
@@ -29,7 +29,6 @@ export function admissionCel(variables: readonly string[], authorizer: Authorize
   return { library: cel.library, compile: cachedCompile(cel, maximumPrograms) };
 }
 
-/** A CEL expression with the path of the field that contains it. */
 export interface PlacedExpression {
   readonly path: string;
   readonly text: string;
@@ -76,7 +75,6 @@ export function checkExpressions(
   );
 }
 
-/** The match conditions of a policy or a webhook, each with its path. */
 export function conditionExpressions(
   path: string,
   conditions: readonly { readonly expression: string }[] | undefined,
@@ -110,7 +108,6 @@ export class MatchConditions {
     this.#authorizer = authorizer;
   }
 
-  /** Refuses webhook configurations with conditions that cannot be compiled. */
   check(request: AdmissionRequest): void {
     const webhooksOf = (object: UntypedObject | undefined): readonly Webhook[] =>
       (object?.["webhooks"] as readonly Webhook[] | null | undefined) ?? [];

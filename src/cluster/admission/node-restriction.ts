@@ -131,7 +131,10 @@ function nodeOf(pod: UntypedObject): string {
   return (pod["spec"] as { nodeName?: string } | undefined)?.nodeName ?? "";
 }
 
-/** Checks a write to a PersistentVolume. The lab's nodes provision and delete only volumes in their own directories. */
+/**
+ * Why a node may not write this PersistentVolume. Nodes of the lab provision and delete only volumes in their own
+ * directories.
+ */
 function checkVolume(request: AdmissionRequest, node: string, store: Store): string | undefined {
   const volume = request.oldObject ?? store.latest("/persistentvolumes", "", request.name)?.object;
   const { nodeAffinity } = (volume?.["spec"] ?? {}) as {

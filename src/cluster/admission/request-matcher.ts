@@ -15,7 +15,6 @@ export interface MatchRule {
 
 export type MatchPolicy = "Exact" | "Equivalent";
 
-/** Decides which requests webhooks and policies get. */
 export class RequestMatcher {
   readonly #store: Store;
   readonly #registry: SchemaRegistry;

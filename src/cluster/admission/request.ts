@@ -25,7 +25,6 @@ export interface AdmissionRequest {
    * CONNECT.
    */
   readonly options: UntypedOptions | null;
-  /** Texts for the answer's `Warning` headers. */
   readonly warnings: string[];
 }
 
@@ -41,7 +40,7 @@ export interface UntypedOptions {
   readonly [field: string]: unknown;
 }
 
-/** The name of the object that a request writes. Empty until the server has generated it. */
+/** The name of the object that a request writes. Returns the empty text until the server has generated the name. */
 export function nameOf({ name, object }: Pick<AdmissionRequest, "name" | "object">): string {
   return name === "" ? (object?.metadata.name ?? "") : name;
 }

@@ -65,7 +65,6 @@ interface Denial {
   readonly reason: string;
 }
 
-/** The HTTP status for each reason that a validation may state. */
 const codes: Readonly<Record<string, number>> = {
   Unauthorized: 401,
   Forbidden: 403,
@@ -73,7 +72,6 @@ const codes: Readonly<Record<string, number>> = {
   RequestEntityTooLarge: 413,
 };
 
-/** Enforces ValidatingAdmissionPolicies for their bindings. */
 export function validatingPolicies(parts: {
   readonly store: Store;
   readonly registry: SchemaRegistry;
@@ -144,7 +142,7 @@ class ValidatingPolicies {
     }
   }
 
-  /** The version in which the policy gets the object. Undefined if the policy does not match the request. */
+  /** The version in which the policy gets the object. Returns undefined if the policy does not match the request. */
   #typeFor(match: MatchResources = {}, request: AdmissionRequest, isOptional = false): ResourceType | undefined {
     const { resourceRules = [], excludeResourceRules = [], matchPolicy } = match;
     if (!this.#matcher.selects(match, request)) return undefined;

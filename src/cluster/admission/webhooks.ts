@@ -127,7 +127,7 @@ class Webhooks {
   }
 }
 
-/** The maximum number of warnings of one webhook. Further ones are dropped. */
+/** The maximum number of warnings of one webhook. The server drops further ones. */
 const maximumWarnings = 100;
 
 /** Adds a webhook's warnings. Its answer may contain values of any type, so check each one. */

@@ -24,9 +24,7 @@ export interface ServerParts {
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
   readonly nodes: NodeClient;
-  /** Whether nodes may have loopback addresses, as in tests. */
   readonly allowsInsideNodes: boolean;
-  /** The cluster's CA certificate in PEM. */
   readonly caCertificate: string;
   readonly clock: Clock;
   readonly random: Random;

@@ -12,7 +12,6 @@ export interface ListMetadata {
   readonly remainingItemCount?: number;
 }
 
-/** How a Table shows objects. */
 export interface TableView {
   readonly form: AnswerForm;
   /** What each row contains in `object`, beside the cells: the object, its metadata, or nothing. */
@@ -24,7 +23,6 @@ export interface TableView {
 const comma = Buffer.from(",");
 const listEnd = Buffer.from("]}");
 
-/** Encodes stored objects for answers, in the requested version and form. */
 export class Encoder {
   readonly #registry: SchemaRegistry;
   readonly #clock: Clock;

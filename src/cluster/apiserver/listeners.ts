@@ -10,7 +10,7 @@ import { limitConnections, userError, onAbort } from "../../base/index.ts";
  */
 const maxConnections = 4096;
 
-/** How long an HTTP/1.1 client may take to send a request's head, and how often the server checks that. */
+/** How long an HTTP/1.1 client may take to send a request's head, and how often the server checks this. */
 interface HeadLimit {
   readonly headMs: number;
   readonly lookMs: number;

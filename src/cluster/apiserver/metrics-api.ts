@@ -153,7 +153,7 @@ function statsOf(container: Tree): Stats | undefined {
   return { timeMs, windowMs, usageNanoCores, workingSetBytes };
 }
 
-/** Rounds a measured time. A node computes it from fractions of a millisecond. */
+/** Rounds a measured time, because nodes send fractions of a millisecond. */
 function wholeOf(value: unknown): unknown {
   return typeof value === "number" ? Math.round(value) : value;
 }

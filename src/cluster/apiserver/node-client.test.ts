@@ -21,14 +21,12 @@ import { NodeClient } from "./node-client.ts";
 import { nodeCertificates } from "./testing/node-certificates.ts";
 
 interface Relay {
-  /** Sends a request through the client to the node, and returns the node's answer. */
   readonly sendRequest: (method?: string) => Promise<string>;
   /** The node's connections, in order. */
   readonly connections: readonly Socket[];
   /** The node's requests: method, path and the length of the body. */
   readonly requests: readonly string[];
   readonly nodes: NodeClient;
-  /** The port of the server that forwards to the node. */
   readonly front: number;
 }
 

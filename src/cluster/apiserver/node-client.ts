@@ -62,7 +62,6 @@ export class NodeClient {
     this.#fresh = new Agent({ ...shared, keepAlive: false });
   }
 
-  /** Forwards an ordinary request, and streams the answer back. */
   async forward(target: ProxyTarget, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const answer = await this.#answer(target, request, response, this.#kept);
     const answerHeaders = { ...answer.headers };
@@ -152,7 +151,6 @@ export class NodeClient {
         resolve();
       });
       outgoing.on("response", (answer) => {
-        // The target refused to switch protocols, so pass on its whole answer.
         socket.write(headText(answer, true));
         answer.pipe(socket);
         resolve();

@@ -93,7 +93,6 @@ function dryRunErrors(values: readonly string[]): FieldError[] {
   return wanted.every((value) => value === "All") ? [] : [fieldErrors.notSupported("dryRun", wanted, ["All"])];
 }
 
-/** The type of a field in a body without a schema. */
 type FieldKind = "integer" | "text" | "boolean" | "texts" | "object" | "map of texts";
 
 const isText = (value: unknown): boolean => typeof value === "string";
@@ -148,7 +147,6 @@ function withoutNullFields(fields: object): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
-/** Checks the options of a deletion, which come in its body or its query. */
 export function checkDeleteOptions(
   { propagationPolicy, orphanDependents }: { readonly propagationPolicy?: string; readonly orphanDependents?: boolean },
   query: URLSearchParams,

@@ -161,7 +161,7 @@ function isOver(pod: StoredRecord): boolean {
   return hasEnded(pod) || phaseOf(pod) === "Pending";
 }
 
-/** Whether the pod cannot become ready any more. */
+/** Whether the pod has ended or is being deleted, so that it cannot become ready any more. */
 function hasEnded(pod: StoredRecord): boolean {
   return ["Succeeded", "Failed"].includes(phaseOf(pod)) || pod.object.metadata.deletionTimestamp !== undefined;
 }

@@ -6,7 +6,7 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** How long to wait after a change, so that changes within this time are written together. */
+/** How long to wait after a change, so that further changes in this time share the write. */
 const settleMs = 50;
 
 /**

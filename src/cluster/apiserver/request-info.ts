@@ -15,7 +15,7 @@ export interface ResourceRequest {
   readonly verb: string;
   readonly group: string;
   readonly version: string;
-  /** The namespace. Empty for cluster scope, and for lists over all namespaces. */
+  /** The namespace. It is empty for cluster scope, and for lists over all namespaces. */
   readonly namespace: string;
   readonly resource: string;
   readonly name: string;

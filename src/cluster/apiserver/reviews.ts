@@ -172,7 +172,6 @@ function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields
 const minimumTokenSeconds = 600;
 const maximumTokenSeconds = 2 ** 32;
 
-/** Handles `serviceaccounts/token` (the TokenRequest API): creates a token. */
 export async function createToken(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
@@ -272,7 +271,6 @@ interface BoundReference {
   readonly uid?: string;
 }
 
-/** The kinds of objects to which a token can be bound, with their resources. */
 const boundPlurals = { Pod: "pods", Secret: "secrets", Node: "nodes" } as const;
 
 function isBoundKind(kind: string): kind is keyof typeof boundPlurals {

@@ -51,7 +51,7 @@ export class Router {
     this.#metrics = new RequestMetrics(parts.clock);
   }
 
-  /** Answers the request. Never throws. */
+  /** The method never throws. It answers with the error instead. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const warnings: string[] = [];
     try {
@@ -289,7 +289,7 @@ function attributesOf(info: RequestInfo, query: URLSearchParams): AccessAttribut
   if (info.kind === "path")
     return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
   const { verb, group, resource, subresource, namespace } = info;
-  // A list or watch whose field selector names one object needs only the right to that object.
+  // For a list or watch whose field selector names one object, the right to this object suffices.
   const selected = ["list", "watch"].includes(verb) ? selectedName(query.get("fieldSelector")) : undefined;
   return { verb, group, resource, subresource, namespace, name: info.name || (selected ?? "") };
 }

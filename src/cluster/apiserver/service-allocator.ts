@@ -189,7 +189,6 @@ export class ServiceAllocator {
   }
 }
 
-/** Whether the ports of the Service get node ports. */
 export function hasNodePorts({
   type,
   allocateLoadBalancerNodePorts,

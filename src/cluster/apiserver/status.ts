@@ -123,7 +123,7 @@ export function unknownPath(): ApiError {
   return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
 }
 
-/** The error for an unknown path. As with kube-apiserver, its answer is plain text. */
+/** The error for an unknown path. As with kube-apiserver, the body of its answer is plain text. */
 export class NotServed extends ApiError {
   constructor() {
     super(404, "NotFound", "the server could not find the requested resource", {});

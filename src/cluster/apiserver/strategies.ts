@@ -262,7 +262,6 @@ interface ServiceFields extends Fields {
   ports?: { nodePort?: number }[];
 }
 
-/** For each field of a Service, whether the Service's type has it. */
 const fieldsOfType: Readonly<Record<string, (spec: ServiceFields) => boolean>> = {
   clusterIP: hasClusterIp,
   clusterIPs: hasClusterIp,

@@ -168,7 +168,6 @@ async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedO
   await writer.create(intent, object);
 }
 
-/** Creates a default role or binding, or adds its missing rules or subjects. */
 async function ensureRole(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   await ensureObject(parts, writer, object);
   const { name = "" } = object.metadata;

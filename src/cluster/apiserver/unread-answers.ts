@@ -23,7 +23,6 @@ export class UnreadAnswers {
     this.#maxBytes = maxBytes;
   }
 
-  /** Counts an answer until it is closed. */
   follow(user: string, answer: Answer): void {
     let answers = this.#ofUsers.get(user);
     if (answers === undefined) this.#ofUsers.set(user, (answers = new Set()));

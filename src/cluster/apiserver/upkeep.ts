@@ -72,7 +72,7 @@ export class Upkeep {
   async #aggregateSoon(): Promise<void> {
     if (this.#aggregating) return;
     this.#aggregating = true;
-    // Wait for more changes, to handle a burst of them together.
+    // Wait for more changes, so that one pass handles a burst of changes.
     await this.#parts.clock.sleep(20).catch(() => undefined);
     this.#aggregating = false;
     await this.#aggregate();

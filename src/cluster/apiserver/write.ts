@@ -298,7 +298,7 @@ export function checkFields(
   );
 }
 
-/** A path, shortened for a message, because a client may choose names of megabytes. */
+/** Shortens a path for a message, because a client may choose names of megabytes. */
 function shortPath(path: string): string {
   return path.length > maximumPathCharacters ? `${path.slice(0, maximumPathCharacters)}…` : path;
 }

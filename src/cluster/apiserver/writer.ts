@@ -12,7 +12,6 @@ import { ApiError, alreadyExists, badRequest, conflict, invalid, notFound } from
 import { mergeSubresource, prepareCreate, prepareUpdate } from "./strategies.ts";
 import { checkNames, customResourceDefinitionKey } from "./custom-resources.ts";
 
-/** The parameters of a write that do not depend on its verb. */
 export interface WriteIntent {
   readonly user: User;
   readonly type: ResourceType;
@@ -26,7 +25,7 @@ export interface WriteIntent {
   readonly fieldsManaged?: boolean;
 }
 
-/** The stored object. For a dry run, the object that would be stored. */
+/** The stored object, or the object that a dry run would store. */
 export interface Written {
   readonly object: UntypedObject;
   readonly record: StoredRecord | undefined;
@@ -221,7 +220,6 @@ export class Writer {
     }
   }
 
-  /** Deletes an object whose update has removed its last finalizer. */
   async #removeUpdated(
     intent: WriteIntent,
     oldRecord: StoredRecord,
@@ -366,7 +364,6 @@ export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   }
 }
 
-/** Keeps the old values of metadata that only the server writes. */
 function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
   const kept = [
     "uid",
@@ -386,7 +383,10 @@ function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
   delete target["selfLink"];
 }
 
-/** Whether an object that is being deleted has no finalizers and no grace period left. */
+/**
+ * Whether nothing delays the end of an object any more: it is being deleted, and has no finalizers and no grace period
+ * left.
+ */
 export function endsNow(object: UntypedObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
   if (deletionTimestamp === undefined || finalizers.length > 0 || deletionGracePeriodSeconds > 0) return false;

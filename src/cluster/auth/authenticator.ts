@@ -7,7 +7,6 @@ import { readSubject } from "./certificate-request.ts";
 import type { ServiceAccountTokens } from "./tokens.ts";
 import { anonymousUser, type User } from "./user.ts";
 
-/** Finds the user of a request by its connection and headers. */
 export class Authenticator {
   readonly #tokens: ServiceAccountTokens;
   readonly #byConnection = new WeakMap<object, User | "none">();

@@ -1,6 +1,5 @@
 import { ruleAllows, type PolicyRule } from "./rbac.ts";
 
-/** Splits a rule into rules that grant one right each. */
 function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
   const names = (rule.resourceNames ?? []).length === 0 ? [undefined] : (rule.resourceNames ?? []);
   for (const verb of rule.verbs) {

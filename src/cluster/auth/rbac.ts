@@ -17,7 +17,6 @@ interface Subject {
   readonly namespace?: string;
 }
 
-/** A binding that applies to a subject. */
 interface Binding {
   readonly namespace: string;
   readonly name: string;
@@ -36,7 +35,6 @@ export interface Decision {
   readonly byName?: boolean;
 }
 
-/** Decides who may do what. */
 export interface Authorizer {
   authorize(user: User, attributes: AccessAttributes): Decision;
   /** The rules that the user's roles grant, cluster-wide and in the namespace. */

@@ -74,7 +74,7 @@ function issuer(key = newKey()): Issuer {
   return { clock, tokens: new ServiceAccountTokens(key, store, clock), uids };
 }
 
-/** The token with a changed head or changed claims, and with the original signature. */
+/** The token with other claims or another head, and with the original signature. */
 function changed(token: string, part: 0 | 1, change: (value: Record<string, unknown>) => object): string {
   const parts = token.split(".");
   const value = JSON.parse(Buffer.from(parts[part] ?? "", "base64url").toString()) as Record<string, unknown>;

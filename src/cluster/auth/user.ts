@@ -28,9 +28,11 @@ export function nodeNameOf({ name, groups }: User): string | undefined {
 
 export const nodeLeaseNamespace = "kube-node-lease";
 
-/** The attributes of a request that the authorizer checks. */
 export interface AccessAttributes {
-  /** `get`, `list`, `create`, …. For paths without a resource, the HTTP method in lower case. */
+  /**
+   * The verb of a resource, such as `get` or `create`. For paths without a resource, it is the HTTP method in lower
+   * case.
+   */
   readonly verb: string;
   readonly group: string;
   readonly resource: string;

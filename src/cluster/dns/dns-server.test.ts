@@ -129,7 +129,6 @@ test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOM
       server.port,
       "127.0.0.1",
     );
-    // The decoder adds `rcode`, which the types lack.
     const packet: DecodedPacket & { rcode?: string } = decode(await answer);
     socket.close();
     return packet;

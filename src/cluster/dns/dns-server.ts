@@ -19,7 +19,7 @@ export interface DnsServerOptions {
   /** The domain of the cluster's names, such as `cluster.local`. */
   readonly domain: string;
   readonly source: ZoneSource;
-  /** Resolves when the source is filled. Until then, the server answers every question with SERVFAIL. */
+  /** Resolves when the source has its objects. Until then, the server answers every question with SERVFAIL. */
   readonly ready: Promise<void>;
   /** The resolver for names outside the cluster. Without one, the server answers that such names do not exist. */
   readonly upstream?: NameServer;
@@ -36,7 +36,6 @@ const maxTcpQueries = 8;
 /** The maximum length of a chain of ExternalName Services. The answer for a longer chain contains no address. */
 const maxAliases = 8;
 
-/** The cluster's name server, over UDP and TCP. */
 export class DnsServer {
   readonly #options: DnsServerOptions;
   readonly #forwarder: DnsForwarder | undefined;

@@ -45,7 +45,6 @@ export function parseQuestion(bytes: Buffer): Question | undefined {
   }
 }
 
-/** Encodes a query for another name, with the type of the original question. */
 export function encodeQuestion({ packet, type }: Question, name: string): Buffer {
   return encode({
     type: "query",

@@ -125,7 +125,6 @@ function programOf(entry: ImageEntry, { command, args }: ContainerWords): string
   return [...program, ...rest, ...(args ?? [])];
 }
 
-/** Whether a container runs the image's own program. */
 function usesEntrypoint(entry: ImageEntry, { command }: Pick<ContainerWords, "command">): boolean {
   return command === undefined || command.length === 0 || entry.aliases.includes(command[0] ?? "");
 }

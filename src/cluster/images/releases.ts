@@ -14,7 +14,6 @@ import {
 import { join } from "node:path";
 import { messageOf, userError } from "../../base/index.ts";
 
-/** A release tree that the lab can run. */
 export interface LabRelease {
   readonly version: string;
   /** The directory's path in the lab's processes. */

@@ -11,7 +11,7 @@ export interface VisibleDirectories {
 /**
  * Throws a user error if containers cannot see a program of the user's catalogue. Its path must be in the release tree
  * or in the directories of the machine's programs. A path in the release tree must not lead outside through a link. A
- * name without a slash passes, because a shell finds it by PATH.
+ * name without a slash is found by PATH, and passes.
  */
 export function checkProgramIsSeen(image: string, program: string, directories: VisibleDirectories): void {
   if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, directories)) return;

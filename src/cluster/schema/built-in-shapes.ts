@@ -34,7 +34,7 @@ const flagPointer = 1;
 const flagOmitted = 2;
 const flagInline = 8;
 
-/** The shapes of built-in kinds. Each is made on first use. */
+/** The shapes of built-in kinds, each of which is made on first use. */
 export class BuiltInShapes {
   readonly #table: TypeTable;
   readonly #structs = new Map<number, BuiltInStruct>();
@@ -54,7 +54,6 @@ export class BuiltInShapes {
     return index === undefined ? undefined : this.#struct(index);
   }
 
-  /** Finds a type by its OpenAPI name, such as `io.k8s.api.core.v1.PodSpec`. */
   ofName(name: string): StructShape {
     if (this.#indexes.size === 0) this.#table.names.forEach((typeName, index) => this.#indexes.set(typeName, index));
     const index = this.#indexes.get(name);

@@ -9,7 +9,6 @@ import type { KubernetesObject, ManagedFieldsEntry, UntypedObject } from "../../
  * defines it.
  */
 export interface ResourceType {
-  /** The API group. Empty for the core group. */
   readonly group: string;
   readonly version: string;
   readonly kind: string;
@@ -32,7 +31,7 @@ export interface ResourceType {
   readonly storageKey: string;
   /** Whether the resource is built in. Otherwise a CRD defines it. */
   readonly builtIn: boolean;
-  /** The name of the CRD. Absent for a built-in resource. */
+  /** The name of the CRD that defines the resource. It is absent for a built-in resource. */
   readonly customResourceDefinition?: string;
   /**
    * The paths in the object that `/scale` reads and writes, such as `spec.replicas`. Absent if the resource has no such
@@ -98,7 +97,7 @@ export interface FieldError {
 export class SchemaFault extends Error {
   override readonly name = "SchemaFault";
   readonly status: 400 | 409 | 415 | 422 | 500;
-  /** The reason of the answer. Empty if kube-apiserver gives none. */
+  /** The reason of the answer. It is empty if kube-apiserver states none. */
   readonly reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid" | "";
   readonly causes: readonly StatusCause[];
 
@@ -124,10 +123,9 @@ export interface StatusCause {
   readonly field: string;
 }
 
-/** Who writes an object, for its managedFields. */
 export interface WriteOrigin {
   readonly manager: string;
-  /** The subresource. Empty for the resource itself. */
+  /** The subresource. It is empty for the resource itself. */
   readonly subresource: string;
   /** The time of the write in RFC 3339, in whole seconds. */
   readonly time: string;
@@ -135,7 +133,7 @@ export interface WriteOrigin {
 
 export interface ApplyRequest {
   readonly type: ResourceType;
-  /** The stored object in `type`'s version. Undefined if the apply creates the object. */
+  /** The stored object in `type`'s version, or undefined if the apply creates the object. */
   readonly live: UntypedObject | undefined;
   /** The applied configuration as the client sent it, without defaults. */
   readonly applied: UntypedObject;

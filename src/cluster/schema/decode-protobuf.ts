@@ -8,7 +8,6 @@ import { protobufWire } from "./protobuf-wire.ts";
 import type { AnyShape, ListShape, ScalarCode, Shape, StructShape, WireField } from "./shape.ts";
 
 const magic = Buffer.from("k8s\0", "latin1");
-/** The field numbers of runtime.Unknown and of its TypeMeta. */
 const unknownTypeMeta = 1;
 const unknownRaw = 2;
 const unknownContentEncoding = 3;

@@ -15,7 +15,6 @@ type Step =
  */
 const maxVisitedValues = 100_000;
 
-/** The maximum depth of filters within filters. */
 const maxFilterDepth = 8;
 
 type Operator = "==" | "!=" | "<" | "<=" | ">" | ">=" | "exists";

@@ -31,7 +31,6 @@ export function amountsOf(list: Readonly<Record<string, string>> | undefined): A
   return amounts;
 }
 
-/** Matches the resources that a pod can state as a whole. */
 export const ofWholePod = /^(?:cpu|memory|hugepages-.*)$/;
 
 export function wholePodAmounts({ resources }: PodAmounts, field: AmountField): Amounts {

@@ -30,7 +30,6 @@ import { zeroObject } from "./normalise.ts";
 import { type ResourceModel } from "./resource-model.ts";
 import { servingErrors } from "./validation/custom-resource-definition.ts";
 
-/** An entry of the file generated/kubernetes/resources. */
 type GeneratedResource = Pick<
   ResourceType,
   | "group"
@@ -77,7 +76,6 @@ function keyOfType(group: string, version: string, plural: string): string {
   return `${group}/${version}/${plural}`;
 }
 
-/** The schemas of all kinds that the API server serves, built-in and custom. */
 export class Schemas implements SchemaRegistry {
   readonly #shapes = BuiltInShapes.load();
   readonly #decoder = new ProtobufDecoder(this.#shapes);
@@ -88,7 +86,6 @@ export class Schemas implements SchemaRegistry {
   readonly #managers = new WeakMap<ResourceModel, FieldManager>();
   readonly #openApi = new OpenApiDocuments(() => [...this.#custom.values()]);
   #resources: readonly ResourceType[] | undefined;
-  /** The versions of each resource, by its storage key. */
   #versions: ReadonlyMap<string, readonly ResourceType[]> | undefined;
   #generation = 0;
 

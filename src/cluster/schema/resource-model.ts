@@ -8,7 +8,6 @@ export interface ResourceModel {
   readonly shape: StructShape;
   /** Drops unknown fields in place. Returns the paths of these fields. */
   readonly dropUnknownFields: (object: UntypedObject) => readonly string[];
-  /** Fills in the defaults in place. */
   readonly applyDefaults: (object: UntypedObject) => void;
   readonly validate: (
     object: UntypedObject,

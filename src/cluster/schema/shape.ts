@@ -14,7 +14,7 @@ export interface ScalarShape {
 
 export interface StructShape {
   readonly kind: "struct";
-  /** The OpenAPI name of a built-in type, such as `io.k8s.api.core.v1.PodSpec`. Empty for a type of a CRD. */
+  /** The OpenAPI name of a built-in type, such as `io.k8s.api.core.v1.PodSpec`. It is empty for a type of a CRD. */
   readonly name: string;
   /** The fields by their JSON names, including the fields of inlined structs. */
   readonly fields: ReadonlyMap<string, FieldShape>;

@@ -43,13 +43,11 @@ export class StoredRecord implements ObjectKey {
     return parsed;
   }
 
-  /** The same state with another revision. */
   at(revision: number): StoredRecord {
     const copy = this.copy();
     return new StoredRecord(this, revision, encodeObject(copy, revision), copy);
   }
 
-  /** A new copy of the object that the caller may change. */
   copy(): UntypedObject {
     return JSON.parse(this.bytes.toString("utf8")) as UntypedObject;
   }

@@ -58,7 +58,6 @@ export class Store {
     this.#startRevision = revision;
   }
 
-  /** Reads the file and starts the writer. */
   static open(options: StoreOptions): Store {
     if (!existsSync(dirname(options.path))) mkdirSync(dirname(options.path), { recursive: true });
     const database = openDatabase(options.path);
@@ -262,7 +261,7 @@ export class Store {
   }
 }
 
-/** The batch for these changes. A key that was written twice is stored once, in its last state. */
+/** The batch for these changes. It contains each key only once, with the last state. */
 function batchOf(changes: readonly PendingChange[]): WriteBatch {
   const last = new Map<string, ChangeEvent>();
   const collections = new Map<string, number>();

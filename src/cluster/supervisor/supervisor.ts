@@ -36,7 +36,6 @@ export interface SupervisorOptions {
 }
 
 const listenTimeoutMs = 10_000;
-/** The environment variables that the supervisor passes to the lab's other processes. */
 const keptVariables = [
   "PATH",
   "LANG",

@@ -143,7 +143,7 @@ export function procMount({ spec }: CheckedPod): Violation | undefined {
       };
 }
 
-/** Skips a check for a pod that runs in its own user namespace. */
+/** Skips a check for a pod with a user namespace of its own. */
 export function unlessInUserNamespace(check: Check): Check {
   return (pod) => (pod.spec.hostUsers === false ? undefined : check(pod));
 }

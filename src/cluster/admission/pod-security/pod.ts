@@ -47,7 +47,6 @@ export interface CheckedContainer {
   };
 }
 
-/** A violation that a check found, in Kubernetes' words. */
 export interface Violation {
   readonly reason: string;
   readonly detail: string;
@@ -76,7 +75,6 @@ export function plural(count: number, singular: string, several = `${singular}s`
   return count === 1 ? singular : several;
 }
 
-/** The containers in a message: `container "a"`, or `containers "a", "b"`. */
 export function containerText(names: readonly string[]): string {
   return `${plural(names.length, "container")} ${quoted(names)}`;
 }

@@ -10,7 +10,6 @@ import type { Managers } from "./updater.ts";
 const maxUpdateManagers = 10;
 const ancientChanges = "ancient-changes";
 
-/** Fields that no manager can own. */
 const strippedFields = new FieldSet();
 for (const path of ["apiVersion", "kind", "metadata"]) strippedFields.insert([`f:${path}`]);
 for (const field of [

@@ -85,7 +85,7 @@ function isGranular(list: ListShape): list is GranularList {
   return list.listType !== "atomic";
 }
 
-/** The shape of a field. Returns undefined for an unknown field, whose shape then depends on its value. */
+/** The shape of a field. Returns undefined for an unknown field, for which callers use {@link granularAnyShape}. */
 function fieldShape(shape: Shape, key: string): Shape | undefined {
   switch (shape.kind) {
     case "struct":

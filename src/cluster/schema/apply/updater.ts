@@ -181,7 +181,7 @@ export class Updater {
     return this.#options.convert(result, merged.apiVersion) ?? merged;
   }
 
-  /** Restores fields without an owner that pruning has removed although the last apply did not contain them. */
+  /** Restores fields without an owner that pruning has removed although they were not in the last apply. */
   #addBackDangling(merged: TypedObject, pruned: TypedObject, last: FieldSet): TypedObject {
     const { shape } = merged;
     const kept = withNamedFields(shape, toFieldSet(shape, pruned.value));

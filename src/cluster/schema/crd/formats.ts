@@ -8,7 +8,6 @@ import { parseQuantity } from "../quantity.ts";
 /** The maximum number of cached patterns. An API server needs only a few hundred. */
 const maxPatterns = 4096;
 const patterns = moduleCache<string, Re2.RE2JS | undefined>("patterns-of-schemas", maxPatterns);
-/** The RE2 library. It is loaded when the first pattern is compiled. */
 let expressions: typeof Re2 | undefined;
 
 /**

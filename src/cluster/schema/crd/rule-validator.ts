@@ -35,10 +35,7 @@ interface VisitedValue {
 }
 
 interface Budget {
-  /**
-   * The cost that the remaining rules may have. It becomes negative when a rule exceeds it, and then no further rule
-   * runs.
-   */
+  /** The cost that the remaining rules may have. No further rule runs when it is negative. */
   cost: number;
   readonly deadline: number;
 }

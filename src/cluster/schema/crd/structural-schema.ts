@@ -49,7 +49,10 @@ export interface StructuralSchema {
   readonly "x-kubernetes-validations"?: readonly ValidationRule[];
 }
 
-/** The schema of fields that `properties` does not name. Returns undefined if such fields are unknown and dropped. */
+/**
+ * The schema of fields that `properties` does not name. Returns `true` if any value is allowed, and undefined if such
+ * fields are dropped.
+ */
 export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true | undefined {
   const { additionalProperties } = schema;
   if (additionalProperties === true || schema["x-kubernetes-preserve-unknown-fields"] === true) {

@@ -68,7 +68,6 @@ function podSpec(value: JsonObject): void {
   mirrorServiceAccount(value);
 }
 
-/** Keeps the deprecated `serviceAccount` equal to `serviceAccountName`. */
 function mirrorServiceAccount(value: JsonObject): void {
   if (stringOf(value.serviceAccountName) === "" && stringOf(value.serviceAccount) !== "")
     value.serviceAccountName = value.serviceAccount;

@@ -39,7 +39,6 @@ export class OpenApiDocuments {
     this.#resources = resources;
   }
 
-  /** Drops the cached documents of custom resources, after a change of a CRD. */
   changed(): void {
     this.#kept.clear();
   }
@@ -109,7 +108,6 @@ export class OpenApiDocuments {
     return document;
   }
 
-  /** The schemas of meta.k8s.io, which each document must contain. */
   #meta(): JsonObject {
     if (this.#metaSchemas === undefined) {
       const all = objectOf(objectOf(objectOf(readGenerated(metaSource)).components).schemas);

@@ -39,7 +39,6 @@ export function containerCells(podSpec: unknown): [names: string, images: string
   ];
 }
 
-/** The first three values as the text of a cell, with the number of further values. */
 export function firstThree(values: readonly string[]): string {
   const limit = 3;
   if (values.length === 0) return unset;

@@ -115,7 +115,6 @@ function atMostItems(path: string, items: readonly unknown[], maximum: number, c
   if (items.length > maximum) check.add(fieldErrors.tooMany(path, items.length, maximum));
 }
 
-/** Checks a required value against the supported ones. */
 function choice(path: string, value: unknown, supported: readonly string[], check: Check): void {
   if (value === undefined || value === "")
     check.required(path, `valid values: [${supported.map((value) => JSON.stringify(value)).join(" ")}]`);

@@ -42,7 +42,6 @@ export const limitRange: KindValidator = (object, _old, check) => {
   }
 };
 
-/** Checks that a limit for pods or containers names only resources that containers can have. */
 function checkResourceNames(limit: JsonObject, type: string, at: string, check: Check): void {
   const isOfPod = type === "Pod" || type === "Container";
   for (const field of Object.keys(words))

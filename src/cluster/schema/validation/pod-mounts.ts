@@ -76,7 +76,6 @@ function validatePropagation(mount: JsonObject, container: JsonObject, list: str
 }
 
 interface Neighbours {
-  /** The devices that precede this one in the list. */
   readonly earlier: Claims;
   readonly mounts: Claims;
   readonly volumes: Volumes;

@@ -31,7 +31,6 @@ export function validatePod(pod: JsonObject, check: Check): void {
   validatePodAnnotations(pod, check);
 }
 
-/** Validates what only new pods must fulfil. */
 export function validateNewPod(pod: JsonObject, check: Check): void {
   const spec = objectOf(pod.spec);
   if (arrayOf(spec.ephemeralContainers).length > 0)

@@ -229,7 +229,7 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
     if (url === undefined) throw new Error(`"${text}" is not a URL`);
     return { url, relative: text.startsWith("/"), text };
   };
-  /** Take the host and port from the text, because the platform's URL class drops a scheme's default port. */
+  /** Takes the host and port from the text, because the platform's URL class drops a scheme's default port. */
   const authority = (text: string): string => /^[^:/]+:\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? "";
   const portOf = (text: string): string => /:(\d+)$/.exec(authority(text))?.[1] ?? "";
   const part = (name: string, take: (url: URL, text: string) => string): CelFunc =>

@@ -18,7 +18,6 @@ export function object(kind: string, fields: object): UntypedObject {
   };
 }
 
-/** A pod with one container. */
 export function pod(spec: object = {}, container: object = {}, metadata: object = {}): UntypedObject {
   return object("Pod", { metadata, spec: { containers: [{ name: "c", image: "i:1", ...container }], ...spec } });
 }
