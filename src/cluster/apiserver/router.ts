@@ -51,7 +51,7 @@ export class Router {
     this.#metrics = new RequestMetrics(parts.clock);
   }
 
-  /** The method never throws. It answers with the error instead. */
+  /** Answers the request, if necessary with an error. Never throws. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const warnings: string[] = [];
     try {

@@ -85,7 +85,7 @@ function isGranular(list: ListShape): list is GranularList {
   return list.listType !== "atomic";
 }
 
-/** The shape of a field. Returns undefined for an unknown field, for which callers use {@link granularAnyShape}. */
+/** The shape of a field. Returns undefined for an unknown field. */
 function fieldShape(shape: Shape, key: string): Shape | undefined {
   switch (shape.kind) {
     case "struct":
