@@ -10,7 +10,7 @@ export interface AdmissionRequest {
   readonly namespace: string;
   /** The object's name. With `generateName`, it is empty until the server has generated a name. */
   readonly name: string;
-  /** The new object, in the version of `type`, or of kind {@link objectKind}. Undefined for DELETE. */
+  /** The new object, in the version of `type`, or of kind {@link objectKind}. A DELETE has none. */
   object: UntypedObject | undefined;
   /**
    * The kind of `object` if it differs from that of `type`: Eviction, Binding, TokenRequest, or the options of a
@@ -21,8 +21,8 @@ export interface AdmissionRequest {
   readonly user: User;
   readonly dryRun: boolean;
   /**
-   * The options of the write: CreateOptions, UpdateOptions, PatchOptions or DeleteOptions of meta.k8s.io/v1. Null for
-   * CONNECT.
+   * The options of the write: CreateOptions, UpdateOptions, PatchOptions or DeleteOptions of meta.k8s.io/v1. A CONNECT
+   * has none.
    */
   readonly options: UntypedOptions | null;
   readonly warnings: string[];

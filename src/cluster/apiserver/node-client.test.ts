@@ -88,7 +88,7 @@ test("requests that only read share a connection to the node", async (t) => {
   assert.equal(connections.length, 1);
 });
 
-test("a request that only reads succeeds even if the node has closed the kept connection", async (t) => {
+test("a request that only reads succeeds even if the node has closed the reused connection", async (t) => {
   const { sendRequest, connections } = await relay(t);
   await sendRequest();
   // The node closes the connection only after the client has sent its next request.

@@ -82,7 +82,7 @@ function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
 }
 
-/** Throws 422 if a local review asks about another namespace than its own, or about a path. */
+/** Throws 422 for a local review about a path, or about another namespace than its own. */
 function checkLocal(type: ResourceType, namespace: string, spec: Fields): void {
   const wanted = spec["resourceAttributes"] as { readonly namespace?: string } | null | undefined;
   if (!isAbsent(spec["nonResourceAttributes"]))

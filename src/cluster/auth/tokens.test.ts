@@ -100,7 +100,7 @@ test("a token is its account's, with the account's groups, and names its pod and
   assert.deepEqual([audiences, expiresAtMs], [["https://kubernetes.default.svc.cluster.local"], 3_600_000]);
 });
 
-test("a token with other claims, another algorithm, another key, or other parts is nobody's", () => {
+test("a token with other claims, another algorithm, another key, or other parts is invalid", () => {
   const { tokens } = issuer();
   const { token } = tokens.issue(request);
   assert.notEqual(tokens.verify(token), undefined);

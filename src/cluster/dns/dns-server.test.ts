@@ -264,7 +264,7 @@ const rcodeOf = (bytes: Buffer): string | undefined => {
   return rcode;
 };
 
-test("a client whose queries nobody answers does not keep another client's queries from being forwarded", async () => {
+test("a client with many unanswered queries does not prevent the forwarding of another client's queries", async () => {
   using upstream = await silentUpstream();
   using clock = standingClock();
   await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.port }, clock });
