@@ -9,7 +9,7 @@ export interface AdmissionReview {
   readonly request: { readonly uid: string };
 }
 
-/** The request that webhooks and policies get. Its objects are in the version of `type`. */
+/** The AdmissionReview that webhooks and policies get. Its objects are in the version of `type`. */
 export function reviewOf(registry: SchemaRegistry, type: ResourceType, request: AdmissionRequest): AdmissionReview {
   const { operation, namespace, name, user, dryRun, options, subresource, object, oldObject, objectKind } = request;
   const converted = (value: UntypedObject | undefined): UntypedObject | null =>

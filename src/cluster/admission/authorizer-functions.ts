@@ -5,8 +5,8 @@ import { tagged, textField } from "../schema/crd/cel/kubernetes-functions.ts";
 import { nameOf, type AdmissionRequest } from "./request.ts";
 
 /**
- * The attributes that an access check in CEL can set. The check is a value that collects them until `check` asks the
- * authorizer.
+ * The attributes of an access check in CEL. An expression sets them one after another, as in
+ * `authorizer.group("apps").resource("deployments")`, before it calls `check`.
  */
 type Attribute = Exclude<keyof AccessAttributes, "verb">;
 

@@ -53,7 +53,7 @@ function isCertificateRequest({ type }: AdmissionRequest): boolean {
   return type.group === group && type.plural === plural;
 }
 
-/** Replaces everything that the client says about the requester. Removes fields that the requester does not have. */
+/** Replaces what the client claims about the requester. Removes fields that the requester does not have. */
 function withRequester(spec: unknown, { user }: AdmissionRequest): object {
   const { uid: _uid, extra: _extra, ...rest } = (spec ?? {}) as { readonly uid?: unknown; readonly extra?: unknown };
   return {
@@ -83,7 +83,7 @@ function dateConditions(object: UntypedObject, old: UntypedObject | undefined, c
   object["status"] = { ...(object as Fields).status, conditions };
 }
 
-/** A signer cannot change an approver's decision. */
+/** Restores the old decisions, because a signer cannot change an approver's decision. */
 function keepDecisions(object: UntypedObject, old: UntypedObject | undefined): void {
   const isDecision = ({ type }: Condition): boolean => decisions.includes(type);
   const conditions = [
@@ -141,7 +141,6 @@ function checkDecisions(request: AdmissionRequest): void {
     );
 }
 
-/** The kinds of faults of a field, as Kubernetes' messages name them, each with the reason of its cause. */
 const faultReasons = { "Invalid value": "FieldValueInvalid", Forbidden: "FieldValueForbidden" } as const;
 
 function invalid(

@@ -1,6 +1,5 @@
 import type { AdmissionRequest } from "./request.ts";
 
-/** A built-in admission plugin. */
 export interface AdmissionPlugin {
   readonly name: string;
   mutate?(request: AdmissionRequest): void | Promise<void>;
@@ -8,7 +7,7 @@ export interface AdmissionPlugin {
   validate?(request: AdmissionRequest): void | Promise<void>;
 }
 
-/** Runs all plugins in order: first all mutations, then all validations. */
+/** Runs all plugins in order. Callers run the mutations before the validations. */
 export class AdmissionChain {
   readonly #plugins: readonly AdmissionPlugin[];
 

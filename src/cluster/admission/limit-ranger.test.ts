@@ -22,7 +22,7 @@ const pod = (containers: object[], spec: object = {}): object => ({
   spec: { containers, ...spec },
 });
 
-/** The plugin for a namespace with these LimitRanges, each given by its limits. */
+/** The plugin for a namespace with these LimitRanges. Each argument has the limits of one LimitRange. */
 async function rangerWith(...ranges: Limit[][]): Promise<ReturnType<typeof limitRanger>> {
   const store = await memoryStore({
     "/limitranges": ranges.map((limits, index) => ({

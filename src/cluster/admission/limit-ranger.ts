@@ -46,7 +46,8 @@ export function limitRanger(store: Store): AdmissionPlugin {
     validate(request) {
       const { object } = request;
       if (!isChecked(request) || object === undefined || object.metadata.deletionTimestamp !== undefined) return;
-      // The first LimitRange that refuses decides the answer. Containers with the same fault share a message.
+      // The first LimitRange that refuses the object decides the answer. Containers with the same fault share a
+      // message.
       for (const limits of rangesIn(store, request.namespace)) {
         const found = limits.flatMap((limit) => problemsOf(request.type.storageKey, object, limit));
         const problems = [...new Set(found)];
@@ -75,7 +76,6 @@ function isChecked({ operation, type, subresource }: AdmissionRequest): boolean 
   );
 }
 
-/** The limits of each LimitRange. */
 function rangesIn(store: Store, namespace: string): (readonly Limit[])[] {
   return store
     .collection("/limitranges")
@@ -130,7 +130,6 @@ function usageProblems(usage: Usage, limit: Limit): string[] {
   ];
 }
 
-/** The problems of a claim. A claim has requests but no limits. */
 function claimProblems(claim: UntypedObject, limit: Limit): string[] {
   const { resources } = (claim["spec"] ?? {}) as { resources?: { requests?: Bounds } };
   const requests = amountsOf(resources?.requests);
@@ -174,7 +173,7 @@ function aboveRatio(name: string, bound: Quantity, type: string, { requests, lim
   const [request, limit] = [requests.get(name), limits.get(name)];
   if (request === undefined || request.nanos === 0n) return `${start}, but no request is specified or request is 0`;
   if (limit === undefined || limit.nanos === 0n) return `${start}, but no limit is specified or limit is 0`;
-  // Compares whole numbers, because quotients of large numbers are not exact.
+  // Compare whole numbers, because quotients of large numbers are not exact.
   if (limit.nanos * 1_000_000_000n <= bound.nanos * request.nanos) return undefined;
   return `${start}, but provided ratio is ${(Number(limit.nanos) / Number(request.nanos)).toFixed(6)}`;
 }

@@ -9,26 +9,26 @@ import { authorizerFunctions, authorizerValue } from "./authorizer-functions.ts"
 import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
-/** The maximum number of compiled expressions in the cache. Beyond it, the cache is cleared. */
+/** The maximum number of compiled expressions in the cache. A further expression empties the cache. */
 const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
 
-/**
- * CEL for policies and conditions. `compile` compiles an expression, and `library` belongs to it and converts values.
- */
+/** CEL for policies and conditions. `compile` compiles an expression, and `library` converts values for it. */
 export interface AdmissionCel {
   readonly library: CelLibrary;
   readonly compile: MeteredCel["compile"];
 }
 
-/** Makes CEL with these variables and `authorizer`. Loads the evaluator, so call this on first use. */
+/**
+ * Creates CEL with these variables and the variable `authorizer`. It loads the evaluator, so callers call it only when
+ * they need it.
+ */
 export function admissionCel(variables: readonly string[], authorizer: Authorizer): AdmissionCel {
   const cel = kubernetesCel([...variables, "authorizer"], (library) => authorizerFunctions(library, authorizer));
   return { library: cel.library, compile: cachedCompile(cel, maximumPrograms) };
 }
 
-/** A CEL expression with the path of the field that contains it. */
 export interface PlacedExpression {
   readonly path: string;
   readonly text: string;
@@ -75,7 +75,6 @@ export function checkExpressions(
   );
 }
 
-/** The match conditions of a policy or a webhook, each with its path. */
 export function conditionExpressions(
   path: string,
   conditions: readonly { readonly expression: string }[] | undefined,
@@ -109,7 +108,6 @@ export class MatchConditions {
     this.#authorizer = authorizer;
   }
 
-  /** Refuses webhook configurations with conditions that cannot be compiled. */
   check(request: AdmissionRequest): void {
     const webhooksOf = (object: UntypedObject | undefined): readonly Webhook[] =>
       (object?.["webhooks"] as readonly Webhook[] | null | undefined) ?? [];
@@ -125,10 +123,7 @@ export class MatchConditions {
     return (this.#cel ??= admissionCel(["object", "oldObject", "request"], this.#authorizer));
   }
 
-  /**
-   * Whether all conditions are true. Returns false if any is false. Otherwise throws if a condition cannot be
-   * evaluated.
-   */
+  /** Whether all conditions are true. Throws if no condition is false, but one cannot be evaluated. */
   hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): boolean {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;

@@ -37,7 +37,7 @@ test("evictions, bindings and tokens are new content too", async () => {
   }
 });
 
-test("a review of rights tells nobody whether a namespace exists", async () => {
+test("a review of rights does not reveal whether a namespace exists", async () => {
   assert.equal(await answer("authorization.k8s.io/localsubjectaccessreviews", { namespace: "none" }), "allowed");
 });
 

@@ -3,7 +3,7 @@ import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, forbidden } from "./request.ts";
 
 const immortal = new Set(["default", "kube-system", "kube-public"]);
-/** Reviews in a namespace. They are not stored, so the namespace need not exist. */
+/** Namespaced reviews. The server does not store them, so their namespace need not exist. */
 const unstored = new Set(["localsubjectaccessreviews"]);
 
 /**

@@ -110,8 +110,8 @@ function checkPod(request: AdmissionRequest, node: string, store: Store): string
 }
 
 /**
- * The fault of a mirror pod. It only shows what already runs on its node, so it may not refer to objects that a pod
- * could read.
+ * Why a node may not create this pod, or undefined if it may. A node may create only mirror pods. A mirror pod only
+ * shows what already runs on its node, so it may not refer to objects that a pod could read.
  */
 function mirrorFault(object: UntypedObject, node: string): string | undefined {
   const spec = (object["spec"] ?? {}) as { nodeName?: string; serviceAccountName?: string };
@@ -131,7 +131,10 @@ function nodeOf(pod: UntypedObject): string {
   return (pod["spec"] as { nodeName?: string } | undefined)?.nodeName ?? "";
 }
 
-/** Checks a write to a PersistentVolume. The lab's nodes provision and delete only volumes in their own directories. */
+/**
+ * Why a node may not write this PersistentVolume. Nodes of the lab provision and delete only volumes in their own
+ * directories.
+ */
 function checkVolume(request: AdmissionRequest, node: string, store: Store): string | undefined {
   const volume = request.oldObject ?? store.latest("/persistentvolumes", "", request.name)?.object;
   const { nodeAffinity } = (volume?.["spec"] ?? {}) as {

@@ -27,7 +27,7 @@ const priorityClasses = "scheduling.k8s.io/priorityclasses";
 const unreachableSeconds = 300;
 
 /**
- * Sets a pod's priority from its class, and lets it tolerate an unready node for 300 s (Priority,
+ * Sets a pod's priority from its class, and lets the pod tolerate an unready or unreachable node for 300 s (Priority,
  * DefaultTolerationSeconds). Allows only one default class, and refuses to delete the system's own classes.
  */
 export function podDefaults({ store }: { readonly store: Store }): AdmissionPlugin {
@@ -35,7 +35,7 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
     name: "PodDefaults",
     mutate(request) {
       const { operation, type, subresource, object, name } = request;
-      // Protects the system's classes: pods of the mesh and of nodes name them, and the API server creates them only
+      // Protect the system's classes. Pods of the mesh and of nodes name them, and the API server creates them only
       // when it starts.
       if (operation === "DELETE" && type.storageKey === priorityClasses && systemPriorityClasses.has(name))
         throw forbidden(request, "this is a system priority class and cannot be deleted");

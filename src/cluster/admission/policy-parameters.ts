@@ -27,9 +27,9 @@ interface ParameterParts {
 }
 
 /**
- * The parameter objects of a policy. The policy is evaluated once for each of them. A policy without parameters is
- * evaluated once, with `null` instead of an object. If no object matches and the binding allows that, the list is
- * empty. Throws if the binding is misconfigured, or if it requires an object and none matches.
+ * The parameter objects of a policy. The server evaluates the policy once for each of them. For a policy without
+ * parameters, returns one `null`. Returns an empty list if no object matches and the binding allows that. Throws if the
+ * binding is misconfigured, or if it requires an object and none matches.
  */
 export function parametersOf(
   { store, registry }: ParameterParts,
@@ -59,8 +59,8 @@ export function parametersOf(
 }
 
 /**
- * The namespace of the parameters: the namespace that the binding names, or else the request's. Empty for
- * cluster-scoped parameters.
+ * The namespace of the parameters: the namespace that the binding names, or else the request's. Returns the empty text
+ * for cluster-scoped parameters.
  */
 function namespaceOf(type: ResourceType, { namespace = "" }: ParamRef, requestNamespace: string): string {
   if (!type.namespaced) {
@@ -74,8 +74,8 @@ function namespaceOf(type: ResourceType, { namespace = "" }: ParamRef, requestNa
 }
 
 /**
- * A policy can reveal what its parameters contain. Therefore the author of a policy or binding must be allowed to read
- * them.
+ * Refuses a policy or a binding if its author may not read the parameters, because a policy can reveal what they
+ * contain.
  */
 export function policyParameterRights(parts: ParameterParts, authorizer: Authorizer): AdmissionPlugin {
   return {

@@ -15,7 +15,6 @@ export interface MatchRule {
 
 export type MatchPolicy = "Exact" | "Equivalent";
 
-/** Decides which requests webhooks and policies get. */
 export class RequestMatcher {
   readonly #store: Store;
   readonly #registry: SchemaRegistry;
@@ -26,8 +25,8 @@ export class RequestMatcher {
   }
 
   /**
-   * The type in which a webhook or policy gets the request: the request's own type, or, with `matchPolicy: Equivalent`,
-   * another version of the resource that a rule names. Undefined if nothing matches.
+   * The type in which a webhook or policy gets the request. This is the request's own type, or, with `matchPolicy:
+   * Equivalent`, another version of the resource that a rule names. Returns undefined if no rule matches.
    */
   typeFor(
     rules: readonly MatchRule[],

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { User } from "../auth/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 
-/** One write that admission checks before it is stored. Mutating admission may change or replace `object`. */
+/** A request that admission checks. Mutating admission may change or replace `object`. */
 export interface AdmissionRequest {
   readonly operation: "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
   readonly type: ResourceType;
@@ -10,7 +10,7 @@ export interface AdmissionRequest {
   readonly namespace: string;
   /** The object's name. With `generateName`, it is empty until the server has generated a name. */
   readonly name: string;
-  /** The new object, in the version of `type`, or of kind {@link objectKind}. Undefined for DELETE. */
+  /** The new object, in the version of `type`, or of kind {@link objectKind}. A DELETE has none. */
   object: UntypedObject | undefined;
   /**
    * The kind of `object` if it differs from that of `type`: Eviction, Binding, TokenRequest, or the options of a
@@ -21,11 +21,10 @@ export interface AdmissionRequest {
   readonly user: User;
   readonly dryRun: boolean;
   /**
-   * The options of the write: CreateOptions, UpdateOptions, PatchOptions or DeleteOptions of meta.k8s.io/v1. Null for
-   * CONNECT.
+   * The options of the write: CreateOptions, UpdateOptions, PatchOptions or DeleteOptions of meta.k8s.io/v1. A CONNECT
+   * has none.
    */
   readonly options: UntypedOptions | null;
-  /** Texts for the answer's `Warning` headers. */
   readonly warnings: string[];
 }
 
@@ -41,7 +40,7 @@ export interface UntypedOptions {
   readonly [field: string]: unknown;
 }
 
-/** The name of the object that a request writes. Empty until the server has generated it. */
+/** The name of the object that a request writes. Returns the empty text until the server has generated the name. */
 export function nameOf({ name, object }: Pick<AdmissionRequest, "name" | "object">): string {
   return name === "" ? (object?.metadata.name ?? "") : name;
 }

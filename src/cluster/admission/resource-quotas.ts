@@ -104,8 +104,8 @@ function usedIn(store: Store, quota: StoredRecord, collection: string): Amounts 
 }
 
 /**
- * The resources in the quota that containers do not state, such as `cpu for: web; memory for: web`. Empty if they state
- * all, or if the pod states resources as a whole.
+ * The resources in the quota that containers do not state, such as `cpu for: web; memory for: web`. Returns the empty
+ * text if the containers state all of them, or if the pod states resources as a whole.
  */
 function unstated(pod: UntypedObject, limited: readonly string[]): string {
   const spec = podSpecOf(pod);

@@ -18,8 +18,8 @@ interface RoleRef {
 }
 
 /**
- * The rights of an aggregated role, for this check. It may get any right later, when another role gets a label that it
- * selects.
+ * The rights that an aggregated role counts as granting in this check. It may get any right later, when another role
+ * gets a label that it selects.
  */
 const fullAuthority: readonly PolicyRule[] = [
   { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },
@@ -93,9 +93,7 @@ function rulesOfReference(
   return aggregatedRules(record.object, all) ?? rulesOf(record.object);
 }
 
-/**
- * The maximum number of rights in a refusal's message. A role of a few kilobytes may contain billions of combinations.
- */
+/** The maximum number of rights in a refusal's message. A role of a few kilobytes may grant billions of rights. */
 const maxListed = 100;
 
 function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {

@@ -64,8 +64,8 @@ export function serviceAccountAdmission({
 }
 
 /**
- * Checks a mirror pod. It only shows a pod that its node runs without the API server, so it has no rights and no
- * Secrets.
+ * Checks a mirror pod. It may have no rights and no Secrets, because it only shows a pod that its node runs without the
+ * API server.
  */
 function checkMirrorPod(request: AdmissionRequest, object: UntypedObject): void {
   const pod = object as unknown as Pod;

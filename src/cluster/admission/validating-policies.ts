@@ -65,7 +65,6 @@ interface Denial {
   readonly reason: string;
 }
 
-/** The HTTP status for each reason that a validation may state. */
 const codes: Readonly<Record<string, number>> = {
   Unauthorized: 401,
   Forbidden: 403,
@@ -73,7 +72,6 @@ const codes: Readonly<Record<string, number>> = {
   RequestEntityTooLarge: 413,
 };
 
-/** Enforces ValidatingAdmissionPolicies for their bindings. */
 export function validatingPolicies(parts: {
   readonly store: Store;
   readonly registry: SchemaRegistry;
@@ -125,8 +123,8 @@ class ValidatingPolicies {
   }
 
   /**
-   * The parameters of the policy. If the binding is misconfigured, refuses the request or ignores the policy, as
-   * `failurePolicy` says, whatever `validationActions` says.
+   * The parameters of the policy. If the binding is misconfigured, `failurePolicy` decides: the function refuses the
+   * request, or ignores the policy. `validationActions` has no effect on this.
    */
   #parametersFor(
     spec: PolicySpec,
@@ -144,7 +142,7 @@ class ValidatingPolicies {
     }
   }
 
-  /** The version in which the policy gets the object. Undefined if the policy does not match the request. */
+  /** The version in which the policy gets the object. Returns undefined if the policy does not match the request. */
   #typeFor(match: MatchResources = {}, request: AdmissionRequest, isOptional = false): ResourceType | undefined {
     const { resourceRules = [], excludeResourceRules = [], matchPolicy } = match;
     if (!this.#matcher.selects(match, request)) return undefined;
@@ -222,7 +220,7 @@ class PolicyRun {
     this.#bindings = bindings;
   }
 
-  /** Evaluates an expression. Throws if that fails. */
+  /** Evaluates an expression. Throws if the evaluation fails or the budget is used up. */
   value(expression: string): unknown {
     const { value, cost } = this.#compile(expression)({ ...this.#bindings, variables: this.#variables });
     this.#left -= cost;
@@ -241,7 +239,10 @@ class PolicyRun {
     }
   }
 
-  /** The expression's value, or undefined if there is no expression, or if the value is not one line of text. */
+  /**
+   * The expression's value. Returns undefined if there is no expression, if its evaluation fails, or if the value is
+   * not one line of text.
+   */
   text(expression: string | undefined): string | undefined {
     if (expression === undefined || expression === "") return undefined;
     try {
@@ -253,7 +254,10 @@ class PolicyRun {
   }
 }
 
-/** Acts on a denial as the binding says: warns, refuses the request, or both. Throws if the request is refused. */
+/**
+ * Acts on a denial as the binding's `validationActions` say: adds a warning, refuses the request, or both. Throws to
+ * refuse.
+ */
 function act(
   { message, reason }: Denial,
   {

@@ -33,7 +33,7 @@ const defaultTimeoutSeconds = 10;
 const maximumAgents = 64;
 const maximumAnswerBytes = 4 * 1024 * 1024;
 
-/** Calls webhooks over TLS, and keeps the connections for later calls. */
+/** Calls webhooks over TLS. Reuses connections. */
 export class WebhookClient {
   readonly #store: Store;
   readonly #agents = new Map<string, Agent>();
@@ -42,7 +42,7 @@ export class WebhookClient {
     this.#store = store;
   }
 
-  /** Calls the webhook. Throws if it gives no valid answer in time. */
+  /** Calls the webhook. Throws unless the webhook sends a valid answer in time. */
   async call(webhook: Webhook, review: { readonly request: { readonly uid: string } }): Promise<AdmissionResponse> {
     const seconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
     const endpoint = this.#endpoint(webhook.clientConfig, seconds);

@@ -11,7 +11,6 @@ import { AdmissionRefusal, type AdmissionRequest } from "./request.ts";
 import { WebhookClient, type AdmissionResponse } from "./webhook-client.ts";
 import { isConfiguration, WebhookConfigurations, type Match, type Webhook } from "./webhook-configurations.ts";
 
-/** The dependencies of {@link webhookAdmission}. */
 export interface WebhookParts {
   readonly store: Store;
   readonly registry: SchemaRegistry;
@@ -91,7 +90,10 @@ class Webhooks {
     }
   }
 
-  /** Calls the webhook. Returns undefined if it failed and its policy is Ignore. Throws if it denies the request. */
+  /**
+   * Calls the webhook. Returns undefined if its conditions do not hold, or if it failed and its policy is Ignore.
+   * Throws if it denies the request.
+   */
   async #call(match: Match, request: AdmissionRequest): Promise<AdmissionResponse | undefined> {
     const { webhook } = match;
     const review = reviewOf(this.#registry, match.type, request);
@@ -125,7 +127,7 @@ class Webhooks {
   }
 }
 
-/** The maximum number of warnings of one webhook. Further ones are dropped. */
+/** The maximum number of warnings of one webhook. The server drops further ones. */
 const maximumWarnings = 100;
 
 /** Adds a webhook's warnings. Its answer may contain values of any type, so check each one. */

@@ -300,7 +300,7 @@ test("a warning may repeat any text of the client, and the server continues", as
   assert.equal(warning, String.raw`299 - "unknown field \"日本 \u0007\""`);
 });
 
-test("an OpenAPI v3 document may be kept for a year under the URL that the index names", async () => {
+test("clients may cache an OpenAPI v3 document for a year under the URL that the index names", async () => {
   const index = await server.call("GET", "/openapi/v3");
   const url = index.body.paths["apis/apps/v1"].serverRelativeURL as string;
   const document = await server.call("GET", url);

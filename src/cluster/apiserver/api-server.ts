@@ -41,15 +41,15 @@ export interface ApiServerOptions {
   /** The range of cluster IPs, such as 10.96.0.0/16. */
   readonly serviceCidr: string;
   /**
-   * The address and port of the endpoint of the Service `kubernetes`, through which pods reach the server. Without
-   * `port`, the first listener's port.
+   * The address and port that pods reach through the Service `kubernetes`. The default port is that of the first
+   * listener.
    */
   readonly advertise: { readonly address: string; readonly port?: number };
-  /** How long Events are kept after their last change. Undefined means one hour. */
+  /** How long the server stores an Event after its last change. The default is one hour. */
   readonly eventTtlMs?: number | undefined;
   /**
-   * The maximum size of the written bytes that clients have not read, for all answers together. Undefined means 256
-   * MiB.
+   * The maximum number of bytes that wait in the server because clients do not read them, for all answers together. The
+   * default is 256 MiB.
    */
   readonly maxUnreadBytes?: number;
   /** Whether nodes may have loopback addresses, as in tests. */

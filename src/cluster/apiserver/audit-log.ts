@@ -3,18 +3,18 @@ import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { AccessAttributes, Decision, User } from "../auth/index.ts";
 
 /**
- * The maximum number of lines. A lab makes about a thousand different requests. Requests beyond the maximum are not
- * written.
+ * The maximum number of lines in the log. A lab makes about a thousand different requests. The log omits requests
+ * beyond the maximum.
  */
 const maxLines = 20_000;
 /**
- * The maximum number of lines of one user. Anybody can invent paths and names, even without a login. So one user's
- * requests must not crowd out those of other users, and a user's refused requests must not crowd out that user's
- * allowed ones. A user who may create service accounts can act as many users, so each user gets at most half of the
- * lines that are left.
+ * The maximum number of lines for the allowed and the refused requests of one user. Anybody can invent paths and names,
+ * even without a login. So one user's requests must not crowd out those of other users, and a user's refused requests
+ * must not crowd out that user's allowed ones. A user who may create service accounts can act as many users. Therefore
+ * each user also gets at most half of the lines that other users have not filled.
  */
 const maxLinesOfUser = { allowed: 4000, refused: 500 };
-/** The maximum length of a text in a line, because a client may request a path of many kilobytes. */
+/** The maximum length of a text field in a line, because a client may request a path of many kilobytes. */
 const maxTextCharacters = 256;
 
 /**
@@ -27,7 +27,6 @@ export class AuditLog {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #written = new Set<string>();
-  /** The number of lines by user and outcome. */
   readonly #lines = new Map<string, { readonly allowed: number; readonly refused: number }>();
 
   constructor(path: string, clock: Clock, log: Logger) {

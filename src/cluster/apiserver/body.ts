@@ -61,14 +61,14 @@ export async function decodeObject(
 }
 
 /**
- * The maximum depth of an object. kube-apiserver allows 10,000 levels, because Go's stack grows and JavaScript's does
- * not.
+ * The maximum number of levels of an object. kube-apiserver allows 10,000, because Go's stack grows. JavaScript's stack
+ * does not.
  */
 const maximumLevels = 1000;
 
 /**
- * Throws 400 for a value with too many levels, because the code that handles objects recurses into each level. Also
- * throws 400 for a number such as 1e999, which JavaScript reads as infinite and writes as null.
+ * Throws 400 for a value with more than {@link maximumLevels} levels, because the code that handles objects recurses
+ * into each level. Also throws 400 for a number such as 1e999, which JavaScript reads as infinite and writes as null.
  */
 export function checkValue(value: unknown): void {
   let level: unknown[] = [value];
@@ -105,8 +105,8 @@ const maximumYamlCharacters = 256 * 1024;
 const maximumYamlAliases = 100;
 
 /**
- * Parses YAML, within bounds, because the parser's time grows faster than the number of levels. JSON does not go
- * through the slow parser. Throws 400.
+ * Parses a text in YAML or JSON. Throws 400 if the text is invalid or exceeds a limit. Only YAML has limits, because
+ * the YAML parser is slow and its time grows faster than the number of levels.
  */
 export async function parseYaml(text: string): Promise<unknown> {
   if (text.trimStart().startsWith("{")) {
@@ -131,8 +131,8 @@ export async function parseYaml(text: string): Promise<unknown> {
 
 async function parsedYaml(text: string): Promise<unknown> {
   const { isScalar, parseDocument, visit } = await import("yaml");
-  // Two options save time: the parser's own search for duplicate keys compares each key with all earlier keys, and a
-  // pretty error copies the text, which may contain very many errors.
+  // Two options save time. The parser's own search for duplicate keys compares each key with all earlier keys. A pretty
+  // error copies the text, which may contain very many errors.
   const options = { ...readForKubernetes, uniqueKeys: false, prettyErrors: false };
   const document = withoutStacks(() => parseDocument(text, options));
   const [error] = document.errors;
@@ -164,8 +164,8 @@ async function parsedYaml(text: string): Promise<unknown> {
 }
 
 /**
- * Runs a function whose errors have no stacks. An invalid text may have a hundred thousand errors, and their stacks
- * take three quarters of the time.
+ * Runs a function without recording stack traces of its errors. An invalid text may have a hundred thousand errors, and
+ * their stack traces take three quarters of the time.
  */
 function withoutStacks<Value>(run: () => Value): Value {
   const { stackTraceLimit } = Error;
@@ -188,8 +188,8 @@ interface Level {
 export const maximumFieldFaults = 100;
 
 /**
- * The paths of the first fields that a JSON text names more than once in one object. The text must be valid JSON. A
- * path may have megabytes, so the list must not contain every field.
+ * The paths of the fields that a JSON text names more than once in one object, at most {@link maximumFieldFaults} of
+ * them. The text must be valid JSON. The number has a limit because a single path may be megabytes long.
  */
 export function duplicateFields(text: string): string[] {
   const found: string[] = [];

@@ -22,7 +22,6 @@ export interface KeyAndCertificate {
 export interface CertificateRequest {
   readonly commonName: string;
   readonly organizations?: readonly string[];
-  /** The DNS names and IP addresses of the certificate. */
   readonly subjectAltNames?: readonly string[];
   readonly usages: readonly ("server" | "client")[];
   readonly notBeforeMs: number;
@@ -41,7 +40,7 @@ function alternativeOf(name: string): AlternativeName {
   return isIP(name) === 0 ? { dns: name } : { ip: name };
 }
 
-/** Makes a self-signed certificate authority. */
+/** Creates the key and the self-signed certificate of a certificate authority. */
 export function createAuthority(commonName: string, notBeforeMs: number, notAfterMs: number): KeyAndCertificate {
   const { privateKey, publicKey } = newKey();
   const name = distinguishedName({ commonName });
@@ -61,7 +60,7 @@ export function createAuthority(commonName: string, notBeforeMs: number, notAfte
   return { keyPem: pemOf(privateKey), certificatePem };
 }
 
-/** Makes a key and a certificate of an authority that {@link createAuthority} made. */
+/** Creates a key and its certificate, which `authority` from {@link createAuthority} signs. */
 export function issueCertificate(authority: KeyAndCertificate, request: CertificateRequest): KeyAndCertificate {
   const { privateKey, publicKey } = newKey();
   const { subject: issuer, keyIdentifier } = readIssuer(new X509Certificate(authority.certificatePem).raw);

@@ -117,7 +117,7 @@ test("a watch ends with a bookmark, and without initial events it begins with th
   );
 });
 
-test("a definition with a conversion webhook comes with the warning that nobody calls it", async () => {
+test("the server warns that it does not call the conversion webhook of a definition", async () => {
   const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
   const webhook = { clientConfig: { url: "https://127.0.0.1:1/" }, conversionReviewVersions: ["v1"] };
   const define = async (plural: string, conversion: Json): Promise<unknown> => {

@@ -11,15 +11,18 @@ import {
 
 export interface ClusterPkiOptions {
   /**
-   * Names and addresses of the API server in addition to the usual ones: `kubernetes.default…`, `localhost`,
-   * `127.0.0.1`, `10.96.0.1`.
+   * Further names and addresses for the certificate of the API server. The certificate always contains the usual ones,
+   * such as `kubernetes.default.svc`, `localhost` and `10.96.0.1`.
    */
   readonly serverNames?: readonly string[];
   readonly nodes?: readonly { readonly name: string; readonly addresses: readonly string[] }[];
   readonly clock?: Clock;
 }
 
-/** The paths of the files, all in PEM. Certificates end in `.crt`. Keys end in `.key` and have mode 0600. */
+/**
+ * The paths of a cluster's key and certificate files. All files are in PEM. Certificates end in `.crt`. Keys end in
+ * `.key` and have mode 0600.
+ */
 export interface ClusterPki {
   readonly directory: string;
   readonly caCertificate: string;
@@ -32,15 +35,15 @@ export interface ClusterPki {
   readonly nodeClientCertificate: string;
   readonly nodeClientKey: string;
   /**
-   * The client certificate of each user: `kubernetes-admin` (in group system:masters), `system:kube-controller-manager`
-   * and `system:kube-scheduler`.
+   * The client certificate and key of `kubernetes-admin`, who is in the group `system:masters`. `controllerManager` and
+   * `scheduler` are those of `system:kube-controller-manager` and `system:kube-scheduler`.
    */
   readonly admin: PemFiles;
   readonly controllerManager: PemFiles;
   readonly scheduler: PemFiles;
   /**
-   * The files of each node, by its name. The certificate names the user `system:node:<name>` and the group
-   * `system:nodes`. It is also the server certificate on port 10250.
+   * The certificate and key of each node, by the node's name. The certificate names the user `system:node:<name>` and
+   * the group `system:nodes`. It is also the server certificate on port 10250.
    */
   readonly nodes: Readonly<Record<string, PemFiles>>;
 }
@@ -63,7 +66,7 @@ const alwaysServed = [
   "10.96.0.1",
 ];
 
-/** Makes the missing keys and certificates of a cluster in the directory. Takes about 20 ms. */
+/** Creates the keys and certificates of a cluster that the directory lacks. */
 export function createClusterPki(directory: string, options: ClusterPkiOptions = {}): ClusterPki {
   mkdirSync(join(directory, "nodes"), { recursive: true });
   const nowMs = (options.clock ?? systemClock).nowMs();
@@ -89,8 +92,8 @@ export function createClusterPki(directory: string, options: ClusterPkiOptions =
   };
   const names = [...new Set([...alwaysServed, ...(options.serverNames ?? [])])];
   const server = issue("apiserver", { commonName: "kube-apiserver", subjectAltNames: names, usages: ["server"] });
-  // Nodes accept this client by its name. The certificate has no group: anybody who makes the API server proxy a
-  // request to the API server itself would otherwise get the group's rights.
+  // Nodes recognize this client by its name. The certificate has no group. Otherwise, a user who makes the API server
+  // proxy a request to the API server itself would get the rights of that group.
   const nodeClient = issue("apiserver-kubelet-client", {
     commonName: "kube-apiserver-kubelet-client",
     usages: ["client"],

@@ -13,7 +13,7 @@ import type { ResourceRequest } from "./request-info.ts";
 import type { ServiceAllocator } from "./service-allocator.ts";
 import { badRequest, forbidden } from "./status.ts";
 
-/** The parts of the server that handlers use. They are made once. */
+/** What all request handlers of one server share. */
 export interface ServerParts {
   readonly store: Store;
   readonly registry: SchemaRegistry;
@@ -24,20 +24,18 @@ export interface ServerParts {
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
   readonly nodes: NodeClient;
-  /** Whether nodes may have loopback addresses, as in tests. */
   readonly allowsInsideNodes: boolean;
-  /** The cluster's CA certificate in PEM. */
   readonly caCertificate: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
-  /** Aborted when the server ends, to close watches. */
+  /** Aborts when the server begins to stop, which ends its watches. */
   readonly stopping: AbortSignal;
 }
 
 /**
- * An authorized request for an existing resource. HTTP/2 requests have the form of HTTP/1.1 requests, by Node's
- * compatibility API.
+ * An authorized request for an existing resource. HTTP/2 requests have the same types as HTTP/1.1 requests, because the
+ * server uses Node's compatibility API.
  */
 export interface ResourceContext {
   readonly request: IncomingMessage;
@@ -100,8 +98,8 @@ export function boundedWarnings(warnings: readonly string[]): string[] {
 }
 
 /**
- * Clients choose parts of a warning, such as the name of an unknown field. A header cannot contain characters beyond
- * U+00FF, so the text is sent as UTF-8 bytes. kube-apiserver does the same.
+ * The value of a `Warning` header. Clients choose parts of a warning, such as the name of an unknown field. A header
+ * cannot contain characters beyond U+00FF, so the text is sent as UTF-8 bytes, as in kube-apiserver.
  */
 function warningHeader(text: string): string {
   const quoted = JSON.stringify(text).replaceAll("\u007F", " ");

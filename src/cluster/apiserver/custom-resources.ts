@@ -32,7 +32,7 @@ interface Condition {
 
 /**
  * Writes the status that Kubernetes' controllers give a new CRD: accepted names, stored versions, and whether it is
- * established. A CRD whose names are already taken is stored but not served.
+ * established. A CRD with a name that is already in use is stored but not served.
  */
 export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "registry" | "clock">): void {
   const spec = definition["spec"] as CrdSpec;
@@ -89,7 +89,7 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
   }
 }
 
-/** Marks a CRD that is being deleted as terminating. The mark stays until its objects are deleted. */
+/** Adds the condition `Terminating` to a CRD that is being deleted. */
 export function markTerminating(definition: UntypedObject, time: string): void {
   const status = (definition["status"] ?? {}) as { conditions?: Condition[] };
   const message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
@@ -111,8 +111,8 @@ function keepTime(condition: Condition, before: readonly Condition[] | undefined
 }
 
 /**
- * The conflict of names with another CRD of the same group. CRDs of different groups may have equal names. Clients then
- * prefer the first group.
+ * The first of the CRD's names that another resource of the same group already uses. Returns undefined if there is no
+ * conflict. Resources of different groups may have equal names.
  */
 function namesTaken(
   { group, names }: CrdSpec,
@@ -141,7 +141,10 @@ export function isEstablished(definition: UntypedObject): boolean {
   return conditions.some((condition) => condition.type === "Established" && condition.status === "True");
 }
 
-/** Serves the types of CRDs as soon as they are stored, and stops when they are deleted. */
+/**
+ * Registers the types of the stored CRDs, and follows changes until disposed. Calls `report` for a CRD whose types
+ * cannot be registered.
+ */
 export function serveDefinitions(
   store: Store,
   registry: SchemaRegistry,
@@ -163,7 +166,6 @@ export function serveDefinitions(
   });
 }
 
-/** The types of one CRD. */
 export function typesOf(registry: SchemaRegistry, definition: string): ResourceType[] {
   return registry.resources().filter((type) => type.customResourceDefinition === definition);
 }

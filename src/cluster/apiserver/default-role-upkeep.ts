@@ -12,14 +12,15 @@ interface Subject {
 const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
 
 /**
- * A binding of older releases, which let each node read the Secrets of all namespaces. It is removed, because the Node
- * authorizer has replaced it.
+ * The subject that older releases gave the binding `system:node`, so that each node could read the Secrets of all
+ * namespaces. The upkeep removes the subject, because the Node authorizer has replaced it.
  */
 const withdrawn = { binding: "system:node", subject: { kind: "Group", name: "system:nodes" } } as const;
 
 /**
- * The stored role or binding, with the missing rules and subjects of the default one. kube-apiserver too adds them when
- * it starts. Undefined if none is missing, or if the user has switched the update off by the annotation.
+ * The stored role or binding with the missing rules or subjects of the default one, and without the withdrawn subject.
+ * kube-apiserver, too, adds what is missing when it starts. Returns undefined if nothing changes, or if the user has
+ * switched off the update by the annotation.
  */
 export function updatedDefault(stored: UntypedObject, current: UntypedObject): UntypedObject | undefined {
   if (stored.metadata.annotations?.[autoUpdate] !== "true") return undefined;

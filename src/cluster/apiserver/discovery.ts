@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { apiVersionOf, type ResourceType, type SchemaRegistry, type SubresourceType } from "../schema/contract.ts";
 
-/** A discovery document with its content type and ETag. */
 export interface DiscoveryDocument {
   readonly body: Buffer;
   readonly contentType: string;
@@ -14,7 +13,10 @@ interface Group {
   readonly versions: Map<string, ResourceType[]>;
 }
 
-/** Lists the served resources in both forms: one document (aggregated discovery v2), or the lists for old clients. */
+/**
+ * Describes the served resources in two forms: as one document (aggregated discovery v2), or as one list for each group
+ * and version for older clients.
+ */
 export class Discovery {
   readonly #registry: SchemaRegistry;
   readonly #address: () => string;
@@ -22,13 +24,16 @@ export class Discovery {
   #groups = new Map<string, Group>();
   #documents = new Map<string, DiscoveryDocument>();
 
-  /** Describes the kinds of the registry. Clients reach the server at `address`, a `host:port`. */
+  /** `address` returns the `host:port` at which clients reach the server. */
   constructor(registry: SchemaRegistry, address: () => string) {
     this.#registry = registry;
     this.#address = address;
   }
 
-  /** Answers `/api`, `/apis`, `/apis/<group>`, `/api/v1` and `/apis/<group>/<version>`. Undefined for other paths. */
+  /**
+   * Answers `/api`, `/apis`, `/apis/<group>`, `/api/v1` and `/apis/<group>/<version>`. Returns undefined for other
+   * paths.
+   */
   answer(path: string, request: IncomingMessage): DiscoveryDocument | undefined {
     this.#refresh();
     const trimmed = path.replace(/\/$/, "");

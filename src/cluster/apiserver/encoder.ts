@@ -12,7 +12,6 @@ export interface ListMetadata {
   readonly remainingItemCount?: number;
 }
 
-/** How a Table shows objects. */
 export interface TableView {
   readonly form: AnswerForm;
   /** What each row contains in `object`, beside the cells: the object, its metadata, or nothing. */
@@ -24,7 +23,6 @@ export interface TableView {
 const comma = Buffer.from(",");
 const listEnd = Buffer.from("]}");
 
-/** Encodes stored objects for answers, in the requested version and form. */
 export class Encoder {
   readonly #registry: SchemaRegistry;
   readonly #clock: Clock;
@@ -36,7 +34,7 @@ export class Encoder {
     this.#clock = clock;
   }
 
-  /** The object in the type's version. Callers share it, so never change it. */
+  /** The object in the type's version. Callers share the object, so they must not change it. */
   objectIn(record: StoredRecord, type: ResourceType): UntypedObject {
     return isStoredForm(record, type) ? record.object : this.#registry.convert(record.object, type);
   }
@@ -103,7 +101,7 @@ export class Encoder {
     return Buffer.concat(parts);
   }
 
-  /** A list of objects that are not stored. */
+  /** Encodes a list of objects that are computed and not stored, such as metrics. */
   computedList(
     type: ResourceType,
     objects: readonly UntypedObject[],
@@ -123,7 +121,7 @@ export class Encoder {
     );
   }
 
-  /** One line of a watch. */
+  /** Encodes one line of a watch's answer. */
   event(type: ResourceType, eventType: string, record: StoredRecord, view: TableView): Buffer {
     const body =
       view.form.as === "table"

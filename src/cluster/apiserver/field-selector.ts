@@ -5,7 +5,7 @@ import { badRequest } from "./status.ts";
 
 export type RecordTest = (record: StoredRecord) => boolean;
 
-/** A parsed field selector. `name` and `namespace` are separate, for authorization and fast paths. */
+/** A parsed field selector. `name` and `namespace` are the values that it requires of these two fields. */
 export interface FieldSelector {
   readonly name: string | undefined;
   readonly namespace: string | undefined;
@@ -48,7 +48,7 @@ const selectableFields: Readonly<Record<string, readonly string[]>> = {
   "certificates.k8s.io/certificatesigningrequests": ["spec.signerName"],
 };
 
-/** The values that an absent field has for selectors, where that is not the empty string. */
+/** The values that selectors see for absent fields. For other absent fields, they see the empty string. */
 const absentValues: Readonly<Record<string, string>> = {
   "spec.unschedulable": "false",
   "spec.hostNetwork": "false",
@@ -77,7 +77,10 @@ export function parseFieldSelector(text: string | null, type: ResourceType): Fie
   return { name, namespace, test: tests.length === 0 ? undefined : (record) => tests.every((test) => test(record)) };
 }
 
-/** The name that the selector requires of objects. Undefined if the selector permits several names. */
+/**
+ * The name that the selector requires of objects. Returns undefined if the selector requires no name, or if it is
+ * invalid.
+ */
 export function selectedName(text: string | null): string | undefined {
   try {
     return termsOf(text).find(({ field, equal }) => equal && field === "metadata.name")?.value;

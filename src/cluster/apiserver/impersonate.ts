@@ -6,8 +6,8 @@ const authenticationGroup = "authentication.k8s.io";
 const extraPrefix = "impersonate-extra-";
 
 /**
- * The user in `Impersonate-User`, `-Group`, `-Uid` and `-Extra-*`, if the real user may impersonate. Without the
- * headers, the real user.
+ * The user that the request's `Impersonate-*` headers describe, or the real user if there are no such headers. Throws
+ * 403 if the real user may not impersonate that user.
  */
 export function impersonated(authorizer: Authorizer, user: User, headers: IncomingHttpHeaders): User {
   const name = textOf(headers["impersonate-user"]);

@@ -21,7 +21,10 @@ function tokensOf(text: string): Token[] {
   return [...tokens, { kind: "end", text: "" }];
 }
 
-/** Parses a selector such as `a=b,c in (d,e),!f`. Undefined if it selects everything. Throws 400. */
+/**
+ * Parses a selector such as `a=b,c in (d,e),!f`. Returns undefined for an empty selector, which selects everything.
+ * Throws 400 for an invalid one.
+ */
 export function parseLabelSelector(text: string | null): LabelTest | undefined {
   if (text === null || text.trim() === "") return undefined;
   const reader = new SelectorReader(tokensOf(text));
@@ -120,7 +123,7 @@ class SelectorReader {
   }
 }
 
-/** Whether a token is a name. `in` and `notin` are names wherever an operator is not allowed. */
+/** Whether a token can be a name. The words `in` and `notin` are names wherever an operator is not allowed. */
 function isName({ kind }: Token): boolean {
   return kind === "identifier" || kind === "in" || kind === "notin";
 }

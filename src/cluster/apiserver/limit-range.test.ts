@@ -6,7 +6,6 @@ const server = new ServerHarness();
 before(async () => void (await server.start()));
 after(async () => await server.remove());
 
-/** Makes a namespace with one LimitRange. */
 async function newNamespace(name: string, limits: Json[]): Promise<void> {
   await server.call("POST", "/api/v1/namespaces", { metadata: { name } });
   await server.call("POST", `/api/v1/namespaces/${name}/serviceaccounts`, { metadata: { name: "default" } });

@@ -5,12 +5,12 @@ import type { Duplex } from "node:stream";
 import { limitConnections, userError, onAbort } from "../../base/index.ts";
 
 /**
- * The maximum number of connections of one listening socket. Without a bound, one pod could use up the server's
+ * The maximum number of connections of one listening socket. Without a limit, one pod could use up the server's file
  * descriptors.
  */
 const maxConnections = 4096;
 
-/** How long an HTTP/1.1 client may take to send a request's head, and how often the server checks that. */
+/** How long an HTTP/1.1 client may take to send a request's head, and how often the server checks this. */
 interface HeadLimit {
   readonly headMs: number;
   readonly lookMs: number;
@@ -18,7 +18,7 @@ interface HeadLimit {
 
 const headLimit: HeadLimit = { headMs: 60_000, lookMs: 30_000 };
 
-/** Where to listen: an address, or a descriptor that is already bound. */
+/** Where to listen: an address, or a file descriptor that is already bound. */
 export type ListenTarget = { readonly host: string; readonly port: number } | { readonly fd: number };
 
 export interface TlsFiles {
@@ -76,7 +76,6 @@ export class Listeners {
     this.#tls.emit("listening");
   }
 
-  /** Listens on the target. Returns the bound address. */
   async listen(target: ListenTarget): Promise<{ readonly host: string; readonly port: number }> {
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
       this.#sockets.add(socket);
@@ -96,8 +95,8 @@ export class Listeners {
   }
 
   /**
-   * Accepts no more connections. Closes the open ones when their requests have ended, or after `graceMs`, or when
-   * `forced` is aborted.
+   * Accepts no more connections. Closes the open ones when no request is in progress, when `graceMs` have passed, or
+   * when `forced` is aborted.
    */
   async close(graceMs: number, forced: AbortSignal): Promise<void> {
     const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));

@@ -15,7 +15,9 @@ export function isMetrics(type: ResourceType): boolean {
   return type.group === metricsGroup;
 }
 
-/** Answers a get or a list. Objects without measurements are left out: pods that do not run, and unreachable nodes. */
+/**
+ * Answers a get or a list. The answer omits objects without measurements: pods that do not run, and unreachable nodes.
+ */
 export async function answerMetrics(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, query, type } = context;
   const form = answerFormOf(context.request.headers.accept);
@@ -33,7 +35,6 @@ export async function answerMetrics(parts: ServerParts, context: ResourceContext
   await sendForm(context, 200, form, parts.encoder.object(type, object, form, include));
 }
 
-/** The stored pods or nodes that the request is about. */
 function measuredRecords(parts: ServerParts, context: ResourceContext): readonly StoredRecord[] {
   const { info, type } = context;
   const collection = parts.store.collection(`/${type.plural}`);
@@ -97,7 +98,7 @@ async function podMetrics(
   });
 }
 
-/** The current measurements of each node. A node that does not answer is left out. */
+/** The current measurements of the nodes that answer, by node name. */
 async function summariesOf(parts: ServerParts, nodes: readonly string[]): Promise<Map<string, Summary>> {
   const found = new Map<string, Summary>();
   const read = async (name: string): Promise<void> => {
@@ -116,8 +117,8 @@ function listOf(value: unknown): readonly Tree[] {
 }
 
 /**
- * The valid parts of a node's answer. A pod with an invalid container is left out, because the sum of its containers
- * would be wrong.
+ * The valid parts of a node's answer. A pod with an invalid container has no containers here, because the sum of the
+ * remaining ones would be wrong.
  */
 function summaryOf(value: unknown): Summary {
   const { node, pods } = treeOf(value);
@@ -137,8 +138,8 @@ function summaryOf(value: unknown): Summary {
 }
 
 /**
- * A container's usage. Undefined if the time is invalid or an amount is not a whole number, because clients could then
- * not read the whole list.
+ * The usage of a node or a container. Returns undefined if the time or an amount is invalid, because one invalid value
+ * would make the whole list unreadable for clients.
  */
 function statsOf(container: Tree): Stats | undefined {
   const cpu = treeOf(container["cpu"]);
@@ -152,7 +153,7 @@ function statsOf(container: Tree): Stats | undefined {
   return { timeMs, windowMs, usageNanoCores, workingSetBytes };
 }
 
-/** Rounds a measured time. A node computes it from fractions of a millisecond. */
+/** Rounds a measured time, because nodes send fractions of a millisecond. */
 function wholeOf(value: unknown): unknown {
   return typeof value === "number" ? Math.round(value) : value;
 }

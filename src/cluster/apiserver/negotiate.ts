@@ -1,6 +1,5 @@
 import { ApiError } from "./status.ts";
 
-/** The form of an answer that a client accepts. */
 export interface AnswerForm {
   readonly as: "object" | "table" | "partial";
   readonly encoding: "json" | "yaml";

@@ -21,14 +21,12 @@ import { NodeClient } from "./node-client.ts";
 import { nodeCertificates } from "./testing/node-certificates.ts";
 
 interface Relay {
-  /** Sends a request through the client to the node. Returns its answer. */
   readonly sendRequest: (method?: string) => Promise<string>;
   /** The node's connections, in order. */
   readonly connections: readonly Socket[];
   /** The node's requests: method, path and the length of the body. */
   readonly requests: readonly string[];
   readonly nodes: NodeClient;
-  /** The port of the server that forwards to the node. */
   readonly front: number;
 }
 
@@ -90,7 +88,7 @@ test("requests that only read share a connection to the node", async (t) => {
   assert.equal(connections.length, 1);
 });
 
-test("a request that only reads succeeds even if the node has closed the kept connection", async (t) => {
+test("a request that only reads succeeds even if the node has closed the reused connection", async (t) => {
   const { sendRequest, connections } = await relay(t);
   await sendRequest();
   // The node closes the connection only after the client has sent its next request.
@@ -109,7 +107,7 @@ test("a request that changes something has a connection of its own, because it m
 test("the body of a request that only reads does not become another request to the node, nor part of one", async (t) => {
   const { front, requests } = await relay(t);
   const smuggled = "GET /pods HTTP/1.1\r\nhost: node\r\n\r\n";
-  // If the server forwarded the head without the body, the node would take this number of bytes of the next request as
+  // If the server forwarded the head without the body, the node would read this number of bytes of the next request as
   // the body of this one.
   const announced = `GET / HTTP/1.1\r\nhost: front\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`;
   const chunked = (method: string): string =>

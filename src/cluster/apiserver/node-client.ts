@@ -7,7 +7,6 @@ import { limitInterimResponses, readBytes, requireFinalResponse } from "../../ba
 import { tokenProtocolPrefix } from "../auth/index.ts";
 import { ApiError } from "./status.ts";
 
-/** The target of a forwarded request. */
 export interface ProxyTarget {
   readonly protocol: "https" | "http";
   readonly host: string;
@@ -32,7 +31,8 @@ const readTimeoutMs = 10_000;
 /** The maximum size of a node's answer. A node with hundreds of pods sends less than a megabyte. */
 const maxReadBytes = 8 * 1024 * 1024;
 /**
- * How many idle connections to a node are kept. The rollout engine reads logs of several pods several times a second.
+ * The maximum number of idle connections to each node. The rollout engine reads logs of several pods several times a
+ * second.
  */
 const maxFreeConnections = 4;
 const hopByHop = [
@@ -48,24 +48,20 @@ const hopByHop = [
 
 /** Forwards requests to nodes (the kubelet's API), pods and Services. */
 export class NodeClient {
-  /** The agent with kept connections. It serves requests that end with their response. */
+  /** The agent that reuses connections. It sends GET and HEAD requests without a body. */
   readonly #kept: Agent;
-  /**
-   * The agent that opens a new connection for each request. It serves requests that take over their connection, and
-   * second attempts.
-   */
+  /** The agent that opens a new connection for each request. It sends all other requests, and second attempts. */
   readonly #fresh: Agent;
 
   constructor(options: NodeClientOptions) {
-    // Create the context only once: reading the certificates for each connection would cost more than the connection
-    // itself.
+    // Create the context only once, because reading the certificates for each connection would cost more than the
+    // connection itself.
     const secureContext = createSecureContext({ cert: options.certificate, key: options.key, ca: options.ca });
     const shared = { secureContext, rejectUnauthorized: true };
     this.#kept = new Agent({ ...shared, keepAlive: true, maxFreeSockets: maxFreeConnections });
     this.#fresh = new Agent({ ...shared, keepAlive: false });
   }
 
-  /** Forwards an ordinary request, and streams the answer back. */
   async forward(target: ProxyTarget, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const answer = await this.#answer(target, request, response, this.#kept);
     const answerHeaders = { ...answer.headers };
@@ -83,11 +79,11 @@ export class NodeClient {
   }
 
   /**
-   * Sends a request and returns the answer. If the node has closed the kept connection in the meantime, a request that
-   * only reads is sent again.
+   * Sends a request and returns the answer. If the node has closed the reused connection in the meantime, sends a GET
+   * or HEAD request again.
    *
-   * Each request with a body has its own connection. On a shared connection, the node would take the next user's
-   * request as the rest of a body that ends early, and a client could smuggle in a request.
+   * Each request with a body has its own connection. On a shared connection, a body that ends early would make the node
+   * read the next user's request as the rest of the body. A client could then smuggle in a request.
    */
   async #answer(
     target: ProxyTarget,
@@ -155,7 +151,6 @@ export class NodeClient {
         resolve();
       });
       outgoing.on("response", (answer) => {
-        // The target refused to switch protocols, so pass on its whole answer.
         socket.write(headText(answer, true));
         answer.pipe(socket);
         resolve();

@@ -1,4 +1,5 @@
-// The options of meta.k8s.io that come as query parameters. The server refuses invalid ones like kube-apiserver.
+// The options of meta.k8s.io in query parameters and request bodies. The server refuses invalid ones like
+// kube-apiserver.
 import { fieldErrors } from "../schema/field-error.ts";
 import type { FieldError } from "../schema/contract.ts";
 import { badRequest, invalid, type ApiError } from "./status.ts";
@@ -25,7 +26,7 @@ export function numberOption(query: URLSearchParams, name: string): number | und
   return Number(text);
 }
 
-/** Checks the options of a list or a watch: the requested version, and whether it must match exactly. */
+/** Checks the query parameters of a list or a watch. Throws 400 or 422 if they are invalid or contradict each other. */
 export function checkListOptions(query: URLSearchParams, verb: "list" | "watch"): void {
   for (const name of ["limit", "timeoutSeconds"]) numberOption(query, name);
   const match = query.get("resourceVersionMatch") ?? "";
@@ -92,7 +93,6 @@ function dryRunErrors(values: readonly string[]): FieldError[] {
   return wanted.every((value) => value === "All") ? [] : [fieldErrors.notSupported("dryRun", wanted, ["All"])];
 }
 
-/** The type of a field in a body without a schema. */
 type FieldKind = "integer" | "text" | "boolean" | "texts" | "object" | "map of texts";
 
 const isText = (value: unknown): boolean => typeof value === "string";
@@ -109,9 +109,9 @@ const fits: Readonly<Record<FieldKind, (value: unknown) => boolean>> = {
 };
 
 /**
- * Checks the fields of a body that is not stored and therefore has no schema. Otherwise a value of a wrong type could
- * get into a stored object, which other clients could then not read. A null counts as absent. Throws 400 for a wrong
- * type.
+ * Checks the types of the fields of an object that has no schema, because it is not stored. Otherwise a value of a
+ * wrong type could get into a stored object, and other clients could not read that object. A null counts as absent.
+ * Throws 400 for a wrong type.
  */
 export function checkTypes(fields: unknown, kinds: Readonly<Record<string, FieldKind>>, where: string): void {
   if (!isPlainObject(fields)) throw badRequest(`${where} is no object`);
@@ -147,7 +147,6 @@ function withoutNullFields(fields: object): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
-/** Checks the options of a deletion, which come in its body or its query. */
 export function checkDeleteOptions(
   { propagationPolicy, orphanDependents }: { readonly propagationPolicy?: string; readonly orphanDependents?: boolean },
   query: URLSearchParams,

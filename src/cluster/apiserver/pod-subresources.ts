@@ -70,7 +70,8 @@ function checkBinding(binding: UntypedObject): void {
 }
 
 /**
- * Throws 409 unless the pod is the one that the scheduler has seen. Another pod may have got its name in the meantime.
+ * Throws 409 if the binding requires another uid or resourceVersion than the pod has. Another pod may have got the same
+ * name since the scheduler saw it.
  */
 function checkBound({ metadata }: UntypedObject, pod: UntypedObject, name: string): void {
   for (const [field, what] of [
@@ -100,8 +101,8 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
     const pod = parts.store.latest("/pods", info.namespace, info.name);
     if (pod === undefined) throw notFound(type, info.name);
     const isFree = isOver(pod) || !(await takeDisruption(parts, writer, context, pod, dryRun));
-    // No budget protects the pod in its present state. Delete it only in this state, because a budget may protect it in
-    // a later one.
+    // If no budget protects the pod in its present state, delete it only in this state. A budget may protect it in a
+    // later state.
     const mustStay = isFree && !isPinned && !hasEnded(pod);
     try {
       await deleteEvicted(parts, writer, { ...base, dryRun }, info.name, {
@@ -123,8 +124,8 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
 const maximumEvictionAttempts = 20;
 
 /**
- * Writes into the pod's status that it is evicted, and then deletes it. A Job's failure policy, for example, reads this
- * condition.
+ * Writes the condition `DisruptionTarget` into the pod's status, and then deletes the pod. A Job's failure policy, for
+ * example, reads this condition.
  */
 async function deleteEvicted(
   parts: ServerParts,
@@ -155,12 +156,12 @@ function isDryRun({ dryRun }: DeleteOptions): boolean {
   return (dryRun ?? []).includes("All");
 }
 
-/** Whether a budget no longer protects the pod, because it serves nobody: it has ended or is being deleted. */
+/** Whether no budget protects the pod, because it is pending, has ended, or is being deleted. */
 function isOver(pod: StoredRecord): boolean {
   return hasEnded(pod) || phaseOf(pod) === "Pending";
 }
 
-/** Whether the pod cannot become ready any more. */
+/** Whether the pod has ended or is being deleted, so that it cannot become ready any more. */
 function hasEnded(pod: StoredRecord): boolean {
   return ["Succeeded", "Failed"].includes(phaseOf(pod)) || pod.object.metadata.deletionTimestamp !== undefined;
 }
@@ -199,7 +200,7 @@ function refusalOf(name: string, { currentHealthy = 0, desiredHealthy = 0, condi
   return message === "" ? refuses : `${refuses} (${reason}): ${message}`;
 }
 
-/** Whether the budget protects only healthy pods, so that unready pods may always be evicted. */
+/** Whether the budget protects only healthy pods, so that a request may always evict an unready pod. */
 function sparesOnlyHealthy({ object }: StoredRecord): boolean {
   const { spec, status } = object as Budget;
   const { currentHealthy = 0, desiredHealthy = 0 } = status ?? {};
@@ -207,9 +208,10 @@ function sparesOnlyHealthy({ object }: StoredRecord): boolean {
 }
 
 /**
- * Counts the disruption in the budget's status, so that two evictions at the same time do not use the same allowed
- * disruption. Returns false if the budget does not protect the pod because the pod is unready. The caller must then
- * delete the pod only while it is unready.
+ * Counts the disruption in the status of the pod's budget, so that two evictions at the same time do not use the same
+ * allowed disruption. Returns false if the budget does not protect the pod because the pod is unready. The caller must
+ * then delete the pod only while it is unready. Otherwise returns true, also for a pod without a budget. Throws 429 if
+ * the budget allows no disruption.
  */
 async function takeDisruption(
   parts: ServerParts,

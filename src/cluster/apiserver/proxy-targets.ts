@@ -8,7 +8,7 @@ const nodePort = 10_250;
 
 const streamed = new Set(["log", "exec", "attach", "portforward", "proxy"]);
 
-/** Whether the server forwards the request to a node, a pod or a Service. */
+/** Whether the server must forward the request to a node, a pod or a Service. */
 export function isProxied({ info, type }: ResourceContext): boolean {
   if (!streamed.has(info.subresource)) return false;
   return (
@@ -17,7 +17,7 @@ export function isProxied({ info, type }: ResourceContext): boolean {
   );
 }
 
-/** Whether the request is for logs of a pod without a node. Such logs are empty, and the request is not an error. */
+/** Whether the request is for the logs of a pod that has no node yet. The server then answers with an empty log. */
 export function hasNoLogsYet(parts: ServerParts, { info, type }: ResourceContext): boolean {
   if (type.storageKey !== "/pods" || info.subresource !== "log") return false;
   const pod = parts.store.get("/pods", info.namespace, info.name)?.object as unknown as PodFields | undefined;
@@ -48,8 +48,8 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
 }
 
 /**
- * Throws for this server's own loopback and link-local addresses. A user who writes an EndpointSlice or a status
- * chooses the address to which requests are proxied.
+ * Returns the host. Throws 400 for the server's own loopback and link-local addresses, because a user who writes an
+ * EndpointSlice or a status chooses the address to which requests are proxied.
  */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");
@@ -95,7 +95,9 @@ function podTarget(parts: ServerParts, { info, query }: ResourceContext): ProxyT
   return { ...nodeAddress(parts, node), path: search.size === 0 ? path : `${path}?${search.toString()}` };
 }
 
-/** Renames the query parameters of a stream. For example, the API has stdin=true, and the kubelet has input=1. */
+/**
+ * Renames the API's query parameters of a stream to those of the kubelet. For example, `stdin=true` becomes `input=1`.
+ */
 function renameStreams(search: URLSearchParams): void {
   for (const [from, to] of [
     ["stdin", "input"],
@@ -177,7 +179,7 @@ interface SliceFields {
   readonly ports?: readonly { readonly name?: string; readonly port?: number }[];
 }
 
-/** A ready endpoint of the Service's port. */
+/** A random ready endpoint of the Service's port. */
 function endpointOf(
   parts: ServerParts,
   namespace: string,

@@ -6,10 +6,12 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** How long to wait after a change, so that changes within this time are written together. */
+/** How long to wait after a change, so that further changes in this time share the write. */
 const settleMs = 50;
 
-/** Keeps the status of ResourceQuotas. It follows only the kinds that quotas count. Runs until disposed. */
+/**
+ * Updates the status of ResourceQuotas from `start` until disposed. Follows only the kinds that a stored quota counts.
+ */
 export class QuotaStatus {
   readonly #parts: ServerParts;
   readonly #writer: Writer;

@@ -100,7 +100,10 @@ function limited(records: readonly StoredRecord[], limit: number, revision: numb
   return { records: taken, metadata: { resourceVersion: String(revision), continue: token, ...remaining } };
 }
 
-/** The requested revision of a list. Undefined means the newest. */
+/**
+ * The revision that a list with `resourceVersionMatch=Exact` requires. Other lists show the newest state, for which
+ * this returns undefined.
+ */
 function listRevision(parts: ServerParts, query: URLSearchParams): number | undefined {
   const text = query.get("resourceVersion");
   const match = query.get("resourceVersionMatch");

@@ -21,7 +21,10 @@ export interface DeleteOptions {
   readonly dryRun?: readonly string[];
 }
 
-/** The object's last state if it is `gone`, or else the state in which it waits for finalizers or the grace period. */
+/**
+ * The result of a deletion. `object` is the last state of an object that is `gone`. Otherwise it is the state in which
+ * the object waits for finalizers or for its grace period.
+ */
 export interface Deletion {
   readonly object: UntypedObject;
   readonly gone: boolean;
@@ -116,7 +119,7 @@ function setsPropagation({ propagationPolicy, orphanDependents }: DeleteOptions)
   return propagationPolicy !== undefined || orphanDependents !== undefined;
 }
 
-/** Whether a deletion returns the object's final state, even if it had nothing to wait for. */
+/** Whether the answer to an immediate deletion shows the object with its deletion timestamp. */
 function isGraceful(type: ResourceType): boolean {
   return type.storageKey === "/pods";
 }

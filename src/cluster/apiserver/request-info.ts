@@ -15,7 +15,7 @@ export interface ResourceRequest {
   readonly verb: string;
   readonly group: string;
   readonly version: string;
-  /** The namespace. Empty for cluster scope, and for lists over all namespaces. */
+  /** The namespace. It is empty for cluster scope, and for lists over all namespaces. */
   readonly namespace: string;
   readonly resource: string;
   readonly name: string;
@@ -35,7 +35,9 @@ const verbOfMethod: Readonly<Record<string, string>> = {
 
 const namespaceSubresources = new Set(["status", "finalize"]);
 
-/** Parses paths such as `/api/v1/namespaces/a/pods/b/log`. Other paths are plain paths. */
+/**
+ * Parses a resource path such as `/api/v1/namespaces/a/pods/b/log`. Returns a {@link PathRequest} for any other path.
+ */
 export function requestInfoOf(method: string, path: string, query: URLSearchParams): RequestInfo {
   const plain: PathRequest = { kind: "path", path, verb: method.toLowerCase() };
   const parts = path.split("/").filter((part) => part !== "");

@@ -20,8 +20,8 @@ const labelsOfRequest = ["verb", "group", "version", "resource", "subresource", 
 const component = "apiserver";
 
 /**
- * The verbs under the names of kube-apiserver's metrics. HTTP/2 clients may invent methods. All of these count as one
- * verb.
+ * The names of the verbs in kube-apiserver's metrics. HTTP/2 clients may invent methods. All other verbs count as
+ * {@link otherVerb}.
  */
 const verbNames: Readonly<Record<string, string>> = {
   get: "GET",
@@ -82,7 +82,6 @@ export class RequestMetrics {
     });
   }
 
-  /** All metrics in Prometheus' text format. */
   text(): string {
     return renderPrometheus(this.#registry);
   }

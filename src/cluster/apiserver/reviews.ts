@@ -1,4 +1,4 @@
-// The review kinds. The server answers a create request for them, and stores nothing.
+// The review kinds. The server answers a create request for a review, and stores nothing.
 import { rfc3339Seconds } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
@@ -82,7 +82,7 @@ function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
 }
 
-/** Throws 400 if a local review asks about another namespace than its own. */
+/** Throws 422 for a local review about a path, or about another namespace than its own. */
 function checkLocal(type: ResourceType, namespace: string, spec: Fields): void {
   const wanted = spec["resourceAttributes"] as { readonly namespace?: string } | null | undefined;
   if (!isAbsent(spec["nonResourceAttributes"]))
@@ -172,7 +172,6 @@ function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields
 const minimumTokenSeconds = 600;
 const maximumTokenSeconds = 2 ** 32;
 
-/** Handles `serviceaccounts/token` (the TokenRequest API): creates a token. */
 export async function createToken(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
@@ -220,8 +219,8 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
 }
 
 /**
- * Throws 400 for values of wrong types. If the seconds were a text, JavaScript would append it to the time as text, and
- * the token would never expire.
+ * Throws 400 for values of wrong types. If `expirationSeconds` were a text, JavaScript would append it to the time as
+ * text, and the token would never expire.
  */
 function checkTokenTypes(spec: unknown): void {
   const where = "TokenRequest.spec";
@@ -272,7 +271,6 @@ interface BoundReference {
   readonly uid?: string;
 }
 
-/** The kinds of objects to which a token can be bound, with their resources. */
 const boundPlurals = { Pod: "pods", Secret: "secrets", Node: "nodes" } as const;
 
 function isBoundKind(kind: string): kind is keyof typeof boundPlurals {
@@ -300,7 +298,7 @@ function boundObject(
       `the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid}). The object might have been deleted and then recreated`,
     );
   const pod = kind === "Pod" ? (found.object["spec"] as { nodeName?: string; serviceAccountName?: string }) : {};
-  // Otherwise an account could get a token that names a node on which the account has no pod.
+  // Without this check, an account could get a token that names a node on which the account has no pod.
   if (kind === "Pod" && pod.serviceAccountName !== serviceAccount)
     throw badRequest(
       `cannot bind token for serviceaccount "${serviceAccount}" to pod running with different serviceaccount name.`,

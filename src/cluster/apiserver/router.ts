@@ -51,7 +51,7 @@ export class Router {
     this.#metrics = new RequestMetrics(parts.clock);
   }
 
-  /** Answers the request. Never throws. */
+  /** Answers the request, if necessary with an error. Never throws. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const warnings: string[] = [];
     try {
@@ -86,7 +86,7 @@ export class Router {
     }
   }
 
-  /** Ends answers that clients do not read, if these answers hold too many bytes. */
+  /** Ends answers that clients do not read, if their unread bytes exceed the limit. */
   endUnread(): void {
     const ended = this.#unread.enforce();
     if (ended !== undefined) this.#parts.log.warn("answers that a client does not read were cut off", { ...ended });
@@ -255,8 +255,8 @@ export class Router {
 }
 
 /**
- * If an answer has more unread bytes than this, the server checks all unread answers at once. Otherwise the next
- * regular check finds it.
+ * If an answer has more unread bytes than this, the server checks all unread answers at once. The regular check finds
+ * shorter ones.
  */
 const longAnswerBytes = 65_536;
 const notServedText = Buffer.from("404 page not found\n");
@@ -271,7 +271,6 @@ function streamVerb(info: RequestInfo): RequestInfo {
   return { ...info, verb: "create" };
 }
 
-/** The deprecation warnings of built-in kinds, by resource and version. */
 const deprecations: Readonly<Record<string, string>> = {
   "/endpoints/v1": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   "/componentstatuses/v1": "v1 ComponentStatus is deprecated in v1.19+",
@@ -290,7 +289,7 @@ function attributesOf(info: RequestInfo, query: URLSearchParams): AccessAttribut
   if (info.kind === "path")
     return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
   const { verb, group, resource, subresource, namespace } = info;
-  // A list or watch whose field selector names one object needs only the right to that object.
+  // For a list or watch whose field selector names one object, the right to this object suffices.
   const selected = ["list", "watch"].includes(verb) ? selectedName(query.get("fieldSelector")) : undefined;
   return { verb, group, resource, subresource, namespace, name: info.name || (selected ?? "") };
 }

@@ -25,7 +25,6 @@ function read(object: UntypedObject, path: string): unknown {
   return keysOf(path).reduce<unknown>((at, key) => (isTree(at) ? ownField(at, key) : undefined), object);
 }
 
-/** The Scale (autoscaling/v1) of an object. */
 export function scaleOf(type: ResourceType, object: UntypedObject): UntypedObject {
   const paths = pathsOf(type);
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
@@ -53,7 +52,10 @@ function selectorText(value: unknown): string | undefined {
   return formatLabelSelector({ matchLabels: value as Record<string, string> });
 }
 
-/** Copies the replicas of the Scale into `object`, and returns it. */
+/**
+ * Sets the replicas of `object` to those of the Scale, and returns `object`. Throws 409 if the Scale has another
+ * resourceVersion.
+ */
 export function withScale(type: ResourceType, object: UntypedObject, scale: UntypedObject): UntypedObject {
   const wanted = scale.metadata?.resourceVersion ?? "";
   if (wanted !== "" && wanted !== object.metadata.resourceVersion) throw conflict(type, object.metadata.name ?? "");

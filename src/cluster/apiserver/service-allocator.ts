@@ -31,8 +31,8 @@ const lastNodePort = 32_767;
 const firstFreeIndex = 11;
 
 /**
- * Assigns Services their cluster IPs and node ports. The stored Services show which are taken. New ones are reserved
- * while a write is in progress.
+ * Assigns cluster IPs and node ports to Services. A value is in use if a stored Service has it, or if a write in
+ * progress has reserved it.
  */
 export class ServiceAllocator {
   readonly #store: Store;
@@ -65,8 +65,8 @@ export class ServiceAllocator {
   }
 
   /**
-   * Completes `spec` in place. Returns the reservation, which must be disposed when the object is stored or refused.
-   * Throws 422 for addresses and ports that are taken or out of range.
+   * Completes `spec` in place. Returns the reservation, which the caller must dispose when the object is stored or
+   * refused. Throws 422 for addresses and ports that are in use or out of range.
    */
   allocate(service: UntypedObject, old: UntypedObject | undefined): Disposable {
     const spec = (service["spec"] ??= {}) as ServiceSpec;
@@ -189,7 +189,6 @@ export class ServiceAllocator {
   }
 }
 
-/** Whether the ports of the Service get node ports. */
 export function hasNodePorts({
   type,
   allocateLoadBalancerNodePorts,

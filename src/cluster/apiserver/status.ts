@@ -79,7 +79,9 @@ export function notFound(type: Named, name: string): ApiError {
   return new ApiError(404, "NotFound", `${qualifiedResource(type)} "${name}" not found`, detailsOf(type, name));
 }
 
-/** The error of a create whose name is taken. The message says whether the existing object is being deleted. */
+/**
+ * The error of a create request whose name is in use. The message says whether the existing object is being deleted.
+ */
 export function alreadyExists(type: Named, name: string, isEnding = false): ApiError {
   return new ApiError(
     409,
@@ -121,7 +123,7 @@ export function unknownPath(): ApiError {
   return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
 }
 
-/** The error for an unknown path. As with kube-apiserver, its answer is plain text. */
+/** The error for an unknown path. As with kube-apiserver, the body of its answer is plain text. */
 export class NotServed extends ApiError {
   constructor() {
     super(404, "NotFound", "the server could not find the requested resource", {});
@@ -136,7 +138,6 @@ export function expired(message: string, metadata: Status["metadata"] = {}): Api
   return new ApiError(410, "Expired", message, undefined, metadata);
 }
 
-/** The error if the user's roles do not allow the request. */
 export function forbidden(user: User, attributes: AccessAttributes, reason = ""): ApiError {
   const { verb, path, group, resource, subresource, namespace, name } = attributes;
   if (path !== undefined)

@@ -14,7 +14,7 @@ interface Strategy {
   prepareUpdate?(object: UntypedObject, old: UntypedObject): void;
 }
 
-/** Kinds whose `metadata.generation` increases with each change of the spec. */
+/** Built-in kinds for which `metadata.generation` counts the changes of the spec, as in kube-apiserver. */
 const counted = new Set([
   "/pods",
   "/podtemplates",
@@ -42,7 +42,6 @@ const counted = new Set([
   "scheduling.k8s.io/priorityclasses",
 ]);
 
-/** Whether `metadata.generation` of the kind starts at 1 and counts changes, as in kube-apiserver. */
 function countsGenerations(type: ResourceType): boolean {
   return !type.builtIn || counted.has(type.storageKey);
 }
@@ -69,7 +68,7 @@ export function isCreatedByUpdate(type: ResourceType): boolean {
   return createdByUpdate.has(type.storageKey);
 }
 
-/** Built-in kinds whose updates must contain the resourceVersion that they replace. */
+/** Built-in kinds whose updates must name the resourceVersion that they replace. */
 const replacedByVersion = new Set([
   "admissionregistration.k8s.io/mutatingwebhookconfigurations",
   "admissionregistration.k8s.io/validatingadmissionpolicies",
@@ -263,7 +262,6 @@ interface ServiceFields extends Fields {
   ports?: { nodePort?: number }[];
 }
 
-/** For each field of a Service, whether the Service's type has it. */
 const fieldsOfType: Readonly<Record<string, (spec: ServiceFields) => boolean>> = {
   clusterIP: hasClusterIp,
   clusterIPs: hasClusterIp,
@@ -282,8 +280,9 @@ function hasClusterIp({ type }: ServiceFields): boolean {
 }
 
 /**
- * Removes fields that a Service's new type does not have. A client that changes the type need not remove fields that it
- * has not changed, because the server filled in most of them.
+ * Removes fields that a Service's new type does not have. A client that changes the type need not remove fields itself,
+ * because the server filled in most of them. The function keeps fields that the client has
+ * changed.
  */
 function dropFieldsOfType(spec: ServiceFields, old: ServiceFields): void {
   const [had, has] = [hasNodePorts(old), hasNodePorts(spec)];
@@ -311,7 +310,7 @@ function nameLabel(object: UntypedObject): void {
     object.metadata.labels = { ...object.metadata.labels, "kubernetes.io/metadata.name": object.metadata.name };
 }
 
-/** Lets a Job select its pods by its uid, unless it has a selector of its own. */
+/** Lets a Job select its pods by its uid, unless `manualSelector` is set. */
 function prepareJob(object: UntypedObject): void {
   object["status"] = {};
   const spec = (object["spec"] ?? {}) as {

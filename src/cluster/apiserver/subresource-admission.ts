@@ -8,8 +8,8 @@ import { intentOf } from "./write.ts";
 import { admissionRequest, type WriteIntent } from "./writer.ts";
 
 /**
- * Asks admission about the creation of an object. Throws if admission refuses. Returns the object with the changes of
- * webhooks.
+ * Runs admission for the creation of an object that is not stored. Returns the object with the changes of webhooks.
+ * Throws if admission refuses the object.
  */
 export async function admitCreation(
   parts: ServerParts,
@@ -31,7 +31,7 @@ export async function admitCreation(
 /** Throws if admission refuses a stream or a proxied request (CONNECT). */
 export async function admitConnection(parts: ServerParts, context: ResourceContext): Promise<void> {
   const kind = subresourceOf(context);
-  // A log has no options kind for CONNECT. A request for it counts as a read, which has no admission.
+  // A request for a log counts as a read, and reads have no admission.
   if (kind === undefined || context.info.subresource === "log") return;
   const object = { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {}, ...streamOptions(context) };
   const intent = intentOf(context, "CreateOptions", { dryRun: false });
@@ -44,7 +44,7 @@ async function admit(parts: ServerParts, context: ResourceContext, made: Admissi
   const objectKind = kind === undefined ? undefined : { group: kind.group, version: kind.version, kind: kind.kind };
   const request: AdmissionRequest = objectKind === undefined ? made : { ...made, objectKind };
   await parts.admission.mutate(request);
-  // A webhook's patch may have removed the object.
+  // A webhook's patch may have removed the metadata.
   if (request.object !== undefined) request.object.metadata ??= {};
   await parts.admission.validate(request);
   return request.object ?? { metadata: {} };

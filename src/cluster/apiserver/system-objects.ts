@@ -42,9 +42,9 @@ export class SystemObjects implements Disposable {
   }
 
   /**
-   * Resolves when all objects exist and the Service points to the present address of this server. If a webhook or a
-   * policy refuses an object, the server keeps running and tries again later, because a user can remove the webhook
-   * only through this server.
+   * Creates or corrects all objects, so that the Service points to the present address of this server. If a webhook or
+   * a policy refuses an object, the call resolves all the same, and the server tries again later. A user can remove the
+   * webhook only through this server.
    */
   async start(): Promise<void> {
     const [parts, writer] = [this.#parts, this.#writer];
@@ -161,7 +161,6 @@ function endpoints(address: string, port: number): UntypedObject {
   };
 }
 
-/** Creates an object that belongs to the server, if it does not exist. */
 async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   const { name = "", namespace = "" } = object.metadata;
   const intent = intentFor(parts, object, namespace);
@@ -169,7 +168,6 @@ async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedO
   await writer.create(intent, object);
 }
 
-/** Creates a default role or binding, or adds its missing rules or subjects. */
 async function ensureRole(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   await ensureObject(parts, writer, object);
   const { name = "" } = object.metadata;
@@ -180,8 +178,8 @@ async function ensureRole(parts: ServerParts, writer: Writer, object: UntypedObj
 }
 
 /**
- * Creates an object that belongs to the server, or gives it the content of `object`. The metadata of an existing object
- * stay unchanged.
+ * Creates an object that belongs to the server, or replaces the content of the existing one. The metadata of an
+ * existing object stay unchanged.
  */
 async function putObject(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   const { name = "", namespace = "" } = object.metadata;

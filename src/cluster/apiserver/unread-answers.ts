@@ -23,7 +23,6 @@ export class UnreadAnswers {
     this.#maxBytes = maxBytes;
   }
 
-  /** Counts an answer until it is closed. */
   follow(user: string, answer: Answer): void {
     let answers = this.#ofUsers.get(user);
     if (answers === undefined) this.#ofUsers.set(user, (answers = new Set()));
@@ -36,8 +35,9 @@ export class UnreadAnswers {
   }
 
   /**
-   * Ends answers if too many bytes are unread. Returns which users lost how many answers. Call it after a long answer,
-   * and also at regular intervals, because the answer of a watch grows later.
+   * Ends answers of one user if too many bytes are unread. Returns this user and the number of ended answers, or
+   * undefined if it ended none. The caller calls it after a long answer, and also at regular intervals, because the
+   * answer of a watch grows later.
    */
   enforce(): { readonly user: string; readonly count: number } | undefined {
     let [total, most, top] = [0, 0, ""];
@@ -56,7 +56,7 @@ export class UnreadAnswers {
     );
     let count = 0;
     for (const answer of answers) {
-      // End answers down to half of the bound, so that the next answer does not exceed it again at once.
+      // End answers down to half of the limit, so that the next answer does not exceed it again at once.
       if (total <= this.#maxBytes / 2 || answer.writableLength === 0) break;
       total -= answer.writableLength;
       this.#end(top, answer);
@@ -74,16 +74,16 @@ export class UnreadAnswers {
     answers?.delete(answer);
     if (answers?.size === 0) this.#ofUsers.delete(user);
     connectionOf(answer)?.destroy();
-    // End the stream with an error. Otherwise the client would take an incomplete list for a complete one.
+    // End the stream with an error. Otherwise the client would mistake an incomplete list for a complete one.
     answer.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     answer.destroy();
   }
 }
 
 /**
- * The connection of an answer over HTTP/1. Undefined for the answer to a pipelined request, which has no socket until
- * earlier answers on the connection have been read. Such an answer can neither close its connection nor notice that it
- * has closed.
+ * The connection of an answer over HTTP/1. Returns undefined for HTTP/2. It is the connection of the request, because
+ * the answer to a pipelined request has no socket until earlier answers on the connection have been read. Such an
+ * answer can neither close its connection nor notice that the connection has closed.
  */
 function connectionOf({ req }: Answer): IncomingMessage["socket"] | undefined {
   return req?.httpVersionMajor === 1 ? req.socket : undefined;

@@ -11,12 +11,12 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** How long Events are kept by default. kube-apiserver's `--event-ttl` has the same default. */
+/** How long the server stores Events by default, like kube-apiserver without `--event-ttl`. */
 const defaultEventTtlMs = 3_600_000;
 const sweepMs = 60_000;
 /**
- * The number of sweeps for which the server keeps changes, so that watches can resume and paged lists can continue. It
- * amounts to five minutes, as with kube-apiserver.
+ * The number of sweeps for which the server keeps changes, so that watches can resume and paged lists can continue. The
+ * sweeps take five minutes, as with kube-apiserver.
  */
 const knownSweeps = 5;
 
@@ -72,13 +72,16 @@ export class Upkeep {
   async #aggregateSoon(): Promise<void> {
     if (this.#aggregating) return;
     this.#aggregating = true;
-    // Wait for more changes, to handle a burst of them together.
+    // Wait for more changes, so that one pass handles a burst of changes.
     await this.#parts.clock.sleep(20).catch(() => undefined);
     this.#aggregating = false;
     await this.#aggregate();
   }
 
-  /** A role may select another aggregated role, so this repeats until nothing changes. */
+  /**
+   * Fills the aggregated roles. Repeats that while something changes, because a role may select another aggregated
+   * role.
+   */
   async #aggregate(): Promise<void> {
     for (let round = 0; round < 5; round++) if (!(await this.#aggregateOnce())) return;
   }
@@ -152,7 +155,6 @@ export class Upkeep {
     if (this.#revisions.length > knownSweeps) store.forget(this.#revisions.shift() ?? 0);
   }
 
-  /** Deletes events whose last change is older than the time for which they are kept. */
   async #expireEvents(): Promise<void> {
     const { clock, log, store } = this.#parts;
     const collection = store.collection("/events");

@@ -180,7 +180,7 @@ test("a policy or a webhook with an expression that cannot be compiled is refuse
   assert.equal(configuration.body.details.causes[0].field, "webhooks[0].matchConditions[0].expression");
 });
 
-test("a MutatingAdmissionPolicy comes with the warning that nobody applies it", async () => {
+test("the server warns that it does not apply a MutatingAdmissionPolicy", async () => {
   const path = `${admission}/mutatingadmissionpolicies`;
   const made = await server.call("POST", path, { metadata: { name: "idle" }, spec: {} });
   assert.match(String(made.headers["warning"]), /does not apply them/);

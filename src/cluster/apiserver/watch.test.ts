@@ -157,7 +157,7 @@ test("without a version, or with version 0, a watch begins with every object as 
   );
 });
 
-test("a watch as a list ends its list with a bookmark that says so, and with the version at which the list was taken", async () => {
+test("a watch that begins with a list ends the list with a bookmark that says so and has the version of the list", async () => {
   const watched = await Watched.with("a");
   await watched.put("other", {}, "/secrets");
   const query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";

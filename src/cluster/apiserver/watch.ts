@@ -10,7 +10,8 @@ import { checkListOptions, numberOption, wantsInitialEvents } from "./options.ts
 import { expired, type ApiError } from "./status.ts";
 
 /**
- * The maximum size of a watcher's unread data. A watcher with more is disconnected, and may resume from its last event.
+ * The maximum number of bytes that a watcher has not read. The server disconnects a watcher with more. The watcher may
+ * resume from its last event.
  */
 const maximumUnsentBytes = 16 * 1024 * 1024;
 const bookmarkIntervalMs = 60_000;
@@ -24,7 +25,7 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   const selection = selectionOf(context);
   const initialEvents = wantsInitialEvents(query);
   const text = query.get("resourceVersion") ?? "";
-  // A version in the future comes from an earlier cluster of the same name, so the client must list again.
+  // Refuse a version in the future. It comes from an earlier cluster of the same name, so the client must list again.
   const known = requireKnownRevision(parts, text);
   const from = known === 0 || initialEvents ? undefined : known;
   response.writeHead(200, {
@@ -103,7 +104,8 @@ class WatchStream {
       try {
         this.changes(events);
       } catch (error) {
-        // The watcher must not miss an event, so an event that cannot be encoded disconnects it. It then lists again.
+        // A watcher must not miss an event, so disconnect it if an event cannot be encoded. The watcher then lists
+        // again.
         response.destroy();
         throw error;
       }
@@ -141,7 +143,8 @@ class WatchStream {
     const is = event.type !== "DELETED" && this.#matches(event.record);
     if (!was && !is) return undefined;
     const type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
-    // For an object that no longer matches: its last matching state, with the version at which it stopped matching.
+    // An object that no longer matches is shown in its last matching state, with the version at which it stopped
+    // matching.
     const shown =
       is || event.type === "DELETED" || event.previous === undefined ? event.record : event.previous.at(event.revision);
     if (this.#form.as === "table" && !this.#columnsSent) return this.#encode(type, shown);

@@ -37,7 +37,6 @@ export function intentOf(context: ResourceContext, optionsKind: string, extra: P
   };
 }
 
-/** The parameters of a write by the server itself. */
 export function serverIntent(type: ResourceType, namespace: string, subresource = ""): WriteIntent {
   return {
     user: serverUser,
@@ -96,7 +95,10 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
   await answer(parts, context, written, form);
 }
 
-/** An update or an apply that creates its object also needs the right `create`. */
+/**
+ * Throws 403 unless the user may create the object. An update or an apply that creates its object needs this right,
+ * too.
+ */
 function authorizeCreation(parts: ServerParts, { info, user }: ResourceContext): void {
   const { group, resource, namespace, name } = info;
   authorize(parts, user, { verb: "create", group, resource, subresource: "", namespace, name });
@@ -197,7 +199,7 @@ function parsePatch(text: string, media: string): unknown {
   return patch;
 }
 
-/** The error if the result of a patch cannot be decoded. The fault is the patch's, so the code is 422. */
+/** Converts the error of a patch whose result cannot be decoded to 422. Returns other errors unchanged. */
 function invalidPatch(error: unknown): unknown {
   if (!(error instanceof SchemaFault) && !(error instanceof ApiError && error.code === 400)) return error;
   return invalid({ group: "", kind: "" }, "", [
@@ -246,7 +248,7 @@ async function applyPatch(
     try {
       return await writer.create(intent, apply(undefined));
     } catch (error) {
-      // Somebody else has created the object in the meantime, so apply again to the existing object.
+      // Another client has created the object in the meantime, so apply again to the existing object.
       if (!(error instanceof ApiError) || error.reason !== "AlreadyExists" || attempt > 4) throw error;
     }
   }
@@ -266,7 +268,9 @@ function checkHead(sent: UntypedObject): void {
   sent.metadata ??= {};
 }
 
-/** Refuses, warns about, or silently drops unknown and duplicate fields, as `fieldValidation` requests. */
+/**
+ * Handles unknown and duplicate fields as `fieldValidation` requests: refuses them, warns about them, or drops them.
+ */
 export function checkFields(
   parts: ServerParts,
   context: ResourceContext,
@@ -294,7 +298,7 @@ export function checkFields(
   );
 }
 
-/** A path, shortened for a message, because a client may choose names of megabytes. */
+/** Shortens a path for a message, because a client may choose names of megabytes. */
 function shortPath(path: string): string {
   return path.length > maximumPathCharacters ? `${path.slice(0, maximumPathCharacters)}…` : path;
 }

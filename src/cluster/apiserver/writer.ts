@@ -12,7 +12,6 @@ import { ApiError, alreadyExists, badRequest, conflict, invalid, notFound } from
 import { mergeSubresource, prepareCreate, prepareUpdate } from "./strategies.ts";
 import { checkNames, customResourceDefinitionKey } from "./custom-resources.ts";
 
-/** The parameters of a write that do not depend on its verb. */
 export interface WriteIntent {
   readonly user: User;
   readonly type: ResourceType;
@@ -26,7 +25,7 @@ export interface WriteIntent {
   readonly fieldsManaged?: boolean;
 }
 
-/** The stored object. For a dry run, the object that would be stored. */
+/** The stored object, or the object that a dry run would store. */
 export interface Written {
   readonly object: UntypedObject;
   readonly record: StoredRecord | undefined;
@@ -37,11 +36,14 @@ const generatedSuffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 const maximumGeneratedBase = 58;
 const maximumAttempts = 8;
 /**
- * The maximum size of a stored object. It fits the largest body and the fields that the server adds. Without this
- * limit, repeated patches could make an object ever larger. etcd has such a limit too.
+ * The maximum size of a stored object. The largest body fits, together with the fields that the server adds. Without
+ * this limit, repeated patches could make an object ever larger. etcd has such a limit too.
  */
 const maximumObjectBytes = 4 * 1024 * 1024;
-/** How many bytes a write without a change may add, for the digits of the revision and the generation. */
+/**
+ * How many bytes a write may add to an object that is already too large, for the digits of the revision and the
+ * generation.
+ */
 const revisionGrowthBytes = 64;
 /** The subresources whose writes change the spec. The empty name is the object itself. */
 const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralcontainers", "resize"]);
@@ -52,7 +54,7 @@ const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralco
  */
 export type OnConflict = "retry" | "refuse";
 
-/** The steps of every write: identity, preparation, admission, managed fields, validation, storage. */
+/** Runs the steps of every write, such as admission, managed fields, validation and storage. */
 export class Writer {
   readonly #parts: ServerParts;
 
@@ -60,7 +62,7 @@ export class Writer {
     this.#parts = parts;
   }
 
-  /** The newest state of the object, in the type's version. Callers share it, so never change it. */
+  /** The newest state of the object, in the type's version. Callers share the object, so they must not change it. */
   current(
     type: ResourceType,
     namespace: string,
@@ -106,7 +108,7 @@ export class Writer {
     );
   }
 
-  /** Creates the object with the name in `object`. Returns undefined if the name is taken. */
+  /** Creates the object with the name in `object`. Returns undefined if the name is in use. */
   async #createNamed(
     intent: WriteIntent,
     request: AdmissionRequest,
@@ -218,7 +220,6 @@ export class Writer {
     }
   }
 
-  /** Deletes an object whose update has removed its last finalizer. */
   async #removeUpdated(
     intent: WriteIntent,
     oldRecord: StoredRecord,
@@ -355,7 +356,7 @@ function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, o
   }
 }
 
-/** Removes empty maps and lists from the metadata, because for every kind they mean the same as absent ones. */
+/** Removes empty maps and lists from the metadata, because they mean the same as absent ones. */
 export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   for (const field of ["labels", "annotations", "finalizers", "ownerReferences"] as const) {
     const value: unknown = metadata[field];
@@ -363,7 +364,6 @@ export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   }
 }
 
-/** Keeps the old values of metadata that only the server writes. */
 function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
   const kept = [
     "uid",
@@ -383,7 +383,10 @@ function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
   delete target["selfLink"];
 }
 
-/** Whether an object that is being deleted has no finalizers and no grace period left. */
+/**
+ * Whether nothing delays the end of an object any more: it is being deleted, and has no finalizers and no grace period
+ * left.
+ */
 export function endsNow(object: UntypedObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
   if (deletionTimestamp === undefined || finalizers.length > 0 || deletionGracePeriodSeconds > 0) return false;

@@ -7,7 +7,6 @@ import { readSubject } from "./certificate-request.ts";
 import type { ServiceAccountTokens } from "./tokens.ts";
 import { anonymousUser, type User } from "./user.ts";
 
-/** Finds the user of a request by its connection and headers. */
 export class Authenticator {
   readonly #tokens: ServiceAccountTokens;
   readonly #byConnection = new WeakMap<object, User | "none">();
@@ -17,8 +16,8 @@ export class Authenticator {
   }
 
   /**
-   * Returns the user of a request. Undefined for wrong credentials (401). A request without credentials gets the
-   * anonymous user. `connection` identifies the connection in the cache.
+   * The user of a request. Returns undefined for wrong credentials, and the anonymous user for a request without
+   * credentials. `connection` identifies the connection in the cache.
    */
   authenticate(connection: object, socket: Socket, headers: IncomingHttpHeaders): User | undefined {
     const certified = this.#certified(connection, socket);
@@ -73,7 +72,8 @@ export function userOfSubject(certificate: Buffer): User | undefined {
   try {
     subject = readSubject(new DerReader(readIssuer(certificate).subject).next(derTags.sequence));
   } catch {
-    // The subject has a string type that this code does not support. No signer of the cluster accepts such a subject.
+    // The subject has a string type that {@link readSubject} does not support. No signer of the cluster accepts such a
+    // subject.
     return undefined;
   }
   if (subject.commonName === "") return undefined;

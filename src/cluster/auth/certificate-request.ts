@@ -20,7 +20,6 @@ export interface CertificateRequestParts {
   readonly publicKey: Buffer;
   /** The requested extension `subjectAltName`, as DER. */
   readonly subjectAltName: Buffer | undefined;
-  /** The kinds of the alternative names. */
   readonly alternatives: readonly ("dns" | "ip" | "email" | "uri" | "other")[];
 }
 
@@ -94,7 +93,6 @@ function valuesOf(name: DerElement, identifier: string): string[] {
   return values;
 }
 
-/** The requested extension `subjectAltName`, which is among the attributes of a request. */
 function alternativeNames(attributes: DerElement): DerElement | undefined {
   for (const list = new DerReader(attributes.contents); !list.isAtEnd;) {
     const attribute = list.inside(derTags.sequence);

@@ -167,7 +167,6 @@ export function defaultClusterRoles(): UntypedObject[] {
   return [...userRoles(), ...apiRoles(), ...componentRoles()];
 }
 
-/** The roles for people, and the roles whose rules these collect by label. */
 function userRoles(): UntypedObject[] {
   const aggregate = (name: string): Record<string, string> => ({
     [`rbac.authorization.k8s.io/aggregate-to-${name}`]: "true",
@@ -238,7 +237,6 @@ function apiRoles(): UntypedObject[] {
   ];
 }
 
-/** The roles of the cluster's own components, and of programs that monitor them. */
 function componentRoles(): UntypedObject[] {
   return [
     clusterRole("system:node", nodeRules),

@@ -1,6 +1,5 @@
 import { ruleAllows, type PolicyRule } from "./rbac.ts";
 
-/** Splits a rule into rules that grant one right each. */
 function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
   const names = (rule.resourceNames ?? []).length === 0 ? [undefined] : (rule.resourceNames ?? []);
   for (const verb of rule.verbs) {
@@ -20,8 +19,8 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
 }
 
 /**
- * The maximum number of comparisons. They take some tenths of a second. A rule of a few kilobytes may contain billions
- * of combinations.
+ * The maximum number of comparisons in one check, which take some tenths of a second. A rule of a few kilobytes may
+ * contain billions of combinations.
  */
 const maxComparisons = 20_000_000;
 

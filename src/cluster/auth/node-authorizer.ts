@@ -43,7 +43,7 @@ export class NodeAuthorizer implements Authorizer {
     return this.#roles.rulesFor(user, namespace);
   }
 
-  /** Why this authorizer does not allow the request to the node. Undefined if it does. */
+  /** Why this authorizer does not allow the request to the node. Returns undefined if it allows the request. */
   #fault(node: string, attributes: AccessAttributes): string | undefined {
     if (attributes.path === undefined) {
       const resource = `${attributes.group}/${attributes.resource}`;
@@ -98,7 +98,7 @@ function leaseFault(node: string, { verb, namespace, name }: AccessAttributes): 
   return foreignLeaseFault(node, { namespace, name: verb === "create" ? node : name });
 }
 
-/** Why a Lease is not the node's own. */
+/** Why a Lease is not the node's own. Returns undefined if it is. */
 export function foreignLeaseFault(
   node: string,
   lease: { readonly namespace: string; readonly name: string },

@@ -17,13 +17,12 @@ interface Subject {
   readonly namespace?: string;
 }
 
-/** A binding that applies to a subject. */
 interface Binding {
   readonly namespace: string;
   readonly name: string;
   readonly roleKind: string;
   readonly roleName: string;
-  /** The subject, in the form of the reason in an answer. */
+  /** The subject, as the reason in a decision names it. */
   readonly subject: string;
   /** The place in the order in which Kubernetes checks bindings: those of the whole cluster come first. */
   readonly position: number;
@@ -32,11 +31,10 @@ interface Binding {
 export interface Decision {
   readonly allowed: boolean;
   readonly reason: string;
-  /** Set if the rule that allows the request lists object names. */
+  /** Whether the rule that allows the request lists object names. */
   readonly byName?: boolean;
 }
 
-/** Decides who may do what. */
 export interface Authorizer {
   authorize(user: User, attributes: AccessAttributes): Decision;
   /** The rules that the user's roles grant, cluster-wide and in the namespace. */
@@ -173,10 +171,7 @@ function pathMatches(patterns: readonly string[], path: string): boolean {
   );
 }
 
-/**
- * The rules of a ClusterRole with an aggregationRule, which are the rules of all roles that it selects. Undefined for
- * other roles.
- */
+/** The rules of all roles that a ClusterRole with an aggregationRule selects. Returns undefined for other roles. */
 export function aggregatedRules(role: UntypedObject, all: Iterable<UntypedObject>): readonly PolicyRule[] | undefined {
   const aggregation = role["aggregationRule"] as { clusterRoleSelectors?: LabelSelector[] } | null | undefined;
   if (aggregation === undefined || aggregation === null) return undefined;

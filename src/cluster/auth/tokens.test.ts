@@ -74,7 +74,7 @@ function issuer(key = newKey()): Issuer {
   return { clock, tokens: new ServiceAccountTokens(key, store, clock), uids };
 }
 
-/** The token with a changed head or changed claims, and with the original signature. */
+/** The token with other claims or another head, and with the original signature. */
 function changed(token: string, part: 0 | 1, change: (value: Record<string, unknown>) => object): string {
   const parts = token.split(".");
   const value = JSON.parse(Buffer.from(parts[part] ?? "", "base64url").toString()) as Record<string, unknown>;
@@ -100,7 +100,7 @@ test("a token is its account's, with the account's groups, and names its pod and
   assert.deepEqual([audiences, expiresAtMs], [["https://kubernetes.default.svc.cluster.local"], 3_600_000]);
 });
 
-test("a token with other claims, another algorithm, another key, or other parts is nobody's", () => {
+test("a token with other claims, another algorithm, another key, or other parts is invalid", () => {
   const { tokens } = issuer();
   const { token } = tokens.issue(request);
   assert.notEqual(tokens.verify(token), undefined);

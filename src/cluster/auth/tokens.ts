@@ -18,7 +18,7 @@ export interface TokenRequest {
   readonly audiences: readonly string[];
   readonly expirationSeconds: number;
   readonly bound?: BoundObject;
-  /** The node of the bound pod. Its uid is absent if the node no longer exists. */
+  /** The node of the bound pod. It has no uid if the node no longer exists. */
   readonly node?: { readonly name: string; readonly uid?: string };
 }
 
@@ -107,8 +107,8 @@ export class ServiceAccountTokens {
   }
 
   /**
-   * Reads a token. Returns undefined if another issuer issued it, if it is forged or expired, or if the object to which
-   * it is bound no longer exists.
+   * Reads a token. Returns undefined if another issuer issued it, if it is forged or expired, if it is for other
+   * audiences, or if an object to which it is bound no longer exists.
    */
   verify(token: string, wantedAudiences = apiAudiences): VerifiedToken | undefined {
     const claims = this.#claimsOf(token);
@@ -120,7 +120,6 @@ export class ServiceAccountTokens {
     return { user: userOf(claims), audiences };
   }
 
-  /** The JSON web key set, which `/openid/v1/jwks` serves. */
   jwks(): UntypedKeySet {
     return { keys: [{ use: "sig", alg: "ES256", kid: this.#keyId, ...this.#public.export({ format: "jwk" }) }] };
   }

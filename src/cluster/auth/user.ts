@@ -13,7 +13,7 @@ export const serverUser: User = { name: "system:apiserver", groups: ["system:mas
 
 const serviceAccountName = /^system:serviceaccount:([a-z0-9][-a-z0-9]*):([a-z0-9][-.a-z0-9]*)$/;
 
-/** The `namespace` and `name` in the user name of a service account. Undefined for other users. */
+/** The `namespace` and `name` in the user name of a service account. Returns undefined for other users. */
 export function serviceAccountOf(userName: string): { readonly namespace: string; readonly name: string } | undefined {
   const [, namespace, name] = serviceAccountName.exec(userName) ?? [];
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
@@ -21,17 +21,18 @@ export function serviceAccountOf(userName: string): { readonly namespace: string
 
 const nodePrefix = "system:node:";
 
-/** The name of the node whose identity the user has, undefined for other users. */
+/** The name of the node whose identity the user has. Returns undefined for other users. */
 export function nodeNameOf({ name, groups }: User): string | undefined {
   return groups.includes("system:nodes") && name.startsWith(nodePrefix) ? name.slice(nodePrefix.length) : undefined;
 }
 
-/** The namespace of the nodes' Leases. */
 export const nodeLeaseNamespace = "kube-node-lease";
 
-/** The attributes of a request that the authorizer checks. */
 export interface AccessAttributes {
-  /** `get`, `list`, `create`, …. For paths without a resource, the HTTP method in lower case. */
+  /**
+   * The verb of a resource, such as `get` or `create`. For paths without a resource, it is the HTTP method in lower
+   * case.
+   */
   readonly verb: string;
   readonly group: string;
   readonly resource: string;

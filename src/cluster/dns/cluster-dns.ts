@@ -17,7 +17,6 @@ export interface ClusterDnsOptions {
   readonly upstream?: NameServer;
 }
 
-/** The domain of the cluster's names. */
 const domain = "cluster.local";
 
 /** Serves DNS for the cluster's names, from the objects in the controllers' views. */

@@ -129,7 +129,6 @@ test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOM
       server.port,
       "127.0.0.1",
     );
-    // The decoder adds `rcode`, which the types lack.
     const packet: DecodedPacket & { rcode?: string } = decode(await answer);
     socket.close();
     return packet;
@@ -265,12 +264,12 @@ const rcodeOf = (bytes: Buffer): string | undefined => {
   return rcode;
 };
 
-test("a client whose queries nobody answers does not keep another client's queries from being forwarded", async () => {
+test("a client with many unanswered queries does not prevent the forwarding of another client's queries", async () => {
   using upstream = await silentUpstream();
   using clock = standingClock();
   await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.port }, clock });
   using crowd = await boundSocket("127.0.0.2");
-  // Send a few at a time. A full buffer would drop the rest.
+  // Send a few queries at a time, because a full buffer of a socket would drop further ones.
   for (let sent = 0; sent < 1_000; sent += 50) {
     for (let count = 0; count < 50; count += 1) crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
     await until(() => upstream.seen() >= sent + 50);

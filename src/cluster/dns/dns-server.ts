@@ -19,9 +19,9 @@ export interface DnsServerOptions {
   /** The domain of the cluster's names, such as `cluster.local`. */
   readonly domain: string;
   readonly source: ZoneSource;
-  /** Resolves when the source is filled. Until then, the server answers every question with SERVFAIL. */
+  /** Resolves when the source has its objects. Until then, the server answers every question with SERVFAIL. */
   readonly ready: Promise<void>;
-  /** The resolver for names outside the cluster. If undefined, such names do not exist. */
+  /** The resolver for names outside the cluster. Without one, the server answers that such names do not exist. */
   readonly upstream?: NameServer;
   readonly log: Logger;
   readonly clock: Clock;
@@ -31,12 +31,11 @@ export interface DnsServerOptions {
 const upstreamTimeoutMs = 3_000;
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
-/** The maximum number of queries of one connection that are being answered at the same time. */
+/** The maximum number of queries of one connection that the server answers at the same time. */
 const maxTcpQueries = 8;
 /** The maximum length of a chain of ExternalName Services. The answer for a longer chain contains no address. */
 const maxAliases = 8;
 
-/** The cluster's name server, over UDP and TCP. */
 export class DnsServer {
   readonly #options: DnsServerOptions;
   readonly #forwarder: DnsForwarder | undefined;
@@ -58,8 +57,8 @@ export class DnsServer {
   }
 
   async run(signal: AbortSignal, listening: () => void = () => undefined): Promise<void> {
-    // If the port is 0, TCP chooses it, because many TCP ports are in use by outgoing connections, and UDP ports are
-    // not.
+    // Listen on TCP first. If the port is 0, the kernel chooses it for TCP, and UDP uses the same port. Outgoing
+    // connections use many TCP ports, so a port that is free for UDP may not be free for TCP.
     const tcp = await this.#listenTcp();
     let udp: UdpSocket;
     try {
@@ -127,9 +126,9 @@ export class DnsServer {
 
   /**
    * Answers the queries of a TCP connection. The length of each message precedes it, in two bytes (RFC 1035, 4.2.2).
-   * Answers may come in another order than the queries (RFC 7766, 6.2.1.1). The server reads no further query while
-   * {@link maxTcpQueries} answers are being made or an answer is unread, because a query of 40 bytes may have an answer
-   * of 65,535.
+   * Answers may come in another order than the queries (RFC 7766, 6.2.1.1). The server reads no further query while it
+   * makes {@link maxTcpQueries} answers, or while the client has not read earlier ones. A query of 40 bytes may have an
+   * answer of 65,535 bytes.
    */
   async #answerStream(socket: Socket): Promise<void> {
     const waiting = new Set<Promise<void>>();
@@ -181,8 +180,8 @@ export class DnsServer {
   }
 
   /**
-   * Adds the addresses behind an alias. Clients do not query the alias themselves: the C library treats an answer
-   * without an address as a missing name.
+   * Adds the addresses of the name behind an alias. Clients do not query that name themselves, because the C library
+   * treats an answer without an address as a missing name.
    */
   async #followAliases(
     question: Question,
@@ -206,7 +205,10 @@ export class DnsServer {
     return all;
   }
 
-  /** Rotates the answers from query to query. Clients use the first answer, so this spreads them over all endpoints. */
+  /**
+   * Rotates the answers by a random number for each query. Clients use the first answer, so this spreads them over all
+   * endpoints.
+   */
   #rotate<Item>(items: readonly Item[]): readonly Item[] {
     if (items.length < 2) return items;
     const start = Math.floor(this.#options.random() * items.length);

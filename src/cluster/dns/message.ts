@@ -18,9 +18,7 @@ const ttlSeconds = 5;
 const plainUdpBytes = 512;
 /** The maximum length of a message over TCP. The length field has 16 bits. */
 const maxTcpBytes = 65_535;
-/**
- * The minimum size of a record in addition to the letters of its name: ten bytes before its data, and one byte of data.
- */
+/** The minimum size of a record beyond the letters of its name: ten bytes before its data, and one byte of data. */
 const leastRecordBytes = 11;
 /** The maximum size of a UDP answer. Usual network paths do not fragment messages of this size (DNS Flag Day 2020). */
 const edns = 1232;
@@ -47,7 +45,6 @@ export function parseQuestion(bytes: Buffer): Question | undefined {
   }
 }
 
-/** Encodes a query for another name, with the type of the original question. */
 export function encodeQuestion({ packet, type }: Question, name: string): Buffer {
   return encode({
     type: "query",
@@ -57,7 +54,10 @@ export function encodeQuestion({ packet, type }: Question, name: string): Buffer
   });
 }
 
-/** The address and alias records in a name server's answer. Empty if there are none, or if the answer is unreadable. */
+/**
+ * The address and alias records in a name server's answer. The list is empty if there are none, or if the answer is
+ * unreadable.
+ */
 export function recordsOf(bytes: Buffer): DnsRecord[] {
   try {
     return (decode(bytes).answers ?? []).flatMap((answer): DnsRecord[] =>
@@ -71,8 +71,8 @@ export function recordsOf(bytes: Buffer): DnsRecord[] {
 }
 
 /**
- * Encodes the zone's answer. If the records do not fit into a UDP message, the answer contains none, and the client
- * repeats the query over TCP. A TCP answer contains as many records as fit.
+ * Encodes the zone's answer. If the records do not fit into the message, the answer is marked as truncated and contains
+ * the first ten records, or none if these do not fit either. The client repeats a truncated UDP query over TCP.
  */
 export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
   const negative = answer.answers.length === 0;
@@ -95,12 +95,10 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
   return half.length <= limit ? half : build(question, flags | TRUNCATED_RESPONSE, rcode);
 }
 
-/** Encodes the answer SERVFAIL. */
 export function encodeFailure(question: Question): Buffer {
   return build(question, 0, rcodes.serverFailure);
 }
 
-/** The sections of an answer. */
 interface Sections {
   readonly answers?: Answer[];
   readonly authorities?: Answer[];

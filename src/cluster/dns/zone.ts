@@ -24,7 +24,7 @@ export interface ZoneAnswer {
 }
 
 const none = { answers: [], additionals: [] } as const;
-/** An answer for a name that exists. The list may be empty, if the name has no record of the requested type. */
+/** An answer for a name that exists. `answers` is empty if the name has no record of the requested type. */
 const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsRecord[] = []): ZoneAnswer => ({
   outcome: "found",
   answers,
@@ -99,7 +99,7 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
     const own = slices.flatMap((slice) => targetsOf(slice).byLabel.get(rest[0] ?? "") ?? []).slice(0, most);
     return own.length === 0 ? absent : found(addressRecords(name, own, type));
   }
-  // Of the other names, only those of headless Services depend on endpoints.
+  // Among the other names, only those of headless Services depend on endpoints.
   const targets = isHeadless(service) ? firstTargets(slices, type, most) : [];
   if (rest.length === 1) {
     // A headless Service without ready endpoints has no name.
@@ -120,7 +120,7 @@ interface PortQuestion {
   readonly host: string;
   readonly targets: readonly EndpointTarget[];
   readonly most: number;
-  /** The requested port. Absent if the question names none and so asks for all ports. */
+  /** The requested port. A question without it is for all ports. */
   readonly port?: { readonly name: string; readonly protocol: string };
 }
 
@@ -149,7 +149,7 @@ function answerPorts(service: Service, question: PortQuestion): ZoneAnswer {
   );
 }
 
-/** The ports of the first endpoints that the question asks for. */
+/** The requested ports of the first endpoints. */
 function portsOfTargets({
   targets,
   port,
@@ -181,11 +181,10 @@ interface EndpointTarget {
 
 interface SlicePorts {
   readonly all: readonly TargetPort[];
-  /** The ports by name and protocol. */
+  /** The ports by `name/protocol`. */
   readonly byName: ReadonlyMap<string, readonly TargetPort[]>;
 }
 
-/** The ready endpoints of a slice. */
 interface SliceTargets {
   readonly all: readonly EndpointTarget[];
   readonly byType: Readonly<Partial<Record<"A" | "AAAA", readonly EndpointTarget[]>>>;
@@ -193,7 +192,7 @@ interface SliceTargets {
   readonly byAddress: ReadonlyMap<string, EndpointTarget>;
 }
 
-/** A changed slice is a new object, so an entry is never stale. */
+/** Caches the ready endpoints of slices. An entry is never stale, because a changed slice is a new object. */
 const knownTargets = new WeakMap<EndpointSlice, SliceTargets>();
 
 function targetsOf(slice: EndpointSlice): SliceTargets {

@@ -1,8 +1,8 @@
 import { releaseInContainer, scriptDirectory } from "./container-paths.ts";
 
 /**
- * The programs that may provide an applet, in order of preference. If the machine has none of them, the release's own
- * program is used.
+ * The programs that may provide an applet, in order of preference. If the machine has none of them, a container uses
+ * the release's own program.
  */
 const providers = {
   // Use only busybox's httpd, because a program named httpd on a machine is usually Apache.

@@ -44,7 +44,7 @@ export class ImageCatalogue {
   readonly #builtIn: readonly ImageEntry[];
   readonly #present = new Set<string>();
 
-  /** Creates the store. `builtIn` contains the release's own entries. */
+  /** `builtIn` contains the release's own entries. */
   constructor(stateDirectory: string, builtIn: readonly ImageEntry[]) {
     this.#stateDirectory = stateDirectory;
     this.#builtIn = builtIn;
@@ -125,7 +125,6 @@ function programOf(entry: ImageEntry, { command, args }: ContainerWords): string
   return [...program, ...rest, ...(args ?? [])];
 }
 
-/** Whether a container runs the image's own program. */
 function usesEntrypoint(entry: ImageEntry, { command }: Pick<ContainerWords, "command">): boolean {
   return command === undefined || command.length === 0 || entry.aliases.includes(command[0] ?? "");
 }
@@ -137,7 +136,8 @@ function imageUser(text: string): ImageUser {
 }
 
 /**
- * Turns a path in the release's tree into an absolute path. Such a word contains a slash and does not begin with one.
+ * Turns a relative path, which contains a slash, into an absolute path in the release's tree. Returns other words
+ * unchanged.
  */
 function inRelease(word: string): string {
   return word.includes("/") && !word.startsWith("/") ? `${releaseInContainer}/${word}` : word;

@@ -3,11 +3,11 @@ import { userError } from "../../base/index.ts";
 /** The parts of an image's name, for example `docker.io/library/busybox` and `1.36`. */
 export interface ImageReference {
   readonly repository: string;
-  /** The tag. `latest` if the name has none. A digest is ignored. */
+  /** The tag, or `latest` if the name has none. A digest is ignored. */
   readonly tag: string;
 }
 
-/** Completes short names as Docker does. Throws a user error for an invalid name. */
+/** Parses an image's name. Completes short names as Docker does. Throws a user error for an invalid name. */
 export function parseImageReference(image: string): ImageReference {
   const [name = ""] = image.split("@");
   const lastSlash = name.lastIndexOf("/");
@@ -23,7 +23,7 @@ export function parseImageReference(image: string): ImageReference {
   return { repository: `docker.io/${rest.length === 0 ? "library/" : ""}${path}`, tag };
 }
 
-/** Whether a pattern matches. `*` stands for any characters, including slashes. */
+/** Whether a pattern matches a repository. `*` stands for any characters, including slashes. */
 export function matchesImagePattern(pattern: string, repository: string): boolean {
   const expression = pattern
     .split("*")

@@ -14,12 +14,11 @@ import {
 import { join } from "node:path";
 import { messageOf, userError } from "../../base/index.ts";
 
-/** A release tree that the lab can run. */
 export interface LabRelease {
   readonly version: string;
   /** The directory's path in the lab's processes. */
   readonly root: string;
-  /** The directory of the npm packages with which the release runs. Undefined if the tree contains its own. */
+  /** The directory of the npm packages with which the release runs, or undefined if the tree contains its own. */
   readonly nodeModules: string | undefined;
 }
 
@@ -40,9 +39,9 @@ export function writeOwnRelease(stateDirectory: string, own: LabRelease): void {
 }
 
 /**
- * Finds the release tree for an image's tag, without `-distroless` and `-debug`. Without a tag, and for `latest`,
- * returns the cluster's own tree. For a version that was never added, returns the cluster's own tree under that
- * version's name.
+ * Finds the release tree for an image's tag. Ignores the suffixes `-distroless` and `-debug`. Without a tag, and for
+ * `latest`, returns the cluster's own tree. For a version that was never added, returns the cluster's own tree under
+ * that version's name.
  */
 export function findRelease(stateDirectory: string, tag: string | undefined): LabRelease {
   const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
@@ -54,9 +53,8 @@ export function findRelease(stateDirectory: string, tag: string | undefined): La
 }
 
 /**
- * An added release in a form that processes outside of the lab can run. It is a directory in the state directory with a
- * link, by which Node finds the packages. Undefined for the cluster's own release, and for a version that was never
- * added.
+ * The directory of an added release, from which processes outside the lab can run it. A link beside the releases lets
+ * Node.js find the packages. Returns undefined for the cluster's own release, and for a version that was never added.
  */
 export function runnableRelease(stateDirectory: string, version: string, nodeModules: string): string | undefined {
   const root = join(stateDirectory, directoryName, version);

@@ -10,8 +10,8 @@ export interface VisibleDirectories {
 
 /**
  * Throws a user error if containers cannot see a program of the user's catalogue. Its path must be in the release tree
- * or in the directories of the machine's programs, and must not lead outside through a link. A name without a slash is
- * found by PATH.
+ * or in the directories of the machine's programs. A path in the release tree must not lead outside through a link. A
+ * name without a slash is found by PATH, and passes.
  */
 export function checkProgramIsSeen(image: string, program: string, directories: VisibleDirectories): void {
   if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, directories)) return;

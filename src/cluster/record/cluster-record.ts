@@ -21,11 +21,11 @@ export interface ClusterRecord {
   readonly createdAt: string;
   /** Whether autoscalers follow the pods' resource use. Otherwise they only keep replicas within their bounds. */
   readonly autoscale?: boolean;
-  /** How long the API server keeps Events. Absent means one hour. */
+  /** How long the API server stores Events. The default is one hour. */
   readonly eventTtlMs?: number;
   /** The owner of the cluster. When this process ends, the cluster is deleted. */
   readonly owner?: HostProcess;
-  /** The launcher. Absent until it has started. */
+  /** The launcher, after it has started. */
   readonly launcher?: HostProcess;
   /** The lab's first process. Other processes enter the lab's namespaces through it. */
   readonly labInit?: HostProcess;
@@ -118,7 +118,7 @@ export function listClusterNames(env: Environment): string[] {
   }
 }
 
-/** The process with this id. Undefined if it does not exist or is a zombie. */
+/** The process with this id. Returns undefined if it does not exist or is a zombie. */
 export function hostProcess(pid: number): HostProcess | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");

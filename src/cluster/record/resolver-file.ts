@@ -3,7 +3,6 @@ import { labNetwork } from "./cluster-record.ts";
 /** The domain of every lab's Services and pods. */
 export const clusterDomain = "cluster.local";
 
-/** The settings of a resolv.conf. */
 interface Resolver {
   readonly servers: readonly string[];
   readonly searches: readonly string[];
@@ -19,7 +18,6 @@ export function clusterResolver(namespace: string): Resolver {
   };
 }
 
-/** The text of a resolv.conf. */
 export function resolverFile({ servers, searches, options }: Resolver): string {
   return [
     ...servers.map((server) => `nameserver ${server}`),

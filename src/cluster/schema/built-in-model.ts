@@ -9,7 +9,6 @@ import { tableFormOf } from "./table/built-in-tables.ts";
 import { validateBuiltIn } from "./validation/built-in.ts";
 import { invariant } from "../../base/index.ts";
 
-/** The schema functions of a built-in resource in one version. */
 export class BuiltInModel implements ResourceModel {
   readonly type: ResourceType;
   readonly #shapes: BuiltInShapes;

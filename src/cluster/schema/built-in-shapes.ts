@@ -14,7 +14,7 @@ import {
 
 interface TypeTable {
   readonly names: readonly string[];
-  /** The index of each kind's type. A key is, for example, `apps/v1/Deployment`. */
+  /** The index in `types` of each kind, whose key is, for example, `apps/v1/Deployment`. */
   readonly kinds: Readonly<Record<string, number>>;
   readonly types: readonly (readonly [fields: readonly FieldEntry[], atomic?: 1])[];
 }
@@ -34,7 +34,7 @@ const flagPointer = 1;
 const flagOmitted = 2;
 const flagInline = 8;
 
-/** The shapes of built-in kinds. Each is made on first use. */
+/** The shapes of built-in kinds, each of which is made on first use. */
 export class BuiltInShapes {
   readonly #table: TypeTable;
   readonly #structs = new Map<number, BuiltInStruct>();
@@ -48,13 +48,12 @@ export class BuiltInShapes {
     return new BuiltInShapes(readGenerated("types") as TypeTable);
   }
 
-  /** The shape of a kind. Undefined if the kind is not built in. */
+  /** The shape of a kind. Returns undefined if the kind is not built in. */
   ofKind(apiVersion: string, kind: string): StructShape | undefined {
     const index = this.#table.kinds[`${apiVersion}/${kind}`];
     return index === undefined ? undefined : this.#struct(index);
   }
 
-  /** Finds a type by its OpenAPI name, such as `io.k8s.api.core.v1.PodSpec`. */
   ofName(name: string): StructShape {
     if (this.#indexes.size === 0) this.#table.names.forEach((typeName, index) => this.#indexes.set(typeName, index));
     const index = this.#indexes.get(name);
@@ -62,7 +61,6 @@ export class BuiltInShapes {
     return this.#struct(index);
   }
 
-  /** The OpenAPI name of a kind's type. */
   nameOfKind(apiVersion: string, kind: string): string | undefined {
     const index = this.#table.kinds[`${apiVersion}/${kind}`];
     return index === undefined ? undefined : this.#table.names[index];

@@ -5,11 +5,10 @@ import type { KubernetesObject, ManagedFieldsEntry, UntypedObject } from "../../
 // result shares no mutable parts with them.
 
 /**
- * One resource in one served version. It is what `<group>/<version>/…/<plural>` in a path means. It is built in or
- * belongs to a CRD.
+ * One resource in one served version: what `<group>/<version>/…/<plural>` in a path means. It is built in, or a CRD
+ * defines it.
  */
 export interface ResourceType {
-  /** The API group. Empty for the core group. */
   readonly group: string;
   readonly version: string;
   readonly kind: string;
@@ -30,9 +29,9 @@ export interface ResourceType {
    * The key of the resource's collection in the store: `<group>/<plural>`. The Events of both groups share `/events`.
    */
   readonly storageKey: string;
-  /** Whether the resource is built in. False for a resource of a CRD. */
+  /** Whether the resource is built in. Otherwise a CRD defines it. */
   readonly builtIn: boolean;
-  /** The name of the CRD. Absent for a built-in resource. */
+  /** The name of the CRD that defines the resource. It is absent for a built-in resource. */
   readonly customResourceDefinition?: string;
   /**
    * The paths in the object that `/scale` reads and writes, such as `spec.replicas`. Absent if the resource has no such
@@ -54,7 +53,6 @@ export function apiVersionOf(type: Pick<ResourceType, "group" | "version">): str
 }
 
 export interface SubresourceType {
-  /** The subresource's name, such as `status`, `scale` or `log`. */
   readonly name: string;
   /**
    * The kind of the subresource's requests and responses. For `scale`, it is Scale of autoscaling/v1. For `status`, it
@@ -99,7 +97,7 @@ export interface FieldError {
 export class SchemaFault extends Error {
   override readonly name = "SchemaFault";
   readonly status: 400 | 409 | 415 | 422 | 500;
-  /** The reason of the answer. Empty if kube-apiserver gives none. */
+  /** The reason of the answer. It is empty if kube-apiserver states none. */
   readonly reason: "BadRequest" | "Conflict" | "UnsupportedMediaType" | "Invalid" | "";
   readonly causes: readonly StatusCause[];
 
@@ -125,10 +123,9 @@ export interface StatusCause {
   readonly field: string;
 }
 
-/** Who writes an object, for its managedFields. */
 export interface WriteOrigin {
   readonly manager: string;
-  /** The subresource. Empty for the resource itself. */
+  /** The subresource. It is empty for the resource itself. */
   readonly subresource: string;
   /** The time of the write in RFC 3339, in whole seconds. */
   readonly time: string;
@@ -136,7 +133,7 @@ export interface WriteOrigin {
 
 export interface ApplyRequest {
   readonly type: ResourceType;
-  /** The stored object in `type`'s version. Undefined if the apply creates the object. */
+  /** The stored object in `type`'s version, or undefined if the apply creates the object. */
   readonly live: UntypedObject | undefined;
   /** The applied configuration as the client sent it, without defaults. */
   readonly applied: UntypedObject;
@@ -167,12 +164,11 @@ export interface SchemaRegistry {
    * All served resources in the order of discovery: the core group first, and the versions of a group by preference.
    */
   resources(): readonly ResourceType[];
-  /** The served versions of the resource that the store keeps under this key. */
+  /** The served versions of the resource with this key in the store. */
   versions(storageKey: string): readonly ResourceType[];
   /** A number that changes whenever a CRD is added or removed. */
   readonly generation: number;
   resource(group: string, version: string, plural: string): ResourceType | undefined;
-  /** The type of objects with this `apiVersion` and `kind`. */
   resourceOfKind(group: string, version: string, kind: string): ResourceType | undefined;
 
   /**
@@ -191,9 +187,9 @@ export interface SchemaRegistry {
   /** Fills in default values in place. Also removes those `null`s that kube-apiserver drops. */
   applyDefaults(type: ResourceType, object: UntypedObject): void;
   /**
-   * Returns all faults of the object, with kube-apiserver's texts. Empty means valid. `old` is given for an update.
-   * Also checks the metadata (name, labels, annotations, ownerReferences). For the subresource "status", only the
-   * status may change.
+   * Returns all faults of the object, with kube-apiserver's texts. The list is empty for a valid object. `old` is the
+   * stored object of an update. Also checks the metadata (name, labels, annotations, ownerReferences). For the
+   * subresource "status", only the status may change.
    */
   validate(
     type: ResourceType,
@@ -220,9 +216,9 @@ export interface SchemaRegistry {
    */
   serverSideApply(request: ApplyRequest): UntypedObject;
   /**
-   * The managedFields after a create, an update or a patch other than apply: the manager owns every field that differs
-   * between `live` and `object`. An explicit empty list in `object.metadata.managedFields` resets them. `live` is
-   * undefined for a create.
+   * The managedFields after a create, an update or a patch other than apply. The manager owns every field that differs
+   * between `live` and `object`. An explicit empty list in `object.metadata.managedFields` resets them. For a create,
+   * `live` is undefined.
    */
   updateManagedFields(
     type: ResourceType,
@@ -231,7 +227,6 @@ export interface SchemaRegistry {
     origin: WriteOrigin,
   ): ManagedFieldsEntry[];
 
-  /** The columns of the resource's tables. */
   tableColumns(type: ResourceType): readonly TableColumn[];
   /** The cells of one row, in the order of {@link tableColumns}. `nowMs` is the present time, for ages. */
   tableCells(type: ResourceType, object: UntypedObject, nowMs: number): readonly unknown[];
@@ -246,9 +241,8 @@ export interface SchemaRegistry {
   openApiV3(path: string): OpenApiDocument | undefined;
 
   /**
-   * Adds a CRD that was just stored, or replaces it. From then on its versions are served. If its names or schema have
-   * faults, it is not served, and the faults are returned. The API server writes them as the conditions NamesAccepted,
-   * Established and NonStructuralSchema.
+   * Serves the versions of a stored CRD, in place of those of an earlier definition with the same name. If its group,
+   * names or versions have faults, changes nothing and returns the faults.
    */
   addCustomResourceDefinition(definition: KubernetesObject): readonly FieldError[];
   removeCustomResourceDefinition(name: string): void;

@@ -5,7 +5,7 @@ export type CronExpression = CronFields | CronInterval;
 
 /** A schedule `@every 1h30m`. The first run is one interval after the creation of the CronJob. */
 export interface CronInterval {
-  /** The interval in milliseconds, a whole number of seconds and at least one. */
+  /** The interval in milliseconds. It is a whole number of seconds, and at least one second. */
   readonly everyMs: number;
 }
 
@@ -16,12 +16,12 @@ export interface CronFields {
   readonly days: ReadonlySet<number>;
   readonly months: ReadonlySet<number>;
   readonly weekdays: ReadonlySet<number>;
-  /** Whether it suffices that one of the two day fields matches. This is so if both of them are restricted. */
+  /** Whether one matching day field suffices. This is so if both day fields are restricted. */
   readonly anyDay: boolean;
 }
 
 /**
- * A parsed schedule, or the problem with it. The texts of problems are those of Kubernetes' parser
+ * A parsed schedule, or the problem with the text. The problems have the texts of Kubernetes' parser
  * (github.com/robfig/cron v3, `ParseStandard`).
  */
 export type ParsedCron = { readonly expression: CronExpression } | { readonly problem: string };
@@ -88,7 +88,6 @@ function hasStar(field: string): boolean {
   return field.split(",").some((part) => /^[*?](?:\/0*1)?$/.test(part));
 }
 
-/** The values that a field allows, or its fault. */
 function parseField(text: string, bounds: Bounds): ReadonlySet<number> | string {
   const values = new Set<number>();
   for (const part of text.split(",").filter((element) => element !== "")) {

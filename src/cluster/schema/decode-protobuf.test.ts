@@ -22,7 +22,7 @@ test("bodies recorded from kubectl decode to their objects", () => {
     assert.deepEqual(decoder.decode(Buffer.from(body, "base64")), object, object.kind);
 });
 
-test("a pointer to zero is kept, and an absent number stays absent", () => {
+test("a pointer to zero stays zero, and an absent number stays absent", () => {
   const byName = (name: string): { spec?: Record<string, unknown> } =>
     recorded.find(({ object }) => object.metadata.name === name)?.object as never;
   assert.equal(byName("d1").spec?.replicas, 0);

@@ -8,7 +8,6 @@ import { protobufWire } from "./protobuf-wire.ts";
 import type { AnyShape, ListShape, ScalarCode, Shape, StructShape, WireField } from "./shape.ts";
 
 const magic = Buffer.from("k8s\0", "latin1");
-/** The field numbers of runtime.Unknown and of its TypeMeta. */
 const unknownTypeMeta = 1;
 const unknownRaw = 2;
 const unknownContentEncoding = 3;
@@ -229,7 +228,7 @@ function scalarValue(code: ScalarCode, raw: RawValue): unknown {
   }
 }
 
-/** The text of a time. Null for Go's zero time, which is encoded as an empty message. */
+/** The text of a time. Returns null for Go's zero time, which is encoded as an empty message. */
 function timeValue(bytes: Uint8Array, micro: boolean): string | null {
   const message = readMessage(bytes);
   if (message.size === 0) return null;

@@ -1,6 +1,6 @@
 import type { FieldError } from "./contract.ts";
 
-/** A placeholder for a bad value. With it, the message does not show the value. */
+/** A placeholder for the value of a faulty field. The message then shows no value. */
 export const omitted: unique symbol = Symbol("omitted");
 
 function body(type: string, value: unknown, detail: string): string {

@@ -10,7 +10,7 @@ export function readGenerated(name: string): unknown {
   return JSON.parse(readGeneratedBytes(name).toString("utf8"));
 }
 
-/** The digests of the CEL expressions in the release's own CRDs. These expressions are known to compile. */
+/** The digests of the CEL expressions in the release's own CRDs. These expressions compile. */
 export function readKnownRules(): ReadonlySet<string> {
   const text = readFileSync(new URL(import.meta.resolve("#generated/cel/known-rules.json")), "utf8");
   return new Set(JSON.parse(text) as string[]);

@@ -27,7 +27,7 @@ function pair(seconds: number, large: number, largeUnit: string, small: number, 
   return rest === 0 ? head : `${head}${rest}${smallUnit}`;
 }
 
-/** The age of a time in RFC 3339. `<unknown>` if the time is absent. */
+/** The age of a time in RFC 3339, or `<unknown>` if the time is absent or invalid. */
 export function ageOf(time: unknown, nowMs: number): string {
   const parsed = typeof time === "string" ? Date.parse(time) : Number.NaN;
   return Number.isNaN(parsed) ? "<unknown>" : humanDuration(nowMs - parsed);

@@ -1,6 +1,5 @@
 import { isObject } from "./json.ts";
 
-/** One step of a path: a field, an index, all items, or the items whose field equals a value. */
 type Step =
   | { readonly kind: "field"; readonly name: string }
   | { readonly kind: "index"; readonly index: number }
@@ -16,7 +15,6 @@ type Step =
  */
 const maxVisitedValues = 100_000;
 
-/** The maximum depth of filters within filters. */
 const maxFilterDepth = 8;
 
 type Operator = "==" | "!=" | "<" | "<=" | ">" | ">=" | "exists";
@@ -38,20 +36,19 @@ export class JsonPath {
     return new JsonPath(new PathParser(inner).parse());
   }
 
-  /** All values at the path. None if the path would visit more than 100,000 values. */
+  /** All values at the path. The list is empty if the search would visit more than {@link maxVisitedValues} values. */
   find(root: unknown): unknown[] {
     const walker = new Walker();
     const values = walker.walk(this.#steps, root);
     return walker.isExhausted ? [] : values;
   }
 
-  /** The first value at the path. */
   first(root: unknown): unknown {
     return this.find(root)[0];
   }
 }
 
-/** One evaluation of a path. Finds nothing more once it has visited too many values. */
+/** One evaluation of a path. It finds nothing more after it has visited too many values. */
 class Walker {
   #visited = 0;
 
@@ -102,7 +99,7 @@ class Walker {
     return found.some((value) => compare(value, filter.operator, filter.value));
   }
 
-  /** Counts a value. Returns false if it is one too many. */
+  /** Counts a value. Returns false if the limit is exceeded. */
   #visit(): boolean {
     this.#visited++;
     return !this.isExhausted;

@@ -5,7 +5,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value if it is an object, or else an empty object. Only read the result. */
+/** The value if it is an object, or else an empty object. Callers must not change the result. */
 export function objectOf(value: unknown): JsonObject {
   return isObject(value) ? value : {};
 }
@@ -40,7 +40,7 @@ export function setOwn(target: JsonObject, key: string, value: unknown): void {
   else target[key] = value;
 }
 
-/** Extends a path by a key or an index, to form a path such as `spec.containers[0].name`. */
+/** Appends a key or an index to a path such as `spec.containers[0].name`. */
 export function childPath(parent: string, key: string | number): string {
   if (typeof key === "number") return `${parent}[${key}]`;
   return parent === "" ? key : `${parent}.${key}`;
@@ -54,8 +54,8 @@ export function withPaths<Element>(list: readonly Element[], path: string): [pat
 /** Quickly tests whether a text may contain escapes of surrogates, such as `\ud800`. */
 const halfEscape = /\\u[dD][89a-fA-F]/;
 /**
- * Matches an escape of JSON. The two halves of a surrogate pair are one match. A half without the other half is
- * captured by the group.
+ * Matches an escape of JSON. A surrogate pair of two escapes is one match. The group captures half a pair without its
+ * other half.
  */
 const escapes = /\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|[^])/g;
 

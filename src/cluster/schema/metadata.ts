@@ -14,10 +14,10 @@ import {
 
 const annotationsMaxBytes = 256 * 1024;
 
-/** The finalizers whose names need no domain. For built-in kinds, there are no others. */
+/** The finalizers without a domain. Objects of built-in kinds may have no others without a domain. */
 const standardFinalizers: ReadonlySet<string> = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
-/** The checks of names, by `group/plural`. For all other kinds, a name must be a DNS subdomain. */
+/** The checks of names, by `group/plural`. A name of any other kind must be a DNS subdomain. */
 const nameChecks: Readonly<Record<string, NameCheck>> = {
   "/namespaces": checkLabelName,
   "/services": checkLabelName,
@@ -75,7 +75,6 @@ export function validateMetadata(
   return errors;
 }
 
-/** Validates the keys and values of labels. Selectors use it too. */
 export function validateLabels(labels: unknown, path: string): FieldError[] {
   return Object.entries(objectOf(labels)).flatMap(([key, value]) => [
     ...checkQualifiedName(key).map((problem) => fieldErrors.invalid(path, key, problem)),
@@ -83,7 +82,6 @@ export function validateLabels(labels: unknown, path: string): FieldError[] {
   ]);
 }
 
-/** Validates the keys and the size of annotations. */
 export function validateAnnotations(
   annotations: Readonly<Record<string, unknown>> | undefined,
   path = "metadata.annotations",
@@ -171,7 +169,6 @@ function validateMetadataUpdate(object: UntypedObject, old: UntypedObject): Fiel
   return errors;
 }
 
-/** Validates a LabelSelector of meta.k8s.io/v1. */
 export function validateLabelSelector(selector: unknown, path: string): FieldError[] {
   if (!isObject(selector)) return [];
   const errors = validateLabels(selector.matchLabels, `${path}.matchLabels`);

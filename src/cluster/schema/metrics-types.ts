@@ -4,7 +4,7 @@ export const metricsGroup = "metrics.k8s.io";
 
 /**
  * The kinds of the metrics API, which metrics-server adds to other clusters. The API server computes the objects on
- * each request and stores none, so only their names and tables are here.
+ * each request and stores none.
  */
 export const metricsTypes: readonly ResourceType[] = [
   metricsType("NodeMetrics", "nodes", false),

@@ -76,7 +76,7 @@ export const checkLabelValue: NameCheck = (value) => [
 
 const configKeyPattern = /^[-._a-zA-Z0-9]+$/;
 
-/** Checks a key of a ConfigMap or Secret. It becomes the name of a file. */
+/** Checks a key of a ConfigMap or Secret, which becomes the name of a file. */
 export const checkConfigKey: NameCheck = (key) => [
   ...tooLong(key, subdomainMaxLength),
   ...(configKeyPattern.test(key)
@@ -93,7 +93,7 @@ export const checkConfigKey: NameCheck = (key) => [
 
 const searchPattern = /^_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*$/;
 
-/** Checks a DNS search domain of a pod. Such a domain may contain underscores. */
+/** Checks a DNS search domain of a pod, which may contain underscores. */
 export const checkSearchDomain: NameCheck = (name) => [
   ...tooLong(name, subdomainMaxLength),
   ...(searchPattern.test(name)

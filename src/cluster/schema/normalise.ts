@@ -3,7 +3,7 @@ import { childPath, isObject, type JsonObject } from "./json.ts";
 import { canonicalQuantity, parseQuantity } from "./quantity.ts";
 import type { ScalarCode, Shape, StructShape } from "./shape.ts";
 
-/** The zero value of a type. Null if kube-apiserver writes null for it. */
+/** The zero value of a type. Returns null if kube-apiserver writes null for it. */
 export function zeroValue(shape: Shape): unknown {
   switch (shape.kind) {
     case "scalar":
@@ -43,7 +43,7 @@ export function zeroObject(shape: Shape): unknown {
   return value;
 }
 
-/** Whether the value is the zero value of its type. A struct never is. */
+/** Whether the value is the zero value of its type. Returns false for a struct. */
 function isZero(shape: Shape, value: unknown): boolean {
   switch (shape.kind) {
     case "scalar":
@@ -62,8 +62,8 @@ function isZero(shape: Shape, value: unknown): boolean {
 const emptyScalars: Partial<Readonly<Record<ScalarCode, unknown>>> = { s: "", b: false, i: 0, l: 0, d: 0, y: "" };
 
 /**
- * Adds, in place, the fields that kube-apiserver always writes (`resources: {}`, `status: {}`). Leaves out fields that
- * it writes as null.
+ * Adds, in place, the missing fields that kube-apiserver always writes, such as `resources: {}`. Omits fields that it
+ * writes as null.
  */
 function addZeroFields(shape: StructShape, value: JsonObject): void {
   for (const field of shape.fields.values()) {
@@ -200,8 +200,8 @@ export class Normaliser {
   }
 
   /**
-   * An integer within its range. If one object had a larger number, Go clients could not read any list with this
-   * object.
+   * Returns the integer if it is in range. Go clients could not read any list that contains an object with a larger
+   * number.
    */
   #integer(value: number, code: "i" | "l", path: string): number {
     const isInt32 = value >= -(2 ** 31) && value < 2 ** 31;
@@ -269,8 +269,8 @@ const firstTimeMs = Date.parse("0000-01-01T00:00:00Z");
 const lastTimeMs = Date.parse("9999-12-31T23:59:59.999Z");
 
 /**
- * A time in RFC 3339, as milliseconds since 1970. Undefined for a time that does not exist. Go refuses 30 February and
- * 24:00, but `Date.parse` reads them as 2 March and as the next day.
+ * A time in RFC 3339, as milliseconds since 1970. Returns undefined for a time that does not exist. Go refuses 30
+ * February and 24:00, but `Date.parse` reads them as 2 March and as the next day.
  */
 function timeOf(value: string): number | undefined {
   const [, local = ""] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.exec(value) ?? [];

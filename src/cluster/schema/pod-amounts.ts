@@ -1,7 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { addQuantities, compareQuantities, parseQuantity, type Quantity } from "./quantity.ts";
 
-/** Quantities by resource name. */
 export type Amounts = ReadonlyMap<string, Quantity>;
 export type AmountField = "requests" | "limits";
 
@@ -32,18 +31,16 @@ export function amountsOf(list: Readonly<Record<string, string>> | undefined): A
   return amounts;
 }
 
-/** Matches the resources that a pod can state as a whole. */
 export const ofWholePod = /^(?:cpu|memory|hugepages-.*)$/;
 
-/** The amounts that a pod states as a whole. */
 export function wholePodAmounts({ resources }: PodAmounts, field: AmountField): Amounts {
   return new Map([...amountsOf(resources?.[field])].filter(([name]) => ofWholePod.test(name)));
 }
 
 /**
- * The most that a pod needs at one time: the sum of its containers and sidecars, or the need of an init container with
- * the sidecars that run beside it, if that is larger (KEP-753). An amount that the pod states as a whole replaces this
- * value.
+ * The most that a pod needs at one time (KEP-753). This is the larger one of two amounts: the sum of the containers and
+ * sidecars, and the largest need of an init container with the sidecars that run beside it. An amount that the pod
+ * states as a whole replaces this value.
  */
 export function podAmounts(spec: PodAmounts, field: AmountField): Amounts {
   const total = sumOfContainers(spec.containers ?? [], field);

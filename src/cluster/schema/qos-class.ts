@@ -7,8 +7,8 @@ const computed = ["cpu", "memory"];
 
 /**
  * The QoS class of a pod. It is BestEffort if there are no requests and limits for CPU and memory. It is Guaranteed if
- * CPU and memory have limits that equal the requests. If the pod states resources as a whole, only these amounts
- * matter.
+ * every container has limits for CPU and memory that equal the requests. If the pod states resources as a whole, only
+ * these amounts matter.
  */
 export function qosClassOf(spec: PodAmounts): QosClass {
   const all = partsOf(spec);
@@ -23,7 +23,6 @@ export function qosClassOf(spec: PodAmounts): QosClass {
   return isGuaranteed ? "Guaranteed" : "Burstable";
 }
 
-/** The amounts that decide the class: those of each container, or those of the whole pod. */
 function partsOf(spec: PodAmounts): readonly Readonly<Record<AmountField, Amounts>>[] {
   if (spec.resources !== undefined)
     return [{ requests: counted(wholePodAmounts(spec, "requests")), limits: counted(wholePodAmounts(spec, "limits")) }];

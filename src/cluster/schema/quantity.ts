@@ -1,7 +1,4 @@
-/**
- * A quantity of a resource (`100m`, `1Gi`, `2e3`). This file parses and compares quantities, and converts them to
- * Kubernetes' canonical form.
- */
+/** A quantity of a resource (`100m`, `1Gi`, `2e3`). */
 export interface Quantity {
   /** The value times 10^9, as an exact integer. */
   readonly nanos: bigint;
@@ -24,7 +21,10 @@ const binarySuffixes: Readonly<Record<string, number>> = { Ki: 10, Mi: 20, Gi: 3
 const pattern = /^([+-]?)(\d*)(?:\.(\d*))?(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d{1,3}))?$/;
 const nano = 1_000_000_000n;
 
-/** Parses a quantity. As in Kubernetes, values finer than 10^-9 are rounded up. Undefined for an invalid quantity. */
+/**
+ * Parses a quantity. As in Kubernetes, it rounds values finer than 10^-9 away from zero. Returns undefined for an
+ * invalid quantity.
+ */
 export function parseQuantity(text: string): Quantity | undefined {
   const match = pattern.exec(text);
   if (match === null) return undefined;
@@ -47,7 +47,7 @@ function scaleByTen(value: bigint, power: number): bigint {
   return (value + divisor - 1n) / divisor;
 }
 
-/** The canonical form, in which Kubernetes writes the quantity. An invalid quantity stays unchanged. */
+/** The form in which Kubernetes writes the quantity. Returns an invalid quantity unchanged. */
 export function canonicalQuantity(text: string): string {
   const quantity = parseQuantity(text);
   return quantity === undefined ? text : quantityText(quantity);
@@ -89,7 +89,7 @@ export function compareQuantities(a: Quantity, b: Quantity): number {
   return a.nanos < b.nanos ? -1 : a.nanos > b.nanos ? 1 : 0;
 }
 
-/** The sum of two quantities. As in Kubernetes, its format is that of the first quantity that is not zero. */
+/** The sum of two quantities. As in Kubernetes, it has the format of the first quantity that is not zero. */
 export function addQuantities(a: Quantity, b: Quantity): Quantity {
   return { nanos: a.nanos + b.nanos, format: a.nanos === 0n ? b.format : a.format };
 }

@@ -30,7 +30,6 @@ import { zeroObject } from "./normalise.ts";
 import { type ResourceModel } from "./resource-model.ts";
 import { servingErrors } from "./validation/custom-resource-definition.ts";
 
-/** An entry of the file generated/kubernetes/resources. */
 type GeneratedResource = Pick<
   ResourceType,
   | "group"
@@ -54,7 +53,7 @@ const scalePaths = {
   statusReplicasPath: "status.replicas",
   labelSelectorPath: "spec.selector",
 } as const;
-/** The storage of Events. Both groups' Events are stored as one resource, in the form of the core group. */
+/** Where Events are stored. The Events of both groups are one resource, in the form of the core group. */
 const storageOfEvents = { storageVersion: "v1", storageKey: "/events" } as const;
 
 function builtInType(entry: GeneratedResource): ResourceType {
@@ -77,7 +76,6 @@ function keyOfType(group: string, version: string, plural: string): string {
   return `${group}/${version}/${plural}`;
 }
 
-/** The schemas of all kinds that the API server serves, built-in and custom. */
 export class Schemas implements SchemaRegistry {
   readonly #shapes = BuiltInShapes.load();
   readonly #decoder = new ProtobufDecoder(this.#shapes);
@@ -88,7 +86,6 @@ export class Schemas implements SchemaRegistry {
   readonly #managers = new WeakMap<ResourceModel, FieldManager>();
   readonly #openApi = new OpenApiDocuments(() => [...this.#custom.values()]);
   #resources: readonly ResourceType[] | undefined;
-  /** The versions of each resource, by its storage key. */
   #versions: ReadonlyMap<string, readonly ResourceType[]> | undefined;
   #generation = 0;
 
@@ -99,8 +96,8 @@ export class Schemas implements SchemaRegistry {
   }
 
   /**
-   * Loads the CEL evaluator in advance, so that the first custom resource with rules does not wait for it. Loading
-   * takes a tenth of a second.
+   * Loads the CEL evaluator in advance, which takes a tenth of a second. Otherwise the first custom resource with rules
+   * would wait for it.
    */
   warmUp(): void {
     loadCel();
@@ -272,7 +269,6 @@ export class Schemas implements SchemaRegistry {
     return manager;
   }
 
-  /** Converts the object to another version. Returns undefined if the resource no longer has that version. */
   #convertTyped(model: ResourceModel, object: TypedObject, apiVersion: string): TypedObject | undefined {
     if (object.apiVersion === apiVersion) return object;
     const { group, version } = groupVersionOf(apiVersion);
@@ -289,8 +285,8 @@ function objectResult(value: unknown): UntypedObject {
 }
 
 /**
- * The schemas of a new API server, which has only the built-in kinds. Reads the generated data, which takes some
- * milliseconds.
+ * The schemas of a new API server, which has only the built-in kinds. The call reads the generated data, which takes
+ * some milliseconds.
  */
 export function createSchemaRegistry(): Schemas {
   return new Schemas();

@@ -2,13 +2,12 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { FieldError, ResourceType, TableColumn } from "./contract.ts";
 import type { StructShape } from "./shape.ts";
 
-/** The schema functions of one resource in one version. The resource is built in or custom. */
+/** The schema functions of one resource in one version, either built in or custom. */
 export interface ResourceModel {
   readonly type: ResourceType;
   readonly shape: StructShape;
   /** Drops unknown fields in place. Returns the paths of these fields. */
   readonly dropUnknownFields: (object: UntypedObject) => readonly string[];
-  /** Fills in the defaults in place. */
   readonly applyDefaults: (object: UntypedObject) => void;
   readonly validate: (
     object: UntypedObject,

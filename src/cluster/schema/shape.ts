@@ -1,6 +1,6 @@
 /**
- * The facts about a kind that pruning, server-side apply and patches need. Built-in kinds (from the generated type
- * table) and CRDs (from their structural schema) have the same form.
+ * The facts about a type that pruning, server-side apply and patches need. Types of built-in kinds (from the generated
+ * type table) and of CRDs (from their structural schemas) have the same form.
  */
 export type Shape = ScalarShape | StructShape | MapShape | ListShape | AnyShape;
 
@@ -14,11 +14,11 @@ export interface ScalarShape {
 
 export interface StructShape {
   readonly kind: "struct";
-  /** The OpenAPI name of a built-in type, such as `io.k8s.api.core.v1.PodSpec`. Empty for a type of a CRD. */
+  /** The OpenAPI name of a built-in type, such as `io.k8s.api.core.v1.PodSpec`. It is empty for a type of a CRD. */
   readonly name: string;
   /** The fields by their JSON names, including the fields of inlined structs. */
   readonly fields: ReadonlyMap<string, FieldShape>;
-  /** The shape of fields that `fields` does not name. Undefined if such fields are unknown and dropped. */
+  /** The shape of fields that `fields` does not name, or undefined if such fields are unknown and dropped. */
   readonly rest: Shape | undefined;
   /** Whether server-side apply treats the value as one unit. */
   readonly atomic: boolean;
@@ -41,15 +41,14 @@ export interface ListShape {
   readonly kind: "list";
   readonly item: Shape;
   readonly listType: "atomic" | "set" | "map";
-  /** The keys of a list of type `map`. */
   readonly keys: readonly string[];
-  /** Whether, in protobuf, the list's items are in a message of their own. */
+  /** Whether, in protobuf, a message of its own contains the list's items. */
   readonly wrapped: boolean;
 }
 
 /**
- * A value of any form, which is stored unchanged. If `granular` is true, server-side apply treats maps field by field,
- * and everything else as one unit. Otherwise the whole value is one unit.
+ * A value of any form, which is stored unchanged. If `granular` is true, server-side apply compares maps field by
+ * field, and everything else as one unit. Otherwise it compares the whole value as one unit.
  */
 export interface AnyShape {
   readonly kind: "any";
@@ -64,13 +63,13 @@ export interface AnyShape {
 export interface FieldShape {
   readonly name: string;
   readonly shape: Shape;
-  /** Whether kube-apiserver always writes the field. It writes Go's zero value if the field is not set. */
+  /** Whether kube-apiserver always writes the field, with Go's zero value if the field is not set. */
   readonly always: boolean;
   /** Whether kube-apiserver omits the field if it has Go's zero value, even if a client has set it. */
   readonly omitted: boolean;
   readonly strategy: readonly string[];
   readonly mergeKey: string | undefined;
-  /** The value of this field where it is an absent key of a list of type `map`. */
+  /** The default of this field as a key of a list of type `map`, for items that lack the key. */
   readonly default: unknown;
 }
 

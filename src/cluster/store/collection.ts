@@ -1,6 +1,5 @@
 import { innerKey, type StoredRecord } from "./record.ts";
 
-/** A committed change of an object. */
 export interface ChangeEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED";
   readonly revision: number;
@@ -11,7 +10,7 @@ export interface ChangeEvent {
   readonly encoded: Map<string, Buffer>;
 }
 
-/** Called with the collection's changes in one commit, in order. */
+/** Gets the collection's changes in one commit, in order. */
 export type ChangeListener = (events: readonly ChangeEvent[]) => void;
 
 const maximumHistoryEvents = 8192;
@@ -26,7 +25,7 @@ export class Collection {
   #sorted: StoredRecord[] | undefined;
   #history: ChangeEvent[] = [];
   #historyBytes = 0;
-  /** The oldest revision from which the history is complete. It contains all changes after it. */
+  /** The history contains all changes after this revision. */
   #compacted: number;
   #revision: number;
 
@@ -38,7 +37,6 @@ export class Collection {
     this.#revision = revision;
   }
 
-  /** The revision of the collection's last change. */
   get revision(): number {
     return this.#revision;
   }
@@ -51,13 +49,13 @@ export class Collection {
     return this.#records.get(innerKey(namespace, name));
   }
 
-  /** The objects of one namespace, or of all, in the order of their keys. Never change the returned array. */
+  /** The objects of one namespace, or of all, in the order of their keys. Callers must not change the array. */
   list(namespace?: string): readonly StoredRecord[] {
     this.#sorted ??= sortedRecords(this.#records);
     return namespace === undefined || namespace === "" ? this.#sorted : sliceNamespace(this.#sorted, namespace);
   }
 
-  /** The result of {@link list} as of that revision. Undefined if the history does not reach back that far. */
+  /** The result of {@link list} as of that revision. Returns undefined if the history does not reach back that far. */
   listAt(revision: number, namespace?: string): readonly StoredRecord[] | undefined {
     if (revision >= this.#revision) return this.list(namespace);
     if (revision < this.#compacted) return undefined;
@@ -73,7 +71,7 @@ export class Collection {
     return namespace === undefined || namespace === "" ? sorted : sliceNamespace(sorted, namespace);
   }
 
-  /** The changes after a revision. Undefined if some of them are no longer in the history (410 Gone). */
+  /** The changes after a revision. Returns undefined if some of them are no longer in the history (410 Gone). */
   since(revision: number): readonly ChangeEvent[] | undefined {
     if (revision < this.#compacted) return undefined;
     let first = this.#history.length;

@@ -50,7 +50,6 @@ export function readContent(database: DatabaseSync): DatabaseContent {
   return { revision: state?.value ?? 0, collections, rows: rows as unknown as DatabaseContent["rows"] };
 }
 
-/** Returns a function that writes a batch in one transaction. */
 export function batchWriter(database: DatabaseSync): (batch: WriteBatch) => void {
   const put = database.prepare(
     "INSERT INTO objects(row, revision, bytes) VALUES(?, ?, ?) ON CONFLICT(row) DO UPDATE SET revision = excluded.revision, bytes = excluded.bytes",

@@ -34,7 +34,7 @@ export class StoredRecord implements ObjectKey {
     this.#parsed = new WeakRef(object);
   }
 
-  /** The parsed object, which all readers share. Never change it. */
+  /** The parsed object. Readers share it, so they must not change it. */
   get object(): UntypedObject {
     const cached = this.#parsed.deref();
     if (cached !== undefined) return cached;
@@ -43,13 +43,11 @@ export class StoredRecord implements ObjectKey {
     return parsed;
   }
 
-  /** The same state with another revision. */
   at(revision: number): StoredRecord {
     const copy = this.copy();
     return new StoredRecord(this, revision, encodeObject(copy, revision), copy);
   }
 
-  /** A new copy of the object that the caller may change. */
   copy(): UntypedObject {
     return JSON.parse(this.bytes.toString("utf8")) as UntypedObject;
   }

@@ -58,7 +58,6 @@ export class Store {
     this.#startRevision = revision;
   }
 
-  /** Reads the file and starts the writer. */
   static open(options: StoreOptions): Store {
     if (!existsSync(dirname(options.path))) mkdirSync(dirname(options.path), { recursive: true });
     const database = openDatabase(options.path);
@@ -108,7 +107,7 @@ export class Store {
     });
   }
 
-  /** The committed object. */
+  /** The committed state of an object. */
   get(collection: string, namespace: string, name: string): StoredRecord | undefined {
     return this.collection(collection).get(namespace, name);
   }
@@ -146,7 +145,7 @@ export class Store {
   }
 
   #inFlight: PendingChange[] = [];
-  /** The error of each record whose commit has failed. {@link durable} may be called later. */
+  /** The error of each record whose commit has failed, for later calls of {@link durable}. */
   readonly #refused = new WeakMap<StoredRecord, Error>();
   readonly #observers: { record: StoredRecord; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
@@ -262,7 +261,7 @@ export class Store {
   }
 }
 
-/** The batch for these changes. A key that was written twice is stored once, in its last state. */
+/** The batch for these changes. It contains each key only once, with the last state. */
 function batchOf(changes: readonly PendingChange[]): WriteBatch {
   const last = new Map<string, ChangeEvent>();
   const collections = new Map<string, number>();

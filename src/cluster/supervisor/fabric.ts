@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 
-/** The interface indexes of links. They are chosen when the links are made, so that nobody has to look them up. */
+/** The interface indexes that the links get. Fixed indexes make a look-up unnecessary. */
 const bridgeIndex = 2;
 const nodeLinkIndex = 2;
 const firstNodeLinkIndex = 100;

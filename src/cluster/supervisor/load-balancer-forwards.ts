@@ -18,13 +18,13 @@ export interface LoadBalancerForwardsOptions {
 
 interface Forward {
   readonly target: LoadBalancerPort;
-  /** The listening server. Undefined until the launcher has answered. */
+  /** The listening server, or undefined until the launcher has answered. */
   open: { readonly server: Server; readonly address: string; readonly port: number } | undefined;
   closed: boolean;
 }
 
 const urlsFile = "urls.json";
-/** The pause before a failed write is tried again. A write fails, for example, if the disk is full. */
+/** The pause before the supervisor repeats a failed write. A write fails, for example, if the disk is full. */
 const rewriteAfterMs = 1000;
 const firstFreePort = 1024;
 /** The replacements for ports below 1024, which only root may bind on the host. They are easy to recognise. */

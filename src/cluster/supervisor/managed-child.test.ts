@@ -48,7 +48,6 @@ test("a process that the kernel refuses to start is started again until it runs"
 interface Children {
   readonly child: ManagedChild;
   readonly clock: HandClock;
-  /** Returns the number of processes that were started so far. */
   readonly started: () => number;
 }
 

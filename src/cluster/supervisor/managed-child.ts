@@ -3,14 +3,14 @@ import { Backoff, messageOf, type Clock, type Logger, type Random } from "../../
 import type { NetworkNamespace } from "../../net/index.ts";
 
 export interface ManagedChildOptions {
-  /** The child's name in log lines. */
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly namespace: Pick<NetworkNamespace, "enter">;
   /**
-   * Descriptors that the child gets as 4, 5 and so on. They stay open in this process for the next start of the child.
+   * The file descriptors that the child gets as 4, 5 and so on. They stay open in this process for the next start of
+   * the child.
    */
   readonly descriptors: readonly number[];
   readonly log: Logger;
@@ -19,7 +19,10 @@ export interface ManagedChildOptions {
   readonly onMessage: (message: unknown) => void;
 }
 
-/** The delays between restarts. The first restart has none, and it grows if a child keeps dying. */
+/**
+ * The limits of the delay before a restart. The first restart has no delay. The delay grows while the child keeps
+ * dying.
+ */
 const restartInitialMs = 100;
 const restartMaxMs = 5_000;
 const provenAfterMs = 10_000;
@@ -77,7 +80,7 @@ export class ManagedChild {
     this.#ended(null, null);
   }
 
-  /** From now on, the child is not restarted when it ends. */
+  /** Stops restarting the child. Does not end it. */
   abandon(): void {
     this.#stopped = true;
   }

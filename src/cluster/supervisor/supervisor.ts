@@ -26,8 +26,7 @@ import type { NodeReport } from "../node/node-report.ts";
 export interface SupervisorOptions {
   readonly stateDirectory: string;
   /**
-   * The path of the included Node.js, and the arguments that precede a role's name. With them, a role starts without
-   * `bin/serin`.
+   * The path of the included Node.js, and the arguments before a role's name, which start a role without `bin/serin`.
    */
   readonly program: string;
   readonly programArgs: readonly string[];
@@ -37,7 +36,6 @@ export interface SupervisorOptions {
 }
 
 const listenTimeoutMs = 10_000;
-/** The environment variables that the supervisor passes to the lab's other processes. */
 const keptVariables = [
   "PATH",
   "LANG",
@@ -156,7 +154,7 @@ export class Supervisor {
   }
 
   /**
-   * Starts the process with the controllers. Resolves when the CRDs of every lab exist, because the user's first
+   * Starts the process with the controllers. Resolves when the CRDs that every lab has exist, because the user's first
    * command may need them.
    */
   async #startControllers(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<void> {

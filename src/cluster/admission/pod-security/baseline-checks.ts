@@ -102,7 +102,7 @@ export function hostPorts({ spec }: CheckedPod): Violation | undefined {
       };
 }
 
-/** Refuses probes and hooks that the kubelet sends to another host than the pod. */
+/** Refuses probes and hooks with a host, because the kubelet would send them to that host instead of the pod. */
 export function hostProbes({ spec }: CheckedPod): Violation | undefined {
   const hostsOf = (container: CheckedContainer): readonly string[] =>
     [
@@ -143,7 +143,7 @@ export function procMount({ spec }: CheckedPod): Violation | undefined {
       };
 }
 
-/** Skips a check for a pod that runs in its own user namespace. */
+/** Skips a check for a pod with a user namespace of its own. */
 export function unlessInUserNamespace(check: Check): Check {
   return (pod) => (pod.spec.hostUsers === false ? undefined : check(pod));
 }

@@ -10,7 +10,6 @@ import { isSame, isStricter, levelText, policyOf, type LevelVersion, type Policy
 const namespaces = "/namespaces";
 const pods = "/pods";
 
-/** The pod template of each kind that creates pods. */
 const templateOf: Readonly<Record<string, (spec: Readonly<Record<string, unknown>>) => unknown>> = {
   "/replicationcontrollers": ({ template }) => template,
   "apps/replicasets": ({ template }) => template,

@@ -47,20 +47,17 @@ export interface CheckedContainer {
   };
 }
 
-/** A violation that a check found, in Kubernetes' words. */
 export interface Violation {
   readonly reason: string;
   readonly detail: string;
 }
 
-/** A rule of the Pod Security Standards. */
 export type Check = (pod: CheckedPod) => Violation | undefined;
 
 export function containersOf(spec: CheckedSpec): readonly CheckedContainer[] {
   return [...(spec.initContainers ?? []), ...(spec.containers ?? []), ...(spec.ephemeralContainers ?? [])];
 }
 
-/** The names of the containers for which the condition holds. */
 export function namesWhere(spec: CheckedSpec, isBad: (container: CheckedContainer) => boolean): readonly string[] {
   return containersOf(spec).flatMap((container) => (isBad(container) ? container.name : []));
 }
@@ -78,12 +75,11 @@ export function plural(count: number, singular: string, several = `${singular}s`
   return count === 1 ? singular : several;
 }
 
-/** The containers in a message: `container "a"`, or `containers "a", "b"`. */
 export function containerText(names: readonly string[]): string {
   return `${plural(names.length, "container")} ${quoted(names)}`;
 }
 
-/** The parts of a pod that set a field: `pod and container "a"`. Empty if none does. */
+/** The parts of a pod that set a field: `pod and container "a"`. Returns the empty text if no part does. */
 export function setterText(isPod: boolean, names: readonly string[]): string {
   return [...(isPod ? ["pod"] : []), ...(names.length === 0 ? [] : [containerText(names)])].join(" and ");
 }

@@ -12,7 +12,6 @@ export interface LevelVersion {
   readonly version: Version;
 }
 
-/** The Pod Security levels of a namespace. */
 export interface Policy {
   readonly enforce: LevelVersion;
   readonly audit: LevelVersion;

@@ -118,7 +118,7 @@ export function nonZeroUser({ spec }: CheckedPod): Violation | undefined {
   return setters === "" ? undefined : { reason: "runAsUser=0", detail: `${setters} must not set runAsUser=0` };
 }
 
-/** Each container needs a seccomp profile, either its own or its pod's. */
+/** Requires a seccomp profile for each container, either its own or its pod's. */
 export function requiredSeccompProfile(pod: CheckedPod): Violation | undefined {
   const bad = seccompProfile(pod);
   if (bad !== undefined) return bad;
@@ -133,7 +133,7 @@ export function requiredSeccompProfile(pod: CheckedPod): Violation | undefined {
       };
 }
 
-/** Skips a check for fields that a Windows pod may not have. */
+/** Skips a check for a Windows pod, which may not have the checked fields. */
 export function unlessWindows(check: Check): Check {
   return (pod) => (pod.spec.os?.name === "windows" ? undefined : check(pod));
 }

@@ -8,7 +8,7 @@ import { AdmissionRefusal, type AdmissionRequest } from "../request.ts";
 const registry = createSchemaRegistry();
 const admin = { name: "admin", groups: ["system:authenticated"] };
 
-/** A request by a user without special rights. `resource` is `<group>/<plural>`. */
+/** A request by a user without special rights. `resource` has the form `<group>/<plural>`. */
 export function admissionRequest(
   resource: string,
   object: object | undefined,

@@ -18,8 +18,8 @@ import { Updater, type ManagedConflict, type Managers, type TypedObject, type Up
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 const beforeFirstApply = "before-first-apply";
 /**
- * The name of a temporary manager for the current write. It first takes the changed fields from all managers, including
- * the writer.
+ * A temporary manager for the current write. It takes over the changed fields from all managers. Afterwards, the writer
+ * gets the fields of this manager.
  */
 const currentOperation = "current-operation";
 /** The only field manager for which the server updates kubectl's annotation after an apply. */
@@ -36,7 +36,7 @@ export interface FieldManagerOptions {
   readonly empty: UntypedObject;
 }
 
-/** Keeps `metadata.managedFields` of one resource, for applies and for all other writes. */
+/** Computes `metadata.managedFields` of one resource, for applies and for all other writes. */
 export class FieldManager {
   readonly #options: FieldManagerOptions;
 
@@ -44,7 +44,6 @@ export class FieldManager {
     this.#options = options;
   }
 
-  /** Computes managedFields after a write other than an apply. */
   update(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): ManagedFieldsEntry[] {
     const managed = this.#managedForUpdate(live, next, origin);
     const untracked = live !== undefined && managed.managers.size === 0;
@@ -93,7 +92,7 @@ export class FieldManager {
     }
     stripFields(result.managers, identity);
     const times = new Map(managed.times);
-    // Like kube-apiserver, set no time for a manager whose only new fields are unchanged ones.
+    // Like kube-apiserver, set no time if the apply does not change the object.
     if (result.value !== undefined) times.set(identity, origin.time);
     const object = (result.value ?? cloneJson(base)) as UntypedObject;
     if (origin.manager === annotatingManager) keepLastApplied(object, applied);
@@ -146,8 +145,8 @@ export class FieldManager {
   }
 
   /**
-   * A client may write managedFields itself. An empty list resets the field. If the list is absent, that of the stored
-   * object is kept.
+   * The managers before an update. A client may write managedFields itself. An empty list resets the field. If the list
+   * is absent, the stored one applies.
    */
   #managedForUpdate(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): Managed {
     const stored = decodeManagedFields(live?.metadata.managedFields);
@@ -178,8 +177,8 @@ export class FieldManager {
   }
 
   /**
-   * The conflicts of an apply. Leaves out conflicts of kubectl's server-side apply with fields of kubectl's client-side
-   * apply that no other manager has changed since.
+   * The conflicts of an apply. A conflict of kubectl's server-side apply does not count if kubectl's client-side apply
+   * wrote the field and no other manager has changed it since.
    */
   #conflictsThatCount(
     live: UntypedObject | undefined,
@@ -200,7 +199,7 @@ export class FieldManager {
   }
 }
 
-/** Formats a group and a version as Go does. For the core group, the text begins with a slash. */
+/** Formats a group and a version as Go does. The text of the core group begins with a slash. */
 function groupVersionText(apiVersion: string): string {
   return apiVersion.includes("/") ? apiVersion : `/${apiVersion}`;
 }
@@ -240,7 +239,6 @@ function withManagedFields(object: UntypedObject, managedFields: ManagedFieldsEn
   return { ...object, metadata: { ...object.metadata, managedFields } };
 }
 
-/** Updates the annotation `last-applied-configuration` if it exists. */
 function keepLastApplied(object: UntypedObject, applied: UntypedObject): void {
   const annotations: unknown = object.metadata.annotations;
   if (!isObject(annotations) || annotations[lastAppliedAnnotation] === undefined) return;

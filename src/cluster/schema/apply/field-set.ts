@@ -6,12 +6,12 @@ import { isObject, type JsonObject } from "../json.ts";
  */
 export type PathElement = string;
 
-/** The set of field paths that one manager owns. Immutable once built, except through {@link insert}. */
+/** The set of field paths that one manager owns. Callers change a set only while they build it. */
 export class FieldSet {
   readonly members = new Set<PathElement>();
   readonly children = new Map<PathElement, FieldSet>();
 
-  /** Reads a FieldsV1 object. For any other value, returns an empty set. */
+  /** Reads a FieldsV1 object. Any other value gives an empty set. */
   static fromJson(value: unknown): FieldSet {
     const set = new FieldSet();
     if (!isObject(value)) return set;
@@ -48,7 +48,7 @@ export class FieldSet {
     parent.members.add(last);
   }
 
-  /** The set below an element. Creates it if it is absent. Call {@link trim} to remove it if it stays empty. */
+  /** The set below an element, which is created if it is absent. {@link trim} removes sets that stay empty. */
   child(element: PathElement): FieldSet {
     let child = this.children.get(element);
     if (child === undefined) {
@@ -58,7 +58,6 @@ export class FieldSet {
     return child;
   }
 
-  /** Drops empty children, which {@link child} may have left. */
   trim(): this {
     for (const [key, child] of this.children) if (child.trim().empty) this.children.delete(key);
     return this;

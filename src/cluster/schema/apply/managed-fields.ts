@@ -4,12 +4,12 @@ import { FieldSet } from "./field-set.ts";
 import type { Managers } from "./updater.ts";
 
 /**
- * The maximum number of entries for updates. Older entries are merged into one, of the manager {@link ancientChanges}.
+ * The maximum number of entries of updaters. For each API version, the oldest entries are merged into one of the
+ * manager {@link ancientChanges}.
  */
 const maxUpdateManagers = 10;
 const ancientChanges = "ancient-changes";
 
-/** Fields that no manager can own. The server removes them from every set. */
 const strippedFields = new FieldSet();
 for (const path of ["apiVersion", "kind", "metadata"]) strippedFields.insert([`f:${path}`]);
 for (const field of [
@@ -39,7 +39,7 @@ export function managerIdentity(entry: ManagedFieldsEntry): string {
 }
 
 /**
- * A cache of sets and their JSON, both of which are immutable. Most writes change the fields of only one manager, so
+ * Caches of sets and their JSON, both of which are immutable. Most writes change the fields of only one manager, so
  * they reuse the sets of the other managers from the previous write.
  */
 const setsByJson = new WeakMap<JsonObject, FieldSet>();
@@ -109,7 +109,7 @@ function compareEntries(a: ManagedFieldsEntry, b: ManagedFieldsEntry): number {
   );
 }
 
-/** Removes the fields that no manager may own. Changes the managers in place. */
+/** Removes the fields that no manager may own from the set of the manager `identity`. Changes `managers` in place. */
 export function stripFields(managers: Managers, identity: string): void {
   const owned = managers.get(identity);
   if (owned === undefined) return;
@@ -118,7 +118,7 @@ export function stripFields(managers: Managers, identity: string): void {
   else managers.set(identity, { ...owned, set });
 }
 
-/** Merges the oldest updaters if there are too many. Changes the managers in place. */
+/** Merges the oldest updaters if there are more than {@link maxUpdateManagers}. Changes the maps in place. */
 export function capUpdateManagers({ managers, times }: Managed): void {
   const updaters = [...managers].filter(([, owned]) => !owned.applied);
   if (updaters.length <= maxUpdateManagers) return;

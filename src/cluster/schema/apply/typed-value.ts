@@ -52,14 +52,13 @@ class ChangedPlace extends Place {
   }
 }
 
-/** A list that is merged by item: a set or a list map. */
 interface GranularList extends ListShape {
   readonly listType: "set" | "map";
 }
 
 /**
- * How a value is compared: as one unit, item by item, or field by field. If the schema leaves it open, the value's type
- * decides.
+ * How values are compared: as one unit, item by item, or field by field. For a field that the schema does not describe,
+ * the value's type decides.
  */
 type View =
   | { readonly kind: "leaf" }
@@ -86,7 +85,7 @@ function isGranular(list: ListShape): list is GranularList {
   return list.listType !== "atomic";
 }
 
-/** The shape of a field. Undefined for an unknown field. Its shape is then deduced from its value. */
+/** The shape of a field. Returns undefined for an unknown field. */
 function fieldShape(shape: Shape, key: string): Shape | undefined {
   switch (shape.kind) {
     case "struct":
@@ -180,7 +179,7 @@ function collectItems(list: GranularList, items: readonly unknown[], place: Chan
   }
 }
 
-/** The elements that occur more than once. Each is returned once for each repetition. */
+/** The elements that have occurred before, once for each repetition. */
 function repeated(elements: readonly PathElement[]): PathElement[] {
   const seen = new Set<PathElement>();
   return elements.filter((element) => {
@@ -208,7 +207,7 @@ function compareAt(shape: Shape, before: unknown, after: unknown, place: Changed
   else if (after === undefined) place.insertInto("removed");
 }
 
-/** Compares two values. Returns whether they were compared as one unit. */
+/** Compares two values. Returns whether it compared them as one unit. */
 function compareAs(view: View, before: unknown, after: unknown, place: ChangedPlace): boolean {
   const [items, fields] = [view.kind === "items", view.kind === "fields"];
   const empty = (value: unknown): boolean =>
@@ -242,7 +241,6 @@ function compareFields(shape: Shape, before: unknown, after: unknown, place: Cha
   }
 }
 
-/** The keys of both objects, each once. They keep the order of the objects. */
 function keysOf(left: JsonObject, right: JsonObject): readonly string[] {
   const keys = Object.keys(left);
   if (keys.length === 0) return Object.keys(right);
@@ -289,7 +287,7 @@ function compareItems(
   }
 }
 
-/** Merges the applied configuration into the live object. The result shares no mutable part with the arguments. */
+/** Merges the applied configuration into the live object. The result shares no part with the arguments. */
 export function mergeValues(shape: Shape, live: unknown, applied: unknown): unknown {
   return cloneJson(mergeAt(shape, live, applied, new Place()));
 }
@@ -297,7 +295,7 @@ export function mergeValues(shape: Shape, live: unknown, applied: unknown): unkn
 function mergeAt(shape: Shape, live: unknown, applied: unknown, place: Place): unknown {
   if (applied === undefined) return live;
   // Without a live list, the applied one is the result. `configurationFaults` has already refused duplicate items in
-  // it.
+  // the applied list.
   if (live === undefined) return applied;
   const view = viewOf(shape, applied);
   const liveView = viewOf(shape, live);
@@ -413,7 +411,7 @@ export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
 }
 
 /**
- * The faults of an applied configuration, with the server's texts: unknown fields, values of another type, and
+ * The faults of an applied configuration, with kube-apiserver's texts: unknown fields, values of another type, and
  * duplicate items.
  */
 export function configurationFaults(shape: Shape, value: unknown): string[] {
@@ -456,8 +454,8 @@ const text = { type: "string", words: "string" } as const;
 const number = { type: "number", words: "numeric (int or float)" } as const;
 
 /**
- * Scalars whose values have more than one type, with the accepted types. For example, a quantity may be a number or a
- * string.
+ * The type of each scalar whose values have only one type in JSON. A quantity, for example, may be a number or a
+ * string, so it is absent here.
  */
 const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; readonly words: string }>>> = {
   s: text,

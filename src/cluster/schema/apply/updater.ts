@@ -19,7 +19,6 @@ export interface VersionedSet {
 
 export type Managers = Map<string, VersionedSet>;
 
-/** An object in one version, with the shape of that version. */
 export interface TypedObject {
   readonly apiVersion: string;
   readonly shape: Shape;
@@ -27,7 +26,7 @@ export interface TypedObject {
 }
 
 export interface UpdaterOptions {
-  /** Converts the object to another version. Undefined for a version that is no longer served. */
+  /** Converts the object to another version. Returns undefined for a version that is no longer served. */
   readonly convert: (object: TypedObject, apiVersion: string) => TypedObject | undefined;
   /** Removes the fields that this endpoint does not write: the status, or everything except the status. */
   readonly filter: (set: FieldSet) => FieldSet;
@@ -40,7 +39,7 @@ export interface ManagedConflict {
 
 export interface ApplyResult {
   readonly managers: Managers;
-  /** The object after the apply. Undefined if the apply does not change it. */
+  /** The object after the apply, or undefined if the apply does not change it. */
   readonly value: unknown;
   readonly conflicts: readonly ManagedConflict[];
 }
@@ -48,16 +47,16 @@ export interface ApplyResult {
 interface ResolveOptions {
   readonly force: boolean;
   /**
-   * The comparisons of the two objects that were made so far, by version. Others are made when a manager of their
-   * version needs them.
+   * The comparisons of the two objects so far, by API version. The updater adds a comparison when a manager of another
+   * version needs it.
    */
   readonly comparisons?: Map<string, Comparison>;
 }
 
 /**
  * Computes which managers own which fields after a write, by the rules of structured-merge-diff. A write takes over the
- * fields that it changes. An apply that changes another manager's field is a conflict, unless it is forced. A field
- * from the last apply that neither the new apply nor another manager owns is removed.
+ * fields that it changes. It is a conflict if an apply changes another manager's field, unless the apply is forced. An
+ * apply removes the fields of the manager's last apply that the new apply omits and no other manager owns.
  */
 export class Updater {
   readonly #options: UpdaterOptions;
@@ -182,7 +181,7 @@ export class Updater {
     return this.#options.convert(result, merged.apiVersion) ?? merged;
   }
 
-  /** Restores fields without an owner that pruning has removed although the last apply did not contain them. */
+  /** Restores fields without an owner that pruning has removed although they were not in the last apply. */
   #addBackDangling(merged: TypedObject, pruned: TypedObject, last: FieldSet): TypedObject {
     const { shape } = merged;
     const kept = withNamedFields(shape, toFieldSet(shape, pruned.value));

@@ -24,7 +24,7 @@ interface PrinterColumn extends TableColumn {
   readonly path: JsonPath;
 }
 
-/** The schema functions of one served version of a CRD. Parts that most requests do not need are made on first use. */
+/** The schema functions of one served version of a CRD. Parts that few requests need are made on first use. */
 export class CustomModel implements ResourceModel {
   readonly type: ResourceType;
   readonly schema: StructuralSchema;
@@ -106,10 +106,7 @@ function isBlocking(error: FieldError): boolean {
   return blocking.has(error.reason);
 }
 
-/**
- * Validates a write of the status. Checks only the status, because the spec may come from a time with other rules and
- * may be invalid now.
- */
+/** Validates a write of the status. Ignores the spec, which may violate rules that are newer than the spec. */
 function validateStatus(schema: StructuralSchema, object: JsonObject): FieldError[] {
   const status = schema.properties?.status;
   return status === undefined || object.status === undefined ? [] : validateValue(status, object.status, "status");
@@ -155,7 +152,7 @@ function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unkn
   }
 }
 
-/** The paths that the subresource `scale` uses. Undefined if the version does not have the subresource. */
+/** The paths that the subresource `scale` uses. Returns undefined if the version does not have the subresource. */
 export function scaleOf(version: JsonObject): ResourceType["scale"] {
   const scale = objectOf(version.subresources).scale;
   if (!isObject(scale)) return undefined;

@@ -60,7 +60,7 @@ function resourceType(name: string, spec: JsonObject, version: JsonObject, stora
   };
 }
 
-/** The warning that the CRD states. If it states none, a warning that names the newest version. */
+/** The warning that the CRD states. Without one, the warning names the newest version. */
 function deprecationWarningOf(version: JsonObject, spec: JsonObject): string {
   if (typeof version.deprecationWarning === "string") return version.deprecationWarning;
   const [group, kind] = [stringOf(spec.group), stringOf(objectOf(spec.names).kind)];

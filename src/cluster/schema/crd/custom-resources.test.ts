@@ -48,7 +48,7 @@ for (const name of ["gateway-api-lab", "istio", "metallb"]) {
   }
 }
 
-/** Returns the object after pruning and defaulting, and its faults in the form `field: message`. */
+/** The object after pruning and defaulting, and its faults in the form `field: message`. */
 function judge(
   object: Record<string, unknown>,
   old?: UntypedObject,

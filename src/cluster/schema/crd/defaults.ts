@@ -2,7 +2,7 @@ import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import { propertySchema, schemaOfRest, type StructuralSchema } from "./structural-schema.ts";
 
 /**
- * Fills in the defaults of a structural schema in place. A null where the schema forbids it is replaced by the default,
+ * Fills in the defaults of a structural schema in place. If the schema forbids null, a null is replaced by the default,
  * or removed if there is none.
  */
 export function applyStructuralDefaults(schema: StructuralSchema, value: unknown): void {

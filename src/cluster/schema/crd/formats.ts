@@ -8,11 +8,10 @@ import { parseQuantity } from "../quantity.ts";
 /** The maximum number of cached patterns. An API server needs only a few hundred. */
 const maxPatterns = 4096;
 const patterns = moduleCache<string, Re2.RE2JS | undefined>("patterns-of-schemas", maxPatterns);
-/** The RE2 library. It is loaded when the first pattern is compiled. */
 let expressions: typeof Re2 | undefined;
 
 /**
- * Compiles a regular expression. It has RE2's syntax and matches in linear time. Undefined if the expression is
+ * Compiles a regular expression. It has RE2's syntax and matches in linear time. Returns undefined if the expression is
  * invalid.
  */
 export function compilePattern(pattern: string): Re2.RE2JS | undefined {
@@ -32,8 +31,8 @@ export function compilePattern(pattern: string): Re2.RE2JS | undefined {
 const leastForAutomaton = 1024;
 
 /**
- * Whether the pattern matches a part of the text. For a long text, it makes an automaton, which is twenty times faster
- * than the usual search. The automaton may grow to 8 MB for each pattern, so it is not cached.
+ * Whether the pattern matches a part of the text. For a long text, RE2JS builds an automaton, which is twenty times
+ * faster than the usual search. An automaton may grow to 8 MB, so it is dropped after each use.
  */
 export function matchesPattern(pattern: Re2.RE2JS, text: string): boolean {
   if (text.length < leastForAutomaton) return pattern.matcher(text).find();

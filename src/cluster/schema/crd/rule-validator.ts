@@ -12,7 +12,7 @@ import { propertySchema, type StructuralSchema, type ValidationRule } from "./st
 
 /** The limit for the cost of all rules of one object, as in Kubernetes. */
 const maxCost = 10_000_000;
-/** An additional cost of each evaluation, for the conversion of values. Kubernetes does not count it. */
+/** An additional cost of each evaluation, for the conversion of values. Kubernetes does not have this cost. */
 const evaluationCost = 100;
 const maxMilliseconds = 2_000;
 /** The maximum length of a message that an expression computes. As in Kubernetes, a longer message is ignored. */
@@ -25,21 +25,17 @@ interface CompiledRule {
   readonly usesOldSelf: boolean;
 }
 
-/** A value in the object, with its schema. */
 interface VisitedValue {
   readonly schema: StructuralSchema;
   readonly value: unknown;
-  /** The value before the update. Undefined if there was none. */
+  /** The value before the update, or undefined if there was none. */
   readonly old: unknown;
   readonly path: string;
   readonly isRoot: boolean;
 }
 
 interface Budget {
-  /**
-   * The cost that the remaining rules may have. It becomes negative when a rule exceeds it, and then no further rule
-   * runs.
-   */
+  /** The cost that the remaining rules may have. No further rule runs when it is negative. */
   cost: number;
   readonly deadline: number;
 }
@@ -57,8 +53,8 @@ export class RuleValidator {
   }
 
   /**
-   * Validates an object. `old` is set for updates. Only then do transition rules (`oldSelf`) run, and parts that have
-   * not changed are skipped.
+   * Validates an object. `old` is the stored object of an update. Without it, transition rules (`oldSelf`) run only if
+   * they have `optionalOldSelf`. With it, other rules are skipped for unchanged parts.
    */
   validate(object: JsonObject, old: JsonObject | undefined): FieldError[] {
     if (!this.#containsRules(this.#schema)) return [];
@@ -150,7 +146,6 @@ function compileRule(cel: Cel, rule: ValidationRule): CompiledRule {
   };
 }
 
-/** The validation of one object. */
 class RuleWalk {
   readonly #cel: Cel;
   readonly #rulesOf: (schema: StructuralSchema) => readonly CompiledRule[];
@@ -245,7 +240,6 @@ class RuleWalk {
       this.#stop(path, schema, `messageExpression evaluation ${outOfBudget.slice("validation ".length)}`);
   }
 
-  /** Reports an error after which no further rule runs. */
   #stop(path: string, schema: StructuralSchema, reason: string): void {
     this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", reason));
     this.#budget.cost = -1;
@@ -261,7 +255,7 @@ class RuleWalk {
   }
 }
 
-/** The items of an old list. An item is found by its keys, which are those of the new item. */
+/** The items of an old list. {@link withKeysOf} finds the item with the same keys as a new item. */
 class ItemsByKeys {
   readonly #keys: readonly string[];
   readonly #items = new Map<string, unknown>();

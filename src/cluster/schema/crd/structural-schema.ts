@@ -1,7 +1,6 @@
 import { isObject, type JsonObject } from "../json.ts";
 import { anyShape, granularAnyShape, type FieldShape, type Shape, type StructShape } from "../shape.ts";
 
-/** An entry of `x-kubernetes-validations`. */
 export interface ValidationRule {
   readonly rule: string;
   readonly message?: string;
@@ -50,7 +49,10 @@ export interface StructuralSchema {
   readonly "x-kubernetes-validations"?: readonly ValidationRule[];
 }
 
-/** The schema of fields that `properties` does not name. Undefined if such fields are unknown and dropped. */
+/**
+ * The schema of fields that `properties` does not name. Returns `true` if any value is allowed, and undefined if such
+ * fields are dropped.
+ */
 export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true | undefined {
   const { additionalProperties } = schema;
   if (additionalProperties === true || schema["x-kubernetes-preserve-unknown-fields"] === true) {
@@ -60,8 +62,8 @@ export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true 
 }
 
 /**
- * The schema of a property. Inherited members of the JavaScript object are ignored, so that `constructor` is an
- * ordinary name.
+ * The schema of a property. It ignores inherited members of the JavaScript object, so that `constructor` is an ordinary
+ * name.
  */
 export function propertySchema(schema: StructuralSchema, key: string): StructuralSchema | undefined {
   const { properties } = schema;

@@ -3,9 +3,9 @@ import type { FieldError } from "../contract.ts";
 import { childPath, isObject, type JsonObject } from "../json.ts";
 
 /**
- * The fields of errors whose values are equal in both objects. An update is not refused because of such a field
- * (validation ratcheting, KEP-4008). Compares the paths of values instead of parsing those of the errors, because a key
- * of an object may contain dots and brackets.
+ * Those fields of errors whose values are equal in both objects. Such a field does not make an update invalid
+ * (validation ratcheting, KEP-4008). A key of an object may contain dots and brackets, so the function does not parse
+ * the paths of the errors. It compares them with the paths of the values.
  */
 export function unchangedFields(
   errors: readonly FieldError[],

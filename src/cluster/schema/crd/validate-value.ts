@@ -201,7 +201,7 @@ function checkCombinations(schema: StructuralSchema, value: unknown, path: strin
     errors.push(fieldErrors.invalid(path, "", `${subject} must not validate the schema (not)`));
 }
 
-/** Of several alternatives that do not match, the errors of the one with the fewest errors. */
+/** The errors of the alternative that has the fewest. */
 function bestMatch(alternatives: readonly StructuralSchema[], value: unknown, path: string): FieldError[] {
   const failures = alternatives
     .map((alternative) => validateValue(alternative, value, path))

@@ -5,7 +5,6 @@ import { imageTag } from "./core.ts";
 
 const registry = createSchemaRegistry();
 
-/** The spec of an object of the core group, after defaulting. */
 function specOf(kind: string, spec: object): Record<string, unknown> {
   const type = registry.resourceOfKind("", "v1", kind);
   assert.ok(type !== undefined);

@@ -7,7 +7,7 @@ import { fill, type Defaulters } from "./default-types.ts";
 const configFileMode = 0o644;
 const clientIpAffinitySeconds = 10_800;
 
-/** The tag of an image. `latest` if the image has neither a tag nor a digest. */
+/** The tag of an image: `latest` if it has neither a tag nor a digest, and the empty text if it has a digest. */
 export function imageTag(image: string): string {
   if (image.includes("@")) return "";
   const last = image.slice(image.lastIndexOf("/") + 1);
@@ -39,8 +39,8 @@ function pod(value: JsonObject): void {
 }
 
 /**
- * The whole-pod requests of a pod that states only whole-pod limits. They are the sum of the containers' requests, or
- * else equal to the limits.
+ * Fills in the whole-pod requests of a pod that states whole-pod limits. They are the sum of the containers' requests,
+ * or else equal to the limits.
  */
 function wholePodRequests(spec: JsonObject, resources: JsonObject): void {
   const limits = objectOf(resources.limits);
@@ -68,7 +68,6 @@ function podSpec(value: JsonObject): void {
   mirrorServiceAccount(value);
 }
 
-/** Keeps the deprecated `serviceAccount` equal to `serviceAccountName`. */
 function mirrorServiceAccount(value: JsonObject): void {
   if (stringOf(value.serviceAccountName) === "" && stringOf(value.serviceAccount) !== "")
     value.serviceAccountName = value.serviceAccount;

@@ -6,7 +6,6 @@ export type Defaulter = (value: JsonObject) => void;
 /** Defaulting functions by the OpenAPI name of the type without `io.k8s.api.`, for example `core.v1.PodSpec`. */
 export type Defaulters = Readonly<Record<string, Defaulter>>;
 
-/** Sets the field to `fallback` if it is absent or empty. */
 export function fill(value: JsonObject, field: string, fallback: unknown): void {
   if (value[field] === undefined || value[field] === "") value[field] = fallback;
 }

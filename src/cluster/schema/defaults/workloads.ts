@@ -3,7 +3,7 @@ import { fill, type Defaulters } from "./default-types.ts";
 
 const maxInt32 = 2 ** 31 - 1;
 
-/** The object in the field. It is created if absent, so that defaults can be filled into it. */
+/** The object in the field. It is created if it is absent, so that defaults can be filled into it. */
 function within(value: JsonObject, field: string): JsonObject {
   const present = value[field];
   if (isObject(present)) return present;

@@ -13,7 +13,7 @@ function definitionName(group: string, version: string, kind: string): string {
   return `${group.split(".").reverse().join(".")}.${version}.${kind}`;
 }
 
-/** The form of a document: how it writes references, and whether it is OpenAPI v2, which supports fewer features. */
+/** How a document writes references, and whether it is OpenAPI v2, which supports fewer features. */
 interface Dialect {
   readonly reference: (name: string) => JsonObject;
   readonly v2: boolean;
@@ -67,8 +67,8 @@ export function definitionsOf(model: CustomModel, dialect: Dialect): [string, Js
 }
 
 /**
- * Converts a schema for OpenAPI v2. v2 lacks oneOf, anyOf, not and nullable, so a schema with one of these becomes a
- * schema of any value.
+ * Converts a schema for OpenAPI v2. v2 lacks oneOf, anyOf, not and nullable. The function drops the first three, and
+ * turns a nullable schema into one of any value.
  */
 function schemaForV2(schema: StructuralSchema): JsonObject {
   const { oneOf: _one, anyOf: _any, not: _not, allOf: _all, default: _default, ...rest } = schema;
@@ -91,12 +91,10 @@ function schemaForV2(schema: StructuralSchema): JsonObject {
 }
 
 const patchTypes = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-/** The query parameters in the documents. Clients detect the server's features by them. */
+/** The query parameters of writes. Clients detect the server's features by them. */
 const writeParameters = ["dryRun", "fieldManager", "fieldValidation"];
 
-/**
- * The paths of a resource. They contain only what clients need: the kind of each path, and the parameters of writes.
- */
+/** The paths of a resource, with what clients need: the kind of each path, and the parameters of writes. */
 export function pathsOf(model: CustomModel, { v2 }: Dialect): [string, JsonObject][] {
   const { group, version, plural, namespaced, kind, subresources } = model.type;
   const base = `/apis/${group}/${version}`;
@@ -140,8 +138,8 @@ function parameter(name: string, { v2 }: Pick<Dialect, "v2">): JsonObject {
 }
 
 /**
- * The v3 document of one group and version of custom resources. `metaSchemas` contains the schemas of meta.k8s.io by
- * name.
+ * The OpenAPI v3 document of one group and version of custom resources. `metaSchemas` contains the schemas of
+ * meta.k8s.io by name.
  */
 export function customDocumentV3(
   resources: readonly CustomResource[],

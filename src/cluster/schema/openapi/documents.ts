@@ -14,14 +14,14 @@ const metaSource = "openapi-v3/apis__coordination.k8s.io__v1";
 /** The maximum number of cached documents of custom resources. A lab has some tens of group versions. */
 const maxKept = 256;
 
-/** The resources from which a custom document is built, and the hash of its body. */
+/** The resources from which a custom document is built, and the hash of the document's body. */
 interface HashedPath {
   readonly resources: readonly CustomResource[];
   readonly hash: string;
 }
 
 /**
- * The OpenAPI documents. For built-in kinds they are Kubernetes' published ones. For CRDs they are built on request.
+ * The OpenAPI documents. Those of built-in kinds are Kubernetes' published ones. Those of CRDs are built on request.
  */
 export class OpenApiDocuments {
   readonly #resources: () => readonly CustomResource[];
@@ -30,8 +30,8 @@ export class OpenApiDocuments {
   #metaSchemas: JsonObject | undefined;
   #builtInV2: Uint8Array | undefined;
   /**
-   * The hashes of custom documents by path, as of the last index. They are kept, because most changes affect few
-   * documents.
+   * The hashes of custom documents by path, as of the last index. The next index reuses them, because most changes
+   * affect few documents.
    */
   #hashedPaths: ReadonlyMap<string, HashedPath> = new Map();
 
@@ -39,7 +39,6 @@ export class OpenApiDocuments {
     this.#resources = resources;
   }
 
-  /** Drops the cached documents of custom resources, after a change of a CRD. */
   changed(): void {
     this.#kept.clear();
   }
@@ -109,7 +108,6 @@ export class OpenApiDocuments {
     return document;
   }
 
-  /** The schemas of meta.k8s.io, which each document must contain. */
   #meta(): JsonObject {
     if (this.#metaSchemas === undefined) {
       const all = objectOf(objectOf(objectOf(readGenerated(metaSource)).components).schemas);

@@ -4,8 +4,8 @@ import { protobufWire } from "../protobuf-wire.ts";
 import { isObject, objectOf, type JsonObject } from "../json.ts";
 
 /**
- * Writes the value of a field as bytes. These writers encode an OpenAPI v2 document as `openapi.v2.Document` (gnostic's
- * OpenAPIv2.proto), the form that kubectl requests. A message is described by its fields.
+ * Writes the value of a field as bytes. The writers in this file encode an OpenAPI v2 document as `openapi.v2.Document`
+ * (gnostic's OpenAPIv2.proto), the form that kubectl requests.
  */
 type FieldWriter = (writer: Wire.BinaryWriter, number: number, value: unknown) => void;
 type MessageFields = Readonly<Record<string, readonly [number: number, write: FieldWriter]>>;
@@ -85,7 +85,6 @@ function mapOf(entries: number, write: FieldWriter): FieldWriter {
   };
 }
 
-/** Writes a message that only wraps the value in a single field. */
 function wrapped(inner: number, write: FieldWriter): FieldWriter {
   return (writer, number, value) => nested(writer, number, () => write(writer, inner, value));
 }
@@ -218,7 +217,7 @@ const documentFields: MessageFields = {
   parameters: [10, mapOf(1, parameter)],
 };
 
-/** Encodes the document. The bytes of two documents, one after the other, are a document with the parts of both. */
+/** Encodes the document. The concatenated bytes of two documents are a document with the parts of both. */
 export function encodeOpenApiV2(document: JsonObject): Uint8Array {
   const writer = new (protobufWire().BinaryWriter)();
   writeFields(writer, documentFields, document, 16);

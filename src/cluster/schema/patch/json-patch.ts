@@ -4,7 +4,10 @@ import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 
 /** The maximum number of operations, as in kube-apiserver. */
 const maxOperations = 10_000;
-/** The maximum size of all copies together. As in kube-apiserver, it is the maximum size of a request's body. */
+/**
+ * The maximum number of bytes that the copies of one patch have together. As in kube-apiserver, it is the maximum size
+ * of a request's body.
+ */
 const maxCopiedBytes = 3 << 20;
 
 type Operation =
@@ -14,7 +17,7 @@ type Operation =
 
 /**
  * Applies a JSON patch (RFC 6902). Throws 400 for an invalid patch, and 422 for a patch that cannot be applied. The
- * result shares nothing with the arguments.
+ * result shares no part with the arguments.
  */
 export function applyJsonPatch(original: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch))
@@ -98,7 +101,9 @@ function applyOperation(holder: Holder, operation: Operation): void {
   }
 }
 
-/** Copies a value and counts its size. Otherwise copies of copies could double the object with each operation. */
+/**
+ * Copies a value and counts its size. Without a limit, copies of copies could double the object with each operation.
+ */
 function copied(holder: Holder, value: unknown): unknown {
   const text = JSON.stringify(value) ?? "null";
   holder.copiedBytes += text.length;

@@ -1,6 +1,6 @@
 import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 
-/** Applies a merge patch (RFC 7386). The result shares nothing with the arguments. */
+/** Applies a merge patch (RFC 7386). The result shares no part with the arguments. */
 export function applyMergePatch(original: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return cloneJson(patch);
   const result: JsonObject = isObject(original) ? cloneJson(original) : {};

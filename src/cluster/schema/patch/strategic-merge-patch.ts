@@ -9,7 +9,7 @@ const deletePrefix = "$deleteFromPrimitiveList/";
 const orderPrefix = "$setElementOrder/";
 
 /**
- * Applies a strategic merge patch, by the merge keys that the Go types declare. The result shares nothing with the
+ * Applies a strategic merge patch, by the merge keys that the Go types declare. The result shares no part with the
  * arguments.
  */
 export function applyStrategicMergePatch(shape: StructShape, original: JsonObject, patch: unknown): JsonObject {
@@ -17,7 +17,7 @@ export function applyStrategicMergePatch(shape: StructShape, original: JsonObjec
   return mergeObject(shape, cloneJson(original), cloneJson(patch)) ?? {};
 }
 
-/** Merges the patch into the object. Returns undefined if the patch deletes it. */
+/** Merges the patch into the object. Returns undefined if the patch deletes the object. */
 function mergeObject(shape: Shape | undefined, target: JsonObject, patch: JsonObject): JsonObject | undefined {
   const action = patch[directive];
   delete patch[directive];
@@ -150,7 +150,6 @@ function mergeEntries(
   return merged.filter((element) => element !== gone);
 }
 
-/** A placeholder for a deleted item. */
 const gone = Symbol("gone");
 
 function getOrAdd(places: Map<string, number[]>, identity: string): number[] {
@@ -162,12 +161,11 @@ function getOrAdd(places: Map<string, number[]>, identity: string): number[] {
   return found;
 }
 
-/** A value that is the same for two JSON values if and only if these are equal. */
+/** The same text for equal JSON values, and different texts for different ones. */
 function identityOf(value: unknown): string {
   return value === undefined ? "undefined" : canonicalJson(value);
 }
 
-/** The position at which each value first occurs. */
 function positionsOf(identities: readonly string[]): ReadonlyMap<string, number> {
   const positions = new Map<string, number>();
   for (const [index, identity] of identities.entries()) if (!positions.has(identity)) positions.set(identity, index);

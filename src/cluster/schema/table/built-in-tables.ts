@@ -14,7 +14,6 @@ const tables: Readonly<Record<string, TableForm>> = {
   ...metricsTables,
 };
 
-/** The table form of a built-in kind, as in kube-apiserver. */
 export function tableFormOf(type: Pick<ResourceType, "group" | "plural">): TableForm {
   return tables[`${type.group}/${type.plural}`] ?? defaultTable;
 }

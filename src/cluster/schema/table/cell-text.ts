@@ -21,7 +21,7 @@ export function objectsAt(value: unknown, ...path: readonly string[]): JsonObjec
   return arrayOf(at(value, ...path)).filter(isObject);
 }
 
-/** The sorted labels as `a=1,b=2`. `<none>` if there are none. */
+/** The sorted labels as `a=1,b=2`, or `<none>` if there are none. */
 export function labelsText(value: unknown): string {
   const entries = Object.entries(objectOf(value)).sort(([a], [b]) => (a < b ? -1 : 1));
   return entries.length === 0 ? none : entries.map(([key, text]) => `${key}=${String(text)}`).join(",");
@@ -39,7 +39,6 @@ export function containerCells(podSpec: unknown): [names: string, images: string
   ];
 }
 
-/** The first three values as the text of a cell, with the number of further values. */
 export function firstThree(values: readonly string[]): string {
   const limit = 3;
   if (values.length === 0) return unset;

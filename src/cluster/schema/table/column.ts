@@ -1,7 +1,6 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { TableColumn } from "../contract.ts";
 
-/** How kinds appear in tables: their columns, and how to compute the cells. */
 export interface TableForm {
   readonly columns: readonly TableColumn[];
   readonly cells: (object: UntypedObject, nowMs: number) => readonly unknown[];

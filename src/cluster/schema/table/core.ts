@@ -92,7 +92,7 @@ function endpointsText(endpoints: UntypedObject): string {
   return all.length > limit ? `${text} + ${all.length - limit} more...` : text;
 }
 
-/** The cells of an event. The two groups have different names for its fields. */
+/** The cells of an event. Its fields have different names in the two groups. */
 function eventCells(event: UntypedObject, nowMs: number): unknown[] {
   const micro = ageOf(event.eventTime, nowMs);
   const first = ageOf(event.firstTimestamp ?? event.deprecatedFirstTimestamp, nowMs);

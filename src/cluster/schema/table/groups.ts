@@ -29,7 +29,7 @@ function ingressHosts(ingress: UntypedObject): string {
   return hosts.length > limit ? `${text} + ${rules.length - limit} more...` : text;
 }
 
-/** The object's name. It is marked as the default if the annotation says so. */
+/** The object's name, with the mark `(default)` if the annotation is `true`. */
 function nameOrDefault(object: UntypedObject, annotation: string): string {
   return `${object.metadata.name ?? ""}${object.metadata.annotations?.[annotation] === "true" ? " (default)" : ""}`;
 }

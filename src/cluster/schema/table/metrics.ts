@@ -5,7 +5,7 @@ import { parseQuantity } from "../quantity.ts";
 import { at } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";
 
-/** The tables of metrics-server. A pod's usage is the sum of the usage of its containers. */
+/** The tables of the metrics API. A pod's usage is the sum of the usage of its containers. */
 export const metricsTables: Readonly<Record<string, TableForm>> = {
   "metrics.k8s.io/nodes": {
     columns: columns("Name|cpu|memory|Window"),

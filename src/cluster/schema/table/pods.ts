@@ -4,7 +4,6 @@ import { objectOf, type JsonObject } from "../json.ts";
 import { at, count, none, objectsAt, textOr } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";
 
-/** The summary of a pod's containers for the columns Ready, Status and Restarts. */
 interface PodSummary {
   reason: string;
   ready: number;
@@ -36,8 +35,8 @@ function hasCondition(pod: unknown, type: string): boolean {
 }
 
 /**
- * Summarises the init containers up to the first unfinished one. Returns whether an unfinished init container blocks
- * the pod.
+ * Adds the init containers up to the first unfinished one to the summary. Returns whether an unfinished init container
+ * blocks the pod.
  */
 function summarizeInit(
   pod: unknown,

@@ -154,7 +154,7 @@ export const workloadTables: Readonly<Record<string, TableForm>> = {
   },
 };
 
-/** The text of an autoscaler's targets, such as `cpu: 12%/80%`. Shows at most two. */
+/** The text of an autoscaler's targets, such as `cpu: 12%/80%`. It shows at most two targets. */
 function autoscalerTargets(object: UntypedObject): string {
   const legacy = at(object.spec, "targetCPUUtilizationPercentage");
   if (typeof legacy === "number") {

@@ -3,7 +3,6 @@ import { jsonEqual, stringOf } from "../../../base/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
 
-/** A rule for a text. Returns the faults of the text. */
 export type TextRule = (text: string) => readonly string[];
 
 const addressProblem = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
@@ -12,7 +11,6 @@ export function addressProblems(text: string): string[] {
   return isIP(text) === 0 ? [addressProblem] : [];
 }
 
-/** Collects the faults of one object. */
 export class Check {
   readonly errors: FieldError[] = [];
 
@@ -34,7 +32,7 @@ export class Check {
 
   /**
    * Checks that a value is one of the supported ones. An absent value passes, because another check reports missing
-   * required fields.
+   * fields.
    */
   oneOf(path: string, value: unknown, supported: readonly string[]): void {
     if (value !== undefined && (typeof value !== "string" || !supported.includes(value)))

@@ -36,7 +36,6 @@ function configMap(object: JsonObject, old: JsonObject | undefined, check: Check
   immutableData(object, old, ["data", "binaryData"], check);
 }
 
-/** The keys that a Secret needs, by its type. */
 const secretKeys: Readonly<Record<string, readonly string[]>> = {
   "kubernetes.io/tls": ["tls.crt", "tls.key"],
   "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],

@@ -45,8 +45,8 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
 }
 
 /**
- * Why a stored CRD cannot be served. Does not check its schemas again, because they were checked when the CRD was
- * written.
+ * Why a stored CRD cannot be served. The schemas are not checked again, because the server checked them when the CRD
+ * was written.
  */
 export function servingErrors(definition: KubernetesObject): FieldError[] {
   const check = new Check();
@@ -91,8 +91,7 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
     check.follows(`${at}.name`, name, checkServiceName);
     check.unique(`${at}.name`, name, seen);
     if (version.storage === true) stored++;
-    // Do not compile the rules of a version again that was accepted before. For a large CRD, compiling takes tens of
-    // milliseconds.
+    // Skip a version that has not changed. For a large CRD, compiling the rules takes tens of milliseconds.
     const known = old.find((version) => objectOf(version).name === name);
     if (known === undefined || !jsonEqual(known, version))
       validateVersion(version, at, isShared ? "spec.validation" : `${at}.schema`, check);
@@ -163,8 +162,8 @@ function validatePaths(version: JsonObject, at: string, check: Check): void {
 }
 
 /**
- * A structural schema states the type of each field outside of `allOf`, `anyOf`, `oneOf` and `not`, and does not state
- * types or other structural fields inside these.
+ * Validates a structural schema. Such a schema states the type of each field outside of `allOf`, `anyOf`, `oneOf` and
+ * `not`. Inside these, it states neither types nor other structural fields.
  */
 function validateSchema(schema: JsonObject, at: string, check: Check, logical: boolean): void {
   const { type, items, additionalProperties, properties } = schema;
@@ -197,7 +196,7 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
   if (isObject(schema.not)) validateSchema(schema.not, `${at}.not`, check, true);
 }
 
-/** The faults of a default. It must be valid for its schema, after the defaults inside it are filled in. */
+/** The faults of a default. A default must be valid for its schema after the defaults inside it are filled in. */
 function defaultErrors(schema: JsonObject, at: string): FieldError[] {
   const value = cloneJson(schema.default);
   applyStructuralDefaults(schema, value);

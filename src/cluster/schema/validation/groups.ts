@@ -186,7 +186,6 @@ function disruptionBudget(object: JsonObject, _old: JsonObject | undefined, chec
 
 const minimumCertificateSeconds = 600;
 
-/** Whether a text is a signer's name: a domain with a dot, a slash, and a path of one part. */
 function isSignerName(signer: string): boolean {
   const [domain = "", path = "", ...more] = signer.split("/");
   return path !== "" && more.length === 0 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-a-z0-9.]+$/.test(domain);
@@ -215,8 +214,8 @@ const maximumUserPriority = 1_000_000_000;
 
 function priorityClass(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   check.oneOf("preemptionPolicy", object.preemptionPolicy, ["PreemptLowerPriority", "Never"]);
-  // Check names and values only at creation, because an earlier release stored any, and such objects must stay
-  // changeable.
+  // For a stored class, skip the checks of the name and the range of the value. Earlier releases stored other ones, and
+  // such objects must stay changeable.
   if (old === undefined) return newPriorityClass(object, check);
   if (Number(object.value ?? 0) !== Number(old.value ?? 0))
     check.forbidden("value", "may not be changed in an update.");

@@ -25,8 +25,8 @@ function job(object: JsonObject, old: JsonObject | undefined, check: Check): voi
 const controllerUid = "batch.kubernetes.io/controller-uid";
 
 /**
- * Checks the selector of a Job. Without `manualSelector`, only the server chooses it, so that two Jobs never share
- * pods.
+ * Checks the selector of a Job. Without `manualSelector`, only the server chooses the selector, so that two Jobs never
+ * share pods.
  */
 function ownSelector(object: JsonObject, check: Check): void {
   const spec = objectOf(object.spec);
@@ -105,7 +105,7 @@ function indexLimits(spec: JsonObject, path: string, check: Check): void {
   atMost("maxFailedIndexes", fewerIndexes, `${fewerIndexes} ${when}`);
 }
 
-/** The limits for an indexed Job. They keep the lists of indexes in its status short. */
+/** The limits for an indexed Job, which keep the lists of indexes in the Job's status short. */
 const manyIndexes = 100_000;
 const fewerIndexes = 10_000;
 const maxRules = 20;
@@ -115,7 +115,6 @@ function atMostItems(path: string, items: readonly unknown[], maximum: number, c
   if (items.length > maximum) check.add(fieldErrors.tooMany(path, items.length, maximum));
 }
 
-/** Checks a required value against the supported ones. */
 function choice(path: string, value: unknown, supported: readonly string[], check: Check): void {
   if (value === undefined || value === "")
     check.required(path, `valid values: [${supported.map((value) => JSON.stringify(value)).join(" ")}]`);
@@ -200,7 +199,7 @@ function successPolicy(spec: JsonObject, policy: JsonObject, path: string, check
   }
 }
 
-/** Reads a list of indexes such as `0-2,5`. Returns the number of indexes, or the first problem. */
+/** Reads a list of indexes such as `0-2,5`. Returns the number of indexes, or the first problem in the list. */
 function readIndexes(text: string, completions: number): { readonly total: number; readonly problem?: string } {
   let total = 0;
   let before: number | undefined;
@@ -230,9 +229,7 @@ function intervalProblem(part: string, limits: readonly string[], completions: n
 const notIncreasing = (previous: number, current: number): string =>
   `non-increasing order, previous: ${previous}, current: ${current}`;
 
-/**
- * The maximum length of a CronJob's name. Eleven characters for the time are appended to it in the names of its Jobs.
- */
+/** The maximum length of a CronJob's name. The names of its Jobs are eleven characters longer, for the time. */
 const maxCronJobName = 52;
 
 function cronJob(object: JsonObject, old: JsonObject | undefined, check: Check): void {

@@ -9,8 +9,8 @@ import { containerResourceProblems } from "./pod-resources.ts";
 type Field = "min" | "max" | "default" | "defaultRequest" | "maxLimitRequestRatio";
 
 /**
- * Pairs of fields of a limit. The amount in `low` may not be larger than the amount in `high`. `at` is the field to
- * which the error points.
+ * Pairs of fields of a limit. The amount in `low` may not be larger than the amount in `high`. The error names the
+ * field `at`.
  */
 const orders: readonly { readonly low: Field; readonly high: Field; readonly at: Field }[] = [
   { low: "min", high: "max", at: "min" },
@@ -42,7 +42,6 @@ export const limitRange: KindValidator = (object, _old, check) => {
   }
 };
 
-/** Checks that a limit for pods or containers names only resources that containers can have. */
 function checkResourceNames(limit: JsonObject, type: string, at: string, check: Check): void {
   const isOfPod = type === "Pod" || type === "Container";
   for (const field of Object.keys(words))

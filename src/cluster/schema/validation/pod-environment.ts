@@ -7,7 +7,7 @@ import type { Check } from "./check.ts";
 const namePattern = /^[ -<>-~]+$/;
 const nameMessage = "a valid environment variable name must consist only of printable ASCII characters other than '='";
 const sources = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"] as const;
-/** The fields of a pod that its environment variables may contain, in the order of Kubernetes' messages. */
+/** The fields of a pod that environment variables may contain, in the order of Kubernetes' messages. */
 const fieldsForVariables = [
   "metadata.name",
   "metadata.namespace",
@@ -19,7 +19,6 @@ const fieldsForVariables = [
   "status.podIP",
   "status.podIPs",
 ];
-/** The fields of a pod that files of a downward API volume may contain. */
 export const fieldsForFiles = [
   "metadata.annotations",
   "metadata.labels",
@@ -67,7 +66,6 @@ function validateSource(from: JsonObject, value: string, at: string, check: Chec
   else if (used.length > 1) check.invalid(at, "", "may not have more than one field specified at a time");
 }
 
-/** Validates a reference to a field of the pod, such as `metadata.labels['app']`. */
 export function validateFieldReference(
   reference: JsonObject,
   supported: readonly string[],
@@ -91,7 +89,7 @@ export function validateFieldReference(
   else if (!supported.includes(path)) check.oneOf(`${at}.fieldPath`, path, supported);
 }
 
-/** Validates a reference to a request or a limit of a container. */
+/** Validates a reference to a request or a limit of a container, such as `limits.cpu`. */
 export function validateAmountReference(reference: JsonObject, at: string, check: Check): void {
   const resource = stringOf(reference.resource);
   if (resource === "") check.required(`${at}.resource`);
@@ -114,7 +112,7 @@ function validateKeyReference({ name, key }: JsonObject, at: string, check: Chec
   else check.follows(`${at}.key`, key, checkConfigKey);
 }
 
-/** Validates `envFrom`. As in Kubernetes, the fault of one entry's source is reported for the whole list. */
+/** Validates `envFrom`. As in Kubernetes, a missing or second source of an entry is reported for the whole list. */
 export function validateEnvironmentSources(entries: readonly unknown[], path: string, check: Check): void {
   for (const [at, raw] of withPaths(entries, path)) {
     const entry = objectOf(raw);

@@ -3,10 +3,8 @@ import { fieldErrors } from "../field-error.ts";
 import { arrayOf, objectOf, withPaths, type JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 
-/** The volumes of a pod by name. */
 export type Volumes = ReadonlyMap<string, JsonObject>;
 
-/** Checks that a relative path does not lead out of its directory. */
 export function validateDescendingPath(path: string, at: string, check: Check): void {
   if (path.startsWith("/")) check.invalid(at, path, "must be a relative path");
   if (path.split("/").includes("..")) check.invalid(at, path, "must not contain '..'");
@@ -41,7 +39,6 @@ export function validateMounts(container: JsonObject, path: string, volumes: Vol
   }
 }
 
-/** The names and paths of mounts or devices. */
 interface Claims {
   readonly names: Set<unknown>;
   readonly paths: Set<unknown>;
@@ -79,7 +76,6 @@ function validatePropagation(mount: JsonObject, container: JsonObject, list: str
 }
 
 interface Neighbours {
-  /** The devices that precede this one in the list. */
   readonly earlier: Claims;
   readonly mounts: Claims;
   readonly volumes: Volumes;

@@ -29,7 +29,7 @@ function validateNodeAffinity(affinity: JsonObject, path: string, check: Check):
   }
 }
 
-/** Validates a NodeSelector of core/v1. Pods and volumes have one. */
+/** Validates a NodeSelector of core/v1, which pods and volumes have. */
 export function validateNodeSelector(selector: JsonObject, path: string, check: Check): void {
   const terms = arrayOf(selector.nodeSelectorTerms);
   if (terms.length === 0) check.required(`${path}.nodeSelectorTerms`, "must have at least one node selector term");

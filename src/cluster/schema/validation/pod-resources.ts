@@ -15,7 +15,7 @@ const isNative = (name: string): boolean => !name.includes("/") || name.includes
 /** Whether a container's limit for the resource may be higher than its request. */
 const mayExceed = (name: string): boolean => isNative(name) && !isHuge(name);
 
-/** Why a container cannot have a resource with this name. Empty if it can. */
+/** Why a container cannot have a resource with this name. The list is empty if it can. */
 export function containerResourceProblems(name: string): string[] {
   const problems = checkQualifiedName(name);
   if (problems.length > 0) return problems;
@@ -28,7 +28,6 @@ export function containerResourceProblems(name: string): string[] {
   return isNative(name) || isExtended ? [] : ["doesn't follow extended resource name standard"];
 }
 
-/** Validates the requests and limits of a container. */
 export function validateContainerResources(resources: JsonObject, path: string, check: Check): void {
   validateResources(resources, path, check, (name, at) => {
     check.follows(at, name, containerResourceProblems);
@@ -70,7 +69,7 @@ function validateHugePages(name: string, nanos: bigint, value: unknown, at: stri
     check.invalid(at, value, `${stringOf(value)} is not positive integer multiple of ${name}`);
 }
 
-/** Validates the resources of a whole pod. Its containers may not exceed them. */
+/** Validates the resources of a whole pod. The sum of its containers' requests may not exceed them. */
 export function validateWholePodResources(spec: JsonObject, path: string, check: Check): void {
   const { resources } = spec;
   if (!isObject(resources)) return;
@@ -106,7 +105,7 @@ function validateContainerLimits(containers: readonly unknown[], limits: JsonObj
   }
 }
 
-/** Validates `resizePolicy`: for which resources a resize restarts the container. */
+/** Validates `resizePolicy`, which says for which resources a resize restarts the container. */
 export function validateResizePolicy(policies: readonly unknown[], path: string, check: Check, spec: JsonObject): void {
   for (const raw of policies) {
     const { resourceName, restartPolicy } = objectOf(raw);

@@ -19,7 +19,7 @@ const containerRestartPolicies = ["Always", "Never", "OnFailure"];
 const maxDeadlineSeconds = 2 ** 31 - 1;
 const maxNameServers = 3;
 
-/** Validates the spec of a pod. It has more rules than the spec of a template. */
+/** Validates a pod. A pod's spec has more rules than the spec of a template. */
 export function validatePod(pod: JsonObject, check: Check): void {
   const spec = objectOf(pod.spec);
   validateSpec(spec, "spec", check, true);
@@ -31,7 +31,6 @@ export function validatePod(pod: JsonObject, check: Check): void {
   validatePodAnnotations(pod, check);
 }
 
-/** Validates what only a new pod must fulfil. Stored pods are exempt. */
 export function validateNewPod(pod: JsonObject, check: Check): void {
   const spec = objectOf(pod.spec);
   if (arrayOf(spec.ephemeralContainers).length > 0)
@@ -182,7 +181,7 @@ function validateEphemeral(container: JsonObject, at: string, others: ReadonlySe
       if (stringOf(objectOf(mount)[field]) !== "") check.forbidden(`${place}.${field}`, detail);
 }
 
-/** The faults of a search domain. It may be the root, and may end with a dot. */
+/** The faults of a search domain, which may be the root and may end with a dot. */
 function searchProblems(search: string): readonly string[] {
   return search === "." ? [] : checkSearchDomain(search.replace(/\.$/, ""));
 }

@@ -21,7 +21,7 @@ const hostPathTypes = [
 const modeMessage = "must be a number between 0 and 0777 (octal), both inclusive";
 const tokenSeconds = { least: 600, most: 2 ** 32 };
 
-/** Validates the volumes of a pod. Returns those that containers may mount. */
+/** Validates the volumes of a pod. Returns them by name. */
 export function validateVolumes(volumes: readonly unknown[], path: string, check: Check): Volumes {
   const named = new Map<string, JsonObject>();
   for (const [at, raw] of withPaths(volumes, path)) {

@@ -47,7 +47,7 @@ function hostPortOf({ hostPort }: JsonObject): unknown {
   return hostPort ?? 0;
 }
 
-/** Refuses a host port that two of these containers request. */
+/** Refuses a host port that several ports of these containers request. */
 export function validateHostPorts(containers: readonly unknown[], path: string, check: Check): void {
   const taken = new Set<string>();
   for (const [containerPath, container] of withPaths(containers, path)) {
@@ -60,7 +60,6 @@ export function validateHostPorts(containers: readonly unknown[], path: string, 
   }
 }
 
-/** Checks that a container's port equals its host port if the pod uses the node's network. */
 export function validateHostNetworkPorts(spec: JsonObject, path: string, check: Check, isPod: boolean): void {
   if (spec.hostNetwork !== true) return;
   for (const [containerPath, container] of withPaths(arrayOf(spec.containers), `${path}.containers`)) {

@@ -10,8 +10,8 @@ import { validatePortOrName, validateProtocol } from "./ports.ts";
 
 /**
  * Why an address cannot receive traffic from outside the cluster. Kubernetes applies these rules to endpoints too. The
- * lab does not, because its API server may listen on loopback, and the endpoint of the Service `kubernetes` then has a
- * loopback address.
+ * lab does not. Its API server may listen on loopback, and the endpoint of the Service `kubernetes` then has a loopback
+ * address.
  */
 function externalAddressProblems(address: string): string[] {
   const problems = addressProblems(address);
@@ -114,7 +114,7 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
   validateTraffic(spec, type, check);
 }
 
-/** Validates the fields of Services that can be reached from outside the cluster. Other Services may not have them. */
+/** Validates the fields that only Services with access from outside the cluster may have, and the cluster IPs. */
 function validateTraffic(spec: JsonObject, type: string, check: Check): void {
   const { externalTrafficPolicy, healthCheckNodePort, ipFamilies } = spec;
   const isExternal =

@@ -26,7 +26,7 @@ function sizeOf(spec: JsonObject): Quantity | undefined {
   return parseQuantity(stringOf(objectOf(objectOf(spec.resources).requests).storage));
 }
 
-/** Validates the spec of a claim. Templates in pods and StatefulSets contain such specs too. */
+/** Validates the spec of a claim. Pods and StatefulSets contain such specs in templates. */
 export function validateClaimSpec(spec: JsonObject, path: string, check: Check): void {
   const modes = arrayOf(spec.accessModes);
   if (modes.length === 0) check.required(`${path}.accessModes`, "at least 1 access mode is required");
@@ -95,8 +95,8 @@ function volume(object: JsonObject, old: JsonObject | undefined, check: Check): 
   validateCapacity(spec.capacity, check);
   const used = volumeSources.filter((source) => isObject(spec[source]));
   if (used.length === 0) check.required("spec", "must specify a volume type");
-  // If a volume has several sources, all but one are faults. The one that is allowed is the first in Kubernetes' own
-  // list, not the first in the object.
+  // Accept one source and refuse the others. The accepted one is the first in Kubernetes' own list, not the first in
+  // the object.
   for (const source of used.slice(1)) check.forbidden(`spec.${source}`, "may not specify more than 1 volume type");
   validatePath(spec, check);
   check.oneOf("spec.persistentVolumeReclaimPolicy", spec.persistentVolumeReclaimPolicy, [

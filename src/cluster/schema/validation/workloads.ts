@@ -37,7 +37,7 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
     check.forbidden("spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported");
 }
 
-/** The template as the pods of a StatefulSet get it: with a volume for each of its claims. */
+/** The template of a StatefulSet's pods, with a volume for each of its claims. */
 function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObject {
   const podSpec = objectOf(template.spec);
   const declared = arrayOf(podSpec.volumes);
@@ -51,7 +51,7 @@ function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObjec
 
 const percentPattern = /^\d+%$/;
 
-/** Checks a number or a percentage. Returns the number, or that of the percentage, so that callers can compare it. */
+/** Checks a number or a percentage. Returns the number in it, so that callers can compare it. */
 function intOrPercent(path: string, value: unknown, check: Check): number {
   if (typeof value === "number") {
     check.nonNegative(path, value);
@@ -77,7 +77,7 @@ function budget(path: string, rolling: JsonObject, check: Check): void {
 }
 
 /**
- * Checks that a DaemonSet's update has either a surge or unavailable pods, but not both: an old pod is removed either
+ * Checks that a DaemonSet's update has either a surge or unavailable pods, but not both. An old pod is removed either
  * after its successor has started, or before.
  */
 function daemonBudget(path: string, rolling: JsonObject, check: Check): void {
@@ -209,8 +209,8 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
 }
 
 /**
- * Checks that an update does not add, change or remove the annotation of a mirror pod. A node ignores mirror pods, so
- * with this annotation it would lose track of a running pod, whose processes would then outlive the pod's deletion.
+ * Checks that an update does not add, change or remove the annotation of a mirror pod. A node ignores mirror pods. If a
+ * running pod got this annotation, its processes would outlive the pod's deletion.
  */
 function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const annotationOf = (pod: JsonObject | undefined): unknown =>
@@ -221,7 +221,10 @@ function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, 
   check.forbidden(`metadata.annotations[${mirrorAnnotation}]`, `may not ${what} mirror pod annotation`);
 }
 
-/** Checks a resize. The QoS class of a pod cannot change, because the node has placed the pod's processes by it. */
+/**
+ * Checks a resize. The QoS class of a pod cannot change, because the node has placed the pod's processes by their
+ * class.
+ */
 function podResize(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   validatePod(object, check);
   const qosClass = objectOf(old?.status).qosClass ?? qosClassOf(objectOf(old?.spec));
@@ -244,7 +247,9 @@ function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefi
   }
 }
 
-/** The spec of a pod without the fields that an update may change: images, and the fields above. */
+/**
+ * The spec of a pod without the fields that an update may change: images, and the fields in {@link changeableInPod}.
+ */
 function comparablePodSpec(spec: JsonObject): JsonObject {
   const rest = Object.fromEntries(Object.entries(spec).filter(([key]) => !changeableInPod.has(key)));
   for (const field of ["containers", "initContainers"]) {

@@ -13,7 +13,6 @@ export async function memoryStore(content: Readonly<Record<string, readonly obje
   return store;
 }
 
-/** Adds the objects. Replaces existing objects with the same name. */
 export async function fillStore(store: Store, content: Readonly<Record<string, readonly object[]>>): Promise<void> {
   const writes = Object.entries(content).flatMap(([collection, objects]) =>
     objects.map(async (given) => {

@@ -28,8 +28,8 @@ import {
 } from "./network.ts";
 
 /**
- * The key that marks a map as a value of one of Kubernetes' own types. Maps are used because the evaluator supports no
- * additional types.
+ * The key that marks a map as a value of one of Kubernetes' own types. The evaluator supports no additional types, so
+ * maps represent them.
  */
 const typeKey = "kubernetes.io/type";
 
@@ -52,7 +52,6 @@ export function kubernetesFunctions(cel: CelLibrary): CelFunc[] {
   ];
 }
 
-/** A value of one of Kubernetes' own types. */
 export function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
   return new Map<string, CelInput>([[typeKey, type], ...Object.entries(fields)]);
 }
@@ -64,7 +63,6 @@ export function optionalValue(value?: CelInput): ReadonlyMap<string, CelInput> {
   return tagged("optional", { held: value === undefined ? [] : [value] });
 }
 
-/** The value in an optional, as a list. The list is empty if there is no value. */
 function heldBy(optional: CelMap): readonly CelValue[] {
   const held = fieldOf(optional, "optional", "held");
   return typeof held === "object" && held !== null && Symbol.iterator in held ? [...(held as CelList)] : [];
@@ -231,7 +229,7 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
     if (url === undefined) throw new Error(`"${text}" is not a URL`);
     return { url, relative: text.startsWith("/"), text };
   };
-  /** Take the host and port from the text, because the platform's URL class drops a scheme's default port. */
+  /** Takes the host and port from the text, because the platform's URL class drops a scheme's default port. */
   const authority = (text: string): string => /^[^:/]+:\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? "";
   const portOf = (text: string): string => /:(\d+)$/.exec(authority(text))?.[1] ?? "";
   const part = (name: string, take: (url: URL, text: string) => string): CelFunc =>

@@ -81,7 +81,7 @@ export class CelValues {
     return this.#library.celMap(map);
   }
 
-  /** The metadata as rules on the root see it: only the names. */
+  /** The metadata in the form for rules on the root, which contains only the names. */
   #metadata(value: unknown): CelInput {
     const map = new Map<string, CelInput>();
     for (const key of ["name", "generateName"]) {
@@ -110,8 +110,8 @@ export class CelValues {
   }
 
   /**
-   * Converts a string whose format in the schema is a time or a duration. Invalid strings do not get here, because the
-   * format's check has refused them.
+   * Converts a string whose format in the schema is a time or a duration. The check of the format has already refused
+   * invalid strings.
    */
   #evaluate(conversion: "timestamp" | "duration", text: string): CelInput {
     const result = this.#library.run(`${conversion}(text)`, { text });

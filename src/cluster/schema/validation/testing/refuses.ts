@@ -5,7 +5,7 @@ import { createSchemaRegistry } from "../../registry.ts";
 const registry = createSchemaRegistry();
 const all = registry.resources();
 
-/** An object of a kind. It has a name and, if the kind is namespaced, the namespace `default`. */
+/** An object of a kind, with a name and, if the kind is namespaced, a namespace. */
 export function object(kind: string, fields: object): UntypedObject {
   const type = all.find((one) => one.builtIn && one.kind === kind && one.version === one.storageVersion);
   assert.ok(type !== undefined, `there is no kind ${kind}`);
@@ -18,13 +18,13 @@ export function object(kind: string, fields: object): UntypedObject {
   };
 }
 
-/** A pod with one container. */
 export function pod(spec: object = {}, container: object = {}, metadata: object = {}): UntypedObject {
   return object("Pod", { metadata, spec: { containers: [{ name: "c", image: "i:1", ...container }], ...spec } });
 }
 
 /**
- * The faults of a new object after the server has prepared it, in order. If `old` is given, the faults of an update.
+ * The faults of a new object, or of an update if `old` is given. Drops unknown fields and sets defaults first, like the
+ * server.
  */
 export function faultsOf(given: UntypedObject, old?: UntypedObject): string[] {
   const [group = "", version = ""] =
@@ -42,8 +42,8 @@ export function faultsOf(given: UntypedObject, old?: UntypedObject): string[] {
 }
 
 /**
- * Checks the faults of new objects. It compares only the beginning of each message, because Kubernetes' messages end
- * with examples and a pattern.
+ * Checks the faults of new objects. Compares only the beginning of each message, because Kubernetes' messages end with
+ * examples and a pattern.
  */
 export function refuses(table: readonly (readonly [given: UntypedObject, faults: readonly string[]])[]): void {
   for (const [given, expected] of table) {
