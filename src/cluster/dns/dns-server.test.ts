@@ -296,6 +296,20 @@ test("over TCP, a name of the cluster is answered while others of the same conne
   socket.destroy();
 });
 
+test("a TCP answer with more records than fit into a message has some of them, and is not truncated", () => {
+  const name = "db.default.svc.cluster.local";
+  const parsed = parseQuestion(encode({ type: "query", id: 1, questions: [{ type: "A", name }] }));
+  assert.ok(parsed !== undefined);
+  const answers = Array.from({ length: 2_000 }, (_one, index) => ({
+    type: "A" as const,
+    name,
+    data: `10.0.${index >> 8}.${index & 255}`,
+  }));
+  const answer = { outcome: "found", answers, additionals: [] } as const;
+  const { answers: sent = [], flag_tc: isTruncated } = decode(encodeAnswer(parsed, "cluster.local", answer, "tcp"));
+  assert.deepEqual([sent.length, isTruncated], [1_000, false]);
+});
+
 test("an answer that fits is not truncated, however long the name of an alias is", () => {
   const name = `${"long-".repeat(11)}alias.default.svc.cluster.local`;
   const parsed = parseQuestion(queryOf(name)) ?? assert.fail();

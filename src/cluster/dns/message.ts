@@ -71,8 +71,9 @@ export function recordsOf(bytes: Buffer): DnsRecord[] {
 }
 
 /**
- * Encodes the zone's answer. If the records do not fit into the message, the answer is marked as truncated and contains
- * the first ten records, or none if these do not fit either. The client repeats a truncated UDP query over TCP.
+ * Encodes the zone's answer. If the records do not fit into the message, a UDP answer is marked as truncated and
+ * contains the first ten records, or none if these do not fit either. The client then repeats its query over TCP. A TCP
+ * answer contains half of the records until they fit, because the client has no other way to ask.
  */
 export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
   const negative = answer.answers.length === 0;
@@ -89,6 +90,9 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
     });
     if (full.length <= limit) return full;
   }
+  const { answers } = answer;
+  if (transport === "tcp" && answers.length > 1)
+    return encodeAnswer(question, domain, { ...answer, answers: answers.slice(0, answers.length / 2) }, transport);
   const half = build(question, flags | TRUNCATED_RESPONSE, rcode, {
     answers: answer.answers.slice(0, 10).map(toRecord),
   });

@@ -241,8 +241,8 @@ export interface SchemaRegistry {
   openApiV3(path: string): OpenApiDocument | undefined;
 
   /**
-   * Serves the versions of a stored CRD, in place of those of an earlier definition with the same name. If its group,
-   * names or versions have faults, changes nothing and returns the faults.
+   * Serves the versions of a stored CRD, in place of those of an earlier definition with the same name. If its group or
+   * names have faults, changes nothing and returns the faults.
    */
   addCustomResourceDefinition(definition: KubernetesObject): readonly FieldError[];
   removeCustomResourceDefinition(name: string): void;

@@ -28,7 +28,7 @@ import { isObject } from "./json.ts";
 import { metricsTypes } from "./metrics-types.ts";
 import { zeroObject } from "./normalise.ts";
 import { type ResourceModel } from "./resource-model.ts";
-import { servingErrors } from "./validation/custom-resource-definition.ts";
+import { isServed, servingErrors } from "./validation/custom-resource-definition.ts";
 
 type GeneratedResource = Pick<
   ResourceType,
@@ -211,6 +211,7 @@ export class Schemas implements SchemaRegistry {
     const errors = servingErrors(definition);
     if (errors.length > 0) return errors;
     this.removeCustomResourceDefinition(definition.metadata.name ?? "");
+    if (!isServed(definition)) return [];
     const resource = parseCustomResource(definition, this.#shapes);
     this.#custom.set(resource.name, resource);
     for (const model of resource.models) this.#register(model);

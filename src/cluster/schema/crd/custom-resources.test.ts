@@ -199,6 +199,25 @@ function define(schema: object, extra: object = {}): ResourceType {
   return typeOf("example.dev", "v1", "Thing");
 }
 
+test("a CRD of which no version is served any more is no longer served", () => {
+  define({ type: "object" });
+  assert.notEqual(registry.resource("example.dev", "v1", "things"), undefined);
+  const unserved = {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "things.example.dev" },
+    spec: {
+      group: "example.dev",
+      scope: "Namespaced",
+      names: { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" },
+      versions: [{ name: "v1", served: false, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+    },
+  } as UntypedObject;
+  assert.deepEqual(registry.validate(definitionType, unserved, undefined), []);
+  assert.deepEqual(registry.addCustomResourceDefinition(unserved), []);
+  assert.equal(registry.resource("example.dev", "v1", "things"), undefined);
+});
+
 const customObject = (spec: object): Record<string, unknown> => ({ apiVersion: "example.dev/v1", kind: "Thing", spec });
 
 test("transition rules see the old value, run only on updates, and faults in unchanged fields are tolerated", () => {

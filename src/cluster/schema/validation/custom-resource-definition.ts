@@ -53,9 +53,13 @@ export function servingErrors(definition: KubernetesObject): FieldError[] {
   const spec = objectOf((definition as unknown as JsonObject).spec);
   if (stringOf(spec.group) === "") check.required("spec.group");
   validateNames(objectOf(spec.names), check);
-  if (!arrayOf(spec.versions).some((version) => objectOf(version).served === true))
-    check.required("spec.versions", "no version is served");
   return check.errors;
+}
+
+/** Whether at least one version of a stored CRD is served. */
+export function isServed(definition: KubernetesObject): boolean {
+  const spec = objectOf((definition as unknown as JsonObject).spec);
+  return arrayOf(spec.versions).some((version) => objectOf(version).served === true);
 }
 
 function validateNames(names: JsonObject, check: Check): void {
