@@ -8,9 +8,9 @@ import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
 /**
- * Fetches the text of a target, and passes it to `read` with its content type. Rejects unless the target answers with status 200 before the
- * signal aborts. The text counts towards the limit for responses until `read` has ended, so `read` must not keep any
- * part of it for longer.
+ * Fetches the text of a target, and passes it to `read` with its content type. Rejects unless the target answers with
+ * status 200 before the signal aborts. The text counts towards the limit for responses until `read` has ended, so
+ * `read` must not keep any part of it for longer.
  */
 export type FetchMetrics = (
   target: ScrapeTarget,
