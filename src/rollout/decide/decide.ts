@@ -353,8 +353,8 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
     const { startedAt: _startedAt, ...watching } = rest;
     return { status: { ...watching, phase: "Watching", message: watchingMessage }, actions: [] };
   }
-  // The plan has no steps of the run while the Deployment has no pods, for example because somebody scaled it to 0 after
-  // this run was planned. The run begins when the plan has them.
+  // The plan has no steps of the run while the Deployment has no pods. For example, somebody scaled it to 0 after this
+  // run was planned. The run begins when the plan has steps.
   if (change.held !== undefined && status.startedAt === undefined)
     return { status: { ...status, message: change.held }, actions: [] };
   if (group !== undefined && group.notDone.length > 0)
