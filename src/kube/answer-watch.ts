@@ -2,11 +2,7 @@ import { afterRunning, transientError, type Clock, type SerinError } from "../ba
 import type { KubeConfig } from "./kube-config.ts";
 import type { RequestSubject } from "./status-error.ts";
 
-/**
- * The time limit for the server's first answer, if it is shorter than the limit for other requests. The first answer
- * shows that the server is alive. After it, all requests have the longer limit, because a large list may take that
- * long.
- */
+/** A person who waits for the answers to the requests of one client. */
 export interface WaitingPerson {
   /**
    * The time limit for the server's first answer, if it is shorter than the limit for other requests. Once a server has
