@@ -1,7 +1,7 @@
-// The bench of the lab and the mesh. It measures the time to create a lab, the time until a changed weight reaches the
-// last proxy, and the memory of an idle lab.
+// The bench of the lab and the mesh. It measures the time to create a lab, the time until every proxy has acknowledged
+// a changed weight, and the memory of an idle lab.
 //   npm run bench:demo [-- --json] [-- --changes 100]
-// It creates its own cluster in a temporary home and removes it. It needs kubectl. With --json the last line is one
+// It creates its own cluster in a temporary home and removes it. It needs kubectl. With --json the last line is a JSON
 // object.
 import { createLogger, describeError, shellQuoted, systemClock, userError } from "../src/base/index.ts";
 import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
@@ -20,7 +20,7 @@ interface Figures {
   clusterReadySeconds: number;
   /** The time from the start of `cluster create` to bookinfo's first page through the mesh's gateway. */
   pageFromNothingSeconds: number;
-  /** The time from the write of a weight to the last proxy's ACK, as the pilot measures it. */
+  /** The time from the write of a weight until the pilot reports that every proxy has acknowledged it. */
   weightChangeMs: { changes: number; p50: number; p99: number; max: number };
   idleMemoryMb: Record<string, number>;
   idleMemoryTotalMb: number;
@@ -31,7 +31,7 @@ const lookMs = 50;
 
 const acknowledgementTimeoutMs = 10_000;
 /**
- * The pause before the measurement. In less time than this, idle processes return the memory that only their start
+ * The pause before the memory is measured. During the pause, the processes return the memory that only their start
  * needed.
  */
 const settleMs = 20_000;

@@ -36,7 +36,7 @@ function note(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** A shallow checkout lacks the release's commit. */
+/** Fetches the release's commit if the checkout is shallow and lacks it. */
 function fetchCommit(): void {
   try {
     runProgram("git", ["cat-file", "-e", `${commit}^{commit}`], { cwd: root });
@@ -56,7 +56,7 @@ function writeTree(tree: string, scratch: string): void {
   runProgram("npm", ["ci", "--no-audit", "--no-fund"], { cwd: tree, env });
 }
 
-/** Returns how many containers run their program. Throws if one does not. */
+/** Starts every container. Returns their number, or throws if one of them does not run its program. */
 async function startAll(tree: string, images: string, scratch: string): Promise<number> {
   const manifest = runProgram(
     join(tree, "bin/serin"),

@@ -27,7 +27,7 @@ const sourceUrl = "https://github.com/serin-mesh/serin";
 const parts = ["system", "node", "packages", "samples", "program"] as const;
 type Part = (typeof parts)[number];
 
-/** Parts that a sample does not use are left out of its image. */
+/** The parts of an image, by its kind. An image has only the parts that it uses. */
 const partsOf: Readonly<Record<ImageKind, readonly Part[]>> = {
   component: ["system", "node", "packages", "program"],
   addon: ["system", "node", "packages", "program"],
@@ -200,7 +200,7 @@ function labelsOf(title: string): Record<string, string> {
   };
 }
 
-/** The commit of the checkout. Undefined outside a checkout. */
+/** Returns the commit of the checkout, or undefined outside a checkout. */
 function currentRevision(): string | undefined {
   try {
     return runProgram("git", ["rev-parse", "HEAD"], { cwd: root }).trim();

@@ -1,5 +1,4 @@
-// Chaos: runs a mesh under load, and breaks something every ten seconds, while a Canary or a MeshUpgrade is always
-// under way.
+// Runs a mesh under load, and injects a fault every ten seconds, while a Canary or a MeshUpgrade is always under way.
 //   npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
 import { resolve } from "node:path";
 import { describeError, seededRandom, systemClock } from "../src/base/index.ts";
@@ -34,12 +33,12 @@ const { values: flags } = scriptArguments(
   },
 );
 const streamSeconds = 20;
-/** The size of the run's own file system, which a fault can fill. */
+/** The size of the file system that this script mounts, so that a fault can fill it. */
 const diskBytes = 512 * 2 ** 20;
 const insideVariable = "SERIN_CHAOS_INSIDE";
-/** The limit for deleting the lab. Whatever is left then ends with the process namespace. */
+/** The time limit for deleting the lab. Processes that still run after it end with the process namespace. */
 const deleteLimitMs = 20_000;
-/** The time from a signal to the last line, if the process can still work. */
+/** The time after a signal in which the run prints its report. */
 const reportLimitMs = 10_000;
 
 function numberOf(flag: "minutes" | "seed" | "rate"): number {
@@ -47,7 +46,6 @@ function numberOf(flag: "minutes" | "seed" | "rate"): number {
 }
 
 const minutes = numberOf("minutes");
-/** The limit of the whole run. */
 const limitMs = stageLimitMs + minutes * 60_000 + endLimitMs;
 
 async function main(): Promise<number> {
@@ -75,7 +73,7 @@ async function main(): Promise<number> {
   } catch (error) {
     stopped.push(`the run did not come to its end: ${describeError(error)}`);
   }
-  // Unfinished parts end too.
+  // This also ends the parts of the run that are still active.
   interrupt.abort(new Error("the run is over"));
   const found = run.found();
   const { summary, problems } = summarise({ ...found, problems: [...stopped, ...found.problems] });

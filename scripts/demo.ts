@@ -38,10 +38,12 @@ const acts: readonly Act[] = [
   refusingZtunnel,
   lastConnection,
 ];
-/** Acts in which no request may fail. In the other acts only responses of the bad release may fail. */
+/** Acts in which no request may fail. In the other acts, the bad release may answer with an error. */
 const mustNotFail: readonly Act[] = [startLoad, canaryTheApp, upgradeTheMesh, lastConnection];
 
-/** A part of the command line of the process from which all others of the lab descend. */
+/**
+ * Text that only the command line of the lab's first process contains. All other processes of the lab descend from it.
+ */
 const labProcesses = `clusters/${clusterName}`;
 
 interface Summary {
@@ -57,7 +59,7 @@ interface Summary {
   }[];
   readonly memoryMb: Readonly<Record<string, number>>;
   readonly rolledBack: readonly { readonly cause: string; readonly seconds: number }[];
-  /** How many data planes had how many workers, if `--workers` was given. */
+  /** The number of data planes by their number of workers, if `--workers` was given. */
   readonly workers?: Readonly<Record<number, number>>;
 }
 
@@ -101,7 +103,7 @@ async function main({ json, keep, ...choices }: Options): Promise<number> {
     progress: (text) => showProgress(stage, text),
   };
   const begin = performance.now();
-  // Only a person looks at the ladder, which needs the whole list of pods.
+  // Only the terminal's view shows the ladder, for which the whole list of pods has to be read.
   const ladder = live ? setInterval(() => void refreshLadder(stage), 500) : undefined;
   const census = choices.workers && new WorkerCensus(() => processesBelow(labProcesses)).begin();
   let counted: Readonly<Record<number, number>> | undefined;
@@ -219,7 +221,7 @@ function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
   if (problem !== undefined) out(`  The demo failed: ${describeError(problem)}`);
 }
 
-/** Waits on a terminal until the user leaves, because the cluster stays until then. */
+/** Prints how to look around in the lab, and asks whether to keep it. The lab runs until the user answers. */
 async function leave(signal: AbortSignal): Promise<boolean> {
   const urls = await runSerin(["cluster", "urls", "--name", clusterName]);
   process.stdout.write(`

@@ -15,11 +15,11 @@ interface Outcome extends FuzzReport {
 
 const maxInputBytes = 1 << 20;
 const beatHeadBytes = 8;
-/** An input that uses more processor time than this counts as endless. Wall time would mislead on a busy machine. */
+/** An input that uses more processor time than this counts as a hang. Wall time would mislead on a busy machine. */
 const endlessMs = 10_000;
 const beatIntervalMs = 1000;
 const msPerMinute = 60_000;
-/** If the heap grows by more than this, the code leaks. Caches and compiled code grow by less. */
+/** If the heap grows by more bytes than this, the code leaks. Caches and compiled code grow by less. */
 const maxGrownBytes = 24 << 20;
 const maxRestarts = 5;
 
@@ -43,7 +43,7 @@ const { values, positionals } = scriptArguments(
 );
 
 /**
- * Runs a target until its time is over, or until an input never ends. In that case, this finding is the only result.
+ * Runs a target until its time is over, or until an input never ends. The hang is then the only finding of the report.
  */
 async function runOnce(name: string, seed: number, durationMs: number): Promise<FuzzReport> {
   const beat = new SharedArrayBuffer(beatHeadBytes + maxInputBytes);
@@ -103,7 +103,7 @@ function countOf({ findings }: Outcome, kind: Finding["kind"]): number {
   return findings.filter((finding) => finding.kind === kind).length;
 }
 
-/** Serialises texts in which each character is a byte as JSON in ASCII. */
+/** Returns the texts as JSON in ASCII. Each character of a text stands for one byte. */
 function asciiJson(texts: readonly string[]): string {
   const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return `${JSON.stringify(texts, null, 2).replace(/[\u007f-\uffff]/g, escape)}\n`;

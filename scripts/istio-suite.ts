@@ -49,7 +49,7 @@ const { values: flags } = scriptArguments(
   },
 );
 
-/** One number, because the suites see a single revision. */
+/** The value of `--workers`. It is one number, because the suites install a single revision. */
 const wantedWorkers =
   flags.workers === undefined ? undefined : numberOption("--workers", flags.workers, { isWhole: true });
 const limitMinutes = numberOption("--minutes", flags.minutes);
@@ -59,7 +59,7 @@ function note(text: string): void {
   process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${text}\n`);
 }
 
-/** The test functions of a suite, read from its sources. */
+/** Returns the test functions of a suite, read from its sources. */
 function testsOf(suite: Suite): readonly string[] {
   const directory = join(builds, "source/tests/integration", folderOf(suite));
   return readdirSync(directory)
@@ -70,7 +70,6 @@ function testsOf(suite: Suite): readonly string[] {
     .map(([, name = ""]) => name);
 }
 
-/** Whether --run chooses a test function. */
 function isChosenFunction(name: string): boolean {
   return flags.run === undefined || choosesFunction(flags.run, name);
 }
@@ -85,8 +84,8 @@ async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, u
         .map(({ test }) => test)
     : [];
   if (flags.failed && again.length === 0) return;
-  // A parent of a failed case that has no verdict did not end. It stays without one, because this run repeats only a
-  // part of it.
+  // A parent of a failed case may have no verdict, because it did not end. It also gets none in this run, which repeats
+  // only some of its cases.
   const unended = new Set(again.flatMap(ancestorsOf).filter((test) => !record.has(test)));
   if (!flags.resume) forgetChosen(record, again);
   for (let attempt = 1; attempt <= maximalAttempts; attempt++) {
@@ -131,7 +130,7 @@ function recordFile(suite: Suite, mesh: MeshUnderTest): string {
   return join(builds, resultsFolder(mesh, wantedWorkers), `${suite.name}.jsonl`);
 }
 
-/** The table of the cases that have run with both meshes. */
+/** Returns the table of the cases that have run with both meshes. */
 function besideUpstream(outcomes: readonly SuiteOutcome[], mesh: MeshUnderTest): string {
   const other = mesh === "serin" ? "upstream" : "serin";
   const others = suites.map((suite) => {

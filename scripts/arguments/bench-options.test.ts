@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { benchOptions } from "./bench-options.ts";
 
 /**
- * Benches with their own parser, because they have positional arguments, options that they pass to another program, or
- * a switch that is on when absent.
+ * The benches that parse their own arguments, because they have positional arguments, options that they pass to another
+ * program, or a switch that is on by default.
  */
 const ownParsers = ["bench/controlplane/growth.ts", "bench/paired.ts", "bench/ztunnel.ts"];
 const root = join(import.meta.dirname, "../..");

@@ -1,4 +1,3 @@
-// The options of the benches, each named with its default.
 import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
@@ -12,8 +11,8 @@ type Options<Defaults extends Readonly<Record<string, Default>>> = {
 };
 
 /**
- * A number must be above 0. `--help` prints the usage. An invalid option ends the process with exit code 2 and a
- * message that names the option.
+ * Parses the options of a bench, which are named with their defaults. A number must be above 0. `--help` prints the
+ * usage. An invalid option ends the process with exit code 2 and a message that names the option.
  */
 export function benchOptions<const Defaults extends Readonly<Record<string, Default>>>(
   command: string,

@@ -1,5 +1,3 @@
-// Numbers among the options of scripts and benches.
-
 interface NumberLimits {
   readonly isWhole?: boolean;
   /** The smallest number. If absent, the number must be above 0. */
@@ -7,8 +5,8 @@ interface NumberLimits {
 }
 
 /**
- * Reads a number. Any other text ends the process with exit code 2 and a message that names the option, because a
- * script that continued with NaN would never end, or would do nothing and report a success.
+ * Reads a number. Any other text ends the process with exit code 2 and a message that names the option. With NaN, a
+ * script would never end, or would do nothing and report a success.
  */
 export function numberOption(option: string, text: string, { isWhole = false, minimum }: NumberLimits = {}): number {
   const value = /^[\d.]+$/.test(text) ? Number(text) : Number.NaN;

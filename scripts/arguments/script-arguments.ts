@@ -1,4 +1,3 @@
-// The arguments of the scripts behind `npm run`.
 import { parseArgs, type ParseArgsConfig } from "node:util";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
@@ -39,7 +38,10 @@ export function scriptArguments<const Chosen extends Options>(
   }
 }
 
-/** Every option with its default and its line of help, in the order of their definition. */
+/**
+ * Returns the line of usage, and every option with its help and default, in the order of their definition. If `help` is
+ * one text, returns that text.
+ */
 export function usageText({ command, positionals, help }: ScriptUsage, options: Options): string {
   if (typeof help === "string") return help;
   const rows = Object.entries(options).map(([name, { type, default: preset }]) => {
@@ -53,7 +55,8 @@ export function usageText({ command, positionals, help }: ScriptUsage, options: 
 }
 
 /**
- * The first sentence of Node's message. Its other sentences explain how to pass such a value as a positional argument.
+ * Returns the first sentence of Node's message. Its other sentences explain how to pass such a value as a positional
+ * argument.
  */
 function faultOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);

@@ -1,10 +1,9 @@
-// Shared by the parts of a chaos run.
 import type { Clock } from "../../src/base/index.ts";
 import type { Proof } from "../proofs/upgrade-proof/proof.ts";
 
 export interface Chaos {
   readonly proof: Proof;
-  /** The wall clock, which the load's reports also use. */
+  /** Its wall clock is also the one of the load's reports. */
   readonly clock: Clock;
   /** Returns the next random number from 0 to 1, by the run's seed. */
   readonly random: () => number;
@@ -13,8 +12,8 @@ export interface Chaos {
 export class TimeLimitError extends Error {}
 
 /**
- * Rejects when the work has not ended within the limit, and when the outer signal aborts. Then the work's own signal
- * aborts too, and nothing waits for the work any longer.
+ * Rejects when the work has not ended within the limit, or when `outer` aborts. In both cases it also aborts the signal
+ * of the work, and no longer waits for the work.
  */
 export async function inTime<Value>(
   title: string,
@@ -40,7 +39,10 @@ export async function inTime<Value>(
   }
 }
 
-/** Repeats an action until it succeeds or the signal aborts. Then throws the action's own last error, if it has one. */
+/**
+ * Repeats an action until it succeeds. If the signal aborts during an attempt that fails, throws the attempt's error.
+ * If the signal aborts between two attempts, throws the reason of the abort.
+ */
 export async function untilDone<Value>(
   clock: Clock,
   signal: AbortSignal,

@@ -1,12 +1,12 @@
-// Steps the wall clock of one running Node process: SIGUSR1 opens its inspector, which evaluates an expression. Only
-// the JavaScript clock of the main thread is stepped. Timers and durations do not follow the wall clock.
+// Steps the wall clock of one running Node process: SIGUSR1 opens its inspector, which evaluates an expression. The
+// expression replaces `Date` in the main thread only. Timers and durations do not follow the wall clock.
 
 const inspectorUrl = "http://127.0.0.1:9229/json/list";
 const stepMs = 60_000;
 
 /**
- * A program for `node -e`, which runs in the network namespace of the process. It evaluates its argument in the
- * process, and then closes the inspector.
+ * A program for `node -e` that runs in the network namespace of the target process. It evaluates its argument in the
+ * target process through the inspector.
  */
 const evaluator = `
 const [expression] = process.argv.slice(1);
@@ -32,7 +32,7 @@ console.log(result.value);
 process.exit(0);
 `;
 
-/** The inspector closes after this connection has ended. */
+/** Closes the inspector 200 ms later, so that its client gets the answer first. */
 const closing = `process.getBuiltinModule("node:timers").setTimeout(() => process.getBuiltinModule("node:inspector").close(), 200).unref();`;
 
 const back = `(() => {

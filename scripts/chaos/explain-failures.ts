@@ -3,10 +3,10 @@
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { InjectedFault } from "./fault-injector.ts";
 
-/** A reset reaches the client's report within this time. */
+/** The longest time from the end of a fault until a generator reports a connection that the fault reset. */
 const reportedWithinMs = 2_000;
 
-/** The failures that no fault explains. `limitMs` is the time limit of a request. */
+/** Returns the failures that no fault explains. `limitMs` is the time limit of a request. */
 export function unexplainedFailures(
   failures: readonly LoadFailure[],
   faults: readonly InjectedFault[],
@@ -14,7 +14,7 @@ export function unexplainedFailures(
 ): readonly LoadFailure[] {
   return failures.filter(({ at, cause, target }) => {
     const atMs = Date.parse(at);
-    // A request that began before the fault's end may wait for its whole limit.
+    // A request that began before the fault's end may wait for its whole time limit.
     const waitedMs = isSilence(cause) ? limitMs : 0;
     return !faults.some(
       ({ cuts, fromMs, untilMs }) =>
@@ -26,10 +26,10 @@ export function unexplainedFailures(
   });
 }
 
-/** Whether no complete answer came in time. */
+/** Whether the failure is a complete answer that did not come in time. */
 function isSilence(cause: string): boolean {
   return /\bin \d+ ms\b|DEADLINE_EXCEEDED|ETIMEDOUT/.test(cause);
 }
 
-/** The list also contains closed long connections, which are not requests. */
+/** Whether the failure is a request's. The list also contains closed long connections. */
 export const isRequest = ({ group }: LoadFailure): boolean => group !== "closed-connection";

@@ -13,7 +13,6 @@ function chaosOf(notes: string[] = [], signal = new AbortController().signal): C
 
 const fault = (aimed: AimedFault, name = "a fault"): Fault => ({ name, cuts: "", lastsMs: 5, aim: () => aimed });
 
-/** Returns a promise that never settles. */
 const never = async (): Promise<never> => await new Promise<never>(() => undefined);
 
 test("a fault lasts for its time, then ends, and the record has both times", async () => {

@@ -4,7 +4,7 @@ import { inTime, TimeLimitError, untilDone, type Chaos } from "./chaos.ts";
 
 /** One fault, aimed at a process, a link or an object. */
 export interface AimedFault {
-  /** Returns a description of the target. */
+  /** Starts the fault. Returns a description of its target. */
   readonly begin: (signal: AbortSignal) => string | Promise<string>;
   /** Undoes the fault, even if it took effect only in part or not at all. A failed call is repeated. */
   readonly end: (signal: AbortSignal) => unknown;
@@ -18,13 +18,15 @@ export interface Fault {
    */
   readonly cuts: string | undefined;
   readonly lastsMs: number;
-  /** The time limit for ending it, if it differs from that of the run. */
+  /** The time limit for ending the fault, if it differs from that of the run. */
   readonly endMs?: number;
-  /** Chooses a target. Throws if the fault is not possible here. The fault's time begins after the choice. */
+  /**
+   * Chooses a target. Throws if the fault is not possible in this lab or on this machine. The fault's time begins after
+   * the choice.
+   */
   readonly aim: (chaos: Chaos, signal: AbortSignal) => AimedFault | Promise<AimedFault>;
 }
 
-/** A fault that was applied to the lab. */
 export interface InjectedFault {
   readonly name: string;
   readonly cuts: string | undefined;
@@ -39,13 +41,11 @@ export interface InjectionLimits {
   readonly endMs: number;
 }
 
-/** The time limits for beginning and for ending a fault. */
 export const injectionLimits: InjectionLimits = { beginMs: 15_000, endMs: 30_000 };
 
 export class FaultInjector {
-  /** The injected faults, in order. */
   readonly injected: InjectedFault[] = [];
-  /** Faults that could not be ended, each with the reason. */
+  /** The faults that could not be ended, each with the reason. */
   readonly unended: string[] = [];
   readonly #chaos: Chaos;
   readonly #limits: InjectionLimits;
@@ -56,7 +56,8 @@ export class FaultInjector {
   }
 
   /**
-   * Injects the fault, waits for its duration, and ends it. A fault that cannot be injected is skipped with the reason.
+   * Injects the fault, waits for its duration, and ends it. If no target can be chosen, prints the reason and skips the
+   * fault.
    */
   async inject(fault: Fault): Promise<void> {
     const { name, cuts, lastsMs } = fault;
@@ -85,7 +86,8 @@ export class FaultInjector {
     await this.#end(injected, aimed, fault.endMs ?? this.#limits.endMs);
     if (refused === undefined) return;
     proof.note(`fault not begun: ${name}: ${messageOf(refused)}`);
-    // A command without an answer may have taken effect. A refused one has not, so there is no fault to end.
+    // A command that reached its time limit may have taken effect, so its fault stays in the record. A command that
+    // failed at once did not.
     if (!(refused instanceof TimeLimitError)) this.injected.splice(this.injected.indexOf(injected), 1);
   }
 
@@ -118,7 +120,7 @@ export class FaultInjector {
   }
 }
 
-/** Yields all faults in random order, and then again without end. */
+/** Yields all faults once in random order, then all of them again in a new order, without end. */
 export function* inTurn<One>(faults: readonly One[], random: () => number): Generator<One, void> {
   while (faults.length > 0) {
     const left = [...faults];

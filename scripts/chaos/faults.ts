@@ -1,4 +1,3 @@
-// The faults of a chaos run.
 import { rmSync, statfsSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,33 +20,40 @@ import type { AimedFault, Fault } from "./fault-injector.ts";
 
 const awayMs = 5_000;
 const lastingMs = 10_000;
-/** The limit until a killed pod is ready again. A pilot needs half a minute on a machine with a load of 40. */
+/**
+ * The time limit for a killed pod to become ready again. A pilot needs half a minute on a machine with a load average
+ * of 40.
+ */
 const readyAgainMs = 60_000;
 /**
  * The time limit of one attempt of a command or request. If an attempt to undo a fault fails or takes longer, the
  * injector tries again until its own limit is over.
  */
 const orderLimitMs = 5_000;
-/** The size of the largest file system that is filled. A larger one belongs to the machine. */
+/** The size limit of a file system that is filled. A larger file system is the machine's own. */
 const maxFilledBytes = 2 ** 30;
-/** The sizes of the pieces to write. Large ones come first, because filling must not take longer than the fault. */
+/**
+ * The sizes in bytes of the pieces to write. Large pieces come first, so that the disk is full before the fault ends.
+ */
 const fillBytes = [2 ** 24, 2 ** 12] as const;
 export const hangingWebhookAddress = { host: "172.18.0.1", port: 9443 } as const;
 
 interface KilledRole {
   readonly role: string;
   readonly cuts?: string;
-  /** The beginning of the names of the processes' pods. Undefined means all processes of the role. */
+  /**
+   * The prefix of the names of the pods whose processes are killed. If absent, every process of the role can be killed.
+   */
   readonly pods?: string;
-  /** Whether the role works again after a kill at that time. Absent for roles that others can do without. */
+  /** Whether the role works again after a kill at `killedMs`. Absent for roles that the other roles can do without. */
   readonly isBack?: (chaos: Chaos, killed: MachineProcess, killedMs: number) => Promise<boolean>;
-  /** Other processes depend on the role's pod, so the fault lasts until a killed pod is ready again. */
+  /** Set if other processes depend on the role's pod. Then the fault lasts until a killed pod is ready again. */
   readonly isNeeded?: true;
 }
 
 /**
- * The roles of the cluster and the mesh whose processes are killed. The supervisor is not one of them: as with a whole
- * machine, everything ends with it.
+ * The roles whose processes are killed. The supervisor is not one of them, because all processes of the lab end with
+ * it.
  */
 const roles: readonly KilledRole[] = [
   { role: "cluster-apiserver", isBack: apiServerIsBack },
@@ -59,11 +65,11 @@ const roles: readonly KilledRole[] = [
   { role: "cni" },
   { role: "rollout" },
   { role: "ztunnel", cuts: "" },
-  // The probes of a MeshUpgrade have proxies too, as sidecars. The load does not pass through these.
+  // Only the gateway's pods: the load does not pass through the sidecars of a MeshUpgrade's probes.
   { role: "proxy", cuts: "gateway", pods: gatewayService },
 ];
 
-/** The workers' links, by their names on the lab's host. */
+/** The links of the workers, by their names on the lab's host. */
 const workerLinks = ["node1", "node2"] as const;
 
 export const faults: readonly Fault[] = [
@@ -110,8 +116,8 @@ function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 /**
- * Kills a process that the load does not need. The fault lasts until the role works again. For example, if the next
- * fault killed a pod's process while the process of its node is down, nothing would restart the pod.
+ * Kills a process that the load does not need. The fault lasts until the role works again, because the next fault may
+ * need the role: only the node's process can restart a killed pod.
  */
 function killed(chaos: Chaos, { role, isBack }: KilledRole, target: MachineProcess): AimedFault {
   const { clock } = chaos;
@@ -143,7 +149,7 @@ async function nodeIsBack({ proof }: Chaos, { words }: MachineProcess, killedMs:
 
 /**
  * Kills a process that connections of the load pass through, or that other processes need. The fault lasts until no new
- * connection can reach it, or until its pod is ready again.
+ * connection can reach the killed process. If other processes need it, the fault lasts until its pod is ready again.
  */
 async function killedPod(
   { proof, clock }: Chaos,
@@ -217,7 +223,6 @@ function diskFull(): AimedFault {
   };
 }
 
-/** Writes until no further piece fits. */
 async function fill(file: string, bytes: number, signal: AbortSignal): Promise<void> {
   const piece = Buffer.alloc(bytes, 1);
   for (let filled = 0; filled < maxFilledBytes && !signal.aborted; filled += bytes) {
@@ -249,7 +254,7 @@ function clockStep(chaos: Chaos): AimedFault {
   };
 }
 
-/** Installs a webhook that accepts connections and never answers. */
+/** Installs a webhook whose server accepts connections and never answers. */
 function webhookHangs({ proof, clock }: Chaos): AimedFault {
   const { client } = proof.lab.api;
   const name = "serin-chaos-hangs";
@@ -325,7 +330,7 @@ function slowLink(chaos: Chaos): AimedFault {
   };
 }
 
-/** Runs a program in the network of the lab's host, or of one of the lab's processes. */
+/** Runs a program in the network namespace of the lab's host, or in that of the process `pid`. */
 async function onHost(cluster: LabCluster, words: readonly string[], pid?: number): Promise<void> {
   const { code, output } = await cluster.run(inNetworkOf(cluster, words, pid), { timeoutMs: orderLimitMs });
   if (code !== 0) throw new Error(`${shownCommand(words)} ended with ${code}: ${output.trim()}`);
@@ -333,7 +338,7 @@ async function onHost(cluster: LabCluster, words: readonly string[], pid?: numbe
 
 const shownCharacters = 40;
 
-/** The command as text, without words that contain whole programs. */
+/** Returns the command as text. Long words, which are whole programs, become an ellipsis. */
 function shownCommand(words: readonly string[]): string {
   return words.map((word) => (word.length > shownCharacters || word.includes("\n") ? "…" : word)).join(" ");
 }

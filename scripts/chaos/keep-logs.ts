@@ -1,8 +1,10 @@
-// Keeps the logs of a lab that is about to be deleted, because only they explain a failure afterwards.
 import { cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** Copies the log of the lab's own processes, and those of all pods in a folder for each node. */
+/**
+ * Copies the log of the lab's own processes, and the logs of all pods in one folder for each node. Deleting the lab
+ * removes these logs, and a failure cannot be explained without them.
+ */
 export function keepLogs(stateDirectory: string, target: string): void {
   mkdirSync(target, { recursive: true });
   const launcher = join(stateDirectory, "launcher.log");

@@ -1,5 +1,5 @@
-// The pod of a killed process, until no new connection can reach the dead process any more. A Service sends connections
-// to a pod until its EndpointSlices say otherwise, and these depend on the node, the API server and the controllers.
+// Follows the pod of a killed process until no new connection can reach the dead process. A Service sends connections
+// to a pod until its EndpointSlices change, which depends on the node, the API server and the controllers.
 import { readFileSync } from "node:fs";
 import { endpointSliceKind, podKind, type EndpointSlice, type Pod } from "../../src/api/kubernetes/index.ts";
 import type { KubeClient } from "../../src/kube/index.ts";
@@ -9,15 +9,15 @@ export interface PodName {
   readonly namespace: string;
 }
 
-/** The pod before its process was killed. */
+/** The state of a pod before its process was killed. */
 export interface PodBefore {
   readonly uid: string;
   readonly restarts: number;
-  /** Its address, if a Service sends connections to it. */
+  /** The pod's address, if a Service sends connections to it. */
   readonly listed: string | undefined;
 }
 
-/** The pod of a process of the mesh. Undefined if the process has ended, or does not name a pod. */
+/** Returns the pod of a process of the mesh. Returns undefined if the process has ended, or does not name a pod. */
 export function podOfProcess(pid: number): PodName | undefined {
   try {
     return podOfEnvironment(readFileSync(`/proc/${pid}/environ`, "utf8"));
@@ -44,7 +44,7 @@ export async function podBefore(client: KubeClient, { name, namespace }: PodName
   return { uid, restarts: restartsOf(pod), listed };
 }
 
-/** What has become of the pod. Undefined while new connections may still reach the dead process. */
+/** Returns how the pod recovered, as text. Returns undefined while new connections may still reach the dead process. */
 export async function afterKill(
   client: KubeClient,
   { name, namespace }: PodName,

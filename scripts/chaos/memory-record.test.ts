@@ -37,7 +37,7 @@ test("memory of the start-up, in the first quarter, is not growth; a short run o
   );
 });
 
-/** Simulates processes that are killed one after the other. `livesMs` gives their age at each moment. */
+/** Simulates processes that are killed one after the other. `livesMs` returns the age at which a process is killed. */
 function growsWithKills(livesMs: (atMs: number) => number, kibAt: (ageMs: number, atMs: number) => number): boolean {
   const record = new MemoryRecord();
   let [pid, bornMs] = [1, 0];

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { MachineProcess } from "../../test/support/processes.ts";
 
-/** A process that is younger than this is still starting. */
+/** The age from which a process is measured. A younger process is still starting. */
 const grownUpMs = 60_000;
 const allowedGrowth = 1.05;
 /** The shortest quarter of a run that can show growth. */
@@ -26,29 +26,32 @@ export interface Look {
 export interface MemoryOfRole {
   readonly role: string;
   /**
-   * The mean memory of the role's processes in the second quarter of the run, and in the last one. Undefined without
-   * samples.
+   * The mean memory of the role's processes in the second quarter of the run, and in the last one. Both are absent if
+   * one of the quarters has no samples.
    */
   readonly secondKib?: number;
   readonly lastKib?: number;
   /**
-   * The memory in the last quarter divided by that in the second, for processes of the same age. If all processes of
-   * the role lived through both quarters, none have the same age, and their memory is compared without regard to age.
+   * The memory in the last quarter divided by that in the second, for processes of the same age. If too few samples
+   * have the same age, all samples are compared. That is so if all processes of the role lived through both quarters.
    */
   readonly ratio?: number;
-  /** Whether the memory grows from quarter to quarter. False if the quarters are too short for a decision. */
+  /**
+   * Whether the memory grew from the second quarter to the last. False if the quarters are too short, or have too few
+   * samples, for a decision.
+   */
   readonly grows: boolean;
 }
 
 /**
- * The processes that the run kills are young, and a young heap still fills. Therefore only processes of the same age
- * are compared.
+ * Compares the memory of processes of the same age. The run kills processes, and the heap of a young process still
+ * fills.
  */
 export class MemoryRecord {
   readonly #looks = new Map<string, Look[]>();
   readonly #seenSinceMs = new Map<number, number>();
 
-  /** Samples the resident memory of each process. */
+  /** Samples the resident memory of each process that is old enough. */
   look(processes: readonly MachineProcess[], nowMs: number): void {
     for (const { pid, words } of processes) {
       const role = roleOf(words);
@@ -96,7 +99,7 @@ interface Growth {
 function growthOf(second: readonly Look[], last: readonly Look[]): Growth {
   const [bandsBefore, bandsAfter] = [second, last].map((looks) => Map.groupBy(looks, ageBand));
   const shared = [...(bandsBefore?.keys() ?? [])].filter((band) => bandsAfter?.has(band) === true);
-  // The usual size in each age band in the second quarter, so that processes of different ages become comparable.
+  // The mean size of each age band in the second quarter, so that processes of different ages become comparable.
   const usual = new Map(shared.map((band) => [band, meanKib(bandsBefore?.get(band) ?? [])]));
   const inBands = (looks: readonly Look[]): readonly Look[] => looks.filter((look) => usual.has(ageBand(look)));
   if (Math.min(inBands(second).length, inBands(last).length) < minLooks)
@@ -142,7 +145,7 @@ function residentKib(pid: number): number | undefined {
   }
 }
 
-/** The resident memory in KiB, or undefined for a process that has ended and waits for its parent. */
+/** Returns the resident memory in KiB. Returns undefined for a process that has ended and waits for its parent. */
 export function residentKibOf(status: string): number | undefined {
   const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? [];
   return kib === undefined ? undefined : Number(kib);

@@ -1,5 +1,5 @@
-// Plays a run: the stage, then faults, rollouts, writes and requests side by side, and then the evaluation. Every part
-// has a limit, and so has the whole run.
+// Plays a run: it prepares the stage, runs faults, rollouts, writes and requests side by side, and evaluates the
+// result. Every part has a time limit, and so has the whole run.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import { messageOf } from "../../src/base/index.ts";
 import { difference, type LoadTotals } from "../proofs/upgrade-proof/load-totals.ts";
@@ -15,11 +15,11 @@ import { inTurn, FaultInjector } from "./fault-injector.ts";
 import { describeFailure, describeMemory, type Found } from "./summary.ts";
 import { AcknowledgedWrites } from "./writes.ts";
 
-/** The limit from the run's start to its first fault. */
+/** The time limit for the stage, from the run's start to its first fault. */
 export const stageLimitMs = 180_000;
-/** The limit from the end of the faults to the report. */
+/** The time limit from the last fault to the report. */
 export const endLimitMs = 90_000;
-/** The limit of the work after the last rollout. */
+/** The part of `endLimitMs` that is reserved for the work after the last rollout. */
 const countLimitMs = 25_000;
 const loadEndLimitMs = 8_000;
 const writesLimitMs = 10_000;
@@ -29,13 +29,13 @@ const faultEveryMs = 10_000;
 const memoryEveryMs = 5_000;
 /** The time limit of a request of the load. */
 const requestLimitMs = 4_000;
-/** The maximum number of failures that the run explains. It only counts further ones. */
+/** The maximum number of failures that the run explains. It only counts the others. */
 const maxFailures = 20_000;
 /** The time within which a generator reports a failure. */
 const examineAfterMs = 2_000;
-/** The number of unexplained failures that one check prints. */
+/** The maximum number of unexplained failures that one look at the reports prints. */
 const warnedFailures = 10;
-/** The number of printed failures, explained or not. */
+/** The maximum number of failures that the final report prints, explained or not. */
 const shownFailures = 200;
 
 export class ChaosRun {
@@ -49,10 +49,10 @@ export class ChaosRun {
   readonly #injector: FaultInjector;
   readonly #rollouts: EndlessRollouts;
   readonly #writes: AcknowledgedWrites;
-  /** The lost writes. Undefined until the acknowledged writes have been read. */
+  /** The lost writes, after the acknowledged writes have been read. */
   #lost: readonly string[] | undefined;
   #fromMs = 0;
-  /** The total time for which faults lasted. */
+  /** The time since the first fault, up to the planned end of the faults. It includes the pauses between faults. */
   #injectedMs = 0;
   #waitedMs: number | undefined;
   #begun: LoadTotals | undefined;
@@ -131,7 +131,7 @@ export class ChaosRun {
     };
   }
 
-  /** Runs a part. The other parts go on when this one fails or reaches its limit. */
+  /** Runs a part. If it fails or reaches its time limit, the run records a problem and continues. */
   async #part(part: string, limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { signal } = this.#chaos.proof;
     try {
@@ -142,7 +142,7 @@ export class ChaosRun {
     }
   }
 
-  /** After the limit, the rollouts themselves report which of them have not ended. */
+  /** Waits for the rollouts to end. After the limit, their counts list the rollouts that have not ended. */
   async #ended(rollouts: Promise<void>, limitMs: number): Promise<void> {
     const { signal } = this.#chaos.proof;
     try {
@@ -163,7 +163,7 @@ export class ChaosRun {
     proof.note(`the load has begun, ${requests} requests, ${failed} failed: ${Object.keys(targets).join(", ")}`);
   }
 
-  /** A fault begins only if enough time is left, and only after the previous one has ended. */
+  /** Injects one fault after the other. A fault begins only if it can last for its full time before `lastFaultMs`. */
   async #inject(lastFaultMs: number): Promise<void> {
     const { clock, random, proof } = this.#chaos;
     const begunMs = clock.steadyMs();
@@ -197,7 +197,7 @@ export class ChaosRun {
     }
   }
 
-  /** Prints unexplained failures while the run goes on, so that nobody waits an hour for them. */
+  /** Prints unexplained failures during the run, so that nobody waits an hour for them. */
   #warn(): void {
     const { proof, clock } = this.#chaos;
     const untilMs = clock.nowMs() - examineAfterMs;
@@ -210,7 +210,7 @@ export class ChaosRun {
       proof.note(`UNEXPLAINED ${describeFailure(failure, injected)}`);
   }
 
-  /** Reads the failures before their list is full. */
+  /** Moves the failures out of the reports, before their list reaches its limit. */
   #take(): void {
     const taken = this.#chaos.proof.reports.failures.splice(0);
     this.#failures.push(...taken.slice(0, Math.max(0, maxFailures - this.#failures.length)));

@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 
 /**
- * The time in milliseconds since the machine's start in which some process waited for a processor. Undefined if the
- * kernel does not report it.
+ * Returns the time in milliseconds since the machine's start in which some process waited for a processor. Returns
+ * undefined if the kernel does not report it.
  */
 export function waitedMs(): number | undefined {
   try {
@@ -19,7 +19,6 @@ export function parseWaitedMs(text: string): number | undefined {
   return total === undefined ? undefined : Number(total) / 1000;
 }
 
-/** Describes the shortage of a time span. */
 export function describeShortage(fromMs: number | undefined, untilMs: number | undefined, spanMs: number): string {
   if (fromMs === undefined || untilMs === undefined || spanMs <= 0)
     return "the kernel does not report processor pressure";

@@ -1,4 +1,4 @@
-// Runs rollouts without a pause: a Canary or a MeshUpgrade goes forward and back, and then the next one begins.
+// Runs rollouts without a pause. It completes a Canary or a MeshUpgrade, undoes it, and begins the next one.
 import type { KindDefinition, UntypedObject } from "../../src/api/index.ts";
 import {
   canaryKind,
@@ -17,17 +17,19 @@ import { inTime, untilDone, type Chaos } from "./chaos.ts";
 import { doubled, tag } from "./stage.ts";
 
 const lookEveryMs = 500;
-/** The time limit of one read or one order. */
+/** The time limit of one read of a status, or of one attempt of a command. */
 const orderLimitMs = 20_000;
 /** The time limit of one rollout, forward or back, while faults go on. */
 const endsWithinMs = 600_000;
-/** How long an order is repeated, because the API server may be down. */
+/** How long a failing command is repeated, because the API server may be down. */
 const takenWithinMs = 60_000;
-/** A MeshUpgrade needs this much time before the last fault. Shorter Canaries fill the rest. */
+/** The time before the last fault that a MeshUpgrade needs. If less is left, Canaries run. */
 const upgradeTakesMs = 150_000;
 /** How often a note reports what a rollout waits for. */
 const noteEveryMs = 15_000;
-/** The weights of a Canary. The load is small, so a step of 10 % would wait for requests most of the time. */
+/**
+ * The weights of a Canary's steps. The load is small, so with steps of 10 % the Canary would mostly wait for requests.
+ */
 const weights = [50, 100];
 const checks = [{ type: "request-success-rate", minSamples: 20, timeoutSeconds: 300 }];
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
@@ -70,7 +72,7 @@ export class EndlessRollouts {
         if (wasCanary) await this.#canary(`canary-${number}`, over);
         else await this.#upgrade(`upgrade-${number}`);
       } catch (error) {
-        // The report at the run's end needs the name of the current rollout.
+        // Keep the name of the current rollout for the report at the run's end.
         if (proof.signal.aborted) return;
         this.#unended.push(messageOf(error));
         proof.note(`NOT ENDED ${messageOf(error)}`);
@@ -143,7 +145,7 @@ export class EndlessRollouts {
     return ended ? last : undefined;
   }
 
-  /** The rollout's status, or undefined while the API server does not answer. */
+  /** Returns the rollout's status, or undefined if the API server does not answer. */
   async #statusOf<Value extends Canary | MeshUpgrade>(
     kind: KindDefinition<Value>,
     name: string,
@@ -160,7 +162,7 @@ export class EndlessRollouts {
     }
   }
 
-  /** Gives an order, and repeats it while it fails. Throws the last error if it fails for too long. */
+  /** Runs a command, and repeats it while it fails. Throws the last error after `takenWithinMs`. */
   async #order(title: string, order: () => Promise<unknown>): Promise<void> {
     const { proof, clock } = this.#chaos;
     let last: unknown;
@@ -187,7 +189,7 @@ export class EndlessRollouts {
   }
 }
 
-/** The kinds take turns, as long as enough time for a MeshUpgrade is left. */
+/** Canaries and MeshUpgrades take turns, as long as enough time for a MeshUpgrade is left. */
 export function nextRollout(wasCanary: boolean, leftMs: number): "Canary" | "MeshUpgrade" {
   return wasCanary && leftMs >= upgradeTakesMs ? "MeshUpgrade" : "Canary";
 }

@@ -12,8 +12,8 @@ import { hangingWebhookAddress } from "./faults.ts";
 export const tag = versions.old;
 
 /**
- * The time that the API server keeps an Event. The default of an hour is as long as a run, so the number of Events
- * would grow until the run's end, and the API server's memory with it.
+ * The time for which the API server stores an Event. The default of an hour is as long as a run, so the number of
+ * Events, and the API server's memory, would grow until the run's end.
  */
 const eventTtl = "5m";
 
@@ -40,7 +40,6 @@ export async function setChaosStage({ proof }: Chaos): Promise<void> {
   proof.note("the mesh and the applications are ready");
 }
 
-/** Scales the Deployment to two pods. */
 export async function doubled({ lab }: Proof, name: string): Promise<void> {
   const kubeconfig = join(lab.cluster.stateDirectory, "kubeconfig");
   const words = ["scale", "-n", namespaces.mesh, `deployment/${name}`, "--replicas=2"];

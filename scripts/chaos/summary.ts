@@ -1,4 +1,3 @@
-// The result of a chaos run, as counts and as text.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { Counted } from "../proofs/upgrade-proof/load-totals.ts";
 import { seconds } from "../proofs/upgrade-proof/proof.ts";
@@ -9,11 +8,10 @@ import type { InjectedFault } from "./fault-injector.ts";
 const shown = 20;
 
 export interface Found {
-  /** How long faults were injected, and how long they should have been. */
+  /** The time in which faults were injected, and the time that was ordered. */
   readonly minutes: number;
   readonly orderedMinutes: number;
   readonly injected: readonly InjectedFault[];
-  /** Faults that could not be ended. */
   readonly unendedFaults: readonly string[];
   /** The number of Canaries and MeshUpgrades that were started. An undo is not counted. */
   readonly rollouts: number;
@@ -26,7 +24,6 @@ export interface Found {
   readonly load: Counted;
   /** Failures of requests and of long connections. */
   readonly failures: readonly LoadFailure[];
-  /** The time limit of a request. */
   readonly requestLimitMs: number;
   readonly memory: readonly MemoryOfRole[];
   /** Parts of the run that did not end. */
@@ -47,7 +44,7 @@ export interface Summary {
   readonly unexplained: number;
 }
 
-/** Returns the last line of a run, and a description of each problem. */
+/** Returns the summary, which is the last line of a run, and a description of each problem. */
 export function summarise(found: Found): { readonly summary: Summary; readonly problems: readonly string[] } {
   const { injected, unendedFaults, rollouts, unendedRollouts, lostWrites, load, memory } = found;
   const requestFailures = found.failures.filter(isRequest);

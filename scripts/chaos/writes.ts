@@ -6,13 +6,14 @@ import { inTime, untilDone, type Chaos } from "./chaos.ts";
 const namespace = "default";
 const label = "serin-chaos";
 const everyMs = 200;
-/** The time limit of one write. A write that is answered later is not an acknowledged one. */
+/** The time limit of one write. A write that is answered later does not count as acknowledged. */
 const limitMs = 5_000;
 /** The maximum number of writes. A run of a whole day makes fewer. */
 const maxWrites = 500_000;
 /**
- * The number of objects. An object for each write would let the memory of all watchers grow. With this many, a write
- * without an answer is settled long before the next write to the same object.
+ * The number of ConfigMaps that are written. One ConfigMap for each write would let the memory of all watchers grow.
+ * With 200 of them, 40 seconds pass between two writes to the same one. That is enough time for a write without an
+ * answer to be applied or lost.
  */
 const writtenObjects = 200;
 
@@ -24,7 +25,7 @@ interface Written {
 
 export class AcknowledgedWrites {
   readonly #chaos: Chaos;
-  /** The last acknowledged write of each object. */
+  /** The number of the last acknowledged write, by the name of the object. */
   readonly #acknowledged = new Map<string, number>();
   #count = 0;
 
@@ -47,7 +48,7 @@ export class AcknowledgedWrites {
         this.#count += 1;
         await clock.sleep(everyMs, signal);
       } catch {
-        // The write was refused or interrupted, or the run has ended, so it is not acknowledged.
+        // The write failed, or the run has ended, so the write does not count as acknowledged.
         await clock.sleep(everyMs);
       }
     }
@@ -95,8 +96,8 @@ export class AcknowledgedWrites {
 }
 
 /**
- * The acknowledged writes that are missing. A later number in an object is correct too: the acknowledgement of that
- * write was lost.
+ * Returns the acknowledged writes that are missing. An object with a later number is correct: the API server applied a
+ * later write, whose acknowledgement was lost.
  */
 export function lostOf(acknowledged: ReadonlyMap<string, number>, there: readonly Written[]): readonly string[] {
   const found = new Map(there.map(({ name, number }) => [name, number]));

@@ -11,7 +11,7 @@ export const root = join(import.meta.dirname, "../..");
 export const clusterName = "serin-demo";
 export const kubeconfigPath = join(root, ".cache/demo/kubeconfig");
 const serin = join(root, "bin/serin");
-/** The time limit of a command. It is long for the sake of busy machines, and only ends a command that hangs. */
+/** The time limit of a command. It only ends a command that hangs, even on a busy machine. */
 const commandTimeoutMs = 300_000;
 
 export interface CommandResult {
@@ -85,7 +85,8 @@ export class Lab {
 
   /**
    * Applies a file of the release, or objects. Objects without a namespace go to the given one. Namespaces come first.
-   * Deployments come last, because their pods need the ServiceAccounts. Objects of one wave are applied in parallel.
+   * Deployments come last, because their pods need the ServiceAccounts. Objects that need no order are applied in
+   * parallel.
    */
   async apply(source: string | readonly UntypedObject[], namespace?: string): Promise<void> {
     const objects = typeof source === "string" ? readObjects(source) : source;
@@ -102,7 +103,7 @@ export class Lab {
     await this.client.apply(kind, placed, { fieldManager: "kubectl", force: true });
   }
 
-  /** Polls until there is an answer. The error at the time limit names what it waited for. */
+  /** Polls until `ask` returns a value. The error at the time limit contains the condition. */
   async until<Value>(
     condition: string,
     ask: () => Promise<Value | undefined>,

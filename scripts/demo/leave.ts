@@ -1,4 +1,3 @@
-// The end of a demo on a terminal: the lab stays until its user has looked around.
 import { createInterface } from "node:readline/promises";
 
 export interface Terminal {

@@ -24,8 +24,8 @@ let pauseMs = Number(pauseText);
 const limitMs = 10_000;
 const reportEveryMs = 100;
 /**
- * A client rests at least this many times as long as its last request took. So a slow machine keeps its processors for
- * the demo, and on a quiet machine the pause alone limits the load.
+ * A client rests at least this many times as long as its last request took. So the load leaves the processors of a slow
+ * machine to the demo. On a fast machine, the pause alone limits the load.
  */
 const restRatio = 4;
 const maxRunMs = 900_000;
@@ -40,10 +40,10 @@ export interface LoadFailure {
 /** One line of output: what happened since the previous line. */
 export interface LoadReport {
   requests: number;
-  /** Responses by the server that gave them: `namespace/version`. */
+  /** The number of responses of each server, by the server's `namespace/version`. */
   answers: Record<string, number>;
   failures: LoadFailure[];
-  /** Milliseconds, one entry for each request. */
+  /** The response time of each request, in milliseconds. */
   latenciesMs: number[];
 }
 
@@ -55,8 +55,8 @@ function emptyReport(): LoadReport {
 }
 
 /**
- * The namespace and version of the reviews on the page, read from the pod's name. With a pattern, the text that its
- * first group matches.
+ * Returns the namespace and version of the reviews on the page, read from the pod's name. With a pattern, returns the
+ * text that its first group matches.
  */
 function servedBy(body: string): string {
   if (answerPattern !== "") return new RegExp(answerPattern).exec(body)?.[1] ?? "?";

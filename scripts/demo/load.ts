@@ -1,4 +1,3 @@
-// The constant load: the generator's process in the lab, and the sum of its reports.
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
@@ -16,7 +15,7 @@ export interface LoadOptions {
   readonly keptAlive: number;
   readonly newConnections: number;
   readonly pauseMs: number;
-  /** `name: value`, sent with every request. */
+  /** A header for every request, as `name: value`. */
   readonly header?: string;
 }
 
@@ -72,7 +71,7 @@ export class Load {
     return { requests: this.#requests, failed: this.#failed, answers: { ...this.#answers } };
   }
 
-  /** The median of the latest responses, in milliseconds. */
+  /** The median response time of the latest requests, in milliseconds. */
   get medianMs(): number {
     const sorted = this.#latencies.toSorted((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 2)] ?? 0;
@@ -87,14 +86,14 @@ export class Load {
     return this.#stderr;
   }
 
-  /** Changes the shortest time from one request of a client to its next. */
+  /** Changes the shortest time from one request of a client to its next, in milliseconds. */
   setPause(ms: number): void {
     if (ms === this.#pauseMs || !this.running) return;
     this.#pauseMs = ms;
     this.#child.stdin?.write(`${ms}\n`);
   }
 
-  /** Stops the load once the running requests have ended. */
+  /** Stops the load. Waits up to 5 seconds for the requests under way. */
   async stop(): Promise<LoadCounts> {
     this.#child.stdin?.end();
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5000);
@@ -104,7 +103,7 @@ export class Load {
   }
 }
 
-/** The counts that were added between two snapshots. */
+/** Returns the counts that were added between two snapshots. */
 export function difference(later: LoadCounts, earlier: LoadCounts): LoadCounts {
   const answers: Record<string, number> = {};
   for (const [name, count] of Object.entries(later.answers)) {

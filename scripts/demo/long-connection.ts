@@ -5,8 +5,8 @@ import { execInPod, type PodExec } from "../../src/kube/index.ts";
 import type { Lab } from "./lab.ts";
 
 /**
- * A script for bash, which holds the connection. It sends each line of its input, and prints the server's answer with
- * its prefix.
+ * A script for bash that opens the connection. It sends each line of its input, and prints the server's answer, which
+ * has a prefix.
  */
 const script = `exec 3<>/dev/tcp/tcp-echo/9000 || exit 7
 while IFS= read -r line; do printf '%s\\n' "$line" >&3; IFS= read -r answer <&3 || exit 8; printf '%s\\n' "$answer"; done`;
@@ -18,7 +18,7 @@ export class LongConnection {
   answeredLines = 0;
   receivedBytes = 0;
   wrongLines = 0;
-  /** Set when the connection ended although we did not close it. */
+  /** Why the connection ended before we closed it. */
   broken: string | undefined;
   #exec: PodExec | undefined;
   #rest = "";
@@ -61,7 +61,7 @@ export class LongConnection {
     }
   }
 
-  /** Closes without waiting, for a demo that ends early: the connection must not keep the process alive. */
+  /** Closes without waiting. A demo that ends early needs this, because an open connection keeps the process alive. */
   abandon(): void {
     clearInterval(this.#timer);
     if (this.#closing) return;
@@ -69,7 +69,7 @@ export class LongConnection {
     this.#exec?.endInput();
   }
 
-  /** Waits for the last echoes, then closes the connection. */
+  /** Waits up to 2 seconds for the last echoes, then closes the connection. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     const deadline = performance.now() + 2000;

@@ -8,7 +8,7 @@ interface Process {
   readonly words: readonly string[];
 }
 
-/** The process whose command line contains the text, and all its descendants. */
+/** Returns the processes whose command line contains the text, and all their descendants. */
 export function processesBelow(commandText: string): MachineProcess[] {
   const processes = new Map<number, Process>();
   for (const entry of readdirSync("/proc")) {
@@ -29,7 +29,7 @@ export function processesBelow(commandText: string): MachineProcess[] {
   return [...processes].filter(([pid]) => descends(pid, roots, processes)).map(([pid, { words }]) => ({ pid, words }));
 }
 
-/** Proportional set sizes in MB by role, for {@link processesBelow}. */
+/** Returns the proportional set sizes in MiB by role, for the processes of {@link processesBelow}. */
 export function memoryOf(commandText: string): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const { pid, words } of processesBelow(commandText)) {
@@ -45,7 +45,7 @@ function descends(pid: number, roots: ReadonlySet<number>, processes: ReadonlyMa
   return false;
 }
 
-/** A short name of the process for people: `ztunnel`, `samples/bookinfo/src/reviews.ts`. */
+/** Returns a short name of the process for people, such as `ztunnel` or `app reviews`. */
 export function roleOf(commandLine: string): string | undefined {
   const [, role] = /\/cmd\/main\.[jt]s ([a-z-]+)/.exec(commandLine) ?? [];
   if (role !== undefined) return role;

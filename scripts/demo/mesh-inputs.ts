@@ -17,8 +17,9 @@ export const loadBalancerAddresses: readonly UntypedObject[] = [
 ];
 
 /**
- * The input of `serin install` for a revision, without its own node agent and without the classic gateway. `workers` is
- * the number of workers of each gateway, waypoint, sidecar and ztunnel. If absent, each has its default number.
+ * Returns the input of `serin install` for a revision, without its own node agent and without the classic gateway.
+ * `workers` is the number of workers of each gateway, waypoint, sidecar and ztunnel. If absent, each has its default
+ * number.
  */
 export function revisionSpec(revision: string, tag: string, workers?: number): Record<string, unknown> {
   return {

@@ -1,9 +1,9 @@
-// Allows one demo at a time. Its lab has a fixed name, so a second demo would remove the lab of the first one.
 import { createServer } from "node:net";
 import { userError } from "../../src/base/index.ts";
 
 /**
- * Holds `name` until the process ends, however it ends: an abstract socket of the kernel leaves no file.
+ * Holds `name` until the process ends, so that only one demo runs at a time: its lab has a fixed name, and a second
+ * demo would remove it. The name is an abstract socket of the kernel, which a crash releases too.
  *
  * @throws a user error if another process holds the name
  */

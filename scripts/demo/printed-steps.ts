@@ -6,7 +6,7 @@ type CompletedSteps = RolloutStatus["completedSteps"];
 export class PrintedSteps {
   readonly #counts = new Map<string, number>();
 
-  /** The steps that no call has returned before. */
+  /** Returns the completed steps that no earlier call for this rollout has returned. */
   takeNew(rollout: string, completed: CompletedSteps): CompletedSteps {
     const shown = this.#counts.get(rollout) ?? 0;
     this.#counts.set(rollout, Math.max(shown, completed.length));

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { root, serinOk } from "./lab.ts";
 import { versions, type Stage } from "./stage.ts";
 
-/** The bad releases, in the order of their acts. */
+/** The releases that later acts need, in the order of the acts. An overlay adds the fault of a bad release. */
 const releases: readonly { readonly version: string; readonly overlay?: string }[] = [
   { version: versions.new },
   { version: versions.rejected, overlay: "test/releases/rejected-config" },
@@ -18,14 +18,14 @@ export function prepareReleases(): ReadonlyMap<string, Promise<void>> {
   return new Map(
     releases.map(({ version, overlay }) => {
       const added = before.then(async () => await addRelease(version, overlay));
-      // If this fails, the act that needs the release reports it.
+      // The act that needs the release reports the failure.
       before = added.catch(() => undefined);
       return [version, added];
     }),
   );
 }
 
-/** The directories that a release is built from, in addition to its overlay. */
+/** The files and directories that a release is built from, in addition to its overlay. */
 const parts = ["bin", "generated", "manifests", "samples", "src", "package.json", "package-lock.json"];
 
 async function addRelease(version: string, overlay: string | undefined): Promise<void> {
@@ -51,7 +51,8 @@ export async function buildRelease(version: string, overlay?: string): Promise<v
 }
 
 /**
- * A key that changes with the name, size or time of any of the files, and with the version of Node that compiles them.
+ * Returns a key that changes with the name, size or time of any of the files, and with the version of Node that
+ * compiles them.
  */
 function keyOf(paths: readonly string[]): string {
   const hash = createHash("sha256").update(process.version);

@@ -26,13 +26,13 @@ export interface Stage {
   readonly printedSteps: PrintedSteps;
   /** Whether the load is small while the mesh changes, because the machine has other work too. */
   readonly calm: boolean;
-  /** The workers of each data plane, in the old revision and in the others. */
+  /** The number of workers of each data plane, in the old revision and in the others. */
   readonly workers: readonly [number, number] | undefined;
   /** Whether the lab may stay after the demo. Otherwise it ends with the demo's process, even after a crash. */
   readonly mayStay: boolean;
   readonly rows: StepRow[];
   readonly view: View;
-  /** Aborted by Ctrl-C. */
+  /** Aborts on Ctrl-C and on SIGTERM. */
   readonly signal: AbortSignal;
   /** Prints an event on a line of its own. */
   note(text: string): void;

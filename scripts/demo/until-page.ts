@@ -15,8 +15,8 @@ ask();
 `;
 
 /**
- * The command that ends when the gateway answers with the page. One process sends all requests, because a process for
- * each would take processor time from the pods that start.
+ * Returns the command that ends when the gateway answers with the page. One process sends all requests, because a
+ * process for each request would take processor time from the pods that start.
  */
 export function untilPage(gatewayAddress: string): string[] {
   return [process.execPath, "-e", script, `http://${gatewayAddress}/productpage`];

@@ -1,4 +1,3 @@
-// The demo's output: a live view on a terminal, plain lines elsewhere.
 export interface StepRow {
   readonly name: string;
   state: "waiting" | "running" | "done" | "failed";
@@ -6,7 +5,7 @@ export interface StepRow {
   endedMs: number;
   requests: number;
   failed: number;
-  /** The latest event of the step. */
+  /** Why the step failed. */
   note: string;
 }
 
@@ -26,14 +25,13 @@ export interface LiveFacts {
 }
 
 export interface View {
-  /** A step has begun or ended. */
+  /** Shows that a step has begun or ended. */
   step(row: StepRow): void;
-  /** An event that deserves its own line. */
+  /** Shows an event on a line of its own. */
   line(text: string): void;
   close(): void;
 }
 
-/** Writes one line for each event. */
 export class PlainView implements View {
   readonly #write: (text: string) => void;
   readonly #startedMs = performance.now();

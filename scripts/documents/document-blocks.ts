@@ -3,7 +3,6 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "../..");
 
-/** A fenced block of a document. */
 export interface Block {
   readonly document: string;
   /** The line of the block's first text. */
@@ -14,7 +13,9 @@ export interface Block {
   readonly text: string;
 }
 
-/** The documents for users: the README, and the pages of docs/ and of its folders, except the decision records. */
+/**
+ * Returns the documents for users: the README, CONTRIBUTING and SECURITY, and the pages of docs/ and docs/contracts/.
+ */
 export function userDocuments(): readonly string[] {
   const pages = ["docs/*.md", "docs/contracts/*.md"].flatMap((pattern) => globSync(pattern, { cwd: root }));
   return ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...pages.toSorted()];

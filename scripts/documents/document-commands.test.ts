@@ -18,7 +18,7 @@ const ownPrograms = /^(cluster|doctor)$/;
 interface CommandLine {
   readonly at: string;
   readonly words: readonly string[];
-  /** Whether the command stands alone in a line, and is typed as it is. In a sentence, its arguments may be missing. */
+  /** Whether the command stands in a code block, and must be complete. In a sentence, its arguments may be missing. */
   readonly isWhole: boolean;
 }
 
@@ -61,7 +61,7 @@ test("an unknown verb, option or argument is reported with its line", async () =
   );
 });
 
-/** The verbs of the command line, and those of `serin release`, which is a program of its own. */
+/** Returns the verbs of the command line, and those of `serin release`, which is a program of its own. */
 async function programOfUsers(): Promise<Command> {
   const program = await completeProgram(new FakeContext());
   const own = releaseProgram({ env: {}, release: { root: "", entry: "", version: "" } });
@@ -70,7 +70,7 @@ async function programOfUsers(): Promise<Command> {
   return program;
 }
 
-/** The commands in code blocks and between backquotes. */
+/** Returns the commands in code blocks and between backquotes. */
 function commandLines(file: string, text: string): CommandLine[] {
   let isBlock = false;
   return text.split("\n").flatMap((line, index) => {

@@ -33,7 +33,7 @@ function placesOf(pattern: RegExp): Place[] {
   });
 }
 
-/** The anchors that GitHub gives a document's headings. */
+/** Returns the anchors that GitHub gives a document's headings. */
 function anchorsOf(document: string): Set<string> {
   const headings = readFileSync(join(root, document), "utf8").matchAll(/^#+ (.*)$/gm);
   const anchors = new Set<string>();
@@ -65,7 +65,7 @@ test("every link to a file of the project leads to an existing file, and every a
 });
 
 test("every source path in a document exists", () => {
-  // A path with a placeholder, a pattern or a brace list does not name one file.
+  // The pattern skips a path with a placeholder, an asterisk or a list in braces, which does not name one file.
   const found = placesOf(/`((?:src|docs|scripts|test|bench|samples|manifests)\/[\w./-]+)`/g)
     .filter(({ target }) => !existsSync(join(root, target)))
     .map(({ document, line, target }) => `${document}:${line}: ${target}: no such file`);
@@ -87,7 +87,7 @@ test("every source file that a document names without its whole path exists in a
   assertNone(found);
 });
 
-/** The names that a list in braces stands for: `a/{b,c}.ts` is a/b.ts and a/c.ts. */
+/** Returns the names that a list in braces stands for. For example, `a/{b,c}.ts` stands for a/b.ts and a/c.ts. */
 function withoutBraces(name: string): string[] {
   const [, before = "", list, after = ""] = /^(.*?)\{([^}]*)\}(.*)$/.exec(name) ?? [];
   return list === undefined ? [name] : list.split(",").flatMap((choice) => withoutBraces(`${before}${choice}${after}`));
@@ -120,7 +120,7 @@ test("the map of the documentation and those of its folders lead to every page",
 });
 
 const maxWords = 4000;
-/** Pages in which readers only look up single headings, so these may be long. */
+/** Pages that readers search for single headings, so these pages may be long. */
 const lists = new Set(["CHANGELOG.md", "docs/cli.md", "docs/errors.md", "docs/features.md"]);
 
 test(`a page has at most ${maxWords} words, so that it has one subject`, () => {

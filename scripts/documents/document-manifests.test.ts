@@ -1,5 +1,5 @@
-// A reader copies the manifests of the documents and the samples. The API server's schemas, the parser of each kind and
-// the rollout engine's admission accept all of them, without a warning.
+// Readers copy the manifests of the documents and the samples. These tests check that the API server's schemas, the
+// parser of each kind and the rollout engine's admission accept all of them without a warning.
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,10 +16,10 @@ import { blocksOf, readDocument, userDocuments, type Block } from "./document-bl
 
 const root = join(import.meta.dirname, "../..");
 const crds = join(root, "manifests/crds");
-/** Kinds of other projects, whose schemas are not here. */
+/** Kinds of other projects, whose schemas are not in this repository. */
 const foreignKinds = /^(k8s\.cni\.cncf\.io|monitoring\.coreos\.com|kind\.x-k8s\.io|kustomize\.config\.k8s\.io)\//;
 
-/** Faults of samples that are copies of upstream's, or that are no whole objects, each with the reason. */
+/** Expected faults of samples, each with the reason. */
 const known: Readonly<Record<string, string>> = {
   "samples/bookinfo/networking/fault-injection-details-v1.yaml: VirtualService details: spec.http[1]: is never used: http[0] has no match and gets all requests":
     "Istio's sample, which sends every request into its fault",
@@ -85,7 +85,7 @@ function readObjects(text: string): UntypedObject[] {
   });
 }
 
-/** The objects in YAML blocks and here-documents. */
+/** Returns the objects in YAML blocks and here-documents. */
 function manifestsOf(document: string, text: string): Manifest[] {
   return blocksOf(document, text).flatMap((block) =>
     yamlOf(block).flatMap(({ line, yaml }) =>
@@ -103,8 +103,8 @@ function yamlOf({ language, line, text }: Block): { readonly line: number; reado
 }
 
 /**
- * Completes a part of an object, as pages show it: the `checks` of a Canary, or the `spec` of a sample that the page
- * names, which must have the same fields.
+ * Completes a part of an object. A page may show only the `checks` of a Canary. It may also show only a `spec`, which
+ * must be equal to that of a sample that the page names.
  */
 function completed(document: string, part: UntypedObject): UntypedObject {
   if (part.apiVersion !== undefined) return part;

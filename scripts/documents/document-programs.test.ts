@@ -1,5 +1,5 @@
-// Lines of the documents for kubectl, helm, npm and Node name what exists: verbs, kinds, objects of the mesh, files,
-// charts, scripts and their flags. `document-commands.test.ts` does the same for `serin`.
+// These tests check that lines of the documents for kubectl, helm, npm and Node name what exists: verbs, kinds, objects
+// of the mesh, files, charts, scripts and their flags. `document-commands.test.ts` does the same for `serin`.
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -38,7 +38,7 @@ for (const file of globSync("*.yaml", { cwd: crds }))
   for (const definition of await definitionsIn(file))
     if (definition.kind === "CustomResourceDefinition") registry.addCustomResourceDefinition(definition);
 
-/** What an installation of the profile `ambient` and the charts write. */
+/** The objects that an installation of the profile `ambient` writes. */
 const written: readonly UntypedObject[] = await (async () => {
   const { value: settings, errors } = resolveSettings(
     { specs: [{ profile: "ambient" }] },
@@ -136,7 +136,7 @@ function lineOf(text: string, at = ""): Line {
   return { at, words: text.trim().split(/\s+/) };
 }
 
-/** The commands in code blocks and between backquotes whose program has this name. */
+/** Returns the commands in code blocks and between backquotes whose program has this name. */
 function linesOf(program: RegExp): Line[] {
   return userDocuments()
     .flatMap((document) => {
@@ -192,7 +192,7 @@ function faultsOfObjects(verb: string, subjects: readonly string[], flags: Reado
   });
 }
 
-/** The kind that kubectl finds by a plural, a singular, a short name or a kind, with or without its group. */
+/** Returns the kind that kubectl finds by a plural, a singular, a short name or a kind, with or without its group. */
 function typeOf(text: string): ResourceType | undefined {
   const [name = "", ...group] = text.toLowerCase().split(".");
   return registry
@@ -245,7 +245,10 @@ function faultsOfScript({ words }: Line): string[] {
     .map((flag) => `no flag ${flag}`);
 }
 
-/** The texts of a script, of the program that it starts by the name of its first argument, and of their folders. */
+/**
+ * Returns the sources of a script and of its folders. If `part` is a name, adds the sources of the program of that
+ * name.
+ */
 function sourcesOf(source: string, part: string): string {
   const names = [basename(source, ".ts"), ...(/^[a-z-]+$/.test(part) ? [part] : [])];
   const patterns = [

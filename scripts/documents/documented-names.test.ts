@@ -1,5 +1,5 @@
-// The documents name every environment variable that a process of the mesh reads, and every metric of Serin's own. They
-// name no others.
+// These tests check that the documents name every environment variable that a process of the mesh reads, and every
+// metric of Serin's own, and that they name no others.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -23,8 +23,8 @@ function luaOf(value: unknown): string {
 }
 
 /**
- * The health that Argo CD's script returns for each object. The script finds the object in the global `obj`. One
- * interpreter runs them all, because it takes much longer to start than a script.
+ * Returns the health that Argo CD's script computes for each object. The script finds the object in the global `obj`.
+ * One interpreter runs all scripts, because its start takes much longer than a script.
  */
 function healthsOf(kind: string, objects: readonly object[]): string[] {
   const script = sample.data[`resource.customizations.health.rollout.serin.dev_${kind}`] ?? "";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { typedCommands } from "../../test/kubernetes/cases/guide.ts";
 
-/** The programs of a client in the cluster of `npm run e2e:kubernetes`. */
+/** The programs that a client in the cluster of `npm run e2e:kubernetes` has. */
 const programs = /^(serin|kubectl) /;
 
 test("the case guide types only commands of programs that its cluster has", () => {

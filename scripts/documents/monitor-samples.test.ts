@@ -41,7 +41,7 @@ function installed(): readonly UntypedObject[] {
   return renderInstall(value, { istio: [], rollout: [] }).components.flatMap(({ objects }) => objects);
 }
 
-/** The labels of the object that a monitor selects by, and the names of its ports. */
+/** Returns the labels of the object that a monitor selects by, and the names of its ports. */
 function target({ kind, metadata, spec }: UntypedObject): {
   labels: Readonly<Record<string, string>>;
   ports: unknown[];
@@ -77,7 +77,10 @@ test("the monitors for a Prometheus operator find the ports of what an installat
   }
 });
 
-/** The address that the rules give a pod. As in Prometheus, it is from the last rule that matches the whole text. */
+/**
+ * Returns the address that the rules give a pod. As in Prometheus, it is from the last rule that matches the whole
+ * text.
+ */
 function addressOf(ip: string, port: string): string | undefined {
   const labels: Readonly<Record<string, string>> = {
     __meta_kubernetes_pod_ip: ip,

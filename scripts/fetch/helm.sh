@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the helm programs that tests drive, from their Go modules, as .cache/helm/helm-3 and helm-4. Arguments select
-# some of them (`helm.sh 3`). Existing files stay. Needs Go.
+# some of them (`helm.sh 3`). Replaces a file of another version. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target="$PWD/.cache/helm"

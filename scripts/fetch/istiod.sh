@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Istio's control plane and command line from their Go module, and copies its charts and the inputs of the tests
-# of its analyzers. They are in .cache/interop/{pilot-discovery,istioctl,istio-charts,istio-analyzers}. Existing files
-# stay. Needs Go. The build takes some minutes.
+# of its analyzers. They are in .cache/interop/{pilot-discovery,istioctl,istio-charts,istio-analyzers}. Existing
+# programs are not built again. Needs Go. The build takes some minutes.
 # Use: ISTIOD=.cache/interop/pilot-discovery npm run interop
 set -euo pipefail
 cd "$(dirname "$0")/../.."

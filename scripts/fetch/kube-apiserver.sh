@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a real kube-apiserver and its etcd from their Go modules, in .cache/interop/. Existing files stay. Needs Go.
-# The first build takes some minutes.
+# Builds a real kube-apiserver and its etcd from their Go modules, in .cache/interop/. Replaces a
+# file of another version. Needs Go. The first build takes some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 kubernetes=v1.36.3

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches the two kubectls that the end-to-end tests drive, to .cache/kubectl/. `kubectl-1.20` comes from Debian 12's
-# package, which is unpacked and not installed. `kubectl` is a current one, built from its Go module. Existing files
-# stay. Needs apt-get, dpkg and Go.
+# package, which is unpacked and not installed. `kubectl` is a current one, built from its Go module. Replaces a
+# `kubectl` of another version. Needs apt-get, dpkg and Go.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 current=v1.36.3

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds a whole Kubernetes from Go modules. .cache/kubernetes/<version>/ gets API server, controller manager,
-# scheduler, kubelet, kube-proxy and kubectl. .cache/kubernetes/peers/ gets etcd, containerd with its shim, and CoreDNS. Existing
-# files stay. Needs Go. The first build takes about 15 minutes on two cores.
+# scheduler, kubelet, kube-proxy and kubectl. .cache/kubernetes/peers/ gets etcd, containerd with its shim, and CoreDNS.
+# Existing files are not replaced. Needs Go. The first build takes about 15 minutes on two cores.
 #   scripts/fetch/kubernetes.sh [1.36.3]
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the kustomize that the interop tests drive, from its Go module, in .cache/interop/. An existing file stays.
-# Needs Go.
+# Builds the kustomize that the interop tests drive, from its Go module, in .cache/interop/. Replaces a file of another
+# version. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=v5.8.1

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the CNCF's container registry from its Go module, as .cache/interop/registry. An existing file stays. Needs Go.
+# Builds the CNCF's container registry from its Go module, as .cache/interop/registry. Replaces a file of another
+# version. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=v3.1.2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Istio's ztunnel with cargo from a checkout, as .cache/interop/ztunnel. An existing file stays.
+# Builds Istio's ztunnel with cargo from a checkout, as .cache/interop/ztunnel. An existing file is not replaced.
 #   ZTUNNEL_SOURCE=<checkout or git directory> [ZTUNNEL_REF=release-1.31] scripts/fetch/ztunnel.sh
 # Needs cargo, a C compiler, cmake and protoc. The build is a release build, like that of Istio's images, and takes half
 # an hour on two cores.

@@ -69,7 +69,7 @@ export class Coverage {
     this.#counters.fill(0, 0, this.#blocks);
   }
 
-  /** Returns the counts that no input had before, and remembers them. */
+  /** Counts the blocks that reached a class of counts for the first time, and remembers these classes. */
   takeNew(): number {
     let found = 0;
     const counters = this.#counters;
@@ -86,7 +86,7 @@ export class Coverage {
     return found;
   }
 
-  /** One number for each block that ran and the class of its count. */
+  /** Returns one number for each block that ran and the class of its count. */
   features(): Uint32Array {
     const features: number[] = [];
     for (let block = 0; block < this.#blocks; block += 1) {

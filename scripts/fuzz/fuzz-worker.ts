@@ -12,7 +12,10 @@ export interface FuzzOrder {
   readonly name: string;
   readonly seed: number;
   readonly durationMs: number;
-  /** The number of executions so far, and the bytes of the running input. See {@link beatBytes}. */
+  /**
+   * Two 32-bit numbers, which are the count of executions and the length of the running input, and then that input's
+   * bytes.
+   */
   readonly beat: SharedArrayBuffer;
 }
 
@@ -30,7 +33,7 @@ export interface FuzzReport {
   readonly findings: readonly Finding[];
   /** The heap's growth after the first third of the run, measured after garbage collection. */
   readonly grownBytes: number;
-  /** The smallest inputs that together reach the whole coverage. */
+  /** A small set of inputs that together reach the whole coverage. */
   readonly corpus: readonly string[];
 }
 
@@ -61,7 +64,7 @@ class Fuzzer {
   readonly #entries: Entry[] = [];
   readonly #inputs: Buffer[] = [];
   readonly #findings = new Map<string, Finding>();
-  /** The bytes of heap that the entries take. */
+  /** The estimated bytes of heap that the entries take. */
   #heldBytes = 0;
 
   constructor(target: FuzzTarget, coverage: Coverage, mutator: Mutator) {
@@ -92,7 +95,10 @@ class Fuzzer {
     };
   }
 
-  /** Picks an input to change. Prefers new ones, because they lead to new coverage more often. */
+  /**
+   * Picks an input to change. A third of the picks are among the 20 newest inputs, which lead to new coverage more
+   * often.
+   */
   #pick(): number {
     const { length } = this.#inputs;
     return this.#mutator.below(3) > 0 ? this.#mutator.below(length) : Math.max(0, length - 1 - this.#mutator.below(20));
@@ -124,7 +130,7 @@ class Fuzzer {
       return { kind: "crash", message: describe(error) };
     }
     if (performance.now() - begin < hangMs) return undefined;
-    // Wall time would include the time of other programs on a busy machine.
+    // Measure the thread's processor time, because wall time includes the time of other programs on a busy machine.
     const { user, system } = process.threadCpuUsage();
     await this.#target.run(input);
     const after = process.threadCpuUsage();
@@ -175,7 +181,7 @@ function describe(error: unknown): string {
   return (error.stack ?? error.message).split("\n").slice(0, 6).join("\n");
 }
 
-/** The key of a finding: there is one for each place that threw. */
+/** Returns the key of a finding. All findings of one place in the code have the same key. */
 function keyOf(message: string): string {
   const [first = "", ...stack] = message.split("\n");
   const place = stack.find((line) => line.includes("at ") && !line.includes("/fuzz/target.ts")) ?? first;

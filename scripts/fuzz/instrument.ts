@@ -26,7 +26,7 @@ import {
 
 export interface Instrumented {
   readonly text: string;
-  /** The number of its blocks. */
+  /** The number of the source's blocks. */
   readonly blocks: number;
   /** Texts and numbers that the source may compare its input with. */
   readonly words: readonly string[];
@@ -98,7 +98,7 @@ export function instrument(source: string, file: string, firstBlock: number): In
   return { text: parts.join(""), blocks, words: [...words], numbers: [...numbers] };
 }
 
-/** The statements of a clause begin right after its colon. */
+/** Returns the position after the clause's colon, where its statements begin. */
 function colonAfter(at: number, source: string): number {
   return source[at - 1] === ":" ? at : source.indexOf(":", at) + 1;
 }

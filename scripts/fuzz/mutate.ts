@@ -20,7 +20,6 @@ export class Mutator {
     return Math.floor(this.#random() * limit);
   }
 
-  /** Returns the input with changes at some places. */
   mutate(base: Buffer, corpus: readonly Buffer[]): Buffer {
     let input: Buffer = Buffer.from(base);
     for (let left = 1 + this.below(maxStacked); left > 0; left -= 1) input = this.#change(input, corpus);
@@ -91,7 +90,7 @@ function spliced(input: Buffer, at: number, removed: number, added: Buffer): Buf
   return Buffer.concat([input.subarray(0, at), added, input.subarray(Math.min(input.length, at + removed))]);
 }
 
-/** The words of a format: texts, and numbers as one, two and four bytes in both byte orders. */
+/** Returns the words of a format: texts, and numbers as digits and as one, two or four bytes in both byte orders. */
 export function dictionaryOf(words: Iterable<string>, numbers: Iterable<number>): Buffer[] {
   const found = new Map<string, Buffer>();
   const add = (bytes: Buffer): void => void found.set(bytes.toString("latin1"), bytes);

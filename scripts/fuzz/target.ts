@@ -2,13 +2,12 @@ import { readdirSync, readFileSync } from "node:fs";
 
 /** A parser that reads untrusted bytes. */
 export interface FuzzTarget {
-  /** A title for the log. */
   readonly title: string;
   /** Inputs that are well formed, or nearly so. */
   readonly seeds: readonly (Buffer | string)[];
   /** Words of the format to insert, in addition to those that the parser's sources contain. */
   readonly words?: readonly string[];
-  /** The largest input. If absent, {@link defaultMaxBytes}. */
+  /** The size of the largest input in bytes. If absent, {@link defaultMaxBytes}. */
   readonly maxBytes?: number;
   /**
    * Runs the parser on the input. Throws when the parser broke a rule. An error of the parser's declared type is a
@@ -19,7 +18,7 @@ export interface FuzzTarget {
 
 export const defaultMaxBytes = 2048;
 
-/** The names of all targets. Each has its own file. */
+/** Returns the names of all targets. Each target has a file of its name. */
 export function targetNames(): string[] {
   return readdirSync(new URL("targets/", import.meta.url))
     .filter((file) => file.endsWith(".ts"))
@@ -32,12 +31,13 @@ export async function loadTarget(name: string): Promise<FuzzTarget> {
   return target;
 }
 
-/** The file with a target's recorded inputs. */
 export function corpusFile(name: string): URL {
   return new URL(`corpus/${name}.json`, import.meta.url);
 }
 
-/** The recorded inputs, one byte a character. Empty for a target without a corpus. */
+/**
+ * Returns the recorded inputs, or none for a target without a corpus. In the file, each character stands for one byte.
+ */
 export function readCorpus(name: string): Buffer[] {
   let text: string;
   try {
@@ -53,7 +53,7 @@ export function expectRefusal(error: unknown, ...declared: readonly (new (...arg
   if (!declared.some((type) => error instanceof type)) throw error;
 }
 
-/** Asserts a rule that must hold for every input. */
+/** Throws if a rule does not hold that must hold for every input. */
 export function expect(holds: boolean, rule: string): asserts holds {
   if (!holds) throw new Error(`broken rule: ${rule}`);
 }

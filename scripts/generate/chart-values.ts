@@ -2,7 +2,7 @@
 // defaults. It reads a clone of github.com/istio/istio with its release branches.
 //   node scripts/generate/chart-values.ts <clone>
 // It lists the values of `values.yaml`, and, with null, those that templates read although `values.yaml` lacks them. It
-// copies no text of Istio's.
+// copies no text from Istio.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ const folders = {
   ztunnel: "ztunnel",
   gateway: "gateway",
 } as const;
-/** Names that templates use among themselves, which are not values. */
+/** Names that only templates use among themselves. They are not values. */
 const internal = /^(_|defaults$|platform$|pilot$)/;
 
 const clone = process.argv[2] ?? "";
@@ -35,7 +35,7 @@ const filesIn = (folder: string): string[] =>
     .split("\n")
     .filter((path) => path !== "");
 
-/** The values by their paths. Empty objects and lists are values, too. */
+/** Adds the values below `value` to `found` by their paths. Empty objects and lists are values, too. */
 function leaves(value: unknown, path: string, found: Map<string, unknown>): Map<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value) || Object.keys(value).length === 0)
     found.set(path, value);
@@ -43,7 +43,7 @@ function leaves(value: unknown, path: string, found: Map<string, unknown>): Map<
   return found;
 }
 
-/** The values that templates read. A template may read an object whose fields are already listed. */
+/** Returns the values that templates read. Some of them are objects whose fields `values.yaml` lists. */
 function readBy(folder: string): string[] {
   const templates = [...filesIn(`${folder}/templates`), ...filesIn(`${folder}/files`)].filter(
     (path) => !/profile-|crd-all/.test(path),

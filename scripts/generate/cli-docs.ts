@@ -15,7 +15,10 @@ const begin = "<!-- verbs: written by scripts/generate/cli-docs.ts -->";
 const end = "<!-- end of verbs -->";
 const common = new Set(commonFlags.map(({ long }) => long.split(" ")[0]));
 const release = { root: "", entry: "", version: "" };
-/** The verbs and flags of processes that read their own arguments, so that the program of src/cli only names them. */
+/**
+ * The verbs and flags of processes that parse their own arguments. The program of src/cli contains only the names of
+ * these verbs.
+ */
 const ownArguments: Readonly<Record<string, string>> = {
   cluster: `\n\n\`\`\`text\n${clusterUsage}\`\`\``,
   doctor: `\n\n\`\`\`text\n${doctorUsage}\`\`\``,
@@ -42,7 +45,7 @@ function linesOf(command: Command, prefix: string): string[] {
   return [...own, ...command.commands.flatMap((child) => linesOf(child, `${name} `))];
 }
 
-/** A bare command group only prints its help. */
+/** Whether the command does something by itself. A bare command group only prints its help. */
 function isRunnable(command: Command): boolean {
   return typeof Reflect.get(command, "_actionHandler") === "function";
 }

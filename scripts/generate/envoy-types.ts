@@ -33,7 +33,7 @@ const modules: readonly (readonly [module: string, version: string, folders: str
   ["go.opentelemetry.io/proto/otlp", "v1.10.0", "common/**"],
   ["github.com/prometheus/client_model", "v0.6.2", "go"],
 ];
-/** Files that only options and services need. They are left out. */
+/** Files that are left out, because only options and services need them. */
 const left = [
   "validate/",
   "udpa/annotations/",
@@ -111,7 +111,7 @@ for (const [module, version, folders] of modules) {
       if (!isLeft(file.name)) files.set(file.name, file);
   }
 }
-/** Files that only services import. The output has no services. */
+/** Imported files that no module contains. Only services import them, and the output has no services. */
 const missing = new Set<string>();
 for (const file of files.values()) {
   file.service = [];

@@ -61,7 +61,6 @@ const supportWords: Readonly<Record<FieldRow["support"], (row: FieldRow) => stri
   refused: () => "nobody; an error names the field",
 };
 
-/** The whole page. */
 export function featuresPage(): string {
   return [introduction, ...kindTables.map(section), section(meshConfigTable), section(proxyDefaultsTable)].join("\n");
 }

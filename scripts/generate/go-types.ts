@@ -1,5 +1,5 @@
 // Reads the field tables out of Kubernetes' Go type declarations: names, wire numbers, pointers and omitempty. No other
-// published file has all of these. It knows only the subset of Go that those files use.
+// published file has all of these. It parses only the subset of Go that those files use.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -13,7 +13,10 @@ export interface GoField {
   readonly pointer: boolean;
   /** Whether JSON leaves out a zero value. Go's omitempty never leaves out a struct, but omitzero does. */
   readonly omitted: boolean;
-  /** An embedded struct: in JSON its fields belong to the parent, but on the wire it is its own message. */
+  /**
+   * Whether the field is an embedded struct. In JSON, its fields belong to the parent. On the wire, it is a message of
+   * its own.
+   */
   readonly inline: boolean;
 }
 
@@ -21,7 +24,7 @@ interface Declaration {
   readonly package: string;
   readonly expression: string;
   readonly fields: readonly RawField[] | undefined;
-  /** A named slice, which on the wire is a message with `items`. */
+  /** Whether the type is a named slice, which on the wire is a message with `items`. */
   readonly wrapped: boolean;
 }
 
@@ -31,7 +34,7 @@ interface RawField {
   readonly tag: string;
 }
 
-/** Types that have another form than a struct in JSON or on the wire. */
+/** The type codes of types that are no plain struct in JSON or on the wire. */
 const special: Readonly<Record<string, string>> = {
   "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "T",
   "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "M",
@@ -62,7 +65,7 @@ const scalars: Readonly<Record<string, string>> = {
 
 export class GoTypes {
   readonly #declarations = new Map<string, Declaration>();
-  /** For each package, the local names of its imports and the packages that they mean. */
+  /** For each package, the local names of its imports and the prefixes of the imported packages. */
   readonly #imports = new Map<string, Map<string, string>>();
 
   /** Reads all type files of a folder as the package with that OpenAPI prefix (`io.k8s.api.core.v1`). */
@@ -101,7 +104,7 @@ export class GoTypes {
     return this.#declarations.get(name)?.fields !== undefined;
   }
 
-  /** The fields of a struct in wire order, and the names of the structs that they use. */
+  /** Returns the fields of a struct in the order of their declarations. */
   fieldsOf(name: string): readonly GoField[] {
     const declaration = this.#declarations.get(name);
     if (declaration?.fields === undefined) throw new Error(`no struct ${name}`);

@@ -1,7 +1,7 @@
 // Generates generated/install/known-values.json: the keys under `spec.values` of every release from 1.6 on, read from a
 // clone of github.com/istio/istio with its tags and release branches.
 //   node scripts/generate/install-keys.ts <clone>
-// The generated file holds only the keys and the last release that had each. It copies no text of Istio's.
+// The generated file holds only the keys, each with the last release that had it. It copies no text from Istio.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { git, installValues } from "./install-values.ts";
@@ -52,7 +52,7 @@ function addMessage(
   }
 }
 
-/** Adds the keys of a chart's defaults. An empty map accepts any key. */
+/** Adds the keys of a chart's defaults. Below a value that is no map, and below an empty map, any key is allowed. */
 function addDefaults(key: Key, value: unknown, minor: number): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     key.open = true;

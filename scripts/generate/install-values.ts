@@ -1,4 +1,4 @@
-// Where Istio's repository states the keys of `spec.values`: a proto file, and the defaults of each chart.
+// Reads the keys of `spec.values` from Istio's repository: from a proto file, and from the defaults of each chart.
 import { execFileSync } from "node:child_process";
 import { parse } from "yaml";
 
@@ -10,7 +10,7 @@ export function git(clone: string, ...args: readonly string[]): string {
   });
 }
 
-/** The messages of a proto file: the type of each field by its name. */
+/** Returns the messages of a proto file. Each message has the type of each field by the field's name. */
 export function messagesIn(proto: string): Map<string, Map<string, string>> {
   const messages = new Map<string, Map<string, string>>();
   const stack: string[] = [];

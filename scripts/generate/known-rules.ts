@@ -1,4 +1,4 @@
-// The CEL expressions of the CRDs in manifests/crds. They are compiled here, so that the API server need not compile
+// Compiles the CEL expressions of the CRDs in manifests/crds and lists them, so that the API server need not compile
 // them again when it accepts the CRDs.
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { objectsInManifest } from "../../src/kube/index.ts";
 const crds = join(import.meta.dirname, "../../manifests/crds");
 const folder = join(import.meta.dirname, "../../generated/cel");
 
-/** The digests of all expressions in the release's CRDs, as in `generated/cel/known-rules.json`. */
+/** Returns the digests of all expressions in the release's CRDs, as in `generated/cel/known-rules.json`. */
 export async function knownRules(): Promise<string[]> {
   const expressions = new Set<string>();
   for (const file of readdirSync(crds).filter((name) => name.endsWith(".yaml")))
@@ -20,7 +20,7 @@ export async function knownRules(): Promise<string[]> {
   return [...expressions].map((text) => createHash("sha256").update(text).digest("hex").slice(0, 16)).sort();
 }
 
-/** Collects all `x-kubernetes-validations` expressions below a value. */
+/** Returns the rules and the message expressions of all `x-kubernetes-validations` in a value. */
 function expressionsIn(value: unknown): string[] {
   if (Array.isArray(value)) return value.flatMap(expressionsIn);
   if (value === null || typeof value !== "object") return [];

@@ -148,7 +148,7 @@ function compactResource(group: string, version: string, entry: JsonObject): Jso
   };
 }
 
-/** Every component schema of the published documents, by name. */
+/** The component schemas of the published documents that the output includes, by name. */
 const components = new Map<string, JsonObject>();
 
 function writeOpenApiV3(): void {
@@ -177,8 +177,8 @@ function writeOpenApiV3(): void {
 }
 
 /**
- * The paths without the descriptions of their parameters. Each operation repeats them, so they are half of a document,
- * and `kubectl apply` reads one document for each group and version.
+ * Returns the paths without the descriptions of their parameters. Each operation repeats these, so they are half of a
+ * document, and `kubectl apply` reads one document for each group and version.
  */
 function withoutParameterTexts(paths: JsonObject): JsonObject {
   const short = (parameters: Json): Json =>
@@ -337,8 +337,8 @@ function discovered(): Json {
 }
 
 /**
- * An entry of a field table. Its flags are the sum of 1 for a pointer, 2 for a field that JSON leaves out when it is
- * zero, 4 for a required field, and 8 for an inline one. The fifth element is optional and holds rare properties.
+ * Returns an entry of a field table. Its flags are the sum of 1 for a pointer, 2 for a field that JSON leaves out when
+ * it is zero, 4 for a required field, and 8 for an inline one. The fifth element is optional and holds rare properties.
  */
 function fieldEntry(field: GoField, schema: JsonObject, required: boolean, use: (name: string) => number): Json {
   const type = field.type.replace(/#(.*)$/, (_, name: string) => `#${use(name)}`);

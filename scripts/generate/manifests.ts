@@ -43,14 +43,14 @@ function write(
   note = "",
 ): void {
   const head = `# Written by scripts/generate/manifests.ts from the Go module ${source.module} ${source.version} (Apache License 2.0).${note}\n`;
-  // Writes each document as one line of JSON, which is also YAML. A reader that tries JSON.parse first is a hundred
+  // Write each document as one line of JSON, which is also YAML. A reader that tries JSON.parse first is a hundred
   // times faster.
   const documents = definitions.map((definition) => `---\n${JSON.stringify(definition)}\n`);
   writeFileSync(join(target, `${name}.yaml`), head + documents.join(""));
   console.log(`${name}: ${definitions.length} definitions, ${head.length + documents.join("").length} bytes`);
 }
 
-/** The listener of a Gateway of the older version that declares none. */
+/** The default listener of a Gateway v1alpha2. */
 const meshListener: JsonObject = { name: "mesh", port: 15008, protocol: "HBONE" };
 
 /** Adds Gateway v1alpha2 to the versions, for manifests from before 2023, in which listeners may be absent. */

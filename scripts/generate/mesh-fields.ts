@@ -124,7 +124,7 @@ function fieldsOf(type: string, scope: readonly Message[]): readonly Field[] {
       }));
     });
   }
-  // A type of another package (traffic policies, Struct). Its fields are not listed here.
+  // The type is from another package, such as Struct. The output does not list its fields.
   return [{ path: "", type: "object" }];
 }
 

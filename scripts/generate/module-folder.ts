@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { tmpdir } from "node:os";
 
-/** The folder of a Go module's sources, which `go` downloads if necessary. */
+/** Returns the folder of a Go module's sources, which `go` downloads if necessary. */
 export function moduleFolder(module: string, version: string): string {
   const result = spawnSync("go", ["mod", "download", "-json", `${module}@${version}`], {
     cwd: tmpdir(),

@@ -34,7 +34,8 @@ const core = [
 ];
 
 /**
- * The types of Envoy's API that Serin reads or writes. Fields of other types are left out of the generated messages.
+ * The files of Envoy's API with the types that Serin reads or writes. Fields of other types are left out of the
+ * generated messages.
  */
 const linked: readonly string[] = [
   ...core.map((file) => `envoy/config/core/v3/${file}.proto`),
@@ -175,14 +176,14 @@ const root = join(import.meta.dirname, "../..");
 const target = join(root, "generated", "proto");
 const maxBufferBytes = 64 * 1024 * 1024;
 
-/** Some doors export their messages through a file for each area. */
+/** The sources of the doors, and of the files through which some doors export their messages. */
 const doors = ["discovery", "envoy", "envoy-telemetry", "envoy-wasm", "workload"]
   .map((door) => join(root, "src", "wire", door))
   .flatMap((folder) => globSync("*.ts", { cwd: folder, exclude: ["*.test.ts"] }).map((name) => join(folder, name)))
   .map((path) => readFileSync(path, "utf8"))
   .join("\n");
 
-/** The TypeScript names of the messages that the doors export from the file. */
+/** Returns the TypeScript names of the messages that the doors export from the file, separated by commas. */
 function exportedMessages(path: string): string {
   const module = `#generated/proto/${path.replace(/\.proto$/, "_pb.js")}`;
   const names = [...doors.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g)]

@@ -46,7 +46,7 @@ test("the API server knows that the rules of all definitions of the release comp
   assert.deepEqual(known, await knownRules(), "run node scripts/generate/rollout-crds.ts");
 });
 
-// The other CRDs are small, and written by hand.
+// The other CRDs are small and written by hand, so they may be YAML.
 for (const file of ["istio", "rollout", "gateway-api", "gateway-api-lab", "gateway-api-standard", "metallb"])
   test(`manifests/crds/${file}.yaml has one line of JSON a document, because YAML takes a hundred times longer`, () => {
     const text = readFileSync(join(import.meta.dirname, "../../manifests/crds", `${file}.yaml`), "utf8");

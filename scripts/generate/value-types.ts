@@ -1,7 +1,7 @@
 // Generates generated/install/value-types.json: the types of the keys under `spec.values`, read from a clone of
 // github.com/istio/istio.
 //   node scripts/generate/value-types.ts <clone> [reference]
-// The generated file holds only keys and types. It copies no text of Istio's.
+// The generated file holds only keys and types. It copies no text from Istio.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { installValues } from "./install-values.ts";
@@ -16,7 +16,7 @@ type Types = Map<string, string | Types>;
 
 const numberTypes = /^u?int(32|64)$|UInt32Value$|Int32Value$/;
 
-/** The type of a proto field that is no message of its own. Undefined means that any value is allowed. */
+/** Returns the type of a proto field that is no message of its own. Returns undefined if any value is allowed. */
 function typeOf(field: string): string | undefined {
   if (field === "repeated") return "list";
   if (field.startsWith("map") || field.endsWith(".Struct")) return "map";
@@ -72,7 +72,7 @@ function sorted(types: Types): unknown {
 const newest = 31;
 const { messages, defaults } = installValues(clone, reference, newest);
 const root = ofMessage(messages ?? new Map(), "Values");
-// The parser of the mesh's settings checks the fields below.
+// The parser of MeshConfig checks the fields of `meshConfig`.
 for (const [path, value] of defaults) if (!path.includes("meshConfig")) addDefault(root, path, value);
 const folder = join(import.meta.dirname, "../../generated/install");
 mkdirSync(folder, { recursive: true });

@@ -1,4 +1,4 @@
-// Writes the modules of test/wasm from their texts; run as `node scripts/generate/wasm-test-module.ts` after changing a
+// Writes the modules of test/wasm from their texts. Run `node scripts/generate/wasm-test-module.ts` after changing a
 // text. Needs npx, which runs the WebAssembly Binary Toolkit.
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";

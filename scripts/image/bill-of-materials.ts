@@ -26,7 +26,7 @@ interface PackageManifest {
   readonly license?: string;
 }
 
-/** Every package below a `node_modules` folder, including nested ones. */
+/** Returns every package below a `node_modules` folder, including nested ones. */
 export function npmComponents(modules: string): Component[] {
   const found = new Map<string, Component>();
   for (const file of globSync("**/package.json", { cwd: modules }).sort()) {
@@ -47,8 +47,8 @@ export function npmComponents(modules: string): Component[] {
 }
 
 /**
- * The bill of materials as text. It contains no time and no random number, so that the same components give the same
- * text.
+ * Returns the bill of materials as text. It contains no time and no random number, so that the same components give the
+ * same text.
  */
 export function billOfMaterials(image: Component, components: readonly Component[]): string {
   const document = {

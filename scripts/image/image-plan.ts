@@ -1,5 +1,5 @@
-// Decides which images a release has, and the name, program and user of each. It reads the catalogue that also tells
-// the lab how to run them.
+// Decides which images a release has, and the name, program and user of each. It reads the image catalogue, from which
+// the lab also learns how to run them.
 import { matchesImagePattern, parseImageReference } from "../../src/cluster/images/image-reference.ts";
 import type { ImageEntry } from "../../src/cluster/images/index.ts";
 
@@ -50,8 +50,8 @@ export function planImages({ catalogue, hub, version, manifests }: PlanInput): P
 }
 
 /**
- * The kind of an image that Serin builds. Returns undefined for components, and for images of other projects, which
- * users pull from their own registries.
+ * Returns the kind of an image that Serin builds. Returns undefined for components, and for images of other projects,
+ * which users pull from their own registries.
  */
 function kindOf({ release, entrypoint, images }: ImageEntry): ImageKind | undefined {
   if (release === "tag" || images.some((pattern) => pattern.includes("/metallb/"))) return undefined;
@@ -84,7 +84,10 @@ function imagesIn(manifest: string): string[] {
   return [...manifest.matchAll(/^\s*(?:- )?image:\s*["']?([^\s"'#]+)/gm)].map((found) => found[1] ?? "");
 }
 
-/** Scripts by their path in the image, for manifests whose command is another name of an image's entrypoint. */
+/**
+ * Returns scripts by their path in the image. Each one replaces a command that a manifest uses as another name of an
+ * image's entrypoint.
+ */
 export function aliasScripts(catalogue: readonly ImageEntry[]): ReadonlyMap<string, string> {
   const scripts = new Map<string, string>();
   for (const { entrypoint, aliases } of catalogue) {

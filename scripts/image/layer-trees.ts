@@ -63,7 +63,10 @@ const places: readonly (readonly [path: string, mode: number])[] = [
   ["dev", 0o755],
 ];
 
-/** The C library, a shell, CA certificates, user accounts, and a writable directory for every user. */
+/**
+ * Writes the C library, a shell, CA certificates, user accounts, and a writable directory for every user. Returns the
+ * Debian packages in it.
+ */
 export function systemTree(architecture: Architecture, directory: string): readonly DebianPackage[] {
   const packages = unpackLibraries(architectures[architecture].debian, directory);
   mkdirSync(join(directory, "bin"), { recursive: true });
@@ -115,8 +118,8 @@ export interface ProgramInput {
 }
 
 /**
- * The package as npm installs it for that architecture, in separate trees: Node, dependencies, samples, and the package
- * itself.
+ * Installs the package for the architecture, and divides it into separate trees: Node, dependencies, samples, and the
+ * package itself.
  */
 export function programTrees(architecture: Architecture, input: ProgramInput, scratch: string): ProgramTrees {
   const { npm } = architectures[architecture];
@@ -147,8 +150,8 @@ export function programTrees(architecture: Architecture, input: ProgramInput, sc
 }
 
 /**
- * Installs the archive of `npm pack` and its dependencies for an architecture, which has npm's name. Leaves out npm's
- * own metadata.
+ * Installs the archive of `npm pack` and its dependencies for an architecture. `npm` is npm's name of the architecture.
+ * Leaves out npm's own metadata.
  */
 export function installPackage(
   npm: string,
@@ -177,7 +180,6 @@ export function trimPackages(modules: string): void {
   for (const file of globSync("**/*.{d.ts,d.cts,d.mts,map,tsbuildinfo}", { cwd: modules })) rmSync(join(modules, file));
 }
 
-/** Sets the version that the release reports. */
 function setVersion(file: string, version: string): void {
   const manifest = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
   writeFileSync(file, `${JSON.stringify({ ...manifest, version }, undefined, 2)}\n`);

@@ -11,7 +11,10 @@ interface Descriptor {
   readonly size: number;
 }
 
-/** A layer as a manifest describes it, with its digest before compression, which the image configuration needs. */
+/**
+ * A layer as a manifest describes it, and the digest of its bytes before compression, which the image configuration
+ * needs.
+ */
 export interface Layer {
   readonly descriptor: Descriptor;
   readonly diffId: string;
@@ -35,7 +38,7 @@ const manifestType = "application/vnd.oci.image.manifest.v1+json";
 const indexType = "application/vnd.oci.image.index.v1+json";
 const configType = "application/vnd.oci.image.config.v1+json";
 const layerType = "application/vnd.oci.image.layer.v1.tar+gzip";
-/** Level 9 takes more than twice the time for 0.14 % less. */
+/** The level of gzip. Level 9 takes more than twice the time, and its layers are only 0.14 % smaller. */
 const compressionLevel = 7;
 const zeroTime = "1970-01-01T00:00:00Z";
 

@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
 
-/** Runs a program to its end. Throws with its output when it fails. */
+/**
+ * Runs a program to its end, and returns its standard output. Throws an error with the program's output if it fails.
+ */
 export function runProgram(
   program: string,
   args: readonly string[],

@@ -1,4 +1,5 @@
-// Records the verdicts of each test of a suite over all runs, as one JSON line each. The last line of a test applies.
+// Records the verdicts of each test of a suite over all runs, as one JSON line for each verdict. The last line of a
+// test applies.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Verdict } from "./test-output.ts";
@@ -56,14 +57,14 @@ export class CaseRecord {
     return this.#results.has(test);
   }
 
-  /** The tests that have ended, without subtests of another listed test. */
+  /** Returns the tests that have ended, without subtests of another listed test. */
   ended(): readonly string[] {
     return [...this.#results.keys()].filter((test) => ancestorsOf(test).every((parent) => !this.#results.has(parent)));
   }
 
   /**
-   * The cases, which are the tests without subtests. A failed test whose subtests all passed is a case too, because its
-   * own code failed before or after them. Empty groups of cases are left out.
+   * Returns the cases, which are the tests without subtests. A failed test without a failed subtest is a case too,
+   * because its own code failed before or after them. Empty groups of cases are left out.
    */
   cases(): readonly CaseResult[] {
     const parents = new Set<string>();
@@ -95,13 +96,13 @@ function isEmptyGroup({ verdict, why = "" }: CaseResult): boolean {
   return verdict === "skipped" && /cases from \S+ in \S+ with .* as destination are removed by filters/.test(why);
 }
 
-/** The tests that contain the given test, the outermost first. */
+/** Returns the tests that contain the given test, the outermost first. */
 export function ancestorsOf(test: string): readonly string[] {
   const elements = test.split("/");
   return elements.slice(1).map((_, index) => elements.slice(0, index + 1).join("/"));
 }
 
-/** A pattern for -test.run and -test.skip that matches only these tests. */
+/** Returns a pattern for -test.run and -test.skip that matches only these tests. */
 export function patternFor(tests: readonly string[]): string {
   return tests
     .map((test) =>
@@ -118,7 +119,7 @@ export function choosesFunction(pattern: string, name: string): boolean {
   return partsOf(pattern, "|").some((part) => new RegExp(partsOf(part, "/")[0] ?? "").test(name));
 }
 
-/** Splits a pattern as Go does: not inside of brackets and parentheses. */
+/** Splits a pattern as Go does: at separators that are not inside brackets or parentheses. */
 function partsOf(pattern: string, separator: "/" | "|"): string[] {
   const parts: string[] = [];
   let begin = 0;

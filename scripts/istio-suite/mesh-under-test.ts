@@ -32,8 +32,8 @@ export function parseMesh(text: string): MeshUnderTest {
 }
 
 /**
- * The folder of the verdicts, below the folder of the built suites. `workers` is the value of `--workers`, the number
- * of workers of each proxy and ztunnel. It is undefined without the flag.
+ * Returns the folder of the verdicts, below the folder of the built suites. `workers` is the value of `--workers`, the
+ * number of workers of each proxy and ztunnel. It is undefined without the flag.
  */
 export function resultsFolder(mesh: MeshUnderTest, workers?: number): string {
   return [
@@ -54,7 +54,7 @@ export function placeMesh(mesh: MeshUnderTest, lab: LabCluster): void {
   symlinkSync(mesh === "serin" ? serin : join(peers, "istioctl"), join(lab.directory, "bin/istioctl"));
 }
 
-/** The flags of Istio's test framework that depend on the mesh. */
+/** Returns the flags of Istio's test framework that depend on the mesh. */
 export function meshFlags(mesh: MeshUnderTest, workers?: number): readonly string[] {
   const values = [
     // The framework deploys the workloads of a template only if the ConfigMap names the template. Serin's own templates

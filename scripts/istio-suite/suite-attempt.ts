@@ -14,7 +14,7 @@ import { folderOf, type Suite } from "./suites.ts";
 import { TestOutput, type TestEvent } from "./test-output.ts";
 
 export const builds = join(root, ".cache/interop/istio-suite");
-/** How many last lines of a test are kept to explain a failure. */
+/** The number of a test's last lines that stay in memory to explain a failure. */
 const keptLines = 30;
 const keptCharacters = 3000;
 /** How often the deadlines are checked. */
@@ -23,17 +23,17 @@ const tickMs = 1000;
 export interface AttemptOptions {
   readonly suite: Suite;
   readonly mesh: MeshUnderTest;
-  /** The workers of each data plane. If absent, each has its default. */
+  /** The number of workers of each data plane. If absent, each has its default. */
   readonly workers: number | undefined;
   readonly record: CaseRecord;
   /** The patterns of -test.run and -test.skip. */
   readonly run: string;
   readonly skip: string;
-  /** How long the tests may make no progress before the running ones count as hanging. */
+  /** How long the tests may make no progress. After this time, the running ones count as hanging. */
   readonly caseDeadlineMs: number;
-  /** The same limit for the time in which the mesh and its first pods start. */
+  /** The same limit for the time before the first test, in which the mesh and its first pods start. */
   readonly setUpDeadlineMs: number;
-  /** The end of the whole run, by performance.now(). */
+  /** The time of performance.now() at which the whole run ends. */
   readonly until: number;
   readonly note: (text: string) => void;
 }
@@ -42,7 +42,7 @@ export type AttemptEnd = "ended" | "hung" | "out-of-time";
 
 export interface Attempt {
   readonly end: AttemptEnd;
-  /** The number of verdicts that the attempt brought. */
+  /** The number of verdicts that the attempt added to the record. */
   readonly verdicts: number;
   /** The last lines of output outside tests, which explain why the set-up failed. */
   readonly outside: string;
@@ -105,7 +105,6 @@ function commandOf({ suite, mesh, workers, run, skip }: AttemptOptions, director
   return `export ISTIO_TEST_HELM_NUMERIC_NAMESPACE=${isAlone ? "1" : ""} REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec ${wordsThatEndWithThis(`'${builds}/${suite.name}.test'`).join(" ")} --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
 }
 
-/** Watches one process that runs tests. */
 class Watched {
   readonly #options: AttemptOptions;
   readonly #logFile: string;
@@ -147,7 +146,7 @@ class Watched {
     return { end, verdicts: this.#verdicts, outside: this.#whyOf("") };
   }
 
-  /** The reason why the process must be killed now, or "ended" if it may continue. */
+  /** Returns the reason why the process must be killed now, or "ended" if it may continue. */
   #end(): AttemptEnd {
     const now = performance.now();
     const deadlineMs = this.#begun ? this.#options.caseDeadlineMs : this.#options.setUpDeadlineMs;

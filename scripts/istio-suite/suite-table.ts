@@ -1,4 +1,3 @@
-// The summary at the end of a run of Istio's suites.
 import type { CaseRecord, CaseResult } from "./case-record.ts";
 import { exclusions } from "./suites.ts";
 
@@ -16,7 +15,7 @@ export interface Totals {
   readonly excluded: number;
 }
 
-/** A table with one line for each suite. After it comes every failed case with the reason from its output. */
+/** Returns a table with one line for each suite, and below it every failed case with the reason from its output. */
 export function suiteTable(outcomes: readonly SuiteOutcome[]): string {
   const ran = outcomes.filter(({ record }) => record.counts().cases > 0);
   const row = (cells: readonly string[]): string =>
@@ -37,8 +36,9 @@ export function suiteTable(outcomes: readonly SuiteOutcome[]): string {
 }
 
 /**
- * A table of the cases that ran both with Serin's mesh and with Istio's in the same lab: their counts, and those whose
- * verdicts differ. Empty if no case ran with both. A case that fails with both shows a difference of the lab.
+ * Returns a table of the cases that ran both with Serin's mesh and with Istio's in the same lab: their counts, and the
+ * cases whose verdicts differ. The text is empty if no case ran with both. A case that fails with both shows a
+ * difference of the lab.
  */
 export function comparisonTable(serin: readonly SuiteOutcome[], upstream: readonly SuiteOutcome[]): string {
   const rows: string[] = [];
@@ -76,7 +76,7 @@ function comparisonRow(cells: readonly string[]): string {
     .join("")}\n`;
 }
 
-/** The first output line of a test that explains the failure. */
+/** Returns the first output line of a test that explains the failure. */
 export function reasonOf({ why = "" }: CaseResult): string {
   const lines = why.split("\n").map((line) => line.trim());
   return (
@@ -86,7 +86,10 @@ export function reasonOf({ why = "" }: CaseResult): string {
   ).slice(0, 200);
 }
 
-/** The totals of the suites that have a verdict. A run of all suites also counts the excluded cases. */
+/**
+ * Returns the totals of the suites that have a verdict. The totals of all suites also count the excluded cases of
+ * suites that did not run.
+ */
 export function totalsOf(outcomes: readonly SuiteOutcome[], areAll: boolean): Totals {
   const ran = outcomes.filter(({ record }) => record.counts().cases > 0);
   const sum = (pick: "cases" | "passed" | "failed" | "skipped"): number =>

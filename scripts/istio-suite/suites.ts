@@ -13,7 +13,7 @@ export interface Exclusion {
   readonly suite: string;
   /** Full names of tests. Absent for the whole suite. */
   readonly tests?: readonly string[];
-  /** How many cases the exclusion leaves out. If it is for a whole suite, these are test functions. */
+  /** The number of excluded cases. If the whole suite is excluded, it is the number of its test functions. */
   readonly cases: number;
   readonly why: string;
 }
@@ -171,17 +171,20 @@ export const exclusions: readonly Exclusion[] = [
   { suite: "ambient.crl", cases: 2, why: "needs two clusters; this runner makes one" },
 ];
 
-/** The tests of a suite that are left out. */
+/** Returns the excluded tests of a suite. */
 export function excludedTests(suite: Suite): readonly string[] {
   return exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
 }
 
-/** The folder of a suite below Istio's tests/integration. */
+/** Returns the folder of a suite below Istio's tests/integration. */
 export function folderOf({ name }: Suite): string {
   return name.replace(/\.main$/, "").replaceAll(".", "/");
 }
 
-/** The suites that the words choose: `pilot` means all of its suites, `pilot.main` one. No word means all suites. */
+/**
+ * Returns the suites that the words choose: `pilot` means all of its suites, `pilot.main` one. No word means all
+ * suites.
+ */
 export function chosenSuites(only: string): readonly Suite[] {
   const words = only.split(",").filter((word) => word !== "");
   const isNamed = (word: string, name: string): boolean => name === word || name.startsWith(`${word}.`);

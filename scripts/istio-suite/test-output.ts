@@ -10,7 +10,7 @@ export type TestEvent =
 const verdicts: Readonly<Record<string, Verdict>> = { PASS: "passed", FAIL: "failed", SKIP: "skipped" };
 /** The binary writes this before each of its own lines, even in the middle of a test's line. */
 const marker = "\u0016";
-/** The maximum length of a line. Longer lines are dumps, which are cut. */
+/** The maximum number of characters of an incomplete line that stay in memory. Only dumps have longer lines. */
 const lineBytes = 16_384;
 
 export class TestOutput {

@@ -11,7 +11,7 @@ export interface FollowedObject<Value extends KubernetesObject> {
   readonly signal: AbortSignal;
 }
 
-/** `look` is called at least this often, so that it can end the watch at a time limit. */
+/** The longest time between two calls of `look`, so that it can end the watch at a time limit. */
 const lookEveryMs = 1000;
 
 /** Calls `look` for each state of the object, and resolves with its first answer. Rejects when `look` throws. */

@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 /**
- * The environment in which all programs of this checkout, and the pods of the labs that they create, run from the
- * present bundle. This saves each of them the search for changed sources, which takes 25 ms of processor time. Empty if
- * this process runs from the sources.
+ * Returns an environment in which all programs of this checkout, and the pods of the labs that they create, run from
+ * the present bundle. This saves each of them the search for changed sources, which takes 25 ms of processor time.
+ * Returns an empty one if this process runs from the sources.
  */
 export function oneBundle(): Readonly<Record<string, string>> {
   const serin = join(import.meta.dirname, "../../bin/serin");

@@ -1,22 +1,25 @@
-// Runs commands that start labs. Nothing that they started stays behind, however this process ends.
+// Runs commands that start labs. When this process ends for any reason, all that the commands started is removed.
 import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { wordsThatEndWithThis } from "./ends-with-this.ts";
 
-/** Kills the command and everything it started when this process ends. */
+/** Flags of `unshare`. With them, the command and everything it started are killed when this process ends. */
 export const ownProcesses = ["--kill-child=KILL", "--mount-proc"];
 
-/** The flags for a process namespace, so that a lab's daemons end with the process that created the lab. */
+/**
+ * The command that starts another one in its own mount and process namespaces, so that a lab's daemons end with the
+ * process that created the lab.
+ */
 export const labNamespaces =
   process.getuid?.() === 0
     ? ["unshare", "-mpf", ...ownProcesses]
     : ["unshare", "-U", "--map-current-user", "-mpf", ...ownProcesses];
 
 /**
- * Wraps the command so that it ends with this process. The shell stays as the namespace's first process, because it
- * must reap the daemons that the command leaves.
+ * Wraps the command so that it ends with this process. The shell remains the namespace's first process, because it must
+ * reap the daemons that the command leaves.
  */
 export function withinNamespaces(
   namespaces: readonly string[],
@@ -26,7 +29,10 @@ export function withinNamespaces(
   return wordsThatEndWithThis(...namespaces, "sh", "-c", inner, ...command);
 }
 
-/** Makes a directory for a run's files. Its name is short, because a socket's path may have only 107 characters. */
+/**
+ * Makes a directory for a run's files. Its name is short, because the path of a Unix socket may have only 107
+ * characters.
+ */
 export function makeScratch(): string {
   const scratch = mkdtempSync(join(tmpdir(), "st-"));
   chmodSync(scratch, 0o755);
@@ -41,14 +47,14 @@ function removeAtEnd(directory: string): void {
 }
 
 export interface LabRunOptions {
-  /** The shell's line that runs the command, which the line refers to as `"$0" "$@"`. */
+  /** The shell's line that runs the command. In the line, `"$0" "$@"` stands for the command. */
   readonly inner?: string;
   /**
    * The time that the command has to end by itself after a signal, which closes its standard input. If absent, the
    * command is killed at once.
    */
   readonly graceMs?: number;
-  /** The time after which the command is ended, in the same way as by a signal. */
+  /** The time after which the command ends in the same way as by a signal. */
   readonly limitMs?: number;
 }
 

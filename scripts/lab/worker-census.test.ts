@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { parseWorkers, WorkerCensus } from "./worker-census.ts";
 
 const words = (role: string): string[] => ["/lab/node", "/lab/src/cmd/main.ts", role];
-/** No process has such a number. */
+/** A number that no process has. */
 const first = 900_000_001;
 const processes = [
   { pid: first, words: words("proxy") },

@@ -18,7 +18,6 @@ interface Seen {
   workers: number;
 }
 
-/** Looks at the processes of a lab again and again. */
 export class WorkerCensus {
   readonly #processes: () => readonly MachineProcess[];
   readonly #workersOf: (pid: number) => number | undefined;
@@ -52,10 +51,11 @@ export class WorkerCensus {
   }
 
   /**
-   * Ends the census. Returns how many data planes had how many workers, such as `2: 14`. A data plane that ended before
-   * it could start all of its workers is left out.
+   * Ends the census. Returns the number of data planes by their number of workers, such as `{2: 14}`. A data plane that
+   * ended before it could start all of its workers is left out.
    *
-   * @throws a user error if a data plane had a number that is not in `expected`, or if none had one that is
+   * @throws a user error if a data plane had a number of workers that is not in `expected`, or if no data plane had one
+   * of the expected numbers
    */
   end(expected: readonly number[]): Readonly<Record<number, number>> {
     clearInterval(this.#timer);
@@ -79,7 +79,7 @@ export class WorkerCensus {
   }
 }
 
-/** The role of a data plane. A shell that starts one has the same words, but is another program. */
+/** Returns the role of a data plane. A shell that starts one has the same words, but is another program. */
 function dataPlaneOf(words: readonly string[]): string | undefined {
   const role = words[0]?.endsWith("/node") === true ? roleOf(words.join(" ")) : undefined;
   return roles.find((known) => known === role);
@@ -101,8 +101,9 @@ function podOf(pid: number): string {
 }
 
 /**
- * The number of a data plane's workers. Their threads have names in `proxy/workers` and `ztunnel/workers`. Without such
- * threads the main one serves. Undefined if the process has ended or serves nothing.
+ * Returns the number of a data plane's workers. Their threads have names in `proxy/workers` and `ztunnel/workers`. A
+ * process without such threads serves with its main thread. Returns undefined if the process has ended or serves
+ * nothing.
  */
 export function workersInTasks(pid: number): number | undefined {
   try {

@@ -11,8 +11,8 @@ export interface CaseRequests {
 }
 
 /**
- * Divides a case's failed requests into those that its own faults explain and the others. The generators describe only
- * a part of the failures when there are many, so the number of all comes from their counts.
+ * Divides a case's failed requests into those that its own faults explain and the others. `failed` is the number of all
+ * failures. The generators describe only some of them when there are many.
  */
 export function caseRequests(
   failed: number,

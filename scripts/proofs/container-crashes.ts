@@ -11,14 +11,14 @@ const crash = /"Generic \(PLEG\): container finished" podID="([^"]+)".* exitCode
 
 interface ReadLog {
   readonly path: string;
-  /** The end of what has been read, from which the names of pods come. */
+  /** The last part of the log, which contains the names of pods. */
   text: string;
   readBytes: number;
 }
 
 /**
- * Finds containers that have crashed, by the kubelets' logs. The status of pods would not show this: a pod may have
- * been deleted since, and its number of restarts includes intended ones.
+ * Finds containers that have crashed, by the kubelets' logs. The status of pods would not show all crashes: a pod may
+ * have been deleted since, and its number of restarts includes intended ones.
  */
 export class ContainerCrashes {
   readonly #logs: readonly ReadLog[];
@@ -27,7 +27,7 @@ export class ContainerCrashes {
     this.#logs = paths.map((path) => ({ path, text: "", readBytes: 0 }));
   }
 
-  /** The crashes since the last call, such as `bookinfo/ztunnel-1 ended with 133`. */
+  /** Returns the crashes since the last call, such as `bookinfo/ztunnel-1 ended with 133`. */
   next(): string[] {
     return this.#logs.flatMap((log) => {
       const added = readFrom(log.path, log.readBytes);
@@ -39,7 +39,7 @@ export class ContainerCrashes {
   }
 }
 
-/** The bytes of the file after the position, up to the end of its last whole line. */
+/** Returns the bytes of the file after the position, up to the end of its last whole line. */
 function readFrom(path: string, position: number): Buffer {
   if (!existsSync(path)) return Buffer.alloc(0);
   const file = openSync(path, "r");

@@ -16,7 +16,7 @@ export const createLab: Act = {
   },
 };
 
-/** Creates the lab. If that fails, an earlier demo may have left its lab: deletes it and tries once more. */
+/** Creates the lab. If this fails, deletes the lab that an earlier demo may have left, and tries once more. */
 async function createCluster({ mayStay }: Pick<Stage, "mayStay">): Promise<void> {
   const owner = mayStay ? [] : ["--owner", String(process.pid)];
   const words = ["cluster", "create", "--name", clusterName, ...owner];
@@ -69,9 +69,9 @@ export const deployApps: Act = {
 };
 
 /**
- * Deploys the clients, the echo service, and bookinfo's copy for its canary. The client does not run on the node of the
- * page and the echo service. So its requests cross the link between nodes, and its long connection passes through two
- * ztunnels, each of which counts it once.
+ * Deploys the clients, the echo service, and the copy of bookinfo for its canary. The client `sleep` does not run on
+ * the node of the page and the echo service. So its requests cross the link between nodes, and its long connection
+ * passes through two ztunnels, each of which counts it once.
  */
 async function deployOthers(lab: Lab): Promise<void> {
   const { items } = await lab.client.list(podKind, { namespace: namespaces.stable, labelSelector: "app=productpage" });

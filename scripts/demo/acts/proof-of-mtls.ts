@@ -6,7 +6,7 @@ import type { Lab } from "../lab.ts";
 import { namespaces, revisions, type Act } from "../stage.ts";
 import { labOf } from "./lab-and-mesh.ts";
 
-/** The capture ends when the requests are answered. This limit is for a capture that nothing else ends. */
+/** The time limit of a capture. Usually the capture ends earlier, when the requests are answered. */
 const captureLimitSeconds = 300;
 const requests = 10;
 /**
@@ -16,8 +16,8 @@ const requests = 10;
 const requestLimitSeconds = 60;
 
 /**
- * Shows both peers' identities in ztunnel's access log, and that a capture of the node's link contains no byte of the
- * request.
+ * Shows both peers' identities in ztunnel's access log, and that a capture of the node's link does not contain the
+ * requests' unique header in plain text.
  */
 export const proveMutualTls: Act = {
   name: "mTLS, seen on the wire",
@@ -72,7 +72,7 @@ async function runIn(lab: Lab, pod: Pod, command: readonly string[]): Promise<st
   return output;
 }
 
-/** Finds an access log line of the old revision in which both ends have a SPIFFE identity. */
+/** Returns an access log line of the old revision in which both ends have a SPIFFE identity. */
 async function identitiesInLog(lab: Lab): Promise<string> {
   return await lab.until("ztunnel's access log names both identities", async () => {
     const { items } = await lab.client.list(podKind, {
@@ -108,7 +108,7 @@ interface Captured {
   readonly matches: number;
 }
 
-/** Starts a capture on the node's link. The returned function ends it and describes what it saw. */
+/** Starts a capture on the node's link. The returned function ends it and returns what it counted. */
 async function startCapture(lab: Lab, node: string, text: string): Promise<() => Promise<Captured>> {
   const name = "capture";
   await lab.client.delete(podKind, name, "default", { gracePeriodSeconds: 0 });

@@ -19,22 +19,16 @@ import { labOf } from "./lab-and-mesh.ts";
 const loadClients = 4;
 const loadPauseMs = 100;
 /**
- * The pause between two requests of a client while the mesh changes, if the load is calm. It gives eight requests a
- * second. The usual load would take a third of the processor time of these acts, because a page takes 20 ms or more.
- * Eight requests a second still show a gap of a quarter of a second.
+ * The pause between two requests of a client while the mesh changes, if the load is calm. The eight clients then send
+ * eight requests a second together. The usual load would take a third of the processor time of these acts, because a
+ * page takes 20 ms or more.
  */
 const calmPauseMs = 1000;
-/** The number of answers that the load needs: three for each client of the two kinds. */
+/** The number of answers after which the load has begun: three for each client of both kinds. */
 const firstAnswers = 3 * 2 * loadClients;
-/**
- * The number of clients of each kind. They suffice for the step that routes by header to get its 40 answers in a
- * second.
- */
+/** The number of testers of each kind. With these, the step that routes by header gets its 40 answers in a second. */
 const testerClients = 2;
-/**
- * The act fails if the engine has written nothing for this long. The time is long, because every step is slower on a
- * busy machine.
- */
+/** The act fails if the rollout object has not changed for this long. Every step is slower on a busy machine. */
 const silenceMs = 180_000;
 
 export const startLoad: Act = {
@@ -71,7 +65,7 @@ export const canaryTheApp: Act = {
   name: "an app canary",
   async play(stage) {
     const lab = labOf(stage);
-    // The step that routes by header needs requests with that header, or the judge has no evidence.
+    // The step that routes by header needs requests with that header. Without them, the judge has no evidence.
     const testers = new Load({
       url: `http://${stage.gatewayAddress}/productpage`,
       keptAlive: testerClients,
@@ -152,7 +146,9 @@ function upgradeObject(
   };
 }
 
-/** Whether the upgrade now waits only for draining ztunnels, which wait for the long connection. */
+/**
+ * Whether the upgrade only waits until the old ztunnels have drained. These wait for the end of the long connection.
+ */
 function isDownToTheLast({ step, message }: RolloutStatus): boolean {
   return step?.id === "drain" && message.includes("draining");
 }
@@ -199,7 +195,7 @@ function badRelease(name: string, version: string): Act {
 export const rejectedConfig = badRelease("a bad control plane", versions.rejected);
 export const refusingZtunnel = badRelease("a bad ztunnel", versions.refusing);
 
-/** Ends the last connection. The old ztunnel must leave within a second. */
+/** Ends the last connection, and prints how soon the old ztunnel has left. */
 export const lastConnection: Act = {
   name: "the last connection ends",
   async play(stage) {
@@ -222,7 +218,7 @@ export const lastConnection: Act = {
 
 const ends = ["Completed", "RolledBack", "Stuck"];
 
-/** Follows a rollout to its end, or to the wanted state, and prints its progress. */
+/** Follows a rollout to its end, or until `isEnough` returns true, and prints its progress. */
 async function follow<Value extends Canary | MeshUpgrade>(
   stage: Stage,
   kind: KindDefinition<Value>,
@@ -254,8 +250,8 @@ async function follow<Value extends Canary | MeshUpgrade>(
 }
 
 /**
- * The pause between two requests of a client. At a step of the gateway, the load is not reduced, because the step waits
- * until the gateway's pods have answered enough requests.
+ * Returns the pause between two requests of a client. At a step of the gateway, the load is not reduced, because the
+ * step waits until the gateway's pods have answered enough requests.
  */
 function pauseIn({ step }: RolloutStatus): number {
   return step?.id.startsWith("gateway/") === true ? loadPauseMs : calmPauseMs;

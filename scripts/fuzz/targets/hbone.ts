@@ -14,7 +14,7 @@ import { expect, type FuzzTarget } from "../target.ts";
 const address = { address: "10.0.0.1", port: 15_008 };
 const maxHeldBytes = 8 << 20;
 
-/** A connection to a peer that never reads. */
+/** A connection whose peer never reads. */
 class Connection implements SecureStream {
   handler: ByteStreamHandler | undefined;
   readonly peerIdentity = "spiffe://cluster.local/ns/a/sa/b";

@@ -15,7 +15,7 @@ const piece = new MessageHead(limits);
 
 type Scan = typeof scanRequestHead;
 
-/** A head must mean the same whatever follows it, and however it is split into pieces. */
+/** Scans a head. Its meaning must not depend on the bytes that follow it, or on how it is split into pieces. */
 function scan(scanner: Scan, input: Buffer): number {
   const end = scanner(atOnce, input, 0, input.length, limits);
   expect(end <= input.length, "a head ends within its bytes");

@@ -7,7 +7,7 @@ import {
 } from "../../../src/wire/http2/index.ts";
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
-/** Records what a reader reported. It joins DATA frames, so that their splitting does not matter. */
+/** Records what a reader reported. It joins DATA frames, because a reader may split their bytes anywhere. */
 class RecordedFrames implements FrameHandler {
   readonly lines: string[] = [];
   #data = "";

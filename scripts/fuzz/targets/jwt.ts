@@ -25,8 +25,8 @@ const provider = new JwtProvider(options, systemClock);
 const signed = new Set(good.map((token) => token.split(".").slice(0, 2).join(".")));
 
 /**
- * Encodes a token whose three parts are plain text in the input. A mutation of the base64 text itself would seldom mean
- * anything.
+ * Encodes a token whose three parts are plain text in the input. A mutation of the base64 text itself would seldom
+ * result in a readable token.
  */
 function encoded(text: string): string {
   return text

@@ -21,7 +21,7 @@ const maxMessageBytes = 1000;
 const readers: readonly ((bytes: Buffer) => void)[] = [
   (bytes) => void decoder.decode(bytes),
   (bytes) => void decoder.decode(Buffer.concat([Buffer.from("k8s\0"), bytes])),
-  // The server turns every decoding error into the status of the call.
+  // Any error is allowed, because the server turns every decoding error into the status of the call.
   ...schemas.map((schema) => (bytes: Buffer) => {
     try {
       fromBinary(schema, bytes);

@@ -12,7 +12,7 @@ import {
 } from "../../../src/wire/tls13/index.ts";
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
-/** A record whose protection changes nothing. */
+/** Returns a record with readable content, and zeros as its tag. */
 function recordOf(type: number, content: readonly number[], padding = 0): Buffer {
   const length = content.length + 1 + padding + tagBytes;
   const record = Buffer.alloc(recordHeaderBytes + length);

@@ -53,7 +53,7 @@ export const target: FuzzTarget = {
     streams.onResize((columns, rows) => sizes.push(columns, rows));
     let bytes = 0;
     streams.stdin?.on("data", (chunk: Buffer) => (bytes += chunk.length));
-    // Sends one piece or two, with a turn of the event loop between them.
+    // Sends the input in two halves, with a turn of the event loop between them.
     socket.push(input.subarray(0, input.length >> 1));
     await new Promise((resolve) => setImmediate(resolve));
     socket.push(input.subarray(input.length >> 1));

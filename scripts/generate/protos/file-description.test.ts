@@ -15,7 +15,7 @@ import { file_envoy_config_core_v3_extension } from "#generated/proto/envoy/conf
 import { fileDesc, type FileNames } from "#generated/proto/file-description.js";
 import { withOwnFileDescription } from "./own-file-description.ts";
 
-/** A file with one message, which has one field for each of the named messages. */
+/** Returns a file with one message, which has one field for each of the named messages. */
 function described(name: string, imports: readonly DescFile[], fieldTypes: readonly string[]): DescFile {
   const field = fieldTypes.map((typeName, index) => ({
     name: `field${index}`,
@@ -70,7 +70,7 @@ const modes = [
   { name: "ON", number: 3 },
 ];
 
-/** A file with a message that has a map, a message and an enumeration, and with an enumeration of its own. */
+/** Returns a file with a message that has a map, a message and an enumeration, and with an enumeration of its own. */
 function generatedProto(more: MessageInitShape<typeof FileDescriptorProtoSchema> = {}): string {
   const proto = create(FileDescriptorProtoSchema, {
     name: "a/b/c.proto",

@@ -21,7 +21,7 @@ const unused = new Set(["fileDesc", "tsEnum"]);
 
 /**
  * Makes a generated module describe its file by our function, on first use. So the module also contains the names of
- * its types and the values of its enumerations. `name` is its path below the generated files.
+ * its types and the values of its enumerations. `name` is the module's path below the generated files.
  */
 export function withOwnFileDescription(name: string, content: string): string {
   const found = description.exec(content);
@@ -68,7 +68,7 @@ function valuesOf(file: FileDescriptorProto, type: EnumDescriptorProto | undefin
   return tsEnum(described);
 }
 
-/** The messages that have a number in the library: all except those that stand for the entries of maps. */
+/** Returns the messages that have an index in the library. These are all except the entries of maps. */
 function messagesOf(parent: FileDescriptorProto | DescriptorProto | undefined): readonly DescriptorProto[] {
   if (parent === undefined) return [];
   return "messageType" in parent ? parent.messageType : parent.nestedType.filter((type) => !isMapEntry(type));

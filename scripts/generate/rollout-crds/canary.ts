@@ -320,7 +320,7 @@ const step = object(
   ]),
 );
 
-/** The spec of a Canary (`parseCanary`). */
+/** The schema of a Canary's spec, which `parseCanary` parses. */
 export const canarySpec: Schema = object(
   {
     target,

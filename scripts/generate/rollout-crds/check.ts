@@ -169,7 +169,7 @@ const typeRules = [
   ["!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be above max"],
 ] as const;
 
-/** The fields of a check (`parseCheckSpec`). */
+/** The schema of a check, which `parseCheckSpec` parses. */
 export const check: Schema = object(fields, ["type"], {
   description: "A check that Canaries and MeshUpgrades name by ref: NAME in their checks.",
   ...rules(...typeRules),
@@ -193,7 +193,7 @@ const item: Schema = object(
   rules(["has(self.ref) != has(self.type)", "must have exactly one of type and ref"], ...guarded),
 );
 
-/** A list of checks. The description says when they are judged. */
+/** Returns the schema of a list of checks. The description says when they are judged. */
 export function checks(description: string): Schema {
   return { type: "array", description, items: item, maxItems: 32 };
 }

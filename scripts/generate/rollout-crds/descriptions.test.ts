@@ -42,7 +42,7 @@ const check = { type: "query", query, min: 1 };
 const webhookCheck = { type: "webhook", webhook: { url: "http://gate.shop/" } };
 const order = { by: "ann", at: "2026-01-31T12:00:00Z" };
 
-/** Specs in which everything that has fields of its own is present, and every optional field is absent. */
+/** Specs in which every object with fields is present, and every other optional field is absent. */
 const shortSpecs: readonly (readonly [kind: Kind, spec: object])[] = [
   [
     "Canary",
@@ -100,7 +100,7 @@ const shortSpecs: readonly (readonly [kind: Kind, spec: object])[] = [
   ],
 ];
 
-/** Fields whose defaults are no fixed value. Their descriptions explain them. */
+/** Fields whose default is not a fixed value. Their descriptions explain it. */
 const explained = [
   "check.name",
   "checks.name",
@@ -142,7 +142,7 @@ for (const [kind, spec] of shortSpecs)
     assert.deepEqual(wrongDefaults(schemas.get(kind) ?? {}, spec, filled, kind === "Check" ? "Check.check" : kind), []);
   });
 
-/** All paths of whole numbers with limits in the specs, as lists of keys. */
+/** Returns the paths of all whole numbers with limits in the specs, as lists of keys. */
 function numbersIn(
   field: Field,
   value: unknown,
@@ -168,7 +168,7 @@ function withValue(spec: object, at: readonly string[], value: unknown): object 
   return copy;
 }
 
-/** Limits that depend on other fields. */
+/** Numbers whose limits also depend on other fields. */
 const dependent = ["steps.0.weight", "steps.1.weight", "gateways.afterWave"];
 
 test("kubectl explain states the limits of whole numbers that the parser enforces", () => {

@@ -29,7 +29,7 @@ const window: Schema = object(
   ),
 );
 
-/** The spec of a Freeze (`parseFreeze`). */
+/** The schema of a Freeze's spec, which `parseFreeze` parses. */
 export const freezeSpec: Schema = object(
   {
     reason: text("The reason, which the status of each rollout that waits shows.", { maxLength: 1024 }),

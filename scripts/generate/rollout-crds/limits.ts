@@ -1,6 +1,6 @@
 import type { Schema } from "./schema.ts";
 
-/** Values that are hard to read as a number of seconds. */
+/** Texts for numbers of seconds that are hard to read. */
 const longTimes: Readonly<Record<number, string>> = {
   86_400: "1 day",
   2_592_000: "30 days",
@@ -21,8 +21,8 @@ interface Bounds {
 }
 
 /**
- * The limits of a schema as sentences, because `kubectl explain` shows a field's description but not its limits. Empty
- * if there are none. A name that ends with Seconds means a number of seconds.
+ * Returns the limits of a schema as sentences, because `kubectl explain` shows a field's description but not its
+ * limits. The text is empty if there are no limits. A name that ends with Seconds means a number of seconds.
  */
 export function limitsText(name: string, schema: Schema): string {
   const bounds = schema as Bounds;
@@ -63,8 +63,8 @@ function eachOf(limits: string): string {
 }
 
 /**
- * The schemas with their limits at the end of each description. Leaves the length out where the description itself
- * names one, because the parser allows fewer characters.
+ * Returns the schemas with their limits at the end of each description. If a description states a maximum of
+ * characters, this one is kept, because the parser allows fewer characters than the schema.
  */
 export function withLimits(properties: Readonly<Record<string, Schema>>): Record<string, Schema> {
   return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, withLimit(name, schema)]));

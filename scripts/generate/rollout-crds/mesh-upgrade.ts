@@ -53,7 +53,7 @@ const wave = object({
   ),
 });
 
-/** The spec of a MeshUpgrade (`parseMeshUpgrade`). */
+/** The schema of a MeshUpgrade's spec, which `parseMeshUpgrade` parses. */
 export const meshUpgradeSpec: Schema = object(
   {
     from: object({ revision: revision("old") }, ["revision"], { description: "The revision that runs the mesh now." }),

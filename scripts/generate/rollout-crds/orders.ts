@@ -12,7 +12,7 @@ const user = (what: string): Schema =>
 const reason = text("The reason, for the history.", { maxLength: 1024 });
 const time = (more = ""): Schema => text(`The time in RFC 3339, such as 2026-01-31T12:00:00Z.${more}`);
 
-/** The fields of every rollout's spec by which people steer it (`parseOrders`). */
+/** The schemas of the fields by which people steer a rollout. `parseOrders` parses them. */
 export const orders: Readonly<Record<string, Schema>> = {
   rollback: oneOf(
     ["Automatic", "Manual"],

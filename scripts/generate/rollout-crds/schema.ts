@@ -49,7 +49,7 @@ export function stringMap(description = ""): Schema {
   return { type: "object", ...described(description), additionalProperties: { type: "string" }, maxProperties: 64 };
 }
 
-/** Any value. The API server stores it unchanged. */
+/** Returns the schema of any value, which the API server stores unchanged. */
 export function anything(description = ""): Schema {
   return { ...described(description), "x-kubernetes-preserve-unknown-fields": true };
 }

@@ -98,7 +98,7 @@ const meantRule: Schema = object(
   },
 );
 
-/** The status of a Canary and of a MeshUpgrade (`RolloutStatus`). */
+/** The schema of the status of a Canary and of a MeshUpgrade (`RolloutStatus`). */
 export const status: Schema = object(
   {
     observedGeneration: long("The metadata.generation of the object that this status describes."),

@@ -11,7 +11,7 @@ import { canaryName } from "./views.ts";
 const narrow = "shop-reader";
 const seenTimeoutMs = 20_000;
 
-/** An account that may read one namespace and write nothing. */
+/** Returns the objects of an account that may read one namespace and write nothing. */
 function accounts(): UntypedObject[] {
   const metadata = { name: narrow, namespace: namespaces.shop };
   const subjects = [{ kind: "ServiceAccount", name: narrow, namespace: namespaces.shop }];
@@ -34,7 +34,7 @@ function accounts(): UntypedObject[] {
   ];
 }
 
-/** Returns the faults it found. `base` is the address of the cluster's own dashboard. */
+/** Returns the faults that it found. `base` is the address of the cluster's own dashboard. */
 export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: string): Promise<readonly string[]> {
   const problems: string[] = [];
   await lab.api.apply(accounts());
@@ -75,7 +75,7 @@ async function orderable(page: Page): Promise<number> {
   return await page.getByRole("group", { name: "Orders" }).locator("button:not([aria-disabled=true])").count();
 }
 
-/** Creates a token that is valid for an hour. */
+/** Creates a token for a ServiceAccount. It is valid for an hour. */
 export async function createToken(lab: Proof["lab"], name: string): Promise<string> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 3600 } };
   const { status, text } = await lab.api.client.raw(

@@ -1,4 +1,3 @@
-// Drives a real Chromium as a person does, and collects its console errors.
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launchChromium } from "../../../test/support/chromium.ts";
 import { limitedEnd } from "../limited-end.ts";
@@ -18,8 +17,8 @@ const unanswered = /Failed to load resource|net::ERR_|WebSocket connection/;
 const heights = { 1280: 800, 390: 844 } as const;
 
 /**
- * One browser with its own state. `complaints` holds every console error, every uncaught exception and every failed
- * request of its pages.
+ * A real Chromium with its own state. `complaints` holds every console error and every uncaught exception of its pages.
+ * Chromium also logs a failed request as a console error.
  */
 export class ProofBrowser {
   complaints: readonly string[] = [];
@@ -33,7 +32,7 @@ export class ProofBrowser {
     return new ProofBrowser(await launchChromium());
   }
 
-  /** A window with its own cookies and storage. */
+  /** Opens a window with its own cookies and storage. */
   async window({ width, colorScheme }: Sight): Promise<BrowserContext> {
     return await this.#browser.newContext({
       viewport: { width, height: heights[width] },
@@ -53,8 +52,8 @@ export class ProofBrowser {
   }
 
   /**
-   * Forgets the errors about requests that got no answer. The browser itself logs them, and when a test takes a server
-   * away, they are not the page's fault.
+   * Forgets the errors about requests that got no answer. Chromium logs these too, and while a proof has stopped a
+   * server, they are not the page's fault.
    */
   forgiveUnanswered(): void {
     this.complaints = this.complaints.filter((complaint) => !unanswered.test(complaint));
