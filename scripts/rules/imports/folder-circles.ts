@@ -78,7 +78,7 @@ function unitGraphs(texts: ReadonlyMap<string, string>): Map<string, UnitGraph> 
 
 const counts = (file: string): boolean => !/\.test\.tsx?$|\/testing\//.test(file);
 
-/** The deepest folder that contains both files, and the unit of each file in it. */
+/** Returns the deepest folder that contains both files, and the unit of each file in it. */
 function whereTheyPart(from: string, to: string): [folder: string, importing: string, imported: string] {
   const [own, other] = [from.split("/"), to.split("/")];
   let depth = 0;
