@@ -5,8 +5,8 @@ import type { NetworkNamespace } from "../../src/net/index.ts";
 import { answerOf } from "../answer-of.ts";
 
 /**
- * `refused`, `reset`, `timed out`, or `cut off` if the peer's end came before all bytes. Anything else is the code of
- * an error.
+ * How a connection failed: `refused`, `reset`, `timed out`, the code of another error, or `cut off` if the peer's end
+ * came before all bytes.
  */
 export type Failure = string;
 

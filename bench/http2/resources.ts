@@ -104,8 +104,8 @@ function cluster(name: UpstreamKind, port: number): JsonValue {
 }
 
 /**
- * Many prefixes that do not match, and one route for each kind of upstream. `version` makes the routes of two versions
- * differ.
+ * Returns many prefixes that do not match, and one route for each kind of upstream. `version` makes the routes of two
+ * versions differ.
  */
 export function routes(version: number): JsonValue {
   const kinds: readonly UpstreamKind[] = ["bulk", "http2", "mutualTls"];
@@ -136,7 +136,7 @@ export function routes(version: number): JsonValue {
 export const listenerNames = ["plain", "mutualTls"] as const;
 export type ListenerName = (typeof listenerNames)[number];
 
-/** All resources, by type and name. */
+/** Returns all resources, by type and name. */
 export function resourcesFor(
   ports: Readonly<Record<ListenerName, number>>,
   upstreams: UpstreamPorts,

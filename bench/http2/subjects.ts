@@ -1,5 +1,5 @@
-// The compared proxies. Each is a process with its own control plane in the bench. A bench of single threads gives all
-// of them the first core, and others give them all cores.
+// The compared proxies. Each is a process with its own control plane in the bench. In a bench of single threads, all of
+// them run on the first core. Otherwise, they run on all cores.
 import { spawn, type ChildProcess } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -89,7 +89,6 @@ export class Subjects<Port extends string> {
     this.#options = options;
   }
 
-  /** Starts the proxy of a checkout. */
   async startSerin(name: string, checkout: string, threads: number): Promise<void> {
     const bundled =
       this.#entries.get(checkout) ?? bundleRole("bench/http2-proxy.ts", checkout, join(this.#bundles, name));
