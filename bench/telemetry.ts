@@ -93,7 +93,7 @@ const tracing = (percent: number): JsonValue => ({
   },
 });
 
-/** Routes with 20 prefixes, and one with a 90/10 split. */
+/** Returns routes with 20 prefixes, and one with a 90/10 split. */
 function virtualHosts(): JsonValue {
   const plain = Array.from({ length: 20 }, (_, index) => ({
     name: `r${index}`,
@@ -124,7 +124,7 @@ function virtualHosts(): JsonValue {
   ];
 }
 
-/** An application, and a trace collector that accepts everything. */
+/** Runs an application, and a trace collector that accepts everything. */
 async function runUpstream(bodyBytes: number): Promise<void> {
   const answer = Buffer.from(
     `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`,
@@ -192,7 +192,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
 
 const children: ChildProcess[] = [];
 
-/** The next message of a child process. */
+/** Returns the next message of a child process. Rejects if the process ends before that. */
 async function nextMessage(child: ChildProcess): Promise<ChildMessage> {
   return await new Promise((resolve, reject) => {
     const ended = (code: number | null): void => reject(new Error(`a process of the run ended with ${code}`));
@@ -348,7 +348,7 @@ async function main(options: Options): Promise<void> {
     for (const [name, subject] of order) results.get(name)?.push(await measure(subject, seconds));
   }
   const listOf = (name: string): readonly Measured[] => results.get(name) ?? [];
-  /** The mean of a round over all processes of one kind. */
+  /** Returns, for each round, the mean CPU time of a request in µs over all processes of one kind. */
   const meansOf = (kind: string): number[] =>
     Array.from({ length: rounds }, (_, round) =>
       mean(
@@ -394,7 +394,7 @@ async function main(options: Options): Promise<void> {
 }
 
 const [role, ...args] = process.argv.slice(2);
-// The parent process has ended.
+// End with the parent process.
 process.on("disconnect", () => process.exit());
 if (role === "upstream") await runUpstream(Number(args[0]));
 else if (role === "proxy") await runProxy(new Set((args[0] ?? "").split(",")), Number(args[1]), Number(args[2]));

@@ -19,7 +19,7 @@ export interface ConnectionEnd {
 export interface HoldOptions {
   readonly seconds: number;
   readonly messageEveryMs?: number | undefined;
-  /** Aborted when this process must end. */
+  /** Aborts when this process must end. */
   readonly signal: AbortSignal;
 }
 
