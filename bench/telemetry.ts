@@ -52,7 +52,6 @@ interface Options {
   readonly json: boolean;
 }
 
-/** The messages of a run's child processes. */
 type ChildMessage = { readonly ports: readonly number[] } | { readonly cpuMicros: number };
 
 const filter = (name: string, type: string): JsonValue => ({
@@ -62,7 +61,6 @@ const filter = (name: string, type: string): JsonValue => ({
 const router = filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router");
 const stats = filter("istio.stats", "stats.PluginConfig");
 
-/** Istio's log format. */
 const logFormat =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" ' +
   '%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" ' +
@@ -292,7 +290,6 @@ interface Measured {
   readonly cpuMicros: number;
 }
 
-/** A proxy with the connections that load it. */
 interface Subject {
   readonly child: ChildProcess;
   readonly loads: readonly LoadConnection[];

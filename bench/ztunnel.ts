@@ -195,7 +195,6 @@ async function memoryOf(sides: readonly Side[], into: Record<string, Record<stri
   );
 }
 
-/** Returns the ztunnels of each side. */
 function subjects(): Readonly<Record<string, readonly Subject[]>> {
   const root = join(import.meta.dirname, "..");
   const profiles = options.profile === undefined ? undefined : resolve(options.profile);

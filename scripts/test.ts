@@ -182,7 +182,6 @@ function sum(files: readonly string[], counts: ReadonlyMap<string, FileCounts>):
 }
 
 interface Plan {
-  /** The files to run, by group. */
   readonly files: Map<Group, readonly string[]>;
   /** What to check after a change. Absent if the run does not depend on a change. */
   readonly change?: ChecksRun["change"];

@@ -62,7 +62,6 @@ class Run {
     });
   }
 
-  /** Does one step and returns its cost. */
   step({ change, round }: Step): Cost {
     const before = this.#bytes();
     const cost = cpuMs(() => this.#do(change, round));

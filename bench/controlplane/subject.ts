@@ -19,7 +19,9 @@ export type Program = { readonly checkout: string } | { readonly discovery: stri
 
 export const ownProgram: Program = { checkout: root };
 
-/** Starts a control plane. Both Serin and istiod wait a millisecond or two for further changes. */
+/**
+ * Starts a control plane. Both Serin and istiod then wait a millisecond or two for further changes before they send.
+ */
 export async function startSubject(api: ApiServer, program: Program): Promise<Subject> {
   const [http, grpc, secure, webhooks, monitoring, control] = [
     await freePort(),

@@ -9,7 +9,6 @@ export interface MeshSize {
   readonly workloads: number;
   /** The number of other workloads that each workload calls. */
   readonly calls: number;
-  /** The number of pods of each workload. */
   readonly pods: number;
 }
 

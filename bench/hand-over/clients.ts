@@ -24,7 +24,6 @@ export type Order =
       readonly order: "rate";
       /** The connections per second. Absent means as many as the peer serves. */
       readonly perSecond?: number;
-      /** The maximum number of open connections. */
       readonly most: number;
     }
   /** The answer comes when all connections that were due have begun and few are open, or after the time limit. */
@@ -43,7 +42,7 @@ export interface Counts {
 }
 
 const processes = 2;
-/** The program of the bench's other processes. */
+/** The module that the bench's other processes run. */
 export const ends = join(import.meta.dirname, "../hand-over-ends.ts");
 
 export class Clients {

@@ -19,7 +19,6 @@ export interface Subject<Port extends string> {
   readonly name: string;
   readonly pid: number;
   readonly ports: Readonly<Record<Port, number>>;
-  /** Replaces resources of a type. */
   push(typeUrl: string, resources: Readonly<Record<string, JsonValue>>): void;
 }
 

@@ -53,7 +53,6 @@ export class StreamLoad implements Disposable {
     this.#batchSize = batchSize;
   }
 
-  /** The number of requests that were answered. */
   get answered(): number {
     return this.#connections.reduce((sum, { answered }) => sum + answered, 0);
   }

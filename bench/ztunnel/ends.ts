@@ -3,7 +3,6 @@ import { connectTcp, listenTcp, type ByteStream } from "../../src/net/index.ts";
 
 export interface Work {
   readonly kind: "pingPong" | "up" | "down" | "connect" | "hold";
-  /** The number of concurrent connections. */
   readonly connections: number;
   /** The size of a message, or of a block of bulk data, in bytes. */
   readonly bytes: number;
@@ -131,7 +130,6 @@ async function dial(address: string, port: number): Promise<ByteStream> {
   return await connectTcp({ address, port, timeoutMs: connectTimeoutMs });
 }
 
-/** One connection of the client. */
 class Line {
   readonly stream: ByteStream;
   received = 0;

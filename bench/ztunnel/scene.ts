@@ -48,7 +48,6 @@ export interface Measured {
   readonly threads: readonly ThreadTime[];
 }
 
-/** Shares of the time of a slice. */
 export interface ThreadTime {
   /** The share of the time in which the thread ran. */
   readonly ran: number;
@@ -158,7 +157,6 @@ export class Scene {
     return memoryOf(this.#pid).shareMb;
   }
 
-  /** Does the work for a slice of time. */
   async measure(work: Work, sliceMs: number): Promise<Measured> {
     await this.run({ order: "open", work });
     const sunkBytesBefore = await this.#sunkBytes();

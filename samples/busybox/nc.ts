@@ -34,7 +34,7 @@ function portOf(text: string | undefined): number {
 interface DialOptions {
   readonly seconds: number;
   readonly program: readonly string[] | undefined;
-  /** Whether to report only whether the port answers. */
+  /** Whether to report only whether the port answers, and to send nothing. */
   readonly isTest: boolean;
   readonly isVerbose: boolean;
 }

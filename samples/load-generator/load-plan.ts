@@ -66,7 +66,6 @@ export interface RequestCounts {
 }
 
 export interface ConnectionCounts {
-  /** The number of currently open connections. */
   open: number;
   /** Connections that lived for their time and returned every byte. */
   ended: number;

@@ -1,4 +1,3 @@
-// The generator's counts since its last report.
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import {
   latencyBoundsMs,

@@ -58,7 +58,6 @@ class Held {
     signal.addEventListener("abort", this.#abandon);
   }
 
-  /** Adds a clean-up for the end. */
   onEnd(cleanup: () => void): void {
     this.#cleanups.push(cleanup);
   }

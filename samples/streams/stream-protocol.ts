@@ -1,5 +1,3 @@
-// Constants that the server of long responses shares with its clients.
-
 /** The last line of a stream or a download, or the reason of a WebSocket's close, after the pod was stopped. */
 export const goodbye = "goodbye";
 /** The WebSocket status for the same event. */

@@ -53,7 +53,7 @@ interface Summary {
   readonly ok: boolean;
   /** The number of opened views. A view counts once for each combination of size and colour scheme. */
   readonly views: number;
-  /** The number of faults. The earlier lines of the output describe each. */
+  /** The number of problems. The earlier lines of the output describe each of them. */
   readonly failed: number;
   readonly consoleErrors: number;
   /** The largest deviation of a figure on the page from the load generators' own count, as a share. */
@@ -204,7 +204,6 @@ async function figuresOf(proof: Proof, page: Page, base: string): Promise<readon
 
 type Cookies = Parameters<BrowserContext["addCookies"]>[0];
 
-/** A page of the dashboard whose user is logged in. */
 interface OpenDashboard {
   readonly browser: ProofBrowser;
   readonly page: Page;

@@ -98,7 +98,7 @@ export async function runInLanes<Result>(
 }
 
 export interface Turns {
-  /** Batches beside which only batches of a lower priority may run. */
+  /** Batches that need the machine for themselves. Only batches of a lower priority may run beside them. */
   readonly alone: readonly Batch[];
   /** Batches that may run beside all others, with the processor time that these leave unused. */
   readonly patient: readonly Batch[];

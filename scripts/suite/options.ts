@@ -1,4 +1,3 @@
-// Parses the options of `npm test -- …`.
 import { groups, type Group } from "./groups.ts";
 import { UsageError } from "./usage-error.ts";
 

@@ -64,7 +64,6 @@ function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
 }
 
 interface Order {
-  /** The button's name. */
   readonly button: string;
   readonly why?: string;
   /** Whether the object shows that the order was carried out. */

@@ -7,7 +7,6 @@ import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { ProofBrowser, Sight } from "./browser.ts";
 
 export interface ProofView {
-  /** The name of its screenshots. */
   readonly name: string;
   /** The part of the address after `#/`. */
   readonly link: string;

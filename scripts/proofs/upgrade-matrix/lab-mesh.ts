@@ -37,7 +37,7 @@ export interface LabMesh {
    * Whether the gateway gets no requests that a proxy could count. Then only probes and rejected configuration decide.
    */
   readonly judgedByProbes?: boolean;
-  /** Whether a message of the waiting upgrade names a command that a person must type. */
+  /** Whether a person must type a command that the message of the waiting upgrade names. */
   readonly movedByHand?: boolean;
   /** Whether the upgrade is undone after its end, so that an operator installs the old revision again. */
   readonly undoneAtTheEnd?: boolean;

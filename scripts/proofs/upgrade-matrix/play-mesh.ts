@@ -14,7 +14,6 @@ export interface PlayedMesh {
   readonly requests: number;
   readonly failed: number;
   readonly seconds: number;
-  /** The number of steps of the upgrade. */
   readonly steps: number;
   /** Why the upgrade failed. Absent if it succeeded. */
   readonly problem?: string;

@@ -43,7 +43,6 @@ interface BadRelease {
   readonly exposures: readonly Exposure[];
   /** The weights of the application's canary. If absent, 10, 50 and 100. */
   readonly weights?: readonly number[];
-  /** Environment variables of the application's container. */
   readonly environment?: readonly { readonly name: string; readonly value: string }[];
   readonly checks?: readonly object[];
   /** The duration of the soak after each wave. */

@@ -16,7 +16,6 @@ export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
 export interface LoadScale {
   /** The factor for the rates of requests and of messages. */
   readonly rate: number;
-  /** How long a long connection stays open. */
   readonly streamSeconds: number;
   /**
    * The factors by which `rate` is multiplied for a target's requests, and for the messages of long connections. If

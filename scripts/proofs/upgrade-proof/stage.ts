@@ -129,7 +129,6 @@ export async function allAvailable({ lab, signal }: Proof): Promise<void> {
   );
 }
 
-/** The load. It runs until {@link stop}. */
 export class ConstantLoad {
   readonly #gateway: ChildProcess;
   readonly #ended: Promise<void>;

@@ -4,7 +4,6 @@
 import { entangledUnits, shortestCircle } from "./circles.ts";
 import { importsOf, lineOfImport } from "./imports-of.ts";
 
-/** One import that leads from a unit to the next unit of a circle. */
 export interface CircleStep {
   readonly from: string;
   readonly line: number;
@@ -12,7 +11,6 @@ export interface CircleStep {
 }
 
 export interface FolderCircle {
-  /** The folder whose units import each other. */
   readonly folder: string;
   /** The units of a shortest circle, by name. */
   readonly units: readonly string[];
