@@ -53,8 +53,8 @@ var (
 	fFor      = flag.Duration("for", 5*time.Second, "watch: how long")
 )
 
-// cpuNS returns the seconds on CPU of all threads, with a precision of ns. If threads have ended, it returns utime+stime,
-// which count in ticks of 10 ms.
+// cpuNS returns the seconds on CPU of all threads, with a precision of ns. If threads have ended, it returns
+// utime+stime, which count in ticks of 10 ms.
 func cpuNS(pid int) float64 {
 	if pid == 0 {
 		return 0
