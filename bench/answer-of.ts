@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 
-/** The next message of a child process. Rejects if the process ends before that. `name` is for the error. */
+/** Returns the next message of a child process. Rejects if the process ends before that. `name` is for the error. */
 export async function answerOf(child: ChildProcess, name: string): Promise<unknown> {
   return await new Promise((resolve, reject) => {
     const onExit = (): void => reject(new Error(`${name} ended`));

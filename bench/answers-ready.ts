@@ -1,6 +1,6 @@
 import { connectTcp, type NetworkNamespace } from "../src/net/index.ts";
 
-/** Whether a data plane in this namespace answers on its readiness port that it is ready. */
+/** Whether a data plane in this namespace reports on its readiness port that it is ready. */
 export async function answersReady(namespace: NetworkNamespace, port: number): Promise<boolean> {
   try {
     const stream = await connectTcp({ address: "127.0.0.1", port, namespaceFd: namespace.fd, timeoutMs: 1000 });

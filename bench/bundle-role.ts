@@ -20,7 +20,7 @@ export const productEnv = {
   MALLOC_TRIM_THRESHOLD_: "131072",
 } as const;
 
-/** A new folder for the bundles of roles. The caller deletes it. */
+/** Creates a folder for the bundles of roles. It is deleted when this process ends. */
 export function bundleFolder(): string {
   const folder = join(own, ".bundles");
   mkdirSync(folder, { recursive: true });

@@ -1,5 +1,6 @@
-// Measures the run time of the command line without a cluster: `npm run bench:cli [-- --rounds 10] [-- --json]`.
-// With ISTIOCTL=<path>, runs that istioctl in turns with it and reports the ratio.
+// Measures the run time of the command line without a cluster.
+//   npm run bench:cli [-- --rounds 10] [-- --json]
+// With ISTIOCTL=<path>, alternates with runs of that istioctl, and reports the ratio of Serin's times to its times.
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -27,7 +28,7 @@ interface Run {
 /** A home directory without a kubeconfig. Only these runs cache compiled code in it. */
 const home = scratchFolder();
 
-/** The shell's `times` prints the CPU time of its children. */
+/** Runs a command once. Returns its wall time, and its CPU time from the shell's `times`, both in milliseconds. */
 function run(program: string, args: readonly string[]): Run {
   const startedMs = performance.now();
   const { status, stdout, stderr } = spawnSync(

@@ -175,8 +175,8 @@ async function measure(api: ApiServer, program: Program, scenario: Scenario): Pr
 }
 
 /**
- * The medians of starts that alternate between the programs. The first start of each program is left out, because the
- * API server's first answers are slow.
+ * Returns, for each program, the medians of starts that alternate between the programs. The first start of each program
+ * is left out, because the API server's first answers are slow.
  */
 async function measureStarts(api: ApiServer, programs: readonly Program[]): Promise<Figures[]> {
   const rounds = programs.map((): { readyS: number; cpuS: number }[] => []);
@@ -194,7 +194,7 @@ async function measureStarts(api: ApiServer, programs: readonly Program[]): Prom
   return figures;
 }
 
-/** User and system time of all threads, in ticks of 10 ms (proc(5)). */
+/** Returns the user and system time of all threads in seconds. In proc(5), it is in ticks of 10 ms. */
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) / 100;

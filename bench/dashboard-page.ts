@@ -67,7 +67,7 @@ try {
   server.kill();
 }
 
-/** The time of the overview's largest contentful paint, in ms from the start of navigation. */
+/** Returns the time of the overview's largest contentful paint, in ms from the start of navigation. */
 async function firstView(page: Page, address: string): Promise<number> {
   await page.goto(address);
   await page.waitForTimeout(3000);
@@ -77,8 +77,8 @@ async function firstView(page: Page, address: string): Promise<number> {
 }
 
 /**
- * Returns a function for the CPU time of the page's main thread so far, in ms. It does not include other load on the
- * machine.
+ * Returns a function that returns the CPU time of the page's main thread so far, in ms. It does not include other load
+ * on the machine.
  */
 async function mainThreadClock(page: Page): Promise<() => Promise<number>> {
   const session = await page.context().newCDPSession(page);
@@ -90,8 +90,8 @@ async function mainThreadClock(page: Page): Promise<() => Promise<number>> {
 }
 
 /**
- * The time of each update of the graph, from the view's change to the end of drawing, and the CPU time of everything
- * that the page did meanwhile. The graph is not animated.
+ * Returns the time of each update of the graph in ms, from the view's change to the end of drawing, and the CPU time in
+ * ms of everything that the page did meanwhile. The graph is not animated.
  */
 async function graphUpdates(
   page: Page,
@@ -116,7 +116,7 @@ async function graphUpdates(
   return { durations, cpuMs: (await cpu()) - beganMs };
 }
 
-/** The times between frames while the mouse drags the whole graph back and forth. */
+/** Returns the times between frames in ms, while the mouse drags the whole graph back and forth. */
 async function pan(page: Page, forMs: number): Promise<readonly number[]> {
   await page.evaluate(`{
     const frames = [];

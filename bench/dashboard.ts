@@ -38,8 +38,8 @@ const settleMs = 15_000;
 const firstViewsMs = 60_000;
 const ticksPerSecond = 100;
 /**
- * The memory limit while pages are open. While all pages are opening at once, the server needs more, which is reported
- * separately.
+ * The memory limit in MB after all pages have opened. While all pages are opening at once, the server needs more, which
+ * is reported separately.
  */
 const lastingMb = 120;
 const checkout = join(import.meta.dirname, "..");

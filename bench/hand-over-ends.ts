@@ -1,7 +1,7 @@
-// The other processes of the bench of hand-overs. The first argument says which: a client, the application behind the
+// The other processes of the bench of hand-overs. The first argument selects one: a client, the application behind the
 // ztunnel, or the control plane of the gateways.
 const [role, ...words] = process.argv.slice(2);
-// The bench has ended.
+// End with the bench.
 process.on("disconnect", () => process.exit());
 if (role === "client") await (await import("./hand-over/connect-client.ts")).runClient(words);
 else if (role === "application") await (await import("./hand-over/echo-server.ts")).runEchoServer(Number(words[0]));

@@ -19,10 +19,12 @@ import type { HandOver, Scene } from "./hand-over/scene.ts";
 import { ZtunnelScene } from "./hand-over/ztunnel-scene.ts";
 import { scratchFolder } from "./scratch-folder.ts";
 
-/** A gateway, a ztunnel that captures connections, and a ztunnel to which clients open tunnels. */
+/** The data plane under test. `ztunnel` captures connections. `tunnels` is a ztunnel to which clients open tunnels. */
 type Subject = "gateway" | "ztunnel" | "tunnels";
 
-/** A data plane has served 10,000 to 15,000 connections before V8 has compiled its last functions. */
+/**
+ * The time of the warm-up. V8 has compiled the last functions of a data plane only after 10,000 to 15,000 connections.
+ */
 const warmUpMs = { gateway: 4000, ztunnel: 6000 };
 const capacityMs = 2000;
 const capacityShare = 0.8;

@@ -10,7 +10,7 @@ import { HbonePool, serveHbone, type HboneTunnel } from "../src/dataplane/index.
 import { connectTcp, listenTcp, type ByteStream, type SecureStream } from "../src/net/index.ts";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
 
-/** Set in the child process that does the work. */
+/** Whether this process is the child process that does the work. */
 const isWorker = process.argv[2] === "ends";
 const options = benchOptions(
   "node bench/hbone.ts",
@@ -31,7 +31,7 @@ function asSecure(stream: ByteStream): SecureStream {
   }) as SecureStream;
 }
 
-/** An echo server behind HBONE. Bytes for the authority `sink` are read and discarded. */
+/** Starts an echo server behind HBONE. It reads bytes for the authority `sink`, and discards them. Returns its port. */
 async function listen(): Promise<number> {
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (connection) => {
     serveHbone(asSecure(connection), {
@@ -123,8 +123,8 @@ const works = { roundTrip: pingPong, megabyte: bulk, tunnel: newTunnels };
 type Work = keyof typeof works;
 
 /**
- * The child process, which contains both ends. Does the requested work for a slice of time, and reports the CPU time of
- * each operation.
+ * Runs the child process, which contains both ends. Does the requested work for a slice of time, and reports the CPU
+ * time of each operation.
  */
 async function runEnds(): Promise<void> {
   const port = await listen();
@@ -190,7 +190,7 @@ async function main(): Promise<void> {
   }
 }
 
-// The parent process has ended.
+// End with the parent process.
 process.on("disconnect", () => process.exit());
 if (isWorker) await runEnds();
 else await main();

@@ -75,7 +75,7 @@ const accessLog: JsonValue = [
   },
 ];
 
-/** 60 prefixes, a header match, and a 90/10 split: the routes of a gateway in a small mesh. */
+/** Returns the routes of a gateway in a small mesh: 60 prefixes, a header match, and a 90/10 split. */
 function routes(): JsonValue[] {
   const plain = Array.from({ length: 60 }, (_, index) => ({
     name: `r${index}`,
@@ -133,7 +133,7 @@ async function runUpstream(bodyBytes: number): Promise<void> {
   process.stdout.write(`${listener.address.port}\n`);
 }
 
-/** The connection manager's configuration for both proxies. */
+/** Returns the connection manager's configuration for both proxies. */
 function managerOf(bare: boolean): Readonly<Record<string, JsonValue>> {
   const router = {
     name: "envoy.filters.http.router",
@@ -352,7 +352,7 @@ async function main(options: Options, bundles: string): Promise<void> {
     }
   }
   const own = median((results["serin"] ?? []).map((one) => one.cpuMicrosPerRequest));
-  /** The mean cost of a request in each round, over the processes of one name. */
+  /** Returns the mean cost of a request in each round, over the processes of one name. */
   const meansOf = (name: string): number[] => {
     const list = results[name] ?? [];
     const perRound = list.length / options.rounds;

@@ -12,7 +12,7 @@ import { sendRequest, connectTo } from "../src/proxy/testing/http2-peers.ts";
 import { answerMs, floodedServers, type FloodedServer } from "./http2-floods/flooded-servers.ts";
 
 const roles = ["server", "attackers", "sink", "upstream"] as const;
-/** Set in child processes. */
+/** The role of a child process. It is undefined in the bench's main process. */
 const role = roles.find((one) => one === process.argv[2]);
 const ownArguments = process.argv.slice(role === undefined ? 2 : 3);
 const options = benchOptions(
@@ -36,12 +36,13 @@ function chosenServer(): FloodedServer {
 const flooded = chosenServer();
 
 /**
- * The line that a child process prints. The first line has its port. Later ones have its memory in MB, its connections
- * and its CPU time in ms.
+ * A message of a child process. The first message has its port. Later messages of the server have its memory in MB of
+ * 2^20 bytes, the number of its upstream connections, and its CPU time in ms. Those of the attackers have their numbers
+ * of streams and of connections.
  */
 type Report = readonly [number, number, number];
 
-/** The child process of the server. */
+/** Runs the child process of the server. */
 async function runServer(): Promise<void> {
   // Return unused memory to the system, as every process of Serin does.
   giveBackIdleMemory();
@@ -54,14 +55,14 @@ async function runServer(): Promise<void> {
   process.send?.([port, 0, 0]);
 }
 
-/** The child process of a slow upstream. */
+/** Runs the child process of a slow upstream. */
 async function runUpstream(): Promise<void> {
   const server = createServer((_request, response) => void setTimeout(() => response.end("fine"), answerMs));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   process.send?.([(server.address() as AddressInfo).port, 0, 0]);
 }
 
-/** The child process of a server that only ends connections, at about the rate of the measured server. */
+/** Runs the child process of a server that only ends connections, at about the rate of the measured server. */
 async function runSink(): Promise<void> {
   const server = createSink((socket) => {
     socket.on("error", () => undefined);
@@ -74,8 +75,8 @@ async function runSink(): Promise<void> {
 }
 
 /**
- * The child process of the attackers. Floods for one phase with the given attack, and reports its streams and
- * connections.
+ * Runs the child process of the attackers. It floods a port for one phase with the given attack, and reports its
+ * streams and connections.
  */
 function runAttackers(): void {
   process.on("message", ({ title, port }: { readonly title: string; readonly port: number }) => {

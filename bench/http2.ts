@@ -122,7 +122,6 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-/** The load of one measurement. */
 interface Load {
   readonly seconds: number;
   /**
@@ -149,7 +148,7 @@ async function listening(server: {
   return (server.address() as { port: number }).port;
 }
 
-/** The upstream for all scenarios, as one process that prints its ports. */
+/** Runs the upstream of all scenarios, as one process that prints its ports. */
 async function runUpstream(certificates: Certificates): Promise<void> {
   const answer = Buffer.alloc(answerBytes, "x");
   const bulk = Buffer.alloc(bulkBytes, "x");
@@ -365,7 +364,8 @@ async function takeTurns(
 }
 
 /**
- * The rate at which slow answers are compared. Undefined for streams that never end, and if there is only one proxy.
+ * Returns the rate at which slow answers are compared. Returns undefined for streams that never end, and if there is
+ * only one proxy.
  */
 function rateFor(
   { plan }: Scenario,

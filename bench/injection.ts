@@ -30,8 +30,8 @@ const warmUpRequests = 100;
 const connections = 4;
 
 /**
- * The process of the control plane. It prints the webhook's port as soon as it serves. Each line of its input is a pod
- * that has started.
+ * Runs the process of the control plane. It prints the webhook's port as soon as it serves. Each line of its input
+ * stands for a pod that has started.
  */
 async function runControlPlane(services: number): Promise<void> {
   const kube = new FakeKubeClient();
@@ -98,7 +98,7 @@ async function runControlPlane(services: number): Promise<void> {
   });
 }
 
-/** An admission review of a typical pod of a Deployment, with two containers, probes, volumes and a token. */
+/** Returns an admission review of a typical pod of a Deployment, with two containers, probes, volumes and a token. */
 function review(index: number): string {
   const container = (name: string, port: number): unknown => ({
     name,
@@ -191,7 +191,7 @@ async function sendReview(agent: Agent, port: number, body: string): Promise<num
   return tookMs;
 }
 
-/** The CPU time of all threads of a process, in milliseconds. */
+/** Returns the CPU time of all threads of a process, in milliseconds. */
 function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) * 10;
@@ -217,7 +217,8 @@ async function main(options: Options, child: ChildProcess): Promise<void> {
     const dueMs = startedMs + (index * 1000) / options.rate;
     const waitMs = dueMs - performance.now();
     if (waitMs > 0) await systemClock.sleep(waitMs);
-    // A real pod becomes ready some time after its injection. Here it only matters that the model is busy too.
+    // A real pod becomes ready some time after its injection. In this bench, it only matters that the model is busy
+    // too.
     answers.push(sendReview(agent, port, review(index % options.services)).finally(() => stdin.write("\n")));
   }
   const latencies = (await Promise.all(answers)).toSorted((left, right) => left - right);

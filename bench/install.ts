@@ -1,4 +1,4 @@
-// Measures an installation on a running lab until every pod is ready.
+// Measures an installation in a lab until every pod of istio-system is ready.
 //   node bench/install.ts [--rounds 3] [--profile ambient] [--json]
 // The bench creates its own lab and deletes it at the end. Between rounds, it uninstalls everything.
 import { spawn } from "node:child_process";
@@ -16,7 +16,10 @@ const pollMs = 50;
 const options = benchOptions("npm run bench:install --", { rounds: 3, profile: "ambient", json: false });
 const home = scratchFolder();
 
-/** Runs a program with its own HOME and returns its standard output. Throws with all its output on failure. */
+/**
+ * Runs a program with its own HOME and returns its standard output. If the program fails, throws an error with all its
+ * output.
+ */
 async function run(command: readonly string[]): Promise<string> {
   const [program = "", ...args] = command;
   const child = spawn(program, args, {
@@ -59,9 +62,9 @@ const isReady = ({ status }: Pod): boolean =>
   status?.conditions?.some(({ type, status: holds }) => type === "Ready" && holds === "True") === true;
 
 interface Round {
-  /** The time until the command ended. */
+  /** The time from the start of `serin install` to its end. */
   readonly installMs: number;
-  /** The time until kubectl showed every pod as ready. */
+  /** The time from the start of `serin install` until kubectl showed every pod as ready. */
   readonly readyMs: number;
   readonly pods: number;
 }

@@ -27,7 +27,7 @@ interface Options {
 interface Scenario {
   readonly name: string;
   readonly rollout: SimulatedRollout;
-  /** How a run is expected to end. `report` means that the case is only reported. */
+  /** How a run is expected to end. With `report`, any end is accepted. */
   readonly expected: "completed" | "failed" | "report";
 }
 

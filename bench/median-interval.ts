@@ -1,8 +1,8 @@
 export interface MedianInterval {
   readonly median: number;
   /**
-   * The lower end of the interval. The interval contains the median in 95 % of all cases, whatever the distribution of
-   * the values is.
+   * The lower end of the interval. The interval contains the true median with a probability of at least 95 %, whatever
+   * the distribution of the values is.
    */
   readonly low: number;
   readonly high: number;
@@ -19,13 +19,13 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
 }
 
-/** The value that this share of the values lies below. */
+/** Returns the value below which this share of the values lies. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((left, right) => left - right);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-/** The median, with an interval that is derived from the order of the values. */
+/** Returns the median, with an interval that is derived from the order of the values. */
 export function medianInterval(values: readonly number[]): MedianInterval {
   const sorted = values.toSorted((left, right) => left - right);
   const out = leftOut(sorted.length);
@@ -40,7 +40,7 @@ export function intervalText({ median, low, high }: MedianInterval): string {
   return `${median.toFixed(3)} (95 %: ${low.toFixed(3)} to ${high.toFixed(3)})`;
 }
 
-/** The number of values at each end that the interval may leave out. */
+/** Returns the number of values at each end that the interval may leave out. */
 function leftOut(count: number): number {
   let tail = 0;
   let share = 0.5 ** count;

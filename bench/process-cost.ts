@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from "node:fs";
 
 export interface ThreadNanos {
   readonly ran: number;
-  /** The time in which the thread could have run, and something else ran on its core. */
+  /** The time in which the thread could have run, but something else ran on its core. */
   readonly waited: number;
 }
 
-/** The times of each thread of a process since the thread's start, by the thread's id, in nanoseconds. */
+/** Returns the times of each thread of a process since the thread's start, by the thread's id, in nanoseconds. */
 export function threadNanos(pid: number): Map<string, ThreadNanos> {
   const tasks = `/proc/${pid}/task`;
   return new Map(
@@ -17,7 +17,7 @@ export function threadNanos(pid: number): Map<string, ThreadNanos> {
   );
 }
 
-/** The times of each thread of a process since {@link threadNanos} returned `before`. */
+/** Returns the times of each thread of a process since {@link threadNanos} returned `before`, in nanoseconds. */
 export function nanosSince(pid: number, before: ReadonlyMap<string, ThreadNanos>): Map<string, ThreadNanos> {
   return new Map(
     [...threadNanos(pid)].map(([thread, { ran, waited }]) => {
@@ -27,14 +27,14 @@ export function nanosSince(pid: number, before: ReadonlyMap<string, ThreadNanos>
   );
 }
 
-/** The CPU time of all threads of a process, in microseconds. */
+/** Returns the CPU time of all present threads of a process, in microseconds. */
 export function cpuMicros(pid: number): number {
   let nanoseconds = 0;
   for (const { ran } of threadNanos(pid).values()) nanoseconds += ran;
   return nanoseconds / 1000;
 }
 
-/** The memory of a process in MB. */
+/** The memory of a process in MB of 2^20 bytes. */
 export interface ProcessMemory {
   /** The proportional set size. If several processes map a page, each process counts only its part of the page. */
   readonly shareMb: number;

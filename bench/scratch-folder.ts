@@ -4,12 +4,12 @@ import { join } from "node:path";
 
 const folders = new Set<string>();
 
-/** A new folder outside of the checkout. See {@link deletedAtEnd}. */
+/** Creates a folder outside of the checkout. See {@link deletedAtEnd}. */
 export function scratchFolder(prefix = "serin-bench-"): string {
   return deletedAtEnd(mkdtempSync(join(tmpdir(), prefix)));
 }
 
-/** Deletes the folder when the process ends, also by SIGINT or SIGTERM. */
+/** Returns the folder, which is deleted when this process ends, also by SIGINT or SIGTERM. */
 export function deletedAtEnd(folder: string): string {
   if (folders.size === 0) {
     process.once("exit", () => {

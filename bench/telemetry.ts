@@ -52,7 +52,6 @@ interface Options {
   readonly json: boolean;
 }
 
-/** The messages of a run's child processes. */
 type ChildMessage = { readonly ports: readonly number[] } | { readonly cpuMicros: number };
 
 const filter = (name: string, type: string): JsonValue => ({
@@ -62,7 +61,6 @@ const filter = (name: string, type: string): JsonValue => ({
 const router = filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router");
 const stats = filter("istio.stats", "stats.PluginConfig");
 
-/** Istio's log format. */
 const logFormat =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" ' +
   '%BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" ' +
@@ -93,7 +91,7 @@ const tracing = (percent: number): JsonValue => ({
   },
 });
 
-/** Routes with 20 prefixes, and one with a 90/10 split. */
+/** Returns routes with 20 prefixes, and one with a 90/10 split. */
 function virtualHosts(): JsonValue {
   const plain = Array.from({ length: 20 }, (_, index) => ({
     name: `r${index}`,
@@ -124,7 +122,7 @@ function virtualHosts(): JsonValue {
   ];
 }
 
-/** An application, and a trace collector that accepts everything. */
+/** Runs an application, and a trace collector that accepts everything. */
 async function runUpstream(bodyBytes: number): Promise<void> {
   const answer = Buffer.from(
     `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${bodyBytes}\r\n\r\n${"x".repeat(bodyBytes)}`,
@@ -192,7 +190,7 @@ async function runProxy(wanted: ReadonlySet<string>, appPort: number, collectorP
 
 const children: ChildProcess[] = [];
 
-/** The next message of a child process. */
+/** Returns the next message of a child process. Rejects if the process ends before that. */
 async function nextMessage(child: ChildProcess): Promise<ChildMessage> {
   return await new Promise((resolve, reject) => {
     const ended = (code: number | null): void => reject(new Error(`a process of the run ended with ${code}`));
@@ -292,7 +290,6 @@ interface Measured {
   readonly cpuMicros: number;
 }
 
-/** A proxy with the connections that load it. */
 interface Subject {
   readonly child: ChildProcess;
   readonly loads: readonly LoadConnection[];
@@ -348,7 +345,7 @@ async function main(options: Options): Promise<void> {
     for (const [name, subject] of order) results.get(name)?.push(await measure(subject, seconds));
   }
   const listOf = (name: string): readonly Measured[] => results.get(name) ?? [];
-  /** The mean of a round over all processes of one kind. */
+  /** Returns, for each round, the mean CPU time of a request in µs over all processes of one kind. */
   const meansOf = (kind: string): number[] =>
     Array.from({ length: rounds }, (_, round) =>
       mean(
@@ -394,7 +391,7 @@ async function main(options: Options): Promise<void> {
 }
 
 const [role, ...args] = process.argv.slice(2);
-// The parent process has ended.
+// End with the parent process.
 process.on("disconnect", () => process.exit());
 if (role === "upstream") await runUpstream(Number(args[0]));
 else if (role === "proxy") await runProxy(new Set((args[0] ?? "").split(",")), Number(args[1]), Number(args[2]));

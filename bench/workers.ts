@@ -195,7 +195,7 @@ async function main(options: Options, json: boolean): Promise<void> {
   for (let round = 0; round <= options.rounds; round += 1)
     for (const [workers, { child, port }] of subjects) {
       const measured = await measure(child, port, workers, options);
-      // The first round is only for warming up.
+      // The first round only warms up.
       if (round === 0) continue;
       results.get(workers)?.push(measured);
       const percent = measured.busy.map((share) => `${Math.round(share * 100)} %`).join(" and ");
@@ -212,7 +212,7 @@ async function main(options: Options, json: boolean): Promise<void> {
 }
 
 const args = process.argv.slice(2);
-// The parent process has ended.
+// End with the parent process.
 process.on("disconnect", () => process.exit());
 if (args[0] === "upstream") await runUpstream();
 else if (args[0] === "proxy") await runProxy(Number(args[1]), Number(args[2]), Number(args[3]));

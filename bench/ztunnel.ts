@@ -86,7 +86,7 @@ const sliceMs = numberOption("--slice", options.slice);
 const severalWorkers = workers > 1;
 const settleMs = 1500;
 
-/** A ztunnel, or several that have a part of the load each and whose costs are added. */
+/** A ztunnel, or several of which each has a part of the load. Their costs are added. */
 interface Side {
   readonly name: string;
   readonly scenes: readonly Scene[];
@@ -146,8 +146,8 @@ async function inTurnsOrTogether<Result>(
 }
 
 /**
- * The medians by rank. The first is that of the busiest threads of all rounds, the second that of the second busiest
- * ones, and so on.
+ * Returns the medians by rank. The first is that of the busiest threads of all rounds, the second that of the second
+ * busiest ones, and so on.
  */
 function mediansOf(rounds: readonly Measured[]): readonly ThreadTime[] {
   const medianBy = (place: number, share: (time: ThreadTime) => number): number =>
@@ -195,7 +195,6 @@ async function memoryOf(sides: readonly Side[], into: Record<string, Record<stri
   );
 }
 
-/** The ztunnels of each side. */
 function subjects(): Readonly<Record<string, readonly Subject[]>> {
   const root = join(import.meta.dirname, "..");
   const profiles = options.profile === undefined ? undefined : resolve(options.profile);

@@ -169,7 +169,6 @@ async function refreshLadder(stage: Stage): Promise<void> {
 }
 
 interface Outcome {
-  /** The error that ended the demo early. */
   readonly problem: unknown;
   readonly requests: number;
   readonly failed: number;

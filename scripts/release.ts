@@ -61,7 +61,7 @@ function note(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** The commit's date is the date of every file, so that two runs give the same bytes. */
+/** Returns the commit's date. All files of the release get it, so that two runs give the same bytes. */
 function sourceDateEpoch(): string {
   return process.env["SOURCE_DATE_EPOCH"] ?? runProgram("git", ["log", "-1", "--format=%ct"], { cwd: root }).trim();
 }
@@ -73,8 +73,8 @@ function pack(): string {
 }
 
 /**
- * Writes Node, and `bin/istioctl`, `samples`, `manifests/profiles` and `manifests/charts` where Istio's archives have
- * them.
+ * Writes the archive of an architecture. It contains Node, and it has `bin/istioctl`, `samples`, `manifests/profiles`
+ * and `manifests/charts` at the same places as Istio's archives.
  */
 function writeArchive(architecture: Architecture, archive: string, scratch: string): void {
   const name = `${title}-linux-${architecture}`;
@@ -138,7 +138,9 @@ async function build(wanted: readonly Architecture[], scratch: string): Promise<
   writeFileSync(join(output, sums), lines.join(""));
 }
 
-/** Makes the release again with other folders, and another umask, time zone and language. */
+/**
+ * Makes the release again with other folders, and another umask, time zone and language. Throws if its bytes differ.
+ */
 function compareWithSecondRun(scratch: string): void {
   const second = join(scratch, "second");
   const temporary = join(scratch, "temporary");
@@ -154,7 +156,10 @@ function compareWithSecondRun(scratch: string): void {
   note(`a second run gave the same bytes: ${filesBelow(output).length} files`);
 }
 
-/** Installs the package into an empty prefix, unpacks the archive for this machine's architecture, and runs both. */
+/**
+ * Verifies the checksums, installs the package into an empty prefix, unpacks the archive for this machine's
+ * architecture, and runs both.
+ */
 function verify(scratch: string): void {
   runProgram("sha256sum", ["--check", "--strict", "--quiet", sums], { cwd: output });
   const prefix = join(scratch, "prefix");

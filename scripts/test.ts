@@ -55,7 +55,7 @@ const extraUnitLanes = 1;
 const labBytes = 5 * 2 ** 30;
 /** The assumed duration of a file without a record. A quick file has none (`shortestMs` in `suite/durations.ts`). */
 const unknownMs: Readonly<Record<Group, number>> = { unit: 100, netns: 2_000, e2e: 60_000, interop: 60_000 };
-/** When files that share a process keep it alive for this long, each runs again in its own process. */
+/** The time limit of files that share a process. After it, each file runs again in its own process. */
 const sharedTimeoutMs = 600_000;
 /**
  * The maximum number of failed files that run a second time. With more, the failures are no coincidence, and none runs
@@ -72,7 +72,7 @@ interface GroupRun {
   readonly wrapped: boolean;
   readonly lanes: number | undefined;
   readonly records: boolean;
-  /** Whether the group runs beside another one, at the lowest priority. */
+  /** Whether the group runs at the lowest priority, beside another group. */
   readonly beside: boolean;
   /** Resolves when everything that runs beside this group has ended. */
   readonly besideEnded?: Promise<void>;
@@ -81,7 +81,7 @@ interface GroupRun {
 }
 
 interface FirstRuns {
-  /** Whether files failed that run a second time. */
+  /** Whether some files have failed and will run a second time. */
   readonly runsAgain: boolean;
   /** Runs the failed files a second time, alone, and returns the counts of the group. */
   readonly end: () => Promise<Counts>;
@@ -153,8 +153,8 @@ function lanesOf(group: Group): number {
 }
 
 /**
- * Runs the unfinished files of a shared process that ended early again, each in its own process, because one of them
- * may have ended it. Returns whether there were any.
+ * Runs the files again that did not end because their shared process ended early. Each runs in its own process, because
+ * one of them may have ended the shared one. Returns whether there were any.
  */
 async function runLost(
   batches: readonly Batch[],
@@ -182,9 +182,8 @@ function sum(files: readonly string[], counts: ReadonlyMap<string, FileCounts>):
 }
 
 interface Plan {
-  /** The files to run, by group. */
   readonly files: Map<Group, readonly string[]>;
-  /** What to check after a change. Absent if the run is not about a change. */
+  /** What to check after a change. Absent if the run does not depend on a change. */
   readonly change?: ChecksRun["change"];
 }
 
@@ -208,7 +207,7 @@ async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, r
     total.passed += passed;
     total.failed += failed;
   };
-  /** For each group beside the end-to-end group, runs the failed files again. Called after the end-to-end group. */
+  /** Runs the failed files again, for each group beside the end-to-end group. Called after the end-to-end group. */
   const unended: (() => Promise<void>)[] = [];
   const run = async (
     group: Group,
@@ -271,7 +270,7 @@ function secondsSince(beginMs: number): string {
   return `${((performance.now() - beginMs) / 1000).toFixed(1)} s`;
 }
 
-/** The machine's load: processes that ran or waited for a core, averaged over the last minute. */
+/** Returns the machine's load: processes that ran or waited for a core, averaged over the last minute. */
 function load(): string {
   return (loadavg()[0] ?? 0).toFixed(1);
 }

@@ -1,6 +1,7 @@
 // Builds the modules of test/wasm with the SDKs that users have (Rust's proxy-wasm and AssemblyScript's proxy-runtime),
-// and runs each in the proxy's module host. Needs cargo with the target wasm32-wasip1, and npm. Run `node
-// scripts/wasm-sdks.ts`. Its last line is JSON.
+// and runs each in the proxy's module host. Needs cargo with the target wasm32-wasip1, and npm. The last line of its
+// output is JSON.
+//   node scripts/wasm-sdks.ts
 import { execFileSync } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,14 +19,14 @@ const head = [
 ] as const;
 
 type Sdk = "rust" | "assemblyscript";
-/** Whether each fact about a module holds. */
+/** For each fact about a module, whether it holds. */
 type Facts = Record<string, boolean>;
 
 const facts: Readonly<Record<Sdk, (code: Uint8Array) => Promise<Facts>>> = {
   rust: rustFacts,
   assemblyscript: assemblyScriptFacts,
 };
-/** The time limit of a module's start and of a request. It is enough on a busy machine too. */
+/** The time limit of a module's start and of a request. It is long enough for a busy machine. */
 const deadlineMs = 5000;
 const failed: string[] = [];
 mkdirSync(join(cache, "assembly"), { recursive: true });
@@ -39,7 +40,7 @@ process.exitCode = failed.length === 0 ? 0 : 1;
 
 function buildRust(): string {
   const project = join(cache, "rust");
-  // The compiler writes a lockfile beside the sources.
+  // Build a copy, because the compiler writes a lockfile beside the sources.
   cpSync(join(sources, "rust"), project, { recursive: true });
   execFileSync("cargo", ["build", "--release", "--target", "wasm32-wasip1"], { cwd: project, stdio: "inherit" });
   return join(project, "target", "wasm32-wasip1", "release", "header_plugin.wasm");
@@ -69,7 +70,7 @@ function has(running: RunningModule, map: number, name: string, value: string): 
   return running.fields(map).some((field) => field[0] === name && field[1] === value);
 }
 
-/** The status of the module's own answer to a request that asks for a refusal. */
+/** Sends a request that the module must refuse. Returns the status of the module's own response. */
 async function refusal(running: RunningModule): Promise<number | undefined> {
   await running.open([...head, ["x-do", "deny"]]);
   return running.effects.find((effect) => effect.kind === "reply")?.reply.status;

@@ -9,11 +9,11 @@ import { ownProgram, startSubject } from "./subject.ts";
 export interface BesideOptions {
   readonly services: number;
   readonly pods: number;
-  /** The number of clients of each of the two control planes. */
+  /** The number of clients of each control plane. */
   readonly clients: number;
   /** The number of times that both processes start. */
   readonly pairs: number;
-  /** The number of slices of changes of each kind, for each pair of processes. */
+  /** The number of slices for each kind of change and each pair of processes. A slice has five changes. */
   readonly rounds: number;
   /** The kinds of changes: ep, vs and svc, with commas between them. */
   readonly changes: string;
@@ -23,7 +23,7 @@ const sliceChanges = 5;
 const storms = 10;
 const timeoutMs = 1_200_000;
 
-/** Returns the ratio of this checkout's CPU time to the other's, by the kind of change. */
+/** Returns the median ratio of this checkout's CPU time to the other's, with its interval, by the kind of change. */
 export async function compareCheckouts(
   api: ApiServer,
   beside: string,

@@ -19,7 +19,7 @@ const zones = 3;
 /** The second port that every tenth service has. */
 const databasePort = 5432;
 
-/** Writes objects in the form in which an API server returns them. */
+/** Generates objects in the form in which an API server returns them, and adds them to a mesh. */
 export class GeneratedMesh {
   readonly size: MeshSize;
   readonly #take: (object: KubernetesObject) => void;
@@ -32,7 +32,7 @@ export class GeneratedMesh {
     this.#take = (object) => feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
   }
 
-  /** Adds all objects as one change. */
+  /** Adds all objects in one batch. */
   fill(): void {
     const { services, podsPerService, namespaces, routedEvery, ambient } = this.size;
     this.#apply(() => {
@@ -73,7 +73,7 @@ export class GeneratedMesh {
     this.#apply(() => this.#take(this.#service(3, name)));
   }
 
-  /** The node id and metadata of a pod's proxy. */
+  /** Returns the node id and metadata of a pod's proxy. */
   proxyOf(index: number): { readonly id: string; readonly metadata: Record<string, string | Record<string, string>> } {
     const serviceIndex = index % this.size.services;
     const replica = Math.floor(index / this.size.services) % this.size.podsPerService;

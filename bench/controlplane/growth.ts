@@ -38,7 +38,7 @@ interface Cost {
   readonly bytesPerClient: number;
 }
 
-/** The value that this share of the values lies below. */
+/** Returns the value below which the share `part` of the values lies. */
 function quantile(values: readonly number[], part: number): number {
   return values.toSorted((left, right) => left - right)[Math.floor(values.length * part)] ?? Number.NaN;
 }
@@ -62,7 +62,6 @@ class Run {
     });
   }
 
-  /** Does one step and returns its cost. */
   step({ change, round }: Step): Cost {
     const before = this.#bytes();
     const cost = cpuMs(() => this.#do(change, round));
@@ -154,7 +153,7 @@ class Size {
   }
 }
 
-/** Formats the median and the lower quartile, because a busy machine makes the upper half larger. */
+/** Formats the median, and the lower quartile in parentheses, because a busy machine makes the upper half larger. */
 function shown(values: readonly number[]): string {
   return `${quantile(values, 0.5).toFixed(2)} (${quantile(values, 0.25).toFixed(2)})`;
 }
@@ -214,7 +213,7 @@ if (options.kind === undefined) {
   for (const kind of options.kinds.split(",")) await compare(kind, services);
 } else {
   const run = new Run(serviceCounts[0] ?? 1, options.kind);
-  // The parent process has ended.
+  // End with the parent process.
   process.on("disconnect", () => process.exit());
   process.on("message", (step: Step) => process.send?.(run.step(step)));
 }

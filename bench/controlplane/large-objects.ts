@@ -37,7 +37,7 @@ function measure(large: LargeObjects, size: number): Cost {
     }) - ingestMs;
   const sendMs = cpuMs(() => served.send());
   const slowest = served.slowestCollections();
-  // The time of a later change of another object, which the large object affects.
+  // Measure a later change of another object, which the large object affects.
   const changeMs = cpuMs(() => {
     served.mesh.graph.batch(() =>
       served.take([

@@ -27,7 +27,6 @@ const gatewayApi = (kind: string, key: string, spec: object): KubernetesObject =
 
 const http = { number: 80, name: "http", protocol: "HTTP" };
 
-/** Changes a label of the object. */
 function relabelled(object: KubernetesObject, round: number): KubernetesObject {
   return {
     ...object,

@@ -1,7 +1,7 @@
 // Measures the start with many objects of the kinds that select each other, and a change of one of them.
 //   npm run bench:controlplane:many -- [--cases entries,pods] [--size 2000] [--json]
-// Each case runs with a quarter of its size and with its full size. A growth of the start above 4, or of a change above
-// 1, is more than linear.
+// Each case runs with a quarter of its size and with its full size. A growth of the start above 4 is more than linear.
+// A change should cost the same at both sizes.
 import { benchOptions } from "../../scripts/arguments/bench-options.ts";
 import type { KubernetesObject } from "../../src/api/index.ts";
 import { manyObjects, type ManyObjects } from "./many-object-cases.ts";
@@ -13,12 +13,12 @@ const options = benchOptions("npm run bench:controlplane:many --", {
   size: 2000,
   json: false,
 });
-/** How often a change is repeated. The result is the median. */
+/** The number of changes of each kind of object. The bench reports the median of their times. */
 const rounds = 5;
 
 interface Cost {
   readonly startMs: number;
-  /** The CPU time of a change, and how many items it computes, by the kind of the changed object. */
+  /** For each kind of object, the CPU time of a change in milliseconds, and the number of items that it computes. */
   readonly changes: Readonly<Record<string, { readonly ms: number; readonly computed: number }>>;
   readonly slowest: string;
 }

@@ -5,8 +5,8 @@ import { testMesh } from "../../src/controlplane/testing/model-fixture.ts";
 import { MetricsRegistry } from "../../src/telemetry/index.ts";
 
 /**
- * A mesh with default settings. It handles each change completely in one turn, so that the cost of the change can be
- * measured.
+ * Returns a mesh with default settings. It handles each change completely in one turn, so that the cost of the change
+ * can be measured.
  */
 export function measuredMesh(): ServedMesh {
   const mesh = new ServedMesh({
@@ -21,7 +21,7 @@ export function measuredMesh(): ServedMesh {
   return mesh;
 }
 
-/** The CPU time of a run in milliseconds. Other load on the machine hardly changes it. */
+/** Returns the CPU time of a run in milliseconds. Other load on the machine hardly changes it. */
 export function cpuMs(run: () => void): number {
   const before = process.cpuUsage();
   run();

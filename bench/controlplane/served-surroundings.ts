@@ -26,7 +26,7 @@ export class ServedSurroundings {
     this.send();
   }
 
-  /** Takes the objects in. Throws if the control plane refuses one. */
+  /** Ingests the objects. Throws if the control plane refuses one. */
   take(objects: readonly KubernetesObject[]): void {
     for (const object of objects) {
       const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
@@ -48,7 +48,7 @@ export class ServedSurroundings {
     return this.#clients.reduce((sum, client) => sum + client.received.bytes, 0);
   }
 
-  /** The three collections that took the longest in the last batch, with their milliseconds. */
+  /** Returns the three collections that took the longest in the last batch, with their milliseconds. */
   slowestCollections(): string {
     return this.mesh.graph.collections
       .toSorted((left, right) => right.stats.lastCostMs - left.stats.lastCostMs)

@@ -1,4 +1,4 @@
-// Runs a control plane as a plain process: Serin's or a real istiod.
+// Runs a control plane as a plain process.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { freePort } from "../../src/net/testing/index.ts";
@@ -17,10 +17,11 @@ const namespace = "istio-system";
 /** Serin's control plane from a checkout, or a real istiod. */
 export type Program = { readonly checkout: string } | { readonly discovery: string };
 
-/** The control plane of this checkout. */
 export const ownProgram: Program = { checkout: root };
 
-/** Starts a control plane. Both Serin and istiod wait a millisecond or two for further changes. */
+/**
+ * Starts a control plane. Both Serin and istiod then wait a millisecond or two for further changes before they send.
+ */
 export async function startSubject(api: ApiServer, program: Program): Promise<Subject> {
   const [http, grpc, secure, webhooks, monitoring, control] = [
     await freePort(),

@@ -2,7 +2,6 @@
 import type { KubernetesObject } from "../../src/api/index.ts";
 import { config, namespace, node, pod, service, slice } from "../../src/controlplane/testing/model-fixture.ts";
 
-/** The node in a proxy's requests. */
 function proxyNode(id: string, namespaceName: string, labels: Readonly<Record<string, string>>) {
   return {
     id,

@@ -51,7 +51,7 @@ export class OpenPage {
     this.#response.destroy();
   }
 
-  /** Counts a message. If the message begins with its data, it changes a view or says that nothing has changed. */
+  /** Counts the bytes of a chunk, its messages that change a view, and its problems. */
   #count(chunk: Buffer): void {
     this.bytes += chunk.length;
     for (let at = chunk.indexOf('data: {"type":"'); at !== -1; at = chunk.indexOf('data: {"type":"', at + 1)) {

@@ -9,11 +9,10 @@ export interface MeshSize {
   readonly workloads: number;
   /** The number of other workloads that each workload calls. */
   readonly calls: number;
-  /** The number of pods of each workload. */
   readonly pods: number;
 }
 
-/** What is printed on standard output as soon as the mesh is served. */
+/** What the process prints on standard output as soon as it serves the mesh. */
 export interface ServedMesh {
   readonly server: string;
   readonly authority: string;
@@ -71,7 +70,7 @@ function addressOf(index: number, number: number): string {
   return `127.${64 + (all >> 16)}.${(all >> 8) & 0xff}.${all & 0xff}`;
 }
 
-/** Metadata that is as large as that of an object which kubectl, a Deployment and the injector have written. */
+/** Returns metadata that is as large as that of an object which kubectl, a Deployment and the injector have written. */
 function meta(
   namespace: string,
   name: string,
@@ -328,7 +327,7 @@ function edgeText(reporter: string, from: number, to: number, count: number, wor
   return `istio_requests_total{${labels}} ${count}\n${buckets}istio_request_bytes_sum{${labels}} ${count * 100}\n`;
 }
 
-/** Answers `GET /<index of the workload>` with the metrics of its proxy. */
+/** Returns a listener that answers `GET /<index of the workload>` with the metrics of its proxy. */
 function proxiesOf({ workloads, calls }: MeshSize): RequestListener {
   const began = Date.now();
   return (request, response) => {

@@ -5,8 +5,8 @@ import type { NetworkNamespace } from "../../src/net/index.ts";
 import { answerOf } from "../answer-of.ts";
 
 /**
- * `refused`, `reset`, `timed out`, or `cut off` if the peer's end came before all bytes. Anything else is the code of
- * an error.
+ * How a connection failed: `refused`, `reset`, `timed out`, the code of another error, or `cut off` if the peer's end
+ * came before all bytes.
  */
 export type Failure = string;
 
@@ -24,7 +24,6 @@ export type Order =
       readonly order: "rate";
       /** The connections per second. Absent means as many as the peer serves. */
       readonly perSecond?: number;
-      /** The maximum number of open connections. */
       readonly most: number;
     }
   /** The answer comes when all connections that were due have begun and few are open, or after the time limit. */
@@ -43,7 +42,7 @@ export interface Counts {
 }
 
 const processes = 2;
-/** The program of the bench's other processes. */
+/** The module that the bench's other processes run. */
 export const ends = join(import.meta.dirname, "../hand-over-ends.ts");
 
 export class Clients {

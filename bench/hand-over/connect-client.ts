@@ -3,8 +3,8 @@ import { plainExchange } from "./plain-exchange.ts";
 import { RateClient } from "./rate-client.ts";
 
 /**
- * Takes orders from the bench. Without words the client opens plain connections. With the address of an application and
- * a file with the mesh's root, it opens tunnels to the application.
+ * Performs the orders that the bench sends. Without words, the client opens plain connections. With the address of an
+ * application and a file with the mesh's root, it opens tunnels to the application.
  */
 export async function runClient([authority, rootFile]: readonly string[]): Promise<void> {
   const exchange =

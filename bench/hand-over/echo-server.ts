@@ -1,6 +1,6 @@
 import { listenTcp } from "../../src/net/index.ts";
 
-/** The application behind the ztunnel. It returns what it gets. */
+/** Runs the application behind the ztunnel. It returns what it gets. */
 export async function runEchoServer(port: number): Promise<void> {
   await listenTcp({ address: "0.0.0.0", port }, (stream) => {
     stream.setHandler({

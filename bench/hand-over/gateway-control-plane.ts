@@ -60,8 +60,9 @@ async function startDiscovery({ address, port }: NewGateway): Promise<string> {
 }
 
 /**
- * The control plane and the certificate authority of the gateways, in a separate process, because it has to be in the
- * gateways' network. Each message describes a new gateway. The answer contains the URLs that this gateway connects to.
+ * Runs the control plane and the certificate authority of the gateways, in a separate process, because it has to be in
+ * the gateways' network. Each message describes a new gateway. The answer contains the URLs that this gateway connects
+ * to.
  */
 export async function runControlPlane(): Promise<void> {
   const authority = await startAuthority();

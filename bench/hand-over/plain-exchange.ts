@@ -8,7 +8,8 @@ import type { Exchange } from "./rate-client.ts";
 const kindOf: Readonly<Record<string, Failure>> = { ECONNREFUSED: "refused", ECONNRESET: "reset", EPIPE: "reset" };
 
 /**
- * Sends the target's number of bytes, ends its own side, and waits for the same number of bytes and for the peer's end.
+ * Returns an exchange that sends the target's number of bytes, ends its own side, and waits for the same number of
+ * bytes and for the peer's end.
  */
 export function plainExchange(): Exchange {
   const binding = libuvBinding();

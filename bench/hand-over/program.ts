@@ -48,7 +48,7 @@ export class Program {
     );
   }
 
-  /** Resolves when the check passes. */
+  /** Resolves when the check passes. Rejects if the program ends before that, or at the time limit. */
   async until(what: string, check: () => Promise<boolean>): Promise<void> {
     const deadlineMs = performance.now() + readyTimeoutMs;
     while (!(await check())) {
@@ -64,7 +64,7 @@ export class Program {
     await this.until(`a data plane with ${count} workers`, () => Promise.resolve(workersInTasks(pid) === count));
   }
 
-  /** Asks the program to end. Resolves when it has ended in order. */
+  /** Ends the program by SIGTERM. Resolves when it has ended with exit code 0, and rejects if it does not. */
   async terminate(): Promise<void> {
     this.#child.kill("SIGTERM");
     let timer: NodeJS.Timeout | undefined;

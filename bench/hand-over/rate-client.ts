@@ -5,7 +5,7 @@ import type { Counts, Failure, Order, Target } from "./clients.ts";
  */
 const timeoutMs = 15_000;
 const tickMs = 1;
-/** The most time by which a client tries to make up for a delay. After a longer delay, it does not reach its rate. */
+/** The longest delay that a client makes up for. After a longer one, it does not reach its rate. */
 const mostLateMs = 1000;
 /** If a client has at most this many open connections, it has caught up after a slow moment of the program. */
 const fewOpen = 50;
@@ -29,7 +29,7 @@ export class RateClient {
   #target: Target = { addresses: [], port: 0, messageBytes: 0 };
   #perSecond = 0;
   #most = 0;
-  /** The number of connections that should have begun by now and have not. */
+  /** The number of connections that should have begun by now, but have not. */
   #owed = 0;
   #tickedMs = performance.now();
   #turn = 0;

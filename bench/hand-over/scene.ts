@@ -2,7 +2,6 @@ import { writeFileSync } from "node:fs";
 import type { NetworkNamespace } from "../../src/net/index.ts";
 import type { Clients } from "./clients.ts";
 
-/** How long one hand-over took. */
 export interface HandOver {
   /** The time from the first change until the old program got no more connections. */
   readonly movedMs: number;

@@ -18,9 +18,10 @@ const ownMark = 0x539;
 const timeoutMs = 30_000;
 
 /**
- * Opens a connection with mutual TLS and a tunnel on it, as a ztunnel of another node does for its first connection to
- * a pod. Sends the target's number of bytes through the tunnel, and waits for the same number of bytes and the end of
- * the tunnel. `authority` is the address and port of the application. `rootFile` has the root of the mesh.
+ * Returns an exchange that opens a connection with mutual TLS and a tunnel on it, as a ztunnel of another node does for
+ * its first connection to a pod. It sends the target's number of bytes through the tunnel, and waits for the same
+ * number of bytes and the end of the tunnel. `authority` is the address and port of the application. `rootFile` has the
+ * root of the mesh.
  */
 export function tunnelExchange(authority: string, rootFile: string): Exchange {
   const root = JSON.parse(readFileSync(rootFile, "utf8")) as {

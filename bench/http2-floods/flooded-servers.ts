@@ -23,7 +23,6 @@ const peerIdentity = "spiffe://cluster.local/ns/default/sa/bench";
 
 export interface RunningServer {
   readonly port: number;
-  /** The number of upstream connections. */
   readonly upstreamConnections: () => number;
 }
 

@@ -135,7 +135,6 @@ class Connection {
 
 export interface RequestPlan {
   readonly fields: readonly string[];
-  /** The body that follows the head. */
   readonly body?: Buffer;
   /** Whether each stream stays open. The body is then sent again after each response message. */
   readonly endless?: boolean;

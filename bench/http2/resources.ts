@@ -5,7 +5,6 @@ import { typeUrls } from "../../src/wire/xds/index.ts";
 
 export type UpstreamKind = "http1" | "bulk" | "http2" | "mutualTls";
 
-/** The upstream's ports, by protocol. */
 export type UpstreamPorts = Readonly<Record<UpstreamKind, number>>;
 
 export interface Certificates {
@@ -104,8 +103,8 @@ function cluster(name: UpstreamKind, port: number): JsonValue {
 }
 
 /**
- * Many prefixes that do not match, and one route for each kind of upstream. `version` makes the routes of two versions
- * differ.
+ * Returns many prefixes that do not match, and one route for each kind of upstream. `version` makes the routes of two
+ * versions differ.
  */
 export function routes(version: number): JsonValue {
   const kinds: readonly UpstreamKind[] = ["bulk", "http2", "mutualTls"];
@@ -136,7 +135,6 @@ export function routes(version: number): JsonValue {
 export const listenerNames = ["plain", "mutualTls"] as const;
 export type ListenerName = (typeof listenerNames)[number];
 
-/** All resources, by type and name. */
 export function resourcesFor(
   ports: Readonly<Record<ListenerName, number>>,
   upstreams: UpstreamPorts,

@@ -1,5 +1,5 @@
-// The compared proxies. Each is a process with its own control plane in the bench. A bench of single threads gives all
-// of them the first core, and others give them all cores.
+// The compared proxies. Each is a process with its own control plane in the bench. In a bench of single threads, all of
+// them run on the first core. Otherwise, they run on all cores.
 import { spawn, type ChildProcess } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,6 @@ export interface Subject<Port extends string> {
   readonly name: string;
   readonly pid: number;
   readonly ports: Readonly<Record<Port, number>>;
-  /** Replaces resources of a type. */
   push(typeUrl: string, resources: Readonly<Record<string, JsonValue>>): void;
 }
 
@@ -89,7 +88,6 @@ export class Subjects<Port extends string> {
     this.#options = options;
   }
 
-  /** Starts the proxy of a checkout. */
   async startSerin(name: string, checkout: string, threads: number): Promise<void> {
     const bundled =
       this.#entries.get(checkout) ?? bundleRole("bench/http2-proxy.ts", checkout, join(this.#bundles, name));

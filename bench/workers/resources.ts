@@ -1,5 +1,5 @@
-// The configuration of the proxies under a saturating load. They answer by themselves, so that no upstream takes part
-// of the machine.
+// The configuration of the proxies under a saturating load. They answer by themselves, so that no upstream needs
+// processor time.
 import type { JsonValue } from "@bufbuild/protobuf";
 import { httpListener } from "../../src/proxy/testing/ads-server.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
@@ -7,7 +7,10 @@ import { typeUrls } from "../../src/wire/xds/index.ts";
 export const listenerNames = ["plain", "rules"] as const;
 export type ListenerName = (typeof listenerNames)[number];
 
-/** Each request must pass all routes and policies of the listener `rules`, and matches the last route. */
+/**
+ * The numbers of routes and of policies of the listener `rules`. Each request passes all of them, and matches the last
+ * route.
+ */
 export const [routes, policies] = [100, 20];
 
 const type = "type.googleapis.com";
@@ -32,7 +35,7 @@ const router: JsonValue = {
   typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` },
 };
 
-/** Policies such as an AuthorizationPolicy with `DENY` becomes. None applies to the request. */
+/** Returns policies such as those that an AuthorizationPolicy with `DENY` becomes. None applies to the request. */
 function deny(): JsonValue {
   const policy = (index: number): JsonValue => ({
     permissions: [

@@ -45,14 +45,15 @@ interface Measured {
   /** For each serving thread, the share of the time in which it ran. The busiest comes first. */
   readonly busy: readonly number[];
   /**
-   * For each of these threads, the share of the time in which it ran, or waited for a core that something else used.
+   * For each of these threads, the share of the time in which it had work. It then ran, or waited for a core that
+   * something else used.
    */
   readonly hadWork: readonly number[];
   /** The share of the time in which the load generator ran. */
   readonly loadBusy: number;
 }
 
-/** The ids of the threads that serve. */
+/** Returns the ids of the threads that serve. */
 function servingThreads(pid: number): string[] {
   const folder = `/proc/${pid}/task`;
   const workers = readdirSync(folder).filter((id) => workerName.test(readFileSync(`${folder}/${id}/comm`, "utf8")));

@@ -25,7 +25,7 @@ export interface RequestFields {
   readonly role: string;
 }
 
-/** `GET` and `http` from the static table, and literals that enter the dynamic table. */
+/** Returns a block with `GET` and `http` from the static table, and literals that enter the dynamic table. */
 function firstBlock({ path, authority, userAgent, role }: RequestFields): Buffer {
   const text = (value: string): Buffer => Buffer.concat([Buffer.from([value.length]), Buffer.from(value)]);
   const literal = (nameByte: number, value: string): Buffer => Buffer.concat([Buffer.from([nameByte]), text(value)]);
@@ -40,7 +40,7 @@ function firstBlock({ path, authority, userAgent, role }: RequestFields): Buffer
   ]);
 }
 
-/** The same fields once they are in the dynamic table, whose newest entry has the index 62. */
+/** A block with the same fields from the dynamic table, whose newest entry has the index 62. */
 const laterBlock = Buffer.from([0x82, 0x86, 0xc1, 0xc0, 0xbf, 0xbe]);
 
 export class StreamLoad implements Disposable {
@@ -53,12 +53,11 @@ export class StreamLoad implements Disposable {
     this.#batchSize = batchSize;
   }
 
-  /** The number of requests that were answered. */
   get answered(): number {
     return this.#connections.reduce((sum, { answered }) => sum + answered, 0);
   }
 
-  /** Why the answers cannot be counted. Undefined if they can. */
+  /** Why the answers cannot be counted. It is undefined if they can be counted. */
   get trouble(): string | undefined {
     return this.#connections.find(({ trouble }) => trouble !== undefined)?.trouble;
   }
@@ -77,7 +76,7 @@ export class StreamLoad implements Disposable {
 
 class LoadConnection {
   readonly #stream: ByteStream;
-  /** One HEADERS frame after another, all of the same length. */
+  /** The HEADERS frames of a batch, one after another. All have the same length. */
   readonly #batch: Buffer;
   readonly #batchSize: number;
   /** The beginning of a frame whose header came in two chunks. */

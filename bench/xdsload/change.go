@@ -6,18 +6,19 @@ import (
 	"time"
 )
 
-// change: a write to the API server that clients can recognize in a response.
+// change is a write to the API server that clients can recognize in a response.
 type change struct {
 	name    string
-	typ     string // the response that carries it
-	watch   string // the path that shows when the API server's own watch has it
+	typ     string // the type of the response that contains the change
+	watch   string // the path to watch for the time at which the API server itself reports the change
 	prepare func()
 	marker  func(i int) string
 	apply   func(i int, marker string)
-	after   func(count int) // takes back what count changes have left
+	after   func(count int) // undoes what count changes have left
 }
 
-// changeOf: kind is one of ep, vs, svc, pod, newpod. run makes the names of this run its own.
+// changeOf returns a change of this kind: ep, vs, svc, pod or newpod. Names contain run, so that two runs do not share
+// them.
 func changeOf(kind string, k *kube, run string) change {
 	none := func() {}
 	nothing := func(int) {}

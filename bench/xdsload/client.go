@@ -21,7 +21,7 @@ import (
 
 func f64(f float64) uint64 { return math.Float64bits(f) }
 
-// Probe: which response proves that a change reached a client.
+// Probe names the response that proves that a change has reached a client.
 type Probe struct {
 	typ    string
 	marker []byte

@@ -12,16 +12,17 @@ import (
 
 const (
 	restAfterStorm = 1500 * time.Millisecond
-	// After the last client has its response, a server still counts and collects garbage.
+	// After the last client has its response, a server still does work, such as the collection of garbage.
 	restOfSlice = 200 * time.Millisecond
 	changeLimit = 30 * time.Second
 	idleLooks   = 5
 	idleLook    = 3 * time.Second
 )
 
-// compare: two servers of one API server get the same changes at the same moment, each with clients of its own. So other
-// work of the machine affects both alike. Prints the CPU of each server in ms: for each storm, for a second without changes,
-// and for each change of a slice less what the server uses without changes. The clients of the two servers connect in turns.
+// compare makes changes for two servers of one API server at the same moment. Each server has clients of its own, so
+// other work of the machine affects both alike. It prints the CPU time of each server in ms: for each storm, for a
+// second without changes, and for each change of a slice. The cost of a change does not include what the server uses
+// without changes. The clients of the two servers connect in turns.
 func compare() {
 	k := newKube()
 	pids := [2]int{*fPID, *fPID2}
@@ -79,7 +80,8 @@ func compare() {
 	fmt.Println(js(out))
 }
 
-// idleRates: the seconds of CPU a second that each server uses without changes, in the quietest of some looks.
+// idleRates returns the seconds of CPU time a second that each server uses without changes, in the quietest of some
+// looks.
 func idleRates(pids [2]int) [2]float64 {
 	least := [2]float64{math.Inf(1), math.Inf(1)}
 	for look := 0; look < idleLooks; look++ {
@@ -92,7 +94,7 @@ func idleRates(pids [2]int) [2]float64 {
 	return least
 }
 
-// reach: makes a change and waits until every client has it.
+// reach makes a change and waits until every client has it.
 func reach(ch change, i int, clients int64) {
 	marker := ch.marker(i)
 	p := &Probe{typ: ch.typ, marker: []byte(marker), got: make([]int64, clients), want: clients, t0: time.Now(), done: make(chan struct{})}

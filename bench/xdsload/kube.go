@@ -66,7 +66,7 @@ func (k *kube) merge(path, body string) {
 }
 func (k *kube) del(path string) { k.must("DELETE", path, "", "") }
 
-// watchMarker sets *at to the time a raw watch on path first shows marker.
+// watcher records the time at which a raw watch first shows the marker.
 type watcher struct {
 	mu     sync.Mutex
 	marker []byte
@@ -114,7 +114,7 @@ func ipFor(i int) string {
 }
 func svcName(s int) string { return fmt.Sprintf("svc-%05d", s) }
 
-// pod r of service s
+// pod returns pod r of service s, which has m pods.
 func pod(s, r, m int) podRef {
 	v := "v1"
 	if r%2 == 1 {

@@ -53,7 +53,9 @@ var (
 	fFor      = flag.Duration("for", 5*time.Second, "watch: how long")
 )
 
-func cpuNS(pid int) float64 { // seconds on CPU, summed over threads (ns precision); dead threads fall back to utime+stime
+// cpuNS returns the seconds on CPU of all threads, with a precision of ns. If threads have ended, it returns
+// utime+stime, which count in ticks of 10 ms.
+func cpuNS(pid int) float64 {
 	if pid == 0 {
 		return 0
 	}
@@ -129,7 +131,7 @@ func diff(a, b map[string][4]int64, per float64) map[string]string {
 	return o
 }
 
-// makeClients: the clients of one server; their probes count from index first.
+// makeClients returns the clients of one server. Their probes count from index first.
 func makeClients(addr string, first int) []*client {
 	var cs []*client
 	for i := 0; i < *fK; i++ {

@@ -77,7 +77,7 @@ func pmsg(b []byte, f int, m []byte) []byte {
 	return pw.AppendBytes(b, m)
 }
 
-// value encodes a Go value as google.protobuf.Value
+// pvalue encodes a Go value as google.protobuf.Value
 func pvalue(v any) []byte {
 	var b []byte
 	switch x := v.(type) {

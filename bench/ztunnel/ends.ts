@@ -3,9 +3,8 @@ import { connectTcp, listenTcp, type ByteStream } from "../../src/net/index.ts";
 
 export interface Work {
   readonly kind: "pingPong" | "up" | "down" | "connect" | "hold";
-  /** The number of concurrent connections. */
   readonly connections: number;
-  /** The size of a message, or of a block of bulk data. */
+  /** The size of a message, or of a block of bulk data, in bytes. */
   readonly bytes: number;
   readonly address: string;
 }
@@ -15,7 +14,7 @@ export type Order =
   | { readonly order: "go"; readonly sliceMs: number }
   | { readonly order: "close" };
 
-/** `count` is the number of round trips, megabytes or connections. */
+/** The result of a slice. `count` is the number of round trips, megabytes (2^20 bytes) or connections. */
 export interface Answer {
   readonly count: number;
   readonly p99Ms: number;
@@ -29,7 +28,7 @@ interface Ports {
   readonly source: number;
 }
 
-/** The ports of the server with this number. The client with the same number connects to them. */
+/** Returns the ports of the server with this number. The client with the same number connects to them. */
 const portsOf = (place: number): Ports => ({ echo: 8080 + place, sink: 8180 + place, source: 8280 + place });
 const connectTimeoutMs = 20_000;
 const blockBytes = 65_536;
@@ -37,7 +36,7 @@ export const megabyte = 1_048_576;
 /** The minimum work of a slice. Otherwise, a slice on a busy machine would measure only its own start. */
 const leastWork = { roundTrips: 500, bytes: 48 * megabyte, connections: 100 };
 
-/** Answers each message with the number of bytes that its sink has received. */
+/** Runs the server. It answers each message of the bench with the number of bytes that its sink has received. */
 export async function runServer(place: number): Promise<void> {
   const ports = portsOf(place);
   process.on("disconnect", () => process.exit());
@@ -79,7 +78,7 @@ export async function runServer(place: number): Promise<void> {
   process.send?.("listening");
 }
 
-/** Open connections. They work from "go" until the end of the slice. */
+/** Open connections, which send and receive during {@link run}. */
 interface Session {
   run(sliceMs: number): Promise<Answer>;
   close(): void;
@@ -131,7 +130,6 @@ async function dial(address: string, port: number): Promise<ByteStream> {
   return await connectTcp({ address, port, timeoutMs: connectTimeoutMs });
 }
 
-/** One connection of the client. */
 class Line {
   readonly stream: ByteStream;
   received = 0;

@@ -41,14 +41,13 @@ export interface Subject {
 export interface Measured {
   /** The number of round trips, megabytes or connections. */
   readonly count: number;
-  /** The CPU time of all of them. */
+  /** The CPU time of all of them, in microseconds. */
   readonly cpuMicros: number;
   readonly p99Ms: number;
   /** The serving threads. The busiest thread comes first. */
   readonly threads: readonly ThreadTime[];
 }
 
-/** Shares of the time of a slice. */
 export interface ThreadTime {
   /** The share of the time in which the thread ran. */
   readonly ran: number;
@@ -57,7 +56,8 @@ export interface ThreadTime {
 }
 
 /**
- * Serin's ztunnel of a checkout, started as in an installation. If a directory is given, it writes a CPU profile there.
+ * Returns Serin's ztunnel of a checkout, started as in an installation. If `profiles` is given, the ztunnel writes a
+ * CPU profile to that directory.
  */
 export function serinOf(
   directory: string,
@@ -152,12 +152,11 @@ export class Scene {
     return this.#subject.pid ?? 0;
   }
 
-  /** The proportional set size in MB. */
+  /** Returns the proportional set size in MB of 2^20 bytes. */
   pssMb(): number {
     return memoryOf(this.#pid).shareMb;
   }
 
-  /** Does the work for a slice of time. */
   async measure(work: Work, sliceMs: number): Promise<Measured> {
     await this.run({ order: "open", work });
     const sunkBytesBefore = await this.#sunkBytes();

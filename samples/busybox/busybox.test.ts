@@ -49,7 +49,7 @@ async function isListening(port: number): Promise<boolean> {
   });
 }
 
-/** Ends the process with the test. Resolves when it listens. */
+/** Starts a server, which ends with the test. Resolves when the server listens. */
 async function serve(context: TestContext, port: number, words: readonly string[]): Promise<ChildProcess> {
   const child = start(words);
   context.after(() => child.kill());

@@ -16,7 +16,7 @@ if (applet === undefined) {
 } else {
   try {
     process.exitCode = await applet(words);
-    // Input that nobody reads any more must not keep the process.
+    // Input that nobody reads any more must not keep the process alive.
     process.stdin.destroy();
   } catch (error) {
     printError(`${name}: ${(error as Error).message}`);

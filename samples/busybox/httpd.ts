@@ -101,11 +101,11 @@ interface Found {
   readonly path: string;
   readonly bytes: number;
   readonly changed: Date;
-  /** A directory that was asked for without a slash at its end. */
+  /** Whether the path leads to a directory, but has no slash at its end. */
   readonly isDirectory: boolean;
 }
 
-/** Undefined if there is no such file inside the home directory. */
+/** Finds a file or directory. Returns undefined if it does not exist inside the home directory. */
 async function find(requestPath: string, home: string): Promise<Found | undefined> {
   try {
     const wanted = requestPath.endsWith(sep) ? join(requestPath, "index.html") : requestPath;

@@ -5,7 +5,7 @@ import { readWords, UsageError } from "./options.ts";
 
 const inputGraceMs = 200;
 
-/** `nc [-v] [-z] [-w SEC] HOST PORT [-e PROG …]` and `nc -l[l] [-k] -p PORT [-e PROG …]`. TCP alone. */
+/** `nc [-v] [-z] [-w SEC] HOST PORT [-e PROG …]` and `nc -l[l] [-k] -p PORT [-e PROG …]`. It supports only TCP. */
 export async function nc(words: readonly string[]): Promise<number> {
   const { flags, values, rest } = readWords(words, {
     flags: ["k", "l", "n", "v", "z"],
@@ -34,7 +34,7 @@ function portOf(text: string | undefined): number {
 interface DialOptions {
   readonly seconds: number;
   readonly program: readonly string[] | undefined;
-  /** Whether to report only if the port answers. */
+  /** Whether to report only whether the port answers, and to send nothing. */
   readonly isTest: boolean;
   readonly isVerbose: boolean;
 }

@@ -30,7 +30,7 @@ export async function nslookup(words: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Undefined if no candidate has records. */
+/** Returns the records of the first candidate that has some. Returns undefined if none has any. */
 async function ask(resolver: Resolver, name: string, type: RecordType | undefined): Promise<string[] | undefined> {
   let text = "";
   try {
@@ -47,7 +47,7 @@ async function ask(resolver: Resolver, name: string, type: RecordType | undefine
   return undefined;
 }
 
-/** The full names to ask for, in the order of resolv.conf's search list and `ndots`. Exported for tests. */
+/** Returns the full names to look up, in the order of resolv.conf's search list and `ndots`. Exported for tests. */
 export function candidatesOf(name: string, resolvConf: string): string[] {
   if (name.endsWith(".")) return [name.slice(0, -1)];
   const lines = resolvConf.split("\n").map((line) => line.trim().split(/\s+/));

@@ -1,7 +1,7 @@
 // Options as busybox reads them: short ones may be joined (-lp 80, -p80), and long ones take `=` or the next word.
 
 export interface Words {
-  /** The values of options that take one, by name. A repeated option keeps all. */
+  /** The values of options that take one, by name. A repeated option has several values. */
   readonly values: ReadonlyMap<string, readonly string[]>;
   readonly flags: ReadonlySet<string>;
   readonly rest: readonly string[];
@@ -9,7 +9,10 @@ export interface Words {
 
 export class UsageError extends Error {}
 
-/** `flags` and `valued` are names without dashes. An option that `last` names takes all words that follow. */
+/**
+ * Reads options. `flags`, `valued` and `last` are names without dashes. An option in `last` takes all words that
+ * follow.
+ */
 export function readWords(
   words: readonly string[],
   { flags, valued, last = [] }: { flags: readonly string[]; valued: readonly string[]; last?: readonly string[] },

@@ -28,7 +28,7 @@ export function frame(message: Buffer): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** The message of a body with exactly one message. Undefined for any other body. */
+/** Returns the message of a body with exactly one message. Returns undefined for any other body. */
 export function unframe(body: Buffer): Buffer | undefined {
   if (body.length < frameHeadBytes || body[0] !== 0 || body.readUInt32BE(1) !== body.length - frameHeadBytes)
     return undefined;

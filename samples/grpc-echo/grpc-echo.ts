@@ -1,5 +1,5 @@
-// A gRPC server that answers `hello` with `hello from <pod>`; its service is echo.proto's. The port is an argument:
-// 7070
+// A gRPC server that answers `hello` with `hello from <pod>`. Its service is that of echo.proto. The port is the first
+// argument, or 7070.
 import { hostname } from "node:os";
 import {
   Server,

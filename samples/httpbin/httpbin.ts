@@ -14,7 +14,10 @@ const maxDelaySeconds = 10;
 const maxBytes = 100 * 1024;
 const maxRedirects = 20;
 
-/** Reads `-b 0.0.0.0:8080`, like the Python server's flag, or the environment. */
+/**
+ * Returns the port to listen on. It comes from `-b 0.0.0.0:8080`, like the Python server's flag, or from the
+ * environment.
+ */
 function listenPort(): number {
   const bind = process.argv[process.argv.indexOf("-b") + 1];
   const portText = process.argv.includes("-b") ? bind?.split(":").at(-1) : process.env["PORT"];

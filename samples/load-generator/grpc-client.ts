@@ -9,7 +9,8 @@ const greeting = "hello";
 const body = frame(encodeEcho(greeting));
 
 /**
- * One client of a gRPC target. It reuses a session until the other side sends GOAWAY, or opens a session for each call.
+ * Returns one client of a gRPC target. It reuses a session until the other side sends GOAWAY, or opens a session for
+ * each call.
  */
 export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
   const { origin, host } = new URL(target.url);
@@ -47,7 +48,7 @@ export function grpcClient(target: RequestTarget, keptAlive: boolean, limitMs: n
 }
 
 /**
- * The other side's GOAWAY arrived before the library had written any part of the call, so the library dropped the call.
+ * The other side's GOAWAY arrived before the library had written any part of the call. The library dropped the call.
  */
 class NeverSent extends Error {}
 
@@ -56,7 +57,10 @@ interface Writing {
   dropped: boolean;
 }
 
-/** The library writes the calls of a turn at the end of that turn, just before this callback. */
+/**
+ * Returns whether a call that begins now has been written. The library writes the calls of a turn at the end of that
+ * turn, just before this callback.
+ */
 function writingOn(session: ClientHttp2Session): Writing {
   const writing = { written: false, dropped: false };
   const endOfTurn = (): void => {

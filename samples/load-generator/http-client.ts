@@ -5,7 +5,7 @@ import type { RequestTarget } from "./load-plan.ts";
 // An import would load every export of node:http, and its WebSocket loads all of undici.
 const { Agent, request } = process.getBuiltinModule("node:http");
 
-/** One client of an HTTP target. Each call is a GET, on a kept-alive connection or on a new one. */
+/** Returns one client of an HTTP target. Each call is a GET, on a kept-alive connection or on a new one. */
 export function httpClient(target: RequestTarget, keptAlive: boolean, limitMs: number): AskOnce {
   const { url, headers = {}, expected } = target;
   const where = new URL(url);

@@ -22,12 +22,12 @@ const record = new LoadRecord(
 );
 const stopping = new AbortController();
 let podEnds = false;
-/** How many times as many requests as planned the clients send now. */
+/** The factor by which the clients now send more requests than planned. */
 let hurry = 1;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 
-/** The number in the file that asks for more requests. 1 without the file. */
+/** Returns the number in the file that asks for more requests, or 1 without the file. */
 function wantedHurry(): number {
   try {
     return Math.max(1, Number(readFileSync(join(plan.reportDirectory, hurryFile), "utf8")) || 1);
@@ -36,7 +36,10 @@ function wantedHurry(): number {
   }
 }
 
-/** Rests until a client's next request, which begins this long after its last one, or sooner if it must hurry. */
+/**
+ * Rests until a client's next request. The request begins `everyMs` after the client's last one, or sooner if the
+ * clients must hurry.
+ */
 async function rest(startedMs: number, everyMs: number): Promise<void> {
   while (!stopping.signal.aborted) {
     const leftMs = everyMs / hurry - (performance.now() - startedMs);

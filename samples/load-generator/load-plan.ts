@@ -1,26 +1,26 @@
-// The input of a generator (one JSON object, its only argument), and its output: one JSON object a line, appended to a
-// file.
+// The input of a generator, which is one JSON object as its only argument, and its output: one JSON object a line,
+// appended to a file.
 
 export interface LoadPlan {
-  /** The generator writes `<its name>.jsonl` here. */
+  /** The directory into which the generator writes `<its name>.jsonl`. */
   readonly reportDirectory: string;
-  /** The pod's name if absent. */
+  /** The generator's name. If absent, the pod's name. */
   readonly name?: string;
   /** A request without a complete response in this time has failed. */
   readonly limitMs: number;
-  /** End with standard input. Otherwise only SIGTERM ends it. */
+  /** Whether the generator ends with its standard input. Otherwise only SIGTERM ends it. */
   readonly untilInputEnds?: boolean;
   readonly requests: readonly RequestTarget[];
   readonly connections: readonly ConnectionTarget[];
 }
 
 /**
- * While a file of this name is in the report directory, the clients send as many times their requests as its number
- * says. So a test that waits for requests gets them soon, without a higher load before and after.
+ * The name of a file in the report directory that contains a number. While it exists, the clients send this many times
+ * their planned requests. So a test that waits for requests gets them soon, without a higher load before and after.
  */
 export const hurryFile = "hurry";
 
-/** Short requests: `perSecond` of all clients together. They are never retried. */
+/** Short requests. All clients of a target together send `perSecond` requests. A client never retries a request. */
 export interface RequestTarget {
   readonly name: string;
   /** `grpc` calls `hello` of echo.proto's service without TLS. */
@@ -29,7 +29,7 @@ export interface RequestTarget {
   readonly headers?: Readonly<Record<string, string>>;
   /** A text that every response contains. Any other body is a failure. */
   readonly expected: string;
-  /** Its first group is the name of the server. */
+  /** A pattern for a response. Its first group is the name of the server. */
   readonly answerPattern?: string;
   readonly keptAlive: number;
   /** How long a client uses a kept-alive connection before it closes it between two requests and opens another. */
@@ -47,7 +47,10 @@ export interface ConnectionTarget {
   readonly url: string;
   readonly count: number;
   readonly seconds: number;
-  /** The time between two messages of a client, or two lines of a download. 200 and 100 ms if absent. */
+  /**
+   * The time between two messages of a client, or two lines of a download. If absent, 200 ms for messages and 100 ms
+   * for lines.
+   */
   readonly messageEveryMs?: number;
 }
 
@@ -63,7 +66,6 @@ export interface RequestCounts {
 }
 
 export interface ConnectionCounts {
-  /** The number of currently open connections. */
   open: number;
   /** Connections that lived for their time and returned every byte. */
   ended: number;
@@ -74,7 +76,7 @@ export interface ConnectionCounts {
 }
 
 export interface LoadFailure {
-  /** ISO 8601. */
+  /** The time in ISO 8601. */
   readonly at: string;
   readonly target: string;
   readonly cause: string;
@@ -87,6 +89,6 @@ export interface LoadReport {
   readonly at: string;
   readonly requests: Record<string, RequestCounts>;
   readonly connections: Record<string, ConnectionCounts>;
-  /** At most 50 failures. The counts include all of them. */
+  /** At most 50 failures. The counts include all failures. */
   readonly failures: LoadFailure[];
 }

@@ -1,4 +1,3 @@
-// The generator's counts since its last report.
 import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import {
   latencyBoundsMs,
@@ -30,7 +29,7 @@ export class LoadRecord {
     this.note(target, group, cause);
   }
 
-  /** A line for people. The event itself is counted elsewhere. */
+  /** Adds details of an event for people. Another method counts the event. */
   note(target: string, group: string, cause: string): void {
     if (this.#failures.length < maxFailures)
       this.#failures.push({ at: new Date().toISOString(), target, cause, group });
@@ -72,7 +71,10 @@ export class LoadRecord {
     );
   }
 
-  /** Writes a whole line or nothing: with a full disk, what was counted stays for the next report. */
+  /**
+   * Appends a whole line or nothing. Returns whether it was written. With a full disk, the counts stay for the next
+   * report.
+   */
   #append(line: string): boolean {
     let file: number | undefined;
     try {

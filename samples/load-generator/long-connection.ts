@@ -19,7 +19,7 @@ export interface ConnectionEnd {
 export interface HoldOptions {
   readonly seconds: number;
   readonly messageEveryMs?: number | undefined;
-  /** Aborted when this process must end. */
+  /** Aborts when this process must end. */
   readonly signal: AbortSignal;
 }
 
@@ -58,7 +58,6 @@ class Held {
     signal.addEventListener("abort", this.#abandon);
   }
 
-  /** Adds a clean-up for the end. */
   onEnd(cleanup: () => void): void {
     this.#cleanups.push(cleanup);
   }

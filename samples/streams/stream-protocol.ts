@@ -1,6 +1,4 @@
-// Constants that the server of long responses shares with its clients.
-
-/** Sent when the pod is stopped: the last line of a stream or a download, or the reason of a WebSocket's close. */
+/** The last line of a stream or a download, or the reason of a WebSocket's close, after the pod was stopped. */
 export const goodbye = "goodbye";
 /** The WebSocket status for the same event. */
 export const goingAway = 1001;

@@ -1,5 +1,5 @@
-// A TCP server that answers each line with a prefix and the line: `hello world`. Ports and prefix are arguments:
-// 9000,9001 hello
+// A TCP server that answers each line with a prefix and the line, such as `hello world`. The arguments are the ports
+// and the prefix: 9000,9001 hello
 import { createServer, type Socket } from "node:net";
 
 const [ports = "9000", prefix = "hello"] = process.argv.slice(2);

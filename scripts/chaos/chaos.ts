@@ -3,7 +3,7 @@ import type { Proof } from "../proofs/upgrade-proof/proof.ts";
 
 export interface Chaos {
   readonly proof: Proof;
-  /** Its wall clock is also the one of the load's reports. */
+  /** The clock of the run. The load's reports use the same wall time. */
   readonly clock: Clock;
   /** Returns the next random number from 0 to 1, by the run's seed. */
   readonly random: () => number;

@@ -26,7 +26,7 @@ export function unexplainedFailures(
   });
 }
 
-/** Whether the failure is a complete answer that did not come in time. */
+/** Whether the request failed because no complete answer came in time. */
 function isSilence(cause: string): boolean {
   return /\bin \d+ ms\b|DEADLINE_EXCEEDED|ETIMEDOUT/.test(cause);
 }

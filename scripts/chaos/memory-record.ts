@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { MachineProcess } from "../../test/support/processes.ts";
 
-/** The age from which a process is measured. A younger process is still starting. */
+/** The age from which a process's memory is measured. A younger process is still starting. */
 const grownUpMs = 60_000;
 const allowedGrowth = 1.05;
 /** The shortest quarter of a run that can show growth. */

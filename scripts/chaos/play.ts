@@ -142,7 +142,7 @@ export class ChaosRun {
     }
   }
 
-  /** Waits for the rollouts to end. After the limit, their counts list the rollouts that have not ended. */
+  /** Waits for the rollouts to end. After the limit, `EndlessRollouts.counts` lists those that have not ended. */
   async #ended(rollouts: Promise<void>, limitMs: number): Promise<void> {
     const { signal } = this.#chaos.proof;
     try {

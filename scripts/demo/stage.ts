@@ -34,7 +34,6 @@ export interface Stage {
   readonly view: View;
   /** Aborts on Ctrl-C and on SIGTERM. */
   readonly signal: AbortSignal;
-  /** Prints an event on a line of its own. */
   note(text: string): void;
   /** Shows the progress of the running step beside it, if the output has room for that. */
   progress(text: string): void;

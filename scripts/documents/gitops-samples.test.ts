@@ -14,7 +14,6 @@ const sample = parse(readFileSync(join(import.meta.dirname, "../../samples/gitop
   readonly data: Readonly<Record<string, string>>;
 };
 
-/** Writes the value as a Lua expression. */
 function luaOf(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   return `{${Object.entries(value)

@@ -58,7 +58,6 @@ export class Coverage {
     return this.#blocks;
   }
 
-  /** The number of blocks that ran at least once. */
   get reached(): number {
     let reached = 0;
     for (let block = 0; block < this.#blocks; block += 1) if (this.#seen[block] !== 0) reached += 1;

@@ -26,14 +26,12 @@ import {
 
 export interface Instrumented {
   readonly text: string;
-  /** The number of the source's blocks. */
   readonly blocks: number;
   /** Texts and numbers that the source may compare its input with. */
   readonly words: readonly string[];
   readonly numbers: readonly number[];
 }
 
-/** The name of the counters, in the instrumented source and as a global. */
 export const countersName = "__fuzzCounters";
 
 const logical = new Set([SyntaxKind.AmpersandAmpersandToken, SyntaxKind.BarBarToken, SyntaxKind.QuestionQuestionToken]);

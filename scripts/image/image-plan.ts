@@ -9,7 +9,6 @@ export type ImageKind = "component" | "addon" | "sample";
 export interface PlannedImage {
   /** The full reference, as a manifest names it: `ghcr.io/serin-mesh/pilot:0.1.0`. */
   readonly reference: string;
-  /** The short name, such as `pilot`. */
   readonly title: string;
   readonly kind: ImageKind;
   readonly entrypoint: readonly string[];

@@ -108,7 +108,6 @@ export interface ProgramTrees {
 }
 
 export interface ProgramInput {
-  /** The directory of the checkout. */
   readonly root: string;
   /** The archive that `npm pack` wrote. */
   readonly archive: string;

@@ -114,7 +114,6 @@ export class OciLayout {
     this.#images.push({ ...index, annotations: names });
   }
 
-  /** Adds a document beside the images. */
   addDocument(name: string, text: string): void {
     const file = join(this.#directory, name);
     mkdirSync(dirname(file), { recursive: true });

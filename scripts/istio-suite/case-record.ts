@@ -39,7 +39,6 @@ export class CaseRecord {
     }
   }
 
-  /** Forgets the tests for which the predicate holds. */
   forget(isForgotten: (test: string) => boolean): void {
     for (const test of this.#results.keys()) if (isForgotten(test)) this.#results.delete(test);
     rmSync(this.#file, { force: true });

@@ -17,7 +17,6 @@ export const builds = join(root, ".cache/interop/istio-suite");
 /** The number of a test's last lines that stay in memory to explain a failure. */
 const keptLines = 30;
 const keptCharacters = 3000;
-/** How often the deadlines are checked. */
 const tickMs = 1000;
 
 export interface AttemptOptions {

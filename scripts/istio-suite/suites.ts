@@ -171,7 +171,6 @@ export const exclusions: readonly Exclusion[] = [
   { suite: "ambient.crl", cases: 2, why: "needs two clusters; this runner makes one" },
 ];
 
-/** Returns the excluded tests of a suite. */
 export function excludedTests(suite: Suite): readonly string[] {
   return exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
 }

@@ -51,9 +51,9 @@ const sightCount = numberOption("--sights", flags.sights, { isWhole: true });
 
 interface Summary {
   readonly ok: boolean;
-  /** The number of views opened, each at every size and in both colour schemes. */
+  /** The number of opened views. A view counts once for each combination of size and colour scheme. */
   readonly views: number;
-  /** The number of faults. The earlier lines of the output describe each. */
+  /** The number of problems. The earlier lines of the output describe each of them. */
   readonly failed: number;
   readonly consoleErrors: number;
   /** The largest deviation of a figure on the page from the load generators' own count, as a share. */
@@ -178,7 +178,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
   }
 }
 
-/** Measures how soon a request and a weight are on the page. Returns the faults it found. */
+/** Measures how soon the page shows a request and a weight. Returns the problems that it found. */
 async function tryFreshness(proof: Proof, page: Page, base: string): Promise<readonly string[]> {
   const problems: string[] = [];
   const requestMs = await requestDelay(proof, page, base);
@@ -204,7 +204,6 @@ async function figuresOf(proof: Proof, page: Page, base: string): Promise<readon
 
 type Cookies = Parameters<BrowserContext["addCookies"]>[0];
 
-/** A page of the dashboard whose user is logged in. */
 interface OpenDashboard {
   readonly browser: ProofBrowser;
   readonly page: Page;
@@ -253,6 +252,6 @@ function entered(base: string, cookies: Cookies): (page: Page) => Promise<string
   };
 }
 
-// A kept lab must outlive its creator, so it gets no namespaces that end with it. Exit explicitly, because something
-// that has not ended would keep this process alive.
+// With --keep, the lab must outlive this process, so it does not run in namespaces that end with the process. Exit
+// explicitly, because something that has not ended would keep this process alive.
 process.exit(flags.keep || isWithinLab ? await main() : await runThisScriptWithLab());

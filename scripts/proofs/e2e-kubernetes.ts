@@ -100,7 +100,7 @@ async function releases(): Promise<Pick<Bench, "release" | "next">> {
   return { release: await releaseOf(join(flags.from, "images"), join(flags.from, "serin/bin/serin")), next: own };
 }
 
-/** Builds outside the namespaces, because the build needs the machine's network. */
+/** Builds the images. This happens outside the namespaces, because the build needs the machine's network. */
 function buildImages(): void {
   if (flags.images === undefined) build(builtImages, []);
   if (flags.from === undefined && flags["next-images"] === undefined)
@@ -121,8 +121,8 @@ function secondsSince(begun: number): number {
 }
 
 /**
- * Counts the constant load's requests since the case before ended. The case fails when one of them failed and no fault
- * of the case explains that.
+ * Runs a case, and counts the constant load's requests since the previous case ended. The case fails if a request
+ * failed and no fault of the case explains that.
  */
 async function runCase(
   bench: Bench,
@@ -155,7 +155,7 @@ async function runCase(
   }
 }
 
-/** The result, or a failure if a container has crashed in the case, whatever the case itself has seen. */
+/** Returns the result, or a failure if a container has crashed during the case. */
 function withoutCrashes(result: CaseResult, crashed: readonly string[]): CaseResult {
   if (crashed.length === 0) return result;
   return { ...result, ok: false, saw: `containers crashed: ${crashed.join(", ")}; ${result.saw}` };

@@ -1,6 +1,7 @@
-// The proof under load. The whole mesh goes forward, back from the middle, forward to the end, where the old revision
-// is retired, and back from there. An application goes 0 -> 10 -> 50 -> 100 -> 0. Ten bad releases are each stopped and
-// undone without a person. In the good parts no request may fail, and the mesh may close no long connection.
+// The proof under load. The whole mesh is upgraded and rolled back from the middle. It is upgraded again to the end,
+// where the old revision is retired, and rolled back from there. The weight of an application's canary goes 0 -> 10 ->
+// 50 -> 100 -> 0. The engine stops and undoes each of ten bad releases without a person. Except with the bad releases,
+// no request may fail, and the mesh may close no long connection.
 //   npm run e2e:upgrade [-- --json] [-- --only upgrade,canary,bad[:name]] [-- --requests 200000] [-- --rate 1]
 //                       [-- --stream-seconds 600] [-- --ambient-only] [-- --workers 2] [-- --keep]
 import { once } from "node:events";
@@ -19,15 +20,15 @@ import { parseWorkers, WorkerCensus } from "../lab/worker-census.ts";
 
 interface Summary {
   readonly ok: boolean;
-  /** The number of requests in the good parts. */
+  /** The number of requests in the parts `upgrade` and `canary`. */
   readonly requests: number;
   readonly failed: number;
-  /** The number of long connections that the mesh closed in the good parts. */
+  /** The number of long connections that the mesh closed in these parts. */
   readonly closedConnections: number;
   /** The number of long connections that ended because a wave restarted one of their pods. */
   readonly endedWithPod: number;
   readonly badReleases: readonly BadReleaseResult[];
-  /** How many data planes had how many workers, if `--workers` was given. */
+  /** The number of data planes by their number of workers, if `--workers` was given. */
   readonly workers?: Readonly<Record<number, number>>;
 }
 
@@ -96,7 +97,7 @@ async function main(): Promise<number> {
     played.workers = workers && census?.end(workers);
   };
   try {
-    // On an interrupt, stop waiting at once.
+    // On an interrupt, do not wait for the parts any longer.
     await Promise.race([play(), once(interrupt.signal, "abort").then(() => interrupt.signal.throwIfAborted())]);
   } catch (error) {
     played.problem = error;

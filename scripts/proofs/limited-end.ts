@@ -4,7 +4,7 @@ const endTimeoutMs = 60_000;
 
 /**
  * Waits for the end of something that has no time limit of its own, such as a browser. At the limit, rejects with an
- * error that names it. Without this, a run would hang and not say what it waits for.
+ * error that contains `what`. Without this, a run would hang and not say what it waits for.
  */
 export async function limitedEnd(what: string, end: Promise<void>, limitMs = endTimeoutMs): Promise<void> {
   const { promise: overdue, reject } = Promise.withResolvers<never>();

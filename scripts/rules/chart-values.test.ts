@@ -1,5 +1,5 @@
-// Every value of Istio's charts has an effect here. If it has none, a warning or an error of the installer names it,
-// and so do the notes of our own charts.
+// These tests check that every value of Istio's charts has an effect here, or that a warning or an error of the
+// installer and the notes of our own charts name it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
@@ -109,21 +109,21 @@ function install(values: Tree): Outcome {
   return { issues, written: JSON.stringify(written), injected: once(() => JSON.stringify(injected(objects))) };
 }
 
-/** Whether it is one of the ConfigMaps that only repeat the values. */
+/** Whether the object is one of the ConfigMaps that only repeat the values. */
 function repeatsValues({ kind, metadata: { name = "" } }: UntypedObject): boolean {
   return kind === "ConfigMap" && /^(values|istio-sidecar-injector)/.test(name);
 }
 
 /**
- * Runs on the first call only. The injection takes the most time, and is not needed if the written objects differ
- * already.
+ * Returns a function that calls `run` on its first call only. The injection takes the most time, and is not needed if
+ * the written objects differ already.
  */
 function once(run: () => string): () => string {
   let result: string | undefined;
   return () => (result ??= run());
 }
 
-/** The pods that the injector and the gateway controller make with the values. */
+/** Returns the pods that the injector and the gateway controller make with the values. */
 function injected(objects: readonly UntypedObject[]): unknown {
   const map = objects.find(({ metadata: { name = "" } }) => name.startsWith("istio-sidecar-injector"));
   const data = (map as { data?: { config: string; values: string } } | undefined)?.data;
@@ -235,7 +235,7 @@ function notedBy(chart: Chart): ReadonlySet<string> {
 
 const parsedDocuments = new Map<string, unknown>();
 
-/** The objects of a chart. Most values change only one of them, so each text is parsed once. */
+/** Returns the objects of a chart. Most values change only one of them, so each text is parsed once. */
 function objectsIn(manifests: string): unknown[] {
   return manifests.split(/^---$/m).map((document) => {
     const known = parsedDocuments.get(document) ?? (parse(document, { version: "1.1" }) as unknown);
@@ -245,8 +245,8 @@ function objectsIn(manifests: string): unknown[] {
 }
 
 /**
- * The objects that a chart writes, and the pods that injection makes with them. If the chart refuses the values, the
- * reason.
+ * Returns the objects that a chart writes, and the pods that injection makes with them. If the chart refuses the
+ * values, `written` is the reason.
  */
 function chartOutcome(renderer: ChartRenderer, values: Tree): Omit<Outcome, "issues"> {
   const release = { name: "mesh", namespace: "istio-system", values, skipDefinitions: false };

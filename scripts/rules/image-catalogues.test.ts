@@ -17,7 +17,7 @@ function entriesOf(file: string): readonly Entry[] {
   return "images" in catalogue ? catalogue.images : catalogue;
 }
 
-/** The name of an image without its registry and organization. */
+/** Returns the name of an image without its registry and organization. */
 function lastName(pattern: string): string {
   return pattern.slice(pattern.lastIndexOf("/") + 1);
 }

@@ -1,4 +1,4 @@
-// Every feature flag of Istio's control plane is read here, or a warning names it.
+// These tests check that Serin reads every feature flag of Istio's control plane, or that a warning names it.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { resolveSettings } from "../../src/install/index.ts";
 
 const sources = join(import.meta.dirname, "../..", "src");
 
-/** The names in quotes in the sources: code that reads the environment writes them so. */
+/** Returns the names in quotes in the sources. Code that reads the environment contains a variable's name in quotes. */
 function quotedNames(): ReadonlySet<string> {
   const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).filter(
     (path) => path.endsWith(".ts") && !path.endsWith(".test.ts") && !path.endsWith("read-variables.ts"),

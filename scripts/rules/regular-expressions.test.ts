@@ -3,14 +3,17 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { forEachChild, isRegularExpressionLiteral, createSourceFile, ScriptTarget, type Node } from "typescript";
 
-// A search for a run up to the end (`/\/+$/`) begins at each character of a run that is not at the end. A search from a
-// repeated word to a word that does not come is as slow. For a text of a megabyte, either takes minutes.
+// A search such as `/\/+$/` starts anew at each character of a run that is not at the end, so its time grows with the
+// square of the run's length. A search from a repeated word to a word that is missing is as slow. For a text of a
+// megabyte, either takes minutes.
 
 const one = String.raw`(?:\\.|\[(?:\\.|[^\]\\])+\]|[^\\[\](){}|^$*+?])`;
 const runToEnd = new RegExp(String.raw`(?:^|\|)${one}[+*]\$(?:$|\|)`);
 const anythingToEnd = /-----(?:\[\^\]|\[\\s\\S\]|\.)[*+]\??-----END/;
 
-/** The text of a file that may have such an expression. Parsing all files would take a quarter of a minute. */
+/**
+ * Matches the text of a file that may contain such an expression. Parsing all files would take a quarter of a minute.
+ */
 const candidate = /[+*]\$[/|]|-----END/;
 
 function literalsOf(file: string): readonly string[] {
@@ -26,7 +29,7 @@ function literalsOf(file: string): readonly string[] {
   return found;
 }
 
-/** Whether the time of a search may grow with the square of the text. */
+/** Whether the time of a search may grow with the square of the text's length. */
 function isSlow(literal: string): boolean {
   const source = literal.slice(1, literal.lastIndexOf("/"));
   return runToEnd.test(source) || anythingToEnd.test(source);

@@ -23,7 +23,7 @@ for (const file of tracked) {
   if (text !== undefined && !text.includes("\0")) texts.set(file, text);
 }
 
-/** The content of a tracked file, or undefined if it was deleted but not yet committed. */
+/** Returns the content of a tracked file, or undefined if it was deleted but not yet committed. */
 function readTracked(file: string): string | undefined {
   try {
     return readFileSync(join(root, file), "utf8");
@@ -71,7 +71,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
   );
 });
 
-/** The files that the linter's limits of functions do not concern. */
+/** The files to which the linter's limits of functions do not apply. */
 const unlimitedFunctions: ReadonlySet<string> = new Set(["**/*.test.ts", "test/**", "bench/**"]);
 
 test("no source is exempt from the limits of lines and parameters of a function", () => {
@@ -97,7 +97,10 @@ test("no source is exempt from the limits of lines and parameters of a function"
   );
 });
 
-/** A reader finds a file by its folder. A folder with more files, besides tests, needs folders of its own. */
+/**
+ * The maximum number of files in a folder of src, besides tests. Among more files, a reader does not find the right
+ * one.
+ */
 const maxFilesOfFolder = 40;
 
 test(`no folder of src has more than ${maxFilesOfFolder} files besides tests`, () => {
@@ -109,7 +112,7 @@ test(`no folder of src has more than ${maxFilesOfFolder} files besides tests`, (
   );
 });
 
-/** Files whose Maps and Sets at module level have a bound of their own, and which bound. */
+/** Files whose Maps and Sets at module level have a bound of their own, each with this bound. */
 const boundedState: Readonly<Record<string, string>> = {
   "src/base/bounded-cache.ts": "one cache for each declaration of a module's cache",
   "src/controlplane/analysis/analysis.worker.ts": "the objects of the cluster, each until it is deleted",
@@ -238,7 +241,7 @@ test("values of JSON are compared by one function", () => {
       {
         pattern: /\bisDeepStrictEqual\b|JSON\.stringify\([^()]*\) [!=]== JSON\.stringify\(/,
         advice: "take jsonEqual() of src/base: the order of keys does not matter, and undefined fields count as absent",
-        // Except for the zones of proxies, which are in a Map, and the page, which imports no other part.
+        // The exceptions are the zones of proxies, which are in a Map, and the page, which imports no other part.
         where: (file) =>
           /^src\/(?!dashboard\/web\/).*\.ts$/.test(file) &&
           !/\.test\.ts$|\/testing\//.test(file) &&
@@ -612,7 +615,10 @@ function rolesOf(): string[] {
     .filter((name) => name !== "main" && name !== "role");
 }
 
-/** Imports every role's module and reports which module imported each. Paths are relative to the root. */
+/**
+ * Imports every role's module. Returns, for each importing module, the modules that it imports. Paths are relative to
+ * the root.
+ */
 async function loadRoles(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const imports = new Map<string, Set<string>>();
   const relative = (url: string): string => fileURLToPath(url).slice(root.length + 1);

@@ -8,7 +8,7 @@ export interface Batch {
   readonly shared: boolean;
 }
 
-/** Recorded durations, in milliseconds. */
+/** The recorded duration of each test file, in milliseconds. */
 export type Durations = Readonly<Record<string, number>>;
 
 const maxFilesOfBatch = 160;
@@ -26,7 +26,8 @@ const leastBatchMs = 5_000;
  * Patterns of tests that change their whole process or measure its memory, so that no other file may share the process:
  * hooks around every test, the environment, the working directory, signal handlers, the exit code, globals, mocks,
  * loader hooks, the heap, and Node's flags. A test that measures the processor time of a call can share a process,
- * because files run one after another. So can mocks of a test's context, which end with the test.
+ * because files run one after another. A test with mocks of its own context can share one too, because these mocks end
+ * with the test.
  */
 const claimsProcess: readonly RegExp[] = [
   /^(?:beforeEach|afterEach)\(/m,
@@ -53,8 +54,8 @@ export interface BatchRules {
 }
 
 /**
- * Groups files into batches that share a process each. Files of the same folder share one, because they load the same
- * modules. The longest batch comes first.
+ * Groups files into batches that share a process each. Neighbouring files, mostly those of one folder, share a process,
+ * because they load the same modules. The longest batch comes first.
  */
 export function batchesOf(files: readonly string[], { shares, durations, unknownMs, lanes }: BatchRules): Batch[] {
   const expected = (file: string): number => durations[file] ?? unknownMs;
@@ -97,7 +98,7 @@ export async function runInLanes<Result>(
 }
 
 export interface Turns {
-  /** Batches beside which only batches of a lower priority may run. */
+  /** Batches that need the machine for themselves. Only batches of a lower priority may run beside them. */
   readonly alone: readonly Batch[];
   /** Batches that may run beside all others, with the processor time that these leave unused. */
   readonly patient: readonly Batch[];
@@ -105,13 +106,13 @@ export interface Turns {
   readonly idle: readonly Batch[];
   readonly others: readonly Batch[];
   /**
-   * The number of batches for which the machine has room in addition to the lanes. If it is 0, batches run in addition
+   * The number of batches for which the machine has room in addition to the lanes. If it is 0, additional batches run
    * only while `alone` runs.
    */
   readonly roomBesideLanes: number;
-  /** Resolves when everything that runs beside these batches has ended. Absent if nothing does. */
+  /** Resolves when everything that runs beside these batches has ended. Absent if nothing runs beside them. */
   readonly besideEnded?: Promise<void>;
-  /** Called when a lane has nothing left to do for the first time. */
+  /** Called once, when a lane first has nothing left to do. */
   readonly onFreeLane?: () => void;
 }
 

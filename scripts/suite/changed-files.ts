@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { SourceTree } from "./import-graph.ts";
 
 export interface ChangedFiles {
-  /** The short name of the revision to compare with. */
+  /** The short name of the revision with which the work tree is compared. */
   readonly base: string;
   readonly files: readonly string[];
 }
@@ -14,8 +14,8 @@ export interface ChangedFiles {
 const mainLines = ["@{upstream}", "origin/main", "main", "origin/master", "master"] as const;
 
 /**
- * The files that were added, changed or deleted since the branch left the given revision, or the main branch if none is
- * given. The changes may be uncommitted.
+ * Returns the files that were added, changed or deleted since the branch left the given revision, or the main branch if
+ * none is given. The changes may be uncommitted.
  */
 export function changedFiles(root: string, revision: string | undefined): ChangedFiles {
   const git = (...args: string[]): string[] =>
@@ -43,7 +43,7 @@ export function changedFiles(root: string, revision: string | undefined): Change
   return { base: commitOf("rev-parse", "--short", base) ?? base, files: [...files].toSorted() };
 }
 
-/** Every file of the work tree that git tracks or would add. */
+/** Returns every file of the work tree that git tracks or would add. */
 export function treeOf(root: string): SourceTree {
   const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], {
     cwd: root,

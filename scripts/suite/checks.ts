@@ -29,15 +29,14 @@ const resultsOfChanges = ".cache/checks";
 const checkTimeoutMs = 360_000;
 const programs = join(import.meta.dirname, "../../node_modules/.bin");
 
-/** The part of the sources that the check of a change reads. */
 export interface ChangeToCheck {
-  /** Finds the sources to lint. Returns undefined for all of them. */
+  /** Returns the sources to lint, or undefined for all sources. */
   readonly findLint: () => readonly string[] | undefined;
 }
 
 /**
- * The checks of a change. They lint only some sources, and the compiler and the search for dead code read only the
- * files that changed since the last check of a change. A check of everything uses no earlier results.
+ * Returns the checks of a change. They lint only some sources, and the compiler and the search for dead code read only
+ * the files that changed since the last check of a change. A check of everything uses no earlier results.
  */
 function checksOfChange({ findLint }: ChangeToCheck): Readonly<Record<string, readonly string[]>> {
   const { lint, ...others } = checks;
@@ -53,7 +52,7 @@ function checksOfChange({ findLint }: ChangeToCheck): Readonly<Record<string, re
 export interface ChecksRun {
   /** Whether the checks run at the lowest priority. */
   readonly yields: boolean;
-  /** The change to check. Absent for a check of everything. */
+  /** The change to check. If absent, everything is checked. */
   readonly change?: ChangeToCheck | undefined;
 }
 
@@ -78,7 +77,7 @@ export async function runChecks({
   return { passed, failed };
 }
 
-/** The reason of a failure, with the check's output. Undefined if the check passed. */
+/** Returns the reason of a failure, with the check's output. Returns undefined if the check passed. */
 async function runCheck(command: readonly string[], yields: boolean): Promise<string | undefined> {
   // The programs' first line starts `node` from PATH. It must be the Node that runs this script.
   const env = {

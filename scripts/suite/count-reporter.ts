@@ -50,7 +50,10 @@ class FileRun {
     if (data.details.duration_ms > slowTestMs) this.#lines.push(`  ${seconds(data.details.duration_ms)}  ${data.name}`);
   }
 
-  /** Adds what failed in a suite besides its tests, which are reported one by one: its own function, or a hook. */
+  /**
+   * Adds a failure of a suite that is not a test's: in the suite's own function, or in a hook. Tests are reported one
+   * by one.
+   */
   #addSuite(name: string, error: Error): void {
     const type = "failureType" in error ? error.failureType : undefined;
     if (type === "hookFailed") this.#lines.push(`  FAILED before or after ${name}\n${indent(textOf(error))}`);

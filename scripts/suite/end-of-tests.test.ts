@@ -41,7 +41,7 @@ test("a file that leaves a server and a process behind fails, with their names",
 });
 
 test("a file that leaves nothing behind passes", (context) => {
-  // On a busy machine a process takes more than a moment to end.
+  // The time limit is long, because a process may take a while to end on a busy machine.
   const { code, output } = run(
     context,
     `${imports} test("passes", () => { createServer().listen(0).close(); });`,

@@ -36,7 +36,7 @@ function counted(names: readonly string[]): string[] {
   });
 }
 
-/** The command lines of this process's children. Empty if the kernel does not report them. */
+/** Returns the command lines of this process's children, or none if the kernel does not report them. */
 function childProcesses(): string[] {
   try {
     const pids = readFileSync(`/proc/self/task/${process.pid}/children`, "utf8").trim().split(" ");

@@ -21,8 +21,8 @@ export function filesOf(root: string, group: Group): string[] {
 }
 
 /**
- * The files that the names choose: each is a test file or a folder of them, relative to the root. No name chooses all
- * files. Throws if a name chooses no file.
+ * Returns the files that the names choose. A name is a test file or a folder of them, relative to the root. Without
+ * names, returns all files. Throws if a name chooses no file.
  */
 export function chosenFiles(
   files: ReadonlyMap<Group, readonly string[]>,

@@ -67,8 +67,8 @@ export class ImportGraph {
   }
 
   /**
-   * All files and folders that a file needs. If `withProgram` is false, a test that starts the program needs only its
-   * own sources and data.
+   * Returns all files and folders that a file needs. If `withProgram` is false, a test that starts the program needs
+   * only its own sources and data.
    */
   allNeedsOf(start: string, withProgram = true): AllNeeds {
     const files = new Set([start]);
@@ -90,7 +90,7 @@ export class ImportGraph {
     return { files, folders };
   }
 
-  /** The sources that import one of the files directly, other than for types only. */
+  /** Returns the sources that import one of the files directly, except imports of types. */
   importersOf(files: ReadonlySet<string>): string[] {
     return [...this.#tree.files].filter(
       (file) => isSource(file) && [...this.#needsOf(file).loaded].some((needed) => files.has(needed)),
@@ -129,13 +129,16 @@ export class ImportGraph {
     return { loaded, read, folders };
   }
 
-  /** The file that an import leads to. Undefined for packages, and for files that do not exist. */
+  /** Returns the file that an import leads to. Returns undefined for packages, and for files that do not exist. */
   #sourceAt(to: string): string | undefined {
     if (to.startsWith("#generated/")) return `generated/${to.slice("#generated/".length)}`;
     return this.#tree.files.has(to) ? to : undefined;
   }
 
-  /** The files that declare the names, if the file only re-exports. Undefined if the whole file must be loaded. */
+  /**
+   * Returns the files that declare the names, if the file only re-exports. Returns undefined if the whole file must be
+   * loaded.
+   */
   #behindDoor(file: string, names: readonly string[]): ReadonlySet<string> | undefined {
     if (this.#doorAt(file) === undefined) return undefined;
     const behind = new Set<string>();
@@ -196,7 +199,7 @@ export class ImportGraph {
     return { named, types, stars };
   }
 
-  /** The files and folders that a source names in its strings. */
+  /** Yields the files and folders that a source names in its strings. */
   *#pathsIn(file: string, text: string): Generator<string> {
     const inProduct = file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file);
     const code = text.replaceAll(comment, "").replaceAll(importOrExport, "");
@@ -223,8 +226,8 @@ export class ImportGraph {
     // A pattern may begin at the root: "test/**/*.yaml".
     if (pattern !== undefined)
       return [...this.#tree.files].filter((file) => file.startsWith(`${found}/`) && file.endsWith(pattern));
-    // A top folder is only a place to search, and not something that the file reads. A word means a folder only if that
-    // folder has data.
+    // A top folder is only where a search begins, and not something that the file reads. A single word means a folder
+    // only if no source is directly in this folder.
     if (!this.#folders.has(found) || /^(src|scripts|test|bench|bin)$/.test(found)) return [];
     return path.includes("/") || !this.#sourceFolders.has(found) ? [found] : [];
   }

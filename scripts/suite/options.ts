@@ -1,4 +1,3 @@
-// Parses the options of `npm test -- …`.
 import { groups, type Group } from "./groups.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -10,8 +9,8 @@ export interface Options {
   /** Print the chosen files and run none. */
   readonly list: boolean;
   /**
-   * Run only the tests that a change can affect. The change is everything since a revision or, without one, since the
-   * branch left the main branch.
+   * Run only the tests that a change can affect. The change is everything since the revision `since`. If `since` is
+   * undefined, it is everything since the branch left the main branch.
    */
   readonly changed: { readonly since: string | undefined } | undefined;
   /** Run the checks, a few unit files that load most of the sources, and one lab. */

@@ -15,14 +15,14 @@ const maxLines = 15;
 
 export interface PlanOfChange {
   readonly tests: Map<Group, readonly string[]>;
-  /** Finds the sources to lint, for which it reads all sources. Returns undefined if all need it. */
+  /** Returns the sources to lint, or undefined for all sources. Reads all sources. */
   readonly findLint: () => readonly string[] | undefined;
 }
 
 /**
  * Plans the run of a change. Every file of test/e2e/ runs the whole program, so each change of src/ affects all of
- * them. They run with `--only e2e`. Without that option, only those run whose sources or data outside src/ have
- * changed, and the set of files that together span the program.
+ * them. With `--only e2e`, all of them run. Without this option, only two kinds of them run: files whose sources or
+ * data outside src/ have changed, and the file that starts every role.
  */
 export function planOfChange(
   root: string,
@@ -57,7 +57,7 @@ export function planOfChange(
   return { tests: plan, findLint };
 }
 
-/** The changed files, each with the number of chosen tests that need it. */
+/** Returns lines for the changed files, each with the number of chosen tests that need it. */
 function reasonsOf({ chosen, untested }: Selection, files: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const file of files) {

@@ -24,7 +24,7 @@ export interface RunOptions {
   readonly wrapped: boolean;
   /** Environment variables in addition to those of this process. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Whether they run at the lowest priority. */
+  /** Whether the files run at the lowest priority. */
   readonly yields: boolean;
 }
 
@@ -59,7 +59,7 @@ const flagsOfSharedProcess = [
   "--no-memory-reducer",
 ];
 
-/** Removes code that tests compiled from files in temporary folders. It would stay in the cache. */
+/** Removes code from the compile cache that tests compiled from files in temporary folders. No later run uses it. */
 export function pruneTestsCompileCache(): void {
   pruneCompileCache({ directory: compileCache, nowMs: Date.now() });
 }
@@ -86,7 +86,7 @@ function wrap(group: Group, command: readonly string[]): string[] {
   );
 }
 
-/** The reason why this machine cannot create the group's namespaces. Undefined if it can. */
+/** Returns the reason why this machine cannot create the group's namespaces. Returns undefined if it can. */
 export function unavailable(group: Group): string | undefined {
   const [program = "", ...args] = wrap(group, ["true"]);
   const probe = spawnSync(program, args, { encoding: "utf8" });

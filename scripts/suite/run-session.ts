@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 /** How long a stopped run may take to clean up. */
 const graceMs = 10_000;
-/** How much of a command's output is kept: this many characters at its end. */
+/** How many characters at the end of a command's output stay in memory. */
 const maxOutputCharacters = 64 << 10;
 const root = join(import.meta.dirname, "../..");
 
@@ -25,7 +25,7 @@ const yieldingNiceness = 3;
 const patienceOfYielding = 4;
 const lookEveryMs = 1000;
 
-/** The factor for the time limits of a run, which are longer if it yields. */
+/** Returns the factor for the time limits of a run, which are longer if it yields. */
 export function patienceOf(yields: boolean): number {
   return yields ? patienceOfYielding : 1;
 }
@@ -57,7 +57,7 @@ export function yieldToOthers(pid: number): () => void {
   return () => clearInterval(timer);
 }
 
-/** The sessions of a process and of its descendants, each with one of its processes. */
+/** Returns the sessions of a process and of its descendants, each with one of its processes. */
 function sessionsFrom(pid: number): Map<string, string> {
   const sessions = new Map<string, string>();
   const waiting = [String(pid)];
@@ -125,7 +125,7 @@ export async function runToEnd({
   running.add(end);
   const ended = await new Promise<string>((resolve) => {
     child.on("error", (error) => resolve(error.message));
-    // End the processes that it has left behind, because they may hold its output open.
+    // Kill the processes that the command has left behind, because they may hold its output open.
     child.on("exit", () => signalAll("SIGKILL"));
     child.on("close", (code, signal) => resolve(String(code ?? signal)));
   });

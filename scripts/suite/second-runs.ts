@@ -1,7 +1,7 @@
 // Runs failed files a second time, alone, and limits the time of a group's runs.
 import type { FileCounts } from "./count-reporter.ts";
 
-/** The time limit that all runs of a group share, until it begins anew. */
+/** The time limit that all runs of a group share, until {@link beginAnew} starts it again. */
 export class GroupLimit {
   readonly #limitMs: number;
   readonly #nowMs: () => number;
@@ -17,7 +17,7 @@ export class GroupLimit {
     this.#endsAtMs = this.#nowMs() + this.#limitMs;
   }
 
-  /** The time that a run may take if it begins now. It is never 0, because that would mean no limit. */
+  /** The time limit of a run that begins now. It is never 0, because 0 would mean no limit. */
   get leftMs(): number {
     return Math.max(1, this.#endsAtMs - this.#nowMs());
   }
@@ -25,8 +25,7 @@ export class GroupLimit {
 
 /**
  * Runs each of these files again. For those that pass, replaces the counts of the first run. The time limit begins anew
- * for each file, because second runs may have to wait for another group that takes longer, and then no time would be
- * left.
+ * for each file, because second runs may have to wait for another group, which can take longer than the limit.
  */
 export async function runAgain(
   files: readonly string[],

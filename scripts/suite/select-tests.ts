@@ -23,8 +23,8 @@ export const checksTree = "it checks the whole tree";
 const alwaysRuns = (test: string): boolean => /^scripts\/.*\.test\.ts$/.test(test);
 
 /**
- * The graph also has the deleted files. Without the program, a test that starts it is chosen only for changes of the
- * files that the test itself reads.
+ * Chooses the tests that a change affects. The graph also has the deleted files. If `withProgram` is false, a test that
+ * starts the program is chosen only for changes of the files that the test itself reads.
  */
 export function selectTests(
   tests: readonly string[],
@@ -66,8 +66,8 @@ function isNeeded(file: string, { files, folders }: AllNeeds): boolean {
 }
 
 /**
- * The tests for data that no test visibly reads: those of the nearest folder that has tests. For data of several parts,
- * all tests.
+ * Returns the tests for data that no test visibly reads: those of the nearest folder that has tests. For data of
+ * several parts, returns all tests.
  */
 function nearbyTests(file: string, tests: readonly string[]): readonly string[] {
   if (/\.(ts|tsx|md)$/.test(file)) return [];

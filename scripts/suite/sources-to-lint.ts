@@ -2,13 +2,13 @@
 
 /** Files by which a change affects the lint of every source. */
 const touchesAll = /^(?:\.oxlintrc\.json|package\.json|package-lock\.json|(?:.*\/)?tsconfig[^/]*\.json)$/;
-/** The number of sources above which linting all of them takes about as long. */
+/** If more sources than this need linting, linting all sources takes about as long. */
 const maxSources = 400;
 
 /**
- * The changed sources that still exist, and the sources that import one of them. In the latter, rules that know types
- * may find something new, such as an unawaited promise of a function that has become asynchronous. Undefined if all
- * sources need linting. `tree` contains every file of the work tree.
+ * Returns the changed sources that still exist, and the sources that import one of them. In the latter, rules that know
+ * types may find something new, such as an unawaited promise of a function that has become asynchronous. Returns
+ * undefined if all sources need linting. `tree` contains every file of the work tree.
  */
 export function sourcesToLint(
   changed: readonly string[],

@@ -1,7 +1,7 @@
 // Chooses a few test files that together load most of the sources that all tests load.
 import type { Durations } from "./batches.ts";
 
-/** The time that running a file takes at least. */
+/** The shortest time that a run of a file takes. */
 const startMs = 200;
 
 /**

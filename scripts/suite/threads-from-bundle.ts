@@ -1,4 +1,4 @@
-// Test files load this first. Threads of the program that they start then come from the bundle that the run names.
+// Test files load this first. Threads that the tests start then run from the bundle that `SERIN_BUNDLE` names.
 import { join } from "node:path";
 
 const { SERIN_BUNDLE: bundle } = process.env;

@@ -14,7 +14,7 @@ const files: ReadonlySet<string> = new Set([
 /**
  * Files without a time limit that a busy machine could exceed. They run at the lowest priority beside all others, in
  * this order, because the files above leave half of the processor time unused. Files that write much to the disk come
- * last, when those above have ended.
+ * last, when the files above have ended.
  */
 const patientFiles: readonly string[] = [
   "test/e2e/envoy.test.ts",
@@ -35,8 +35,8 @@ const idleFiles: readonly string[] = ["test/e2e/cluster.test.ts", "test/e2e/roll
 const patientGroups = ["unit", "netns"] as const;
 
 /**
- * The groups that run beside the end-to-end files. Empty with a single lane, or if none of the files leaves processor
- * time.
+ * Returns the groups that run beside the end-to-end files. Returns none with a single lane, or if none of the files
+ * leaves processor time.
  */
 export function groupsBeside(files: readonly string[], lanes: number): readonly Group[] {
   return lanes > 1 && files.some(needsWholeMachine) ? patientGroups : [];
@@ -46,7 +46,7 @@ export function isPatient(file: string): boolean {
   return patientFiles.includes(file);
 }
 
-/** The position of a patient file in the order above. */
+/** Returns the position of a patient file in the order above. */
 export function turnOfPatient(file: string): number {
   return patientFiles.indexOf(file);
 }

@@ -14,7 +14,7 @@ mock.method(dns, "lookup", (host: string, _options: object, found: Found) => {
 });
 const { getJson } = await import("./http-app.ts");
 
-/** More than a busy machine takes. */
+/** A time limit that a busy machine does not reach. */
 const limitMs = 60_000;
 
 async function getFrom(server: Server, timeoutMs = limitMs): Promise<unknown> {

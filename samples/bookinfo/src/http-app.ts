@@ -5,7 +5,8 @@ import type { ClientRequestArgs, IncomingHttpHeaders, IncomingMessage, ServerRes
 import { flushCompileCache } from "node:module";
 import type { LookupFunction, Socket } from "node:net";
 
-// An import would load every export of node:http. Its WebSocket loads all of undici, in half of the time of a start.
+// Do not import node:http. An import would load every export, and the WebSocket among them loads all of undici. That
+// takes half of the time of a start.
 const { createServer, request } = process.getBuiltinModule("node:http");
 const { lookup } = process.getBuiltinModule("node:dns");
 const { connect } = process.getBuiltinModule("node:net");
@@ -74,7 +75,7 @@ export interface FetchedJson {
   readonly body: unknown;
 }
 
-/** Gets a JSON document from another service. A status other than 200 is a response. A time-out is an error. */
+/** Gets a JSON document from another service. Resolves also with a status other than 200. Rejects after `timeoutMs`. */
 export function getJson(url: string, headers: Record<string, string>, timeoutMs: number): Promise<FetchedJson> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { headers, createConnection: connectAnew }, (answer) => {
@@ -108,7 +109,7 @@ function connectAnew({ host, port }: ClientRequestArgs): Socket {
   return connect({ host: host ?? "", port: Number(port), lookup: lookupOnce });
 }
 
-/** How long an address is used again. A lookup takes a thread, and several messages to the mesh's resolver. */
+/** How long a found address is used again. A lookup takes a thread, and several messages to the mesh's resolver. */
 const addressMs = 1_000;
 const maxAddresses = 16;
 const addresses = new Map<string, { readonly found: readonly LookupAddress[]; readonly untilMs: number }>();
@@ -129,7 +130,7 @@ const lookupOnce: LookupFunction = (host, options, callback) => {
   });
 };
 
-/** Undefined for a body that is not JSON, such as a proxy's error message. */
+/** Returns null for a body that is not JSON, such as a proxy's error message. */
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
@@ -139,7 +140,8 @@ function jsonOf(text: string): unknown {
 }
 
 /**
- * Node writes compiled sources when a process ends by itself, and a lab kills most of its pods. By now all is loaded.
+ * The time after which all modules are loaded, so that their compiled code can be written. Node writes it only when a
+ * process ends by itself, and a lab kills most of its pods.
  */
 const cacheAfterMs = 3_000;
 

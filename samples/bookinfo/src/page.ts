@@ -25,7 +25,10 @@ export interface PageContent {
   readonly user: string | undefined;
 }
 
-/** The page of 2022: the pod once on its own line, and stars in font elements. The default is today's page. */
+/**
+ * Whether to serve the page of 2022 instead of today's. It has the pod on a line of its own, and stars in font
+ * elements.
+ */
 const isOldPage = process.env["BOOKINFO_PAGE"] === "2022";
 
 const escapes: Readonly<Record<string, string>> = {

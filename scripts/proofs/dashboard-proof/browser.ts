@@ -32,7 +32,6 @@ export class ProofBrowser {
     return new ProofBrowser(await launchChromium());
   }
 
-  /** Opens a window with its own cookies and storage. */
   async window({ width, colorScheme }: Sight): Promise<BrowserContext> {
     return await this.#browser.newContext({
       viewport: { width, height: heights[width] },

@@ -6,7 +6,7 @@ import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 import { createToken } from "./access.ts";
 
-/** The time within which the page must show a fault. It is longer than any timeout of the page. */
+/** The time limit for the page to show a fault. It is longer than any timeout of the page. */
 const seenTimeoutMs = 90_000;
 const tokenTimeoutMs = 180_000;
 const awayMs = 6_000;
@@ -19,7 +19,7 @@ export interface FaultPages {
   /** The address of the cluster's own dashboard. */
   readonly inCluster: string;
   readonly page: () => Promise<Page>;
-  /** Forgets console errors that the test caused on purpose. */
+  /** Forgets console errors that a fault caused. */
   readonly forgive: () => void;
 }
 
@@ -32,7 +32,7 @@ const faults: Readonly<Record<string, Fault>> = {
   "a proxy that reports garbage": garbageMetrics,
 };
 
-/** Returns the faults it found. */
+/** Returns the problems that it found. */
 export async function standFaults(proof: Proof, pages: FaultPages): Promise<readonly string[]> {
   const problems: string[] = [];
   for (const [name, fault] of Object.entries(faults)) {
@@ -61,7 +61,7 @@ export async function standFaults(proof: Proof, pages: FaultPages): Promise<read
 
 const aged = /is of \d\d:\d\d:\d\d|\d+ s ago|\d+ s old/;
 
-/** Stops the API server for a while. Stops the supervisor too, because it would restart the API server at once. */
+/** Kills the API server, and pauses the supervisor, which would restart the API server at once. */
 async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): Promise<void> {
   await page.goto(`${own}#/workloads`);
   const content = page.locator("#content");
@@ -87,7 +87,7 @@ async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): P
     process.kill(supervisor.pid, "SIGCONT");
   }
   await gone(content, /the API server does not answer/);
-  // Figures appear again.
+  // Wait until the page shows request rates again.
   await content.filter({ hasText: /\d\/s/ }).waitFor({ timeout: seenTimeoutMs });
 }
 

@@ -29,8 +29,8 @@ export const compared: readonly ComparedService[] = [
 const comparedTargets: ReadonlySet<string> = new Set(compared.flatMap(({ targets }) => targets));
 
 /**
- * The targets that keep their whole rate: the pages, because the Canary waits for their answers, and the requests by
- * gRPC, because one of the compared services gets no others.
+ * The targets that keep their whole rate. They are the pages, because the Canary waits for their answers, and the
+ * requests by gRPC, because the service grpc-echo gets no other requests.
  */
 const wholeTargets: ReadonlySet<string> = new Set(["gateway: page", "gateway: traced page", "sidecar: gRPC"]);
 const comparedShare = 0.5;
@@ -38,8 +38,8 @@ const comparedShare = 0.5;
 const uncomparedShare = 0.25;
 
 /**
- * The shares of the rate of the load. No compared service gets fewer requests than the one by gRPC. It gets six a
- * second. At this rate, the page's figure differs from the generators' by about 0.3 %, because their windows do not end
+ * The shares of the rate of the load. The service grpc-echo gets six requests a second, and no compared service gets
+ * fewer. At this rate, the page's figure differs from the generators' by about 0.3 %, because their windows do not end
  * at the same moment.
  */
 export const figureShares = {

@@ -16,7 +16,7 @@ const giveUpMs = 15_000;
 
 /**
  * Writes weights into the route of app-b's page. Returns the milliseconds until the graph's table showed each weight.
- * Infinity means that it did not.
+ * Infinity means that the table did not show it in time.
  */
 export async function weightDelays({ lab }: Proof, page: Page, base: string): Promise<readonly number[]> {
   await page.goto(`${base}#/graph?window=60&ns=${namespaces.shop}&as=table&label=weight`);
@@ -48,7 +48,7 @@ export async function weightDelays({ lab }: Proof, page: Page, base: string): Pr
 
 /**
  * Sends one request from a workload that never sent one before. Returns the milliseconds until the graph's table shows
- * both workloads, or Infinity if it does not.
+ * both workloads, or Infinity if it does not show them in time.
  */
 export async function requestDelay({ lab }: Proof, page: Page, base: string): Promise<number> {
   await page.goto(

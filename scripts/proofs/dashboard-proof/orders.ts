@@ -10,15 +10,15 @@ import { canaryName } from "./views.ts";
 
 const stepTimeoutMs = 90_000;
 /**
- * The limit for a wave of a MeshUpgrade. Its probes start pods of every kind, workloads restart, and a ztunnel ends
- * only after its last connection has ended.
+ * The time limit for a wave of a MeshUpgrade. Its probes start pods of every kind, workloads restart, and a ztunnel
+ * ends only after its last connection has ended.
  */
 const waveTimeoutMs = 900_000;
 const seenTimeoutMs = 10_000;
 
 export const upgradeName = "by-page";
 
-/** A Canary of productpage with weights of 10, 50 and 100 %. Each step waits for an approval. */
+/** A Canary of productpage with weights of 10, 50 and 100 %. The first two steps wait for an approval. */
 export function pausedCanary({ scale }: Proof): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -37,8 +37,8 @@ export function pausedCanary({ scale }: Proof): UntypedObject {
 }
 
 /**
- * A MeshUpgrade of the whole mesh, or only of the first sidecar namespaces. Each wave waits for an approval, and the
- * soak waits for the order `finish`.
+ * A MeshUpgrade of the whole mesh, or only of the first sidecar namespaces. Each wave waits for an approval. The soak
+ * lasts an hour, unless a person completes the upgrade.
  */
 function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
   const made = upgradeObject(proof, {
@@ -64,7 +64,6 @@ function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
 }
 
 interface Order {
-  /** The button's name. */
   readonly button: string;
   readonly why?: string;
   /** Whether the object shows that the order was carried out. */
@@ -77,7 +76,7 @@ interface Ordered {
   readonly kind: typeof canaryKind | typeof meshUpgradeKind;
   readonly name: string;
   readonly namespace?: string;
-  /** The command as the dialog prints it. */
+  /** A pattern that matches the command in the dialog. */
   readonly command: RegExp;
   readonly timeoutMs: number;
   readonly orders: readonly Order[];
@@ -122,8 +121,8 @@ const canaryOrders: Ordered = {
 };
 
 /**
- * Every button of a MeshUpgrade. The first wave goes forward and back. Then the whole mesh goes forward until the old
- * revision is retired. Without `whole`, it goes forward to the soak's end and back.
+ * Every button of a MeshUpgrade. With `whole`, the upgrade is rolled back in the first wave, begins again, and moves
+ * the whole mesh until the old revision is retired. Without `whole`, it goes forward to the soak and back.
  */
 function upgradeOrders(whole: boolean): Ordered {
   const complete = { button: "Complete", why: "the night was quiet" };
@@ -263,8 +262,8 @@ async function reached(
         if (found?.status === undefined) return undefined;
         if (until(found.status, found.spec)) return true;
         proof.signal.throwIfAborted();
-        // The upgrade ended although no order asked for that, so there is no use in waiting longer. Ignore a cause from
-        // before the order, which only shows that the rollout has not started again yet.
+        // The upgrade ended although no order asked for that, so do not wait any longer. Ignore the cause from before
+        // the order, because it only shows that the rollout has not started again yet.
         const { cause } = found.status;
         if (
           ordered.kind.kind === "MeshUpgrade" &&

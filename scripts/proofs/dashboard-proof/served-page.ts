@@ -51,7 +51,7 @@ export class ServedPage {
     return new ServedPage(child, command, url);
   }
 
-  /** Ends the command. Throws if it does not end by itself. */
+  /** Ends the command by SIGTERM. Throws an error if the command has to be killed. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, "exit");

@@ -7,7 +7,6 @@ import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { ProofBrowser, Sight } from "./browser.ts";
 
 export interface ProofView {
-  /** The name of its screenshots. */
   readonly name: string;
   /** The part of the address after `#/`. */
   readonly link: string;
@@ -54,14 +53,14 @@ export interface OpenViewsOptions {
   /** Logs a new page in and returns the page's address. */
   readonly enter: (page: Page) => Promise<string>;
   readonly sights: readonly Sight[];
-  /** The directory for screenshots. Undefined means that none are taken. */
+  /** The directory for screenshots. If undefined, no screenshots are taken. */
   readonly pictures: string | undefined;
   readonly note: (text: string) => void;
 }
 
 /**
- * Opens every view at every size and in both colour schemes. Returns how many it opened, and the views that lacked a
- * text, with their content.
+ * Opens every view at every size and in both colour schemes. Returns the number of opened views, and the problems: a
+ * view lacks a text, with the content that it has, or it is wider than the window.
  */
 export async function openViews(
   browser: ProofBrowser,

@@ -21,23 +21,27 @@ export interface LabMesh {
   readonly labels: Readonly<Record<string, string>>;
   /** The label `istio` of the gateway's pods, and its address in the cluster. */
   readonly gateway: { readonly selector: string; readonly url: string };
-  /** Types the commands that install the old revision and the gateway. The applications' namespace already exists. */
+  /**
+   * Types the commands that install the old revision and the gateway. The namespace of the applications already exists.
+   */
   readonly install: (guide: Walkthrough) => Promise<void>;
-  /** Types the commands that bring the new revision. If absent, the upgrade installs `specs`. */
+  /** Types the commands that install the new revision. If absent, the upgrade installs `specs`. */
   readonly bring?: (guide: Walkthrough) => Promise<void>;
-  /** Types the commands that remove what the installer still has of the retired revision. */
+  /** Types the commands that remove the retired revision from the installer's own records. */
   readonly forget?: (guide: Walkthrough) => Promise<void>;
   /** The specs of IstioOperators that the upgrade installs. */
   readonly specs?: readonly object[];
-  /** Another host behind the gateway, with its path, which is also under load. */
+  /** Another host behind the gateway, with its path. The load also requests it. */
   readonly alsoAsked?: { readonly path: string; readonly host: string };
-  /** Whether the gateway gets no requests that a proxy could count. Then only probes and rejections decide. */
+  /**
+   * Whether the gateway gets no requests that a proxy could count. Then only probes and rejected configuration decide.
+   */
   readonly judgedByProbes?: boolean;
-  /** Whether a message of the waiting upgrade names a command that a person must type. */
+  /** Whether a person must type a command that the message of the waiting upgrade names. */
   readonly movedByHand?: boolean;
   /** Whether the upgrade is undone after its end, so that an operator installs the old revision again. */
   readonly undoneAtTheEnd?: boolean;
-  /** Types the command by which a person takes back the move by hand, after the upgrade is undone. */
+  /** Types the command by which a person undoes the move by hand, after the upgrade has been undone. */
   readonly moveBack?: (guide: Walkthrough) => Promise<void>;
 }
 
@@ -85,7 +89,7 @@ export function webTemplate(name: string): { readonly metadata: object; readonly
   return { metadata: { labels: { app: name } }, spec: { containers: [container] } };
 }
 
-/** An application in the mesh behind a classic gateway, and a client outside. */
+/** Returns the objects of an application in the mesh behind a classic gateway, and of a client outside the mesh. */
 export function applications({ gateway, alsoAsked }: LabMesh): object[] {
   const routeTo = (host: string): object[] => [{ destination: { host } }];
   const also =

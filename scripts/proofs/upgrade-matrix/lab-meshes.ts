@@ -30,7 +30,7 @@ const operator = (spec: object, name = "mesh"): string =>
     spec,
   });
 
-/** The spec of a profile's next revision. The old revision's gateways and CNI agent stay. */
+/** Returns the IstioOperator spec of a profile's next revision. The old revision's gateways and CNI agent stay. */
 const next = (profile: string, components: object = {}): object => ({
   profile,
   revision: newRevision,
@@ -107,7 +107,7 @@ const helmStable: LabMesh = {
   },
   bring: async (guide) =>
     await helmInstall(guide, `istiod-${newRevision}`, "istiod", helmSets(newRevision, newTag, "stable")),
-  // As in docs/helm.md, "Old releases of Helm".
+  // These are the commands of docs/helm.md, "Old releases of Helm".
   forget: async (guide) => {
     const policies = await guide.ok(
       "kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings -o name",
@@ -253,7 +253,7 @@ const banzai: LabMesh = {
   install: async (guide) => {
     const { serin } = guide.lab;
     await guide.ok(`${serin} release export ${guide.lab.directory}`);
-    // No object of Istio's contains the rollout engine.
+    // The operator does not install the rollout engine.
     await guide.ok(`${serin} install --set profile=empty --set components.base.enabled=true -y`);
     await banzaiInstalls(guide, "1.6", "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6");
     await guide.ok("kubectl rollout status -n istio-system deployment/istiod --timeout=110s");

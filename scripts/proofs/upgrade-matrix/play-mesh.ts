@@ -14,9 +14,8 @@ export interface PlayedMesh {
   readonly requests: number;
   readonly failed: number;
   readonly seconds: number;
-  /** The number of steps of the upgrade. */
   readonly steps: number;
-  /** Why the upgrade failed, if it did. */
+  /** Why the upgrade failed. Absent if it succeeded. */
   readonly problem?: string;
 }
 
@@ -56,7 +55,7 @@ export class MeshPlay {
     this.#note = (text) => note(`${mesh.name}: ${text}`);
   }
 
-  /** Upgrades half of the way and back, then to the end, and removes the lab. */
+  /** Upgrades half of the way and back, then to the end. Removes the lab. */
   async play(): Promise<PlayedMesh> {
     const begunMs = performance.now();
     let problem: string | undefined;
@@ -172,7 +171,7 @@ export class MeshPlay {
     this.#note(`moved to the end in ${this.#steps} steps`);
   }
 
-  /** Undoes the completed upgrade, after which the pods have their former revisions again. */
+  /** Undoes the completed upgrade. Afterwards, the pods must have their former revisions again. */
   async #backFromTheEnd(pods: string): Promise<void> {
     await this.#ok(`kubectl patch meshupgrade whole --type merge -p '{"spec":{"abort":true}}'`);
     await this.#until("whole", "the completed upgrade is taken back", (phase) => phase === "RolledBack");
@@ -226,7 +225,7 @@ export class MeshPlay {
     });
   }
 
-  /** The labels of the namespaces, except the namespaces that the engine or an installation creates. */
+  /** Returns the labels of the namespaces. Leaves out the namespaces of the engine, whose names begin with `serin-`. */
   async #namespaces(): Promise<string> {
     const lines = await this.#ok(
       "kubectl get namespaces --no-headers -o custom-columns=N:.metadata.name,L:.metadata.labels",
@@ -238,7 +237,7 @@ export class MeshPlay {
   }
 
   /**
-   * The revisions of the proxies, separated by spaces. Only gateways of an installation have a label with their
+   * Returns the revisions of the proxies, separated by spaces. Only gateways of an installation have a label with their
    * revision.
    */
   async #revisions(): Promise<string> {

@@ -1,4 +1,4 @@
-// Moves an application by canary: 0 -> 10 -> 50 -> 100 -> 0.
+// Moves an application by a Canary, whose weight goes 0 -> 10 -> 50 -> 100 -> 0.
 import assert from "node:assert/strict";
 import { canaryKind, type RolloutPhase, type RolloutStatus } from "../../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
@@ -12,8 +12,8 @@ import { gatewayAddress } from "./stage.ts";
 const checkLimits = { timeoutSeconds: 120 };
 const canaryTimeoutMs = 420_000;
 /**
- * The number of answers that a step waits for. With the smallest load, a canary with a weight of 10 % gets one request
- * in five seconds.
+ * The smallest number of answers that a step waits for. With the smallest load, a canary with a weight of 10 % gets one
+ * request in five seconds.
  */
 const fewestOfCanary = 5;
 
@@ -60,9 +60,9 @@ const requestsAtOnce = 20;
 const lookMs = 200;
 
 /**
- * Follows a canary. With less than the full load, it sends requests itself while a step waits for answers. With such a
- * load, 25 s would pass until the canary has answered five pages at a weight of 10 %. It requests the list of products,
- * which has the page's route, and for which productpage calls no other application.
+ * Follows a Canary. With less than the full load, it sends requests itself while a step waits for answers. With the
+ * smallest load alone, 25 s would pass until the canary has answered five pages at a weight of 10 %. It requests the
+ * list of products, which has the page's route, and for which productpage calls no other application.
  */
 async function followWithRequests(proof: Proof, name: string, options: FollowOptions): Promise<RolloutStatus> {
   let phase: RolloutPhase | undefined;

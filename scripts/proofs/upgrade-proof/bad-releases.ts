@@ -25,7 +25,7 @@ export interface BadReleaseResult {
   readonly failedShare: number;
 }
 
-/** Which requests could reach the bad release: at which steps, with which weight, and with which error rate. */
+/** The requests that can reach the bad release. `errorRate` is the share of failures among those that reach it. */
 interface Exposure {
   readonly targets: RegExp;
   readonly errorRate: number;
@@ -33,17 +33,16 @@ interface Exposure {
 }
 
 interface BadRelease {
-  /** The folder below test/releases. */
+  /** The name of the release's folder below test/releases. */
   readonly name: string;
-  /** `mesh`: a revision, in a MeshUpgrade. `application`: productpage, in a Canary. */
+  /** `mesh` is a revision that a MeshUpgrade installs. `application` is a productpage that a Canary rolls out. */
   readonly kind: "mesh" | "application";
-  /** The expected text of the evidence. */
+  /** A pattern that the cause of the undo must match. */
   readonly cause: RegExp;
-  /** Empty if the release must never receive a request. */
+  /** The requests that may fail. Empty if the release must never receive a request. */
   readonly exposures: readonly Exposure[];
   /** The weights of the application's canary. If absent, 10, 50 and 100. */
   readonly weights?: readonly number[];
-  /** Environment variables of the application's container. */
   readonly environment?: readonly { readonly name: string; readonly value: string }[];
   readonly checks?: readonly object[];
   /** The duration of the soak after each wave. */
@@ -54,20 +53,22 @@ const runTimeoutMs = 600_000;
 const settleTimeoutSeconds = 90;
 const limits = { timeoutSeconds: 120 };
 
-/** The weight of one of a canary's steps 10, 50 and 100. */
+/** Returns the weight of a step of a Canary with the weights 10, 50 and 100, as a share. */
 const weightOfStep = (id: string): number => [0, 0.1, 0.5, 1][Number(/^step-(\d)/.exec(id)?.[1] ?? 0)] ?? 0;
 /**
- * The weight of a gateway's or waypoint's step. Steps of gateways are called `gateway/…/50/pods`, `gateway/…/50`, …,
- * `gateway/…/own`, and those of waypoints have the same form.
+ * Returns the weight of a gateway's or waypoint's step, as a share. Steps of gateways are called `gateway/…/50/pods`,
+ * `gateway/…/50`, …, `gateway/…/own`, and those of waypoints have the same form.
  */
 const weightOf =
   (kind: "gateway" | "waypoint") =>
   (id: string): number =>
     id.startsWith(`${kind}/`) ? Number(/\/(\d+)(?:\/pods)?$/.exec(id)?.[1] ?? 100) / 100 : 0;
-/** The weight of the load generator's sidecars, which run the release from their restart on. */
+/** Returns 1 for a step of the first wave, in which the load generators' sidecars restart and then run the release. */
 const weightOfSidecars = (id: string): number => Number(id.startsWith(`${firstWave}/`));
 
-/** The requests through a sidecar of the first wave or through the gateway. The share `errorRate` of them fails. */
+/**
+ * Returns the requests through a sidecar of the first wave or through the gateway. The share `errorRate` of them fails.
+ */
 const ofProxies = (errorRate: number): readonly Exposure[] => [
   { targets: /^sidecar: /, errorRate, weightAt: weightOfSidecars },
   { targets: /^gateway: /, errorRate, weightAt: weightOf("gateway") },
@@ -194,7 +195,7 @@ async function rollOutRevision(
   return await follow(proof, meshUpgradeKind, name, { timeoutMs: runTimeoutMs });
 }
 
-/** Rolls out a release of bookinfo's productpage. The image's tag names the tree to run. */
+/** Rolls out a release of bookinfo's productpage. The image's tag names the release to run. */
 async function rollOutApplication(
   proof: Proof,
   { name, checks = [], environment = [], weights }: BadRelease,
@@ -242,7 +243,7 @@ function judge(
   };
 }
 
-/** The expected number of failures: weight × error rate × request rate × time, summed over the steps. */
+/** Returns the expected number of failures: weight × error rate × request rate × time, summed over the steps. */
 function expectedFailures(
   { targets, errorRate, weightAt }: Exposure,
   status: RolloutStatus,

@@ -1,10 +1,9 @@
-// Follows a rollout by watching its object.
 import type { KindDefinition } from "../../../src/api/index.ts";
 import type { Canary, MeshUpgrade, RolloutPhase, RolloutStatus } from "../../../src/api/serin/index.ts";
 import { followObject } from "../../lab/follow-object.ts";
 import { seconds, type Proof } from "./proof.ts";
 
-/** The finished steps that were printed. They are not printed again. */
+/** The finished steps that have been printed, so that they are not printed again. */
 const printed = new Set<string>();
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
 

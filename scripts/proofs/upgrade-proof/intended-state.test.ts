@@ -4,7 +4,7 @@ import { namespaceKind } from "../../../src/api/kubernetes/index.ts";
 import { FakeKubeClient } from "../../../src/controlplane/testing/fake-kube-client.ts";
 import { expectIntendedState, intendedState } from "./intended-state.ts";
 
-/** A clock on which each sleep takes no time, and calls `then` at its end. */
+/** Returns a clock on which each sleep takes no time, and calls `then` at its end. */
 function clockWhere(then: () => void | Promise<void>): {
   steadyMs: () => number;
   sleep: (ms: number) => Promise<void>;

@@ -1,5 +1,5 @@
-// Compares the state that people have specified, in objects of any kind. An undone upgrade must leave all of it as it
-// was before.
+// Compares what people have specified in several kinds of objects. An undone upgrade must leave all of it as it was
+// before.
 import assert from "node:assert/strict";
 import { gatewayKind } from "../../../src/api/gateway/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../../src/api/index.ts";
@@ -27,20 +27,20 @@ const kinds: readonly KindDefinition[] = [
   validatingWebhookConfigurationKind,
   podDisruptionBudgetKind,
 ];
-/** How long a deleted object may take to leave. The namespace of the probes leaves when its last pod has ended. */
+/** How long the deletion of an object may take. The namespace of the probes is gone when its last pod has ended. */
 const leavesWithinMs = 60_000;
 const lookAgainMs = 500;
-/** Annotations in which controllers and commands leave a note. */
+/** Annotations that controllers and commands write for themselves. */
 const notes = /^(deployment\.kubernetes\.io|kubectl\.kubernetes\.io)\//;
 
-/** The objects that an upgrade changes, by kind and name, without what controllers write. */
+/** Returns the objects that an upgrade changes, by kind and name, without what controllers write. */
 export async function intendedState(client: KubeClient): Promise<IntendedState> {
   return (await read(client)).state;
 }
 
 /**
- * Throws an error that names the first object that differs, is missing, or is new. Waits for new objects that have been
- * deleted and have not left yet.
+ * Throws an error that names the first object that differs, is missing, or is new. Waits first for new objects whose
+ * deletion has begun.
  */
 export async function expectIntendedState(
   client: KubeClient,
@@ -61,7 +61,7 @@ export async function expectIntendedState(
 
 interface Found {
   readonly state: IntendedState;
-  /** The names of the objects that have been deleted and have not left yet. */
+  /** The names of the objects whose deletion has begun. */
   readonly leaving: ReadonlySet<string>;
 }
 
@@ -89,7 +89,7 @@ function intended(object: KubernetesObject): unknown {
   const own = Object.fromEntries(Object.entries(annotations).filter(([key]) => !notes.test(key)));
   const { spec, webhooks } = object as { readonly spec?: unknown; readonly webhooks?: unknown };
   // Leave out two differences that nobody specified: a webhook gets a new certificate each time, and templates keep an
-  // empty map where an annotation was removed.
+  // empty map after an annotation was removed.
   const text = JSON.stringify({ labels, own, spec, webhooks }, (key, value: unknown) =>
     key === "caBundle" || (key === "annotations" && JSON.stringify(value) === "{}") ? undefined : value,
   );

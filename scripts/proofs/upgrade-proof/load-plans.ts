@@ -16,19 +16,21 @@ export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
 export interface LoadScale {
   /** The factor for the rates of requests and of messages. */
   readonly rate: number;
-  /** How long a long connection stays open. */
   readonly streamSeconds: number;
-  /** The shares of `rate` that a target's requests and the messages of long connections have. If absent, 1. */
+  /**
+   * The factors by which `rate` is multiplied for a target's requests, and for the messages of long connections. If
+   * absent, both are 1.
+   */
   readonly shares?: { readonly ofTarget: (target: string) => number; readonly ofMessages: number };
 }
 
 const limitMs = 4000;
 /**
- * How long a kept-alive connection stays open. It must end at some time, because an old ztunnel leaves only with its
+ * How long a kept-alive connection stays open. It must end at some time, because an old ztunnel ends only after its
  * last connection.
  */
 const maxKeptSeconds = 60;
-/** The time between two messages of a long connection at the full rate, and the longest time at lower rates. */
+/** The time between two messages of a long connection at the full rate, and the longest such time at lower rates. */
 const fastestMessagesMs = 150;
 const slowestMessagesMs = 2000;
 const page = "<title>Simple Bookstore App</title>";
@@ -115,7 +117,7 @@ export function gatewayPlan(address: string, reportDirectory: string, scale: Loa
 }
 
 /**
- * The load from an ambient pod: on a service with a waypoint, on services that only ztunnels serve, and on an
+ * The load from an ambient pod: to a service with a waypoint, to services that only ztunnels serve, and to an
  * application with a sidecar.
  */
 export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
@@ -133,7 +135,7 @@ export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
 }
 
 /**
- * The load from a pod with a sidecar: on an application and a gRPC service with sidecars, and on a service with a
+ * The load from a pod with a sidecar: to an application and a gRPC service with sidecars, and to a service with a
  * waypoint.
  */
 export function sidecarPlan(scale: LoadScale): LoadPlan {
@@ -145,7 +147,7 @@ export function sidecarPlan(scale: LoadScale): LoadPlan {
   return plan(scale, podReportDirectory, requests, streams("sidecar", `streams.${namespaces.sidecarServers}`, scale));
 }
 
-/** Whether the target's long connections may end together with their pod, because a wave restarts it. */
+/** Whether the target's long connections may end because a wave restarts their pod. */
 export function mayEndWithPod(target: string): boolean {
   return target.startsWith("sidecar: ");
 }

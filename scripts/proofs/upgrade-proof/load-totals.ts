@@ -102,8 +102,8 @@ export class LoadReports {
   }
 
   /**
-   * For each target, its requests and failures, and upper bounds of the median and the 99th percentile of its response
-   * times.
+   * Returns, for each target, its requests and failures, and upper bounds of the median and the 99th percentile of its
+   * response times.
    */
   table(): readonly {
     readonly target: string;
@@ -126,7 +126,7 @@ export class LoadReports {
   }
 }
 
-/** The counts that were added between two snapshots. */
+/** Returns the counts that were added between two snapshots. */
 export function difference(later: LoadTotals, earlier: LoadTotals): LoadTotals {
   const targets = Object.fromEntries(
     Object.entries(later.targets).map(([name, { requests, failed }]) => [

@@ -1,6 +1,6 @@
 // Upgrades the whole mesh and rolls back from the middle. Then upgrades to the end, where the old revision is retired,
-// and rolls back, which installs the old revision again. After each rollback, the state that people have specified must
-// be the same as before.
+// and rolls back, which installs the old revision again. After each rollback, everything that people have specified
+// must be the same as before.
 import assert from "node:assert/strict";
 import {
   mutatingWebhookConfigurationKind,
@@ -21,12 +21,12 @@ import { moreRequests } from "./stage.ts";
 const checkLimits = { minSamples: 40, timeoutSeconds: 120 };
 const stepsTimeoutMs = 900_000;
 /**
- * The shares of the wanted requests to send: while both revisions serve, counted from the end of the first wave, and
- * after the way back.
+ * The shares of the wanted requests to send. The first share is sent while both revisions serve, counted from the end
+ * of the first wave. The second one is sent after the rollback.
  */
 const middleShare = 0.2;
 const backShare = 0.05;
-/** The number of requests to send while the upgrade is paused, however many were sent before. */
+/** The number of requests to send while the upgrade is paused, in addition to all earlier requests. */
 const pausedRequests = 200;
 
 export const firstWave = "callers";
@@ -89,8 +89,8 @@ export function upgradeObject(
 }
 
 /**
- * Whether the first wave has moved and the second has not, while half of the waypoint's requests go to the new
- * revision. Without a waypoint, the gateway's requests are compared.
+ * Whether the step has ended in which half of the waypoint's requests go to the new revision. Without a waypoint,
+ * whether the gateway's step with half of the requests has ended.
  */
 function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus): boolean {
   const half = ambientOnly ? /^gateway\/.*\/50$/ : /^waypoint\/.*\/50$/;
@@ -158,7 +158,7 @@ async function expectRetired({ lab, ambientOnly }: Proof): Promise<void> {
 }
 
 /**
- * Waits for the upgrade's end. A ztunnel leaves only with its last connection, so the upgrade may take as long as a
+ * Waits for the upgrade's end. An old ztunnel ends only after its last connection, so the upgrade may take as long as a
  * long connection stays open.
  */
 async function expectEnd(proof: Proof, name: string, phase: "Completed" | "RolledBack"): Promise<void> {

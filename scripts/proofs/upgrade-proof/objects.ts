@@ -40,7 +40,7 @@ export function namespaceObjects(revision: string): UntypedObject[] {
   ];
 }
 
-/** Sidecars are replaced by evicting their pods. This budget spares the last ready pod. */
+/** Returns a budget that spares the last ready pod of app-b. The upgrade replaces sidecars by evicting their pods. */
 export function disruptionBudget(): UntypedObject {
   return {
     apiVersion: "policy/v1",
@@ -50,7 +50,6 @@ export function disruptionBudget(): UntypedObject {
   };
 }
 
-/** A waypoint for bookinfo's reviews. */
 export function waypointObjects(): UntypedObject[] {
   return [
     {
@@ -62,7 +61,7 @@ export function waypointObjects(): UntypedObject[] {
   ];
 }
 
-/** Routes all requests for reviews to v2, whose stars are black. */
+/** Returns objects that route all requests for reviews to v2, whose stars are black. */
 export function reviewsRoute(): UntypedObject[] {
   const subset = (name: string) => ({ name, labels: { version: name } });
   return [
@@ -81,7 +80,7 @@ export function reviewsRoute(): UntypedObject[] {
   ];
 }
 
-/** The objects of bookinfo. With a waypoint, requests to reviews pass through it. */
+/** Returns the objects of bookinfo. With a waypoint, requests to reviews pass through it. */
 export function shopObjects(withWaypoint: boolean): UntypedObject[] {
   return readObjects("samples/bookinfo/platform/kube/bookinfo.yaml").map((object) => {
     if (!withWaypoint || object.kind !== "Service" || object.metadata.name !== "reviews") return object;
@@ -92,7 +91,7 @@ export function shopObjects(withWaypoint: boolean): UntypedObject[] {
   });
 }
 
-/** A second productpage with its own Service. It has the given image, or the first one's if none is given. */
+/** Returns a second productpage with its own Service. If no image is given, it has the same image as the first one. */
 export function canaryObjects(
   image?: string,
   environment: readonly { readonly name: string; readonly value: string }[] = [],
@@ -146,7 +145,7 @@ function route(
   };
 }
 
-/** One gateway for all applications, and its routes. */
+/** Returns one gateway for all applications, and its routes. */
 export function gatewayObjects(withSidecars: boolean): UntypedObject[] {
   return [
     {

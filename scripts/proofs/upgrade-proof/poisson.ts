@@ -1,4 +1,4 @@
-/** The smallest count that a Poisson variable with this mean exceeds with a probability of at most 0.1 %. */
+/** Returns the smallest count that a Poisson variable with this mean exceeds with a probability of at most 0.1 %. */
 export function poissonBound(mean: number): number {
   if (mean <= 0) return 0;
   // Uses logarithms, because the first term underflows to 0 for means above 700.

@@ -67,7 +67,9 @@ export class ProofLab {
     return this.cluster.spawnInShell(command);
   }
 
-  /** The report directories: the pods' `/var/log/load` on each node, and the one of the generator outside. */
+  /**
+   * Returns the report directories: the pods' `/var/log/load` on each node, and the directory of the generator outside.
+   */
   reportDirectories(): string[] {
     const { stateDirectory, name } = this.cluster;
     return [

@@ -31,7 +31,10 @@ const firstRequests = 200;
 const preStopSeconds = 3;
 const graceSeconds = 15;
 
-/** `releases` are the versions that the lab must be able to run. */
+/**
+ * Creates the lab, and installs the mesh and the applications. `releases` are the versions that the lab must be able to
+ * run.
+ */
 export async function setStage(proof: Proof, releases: readonly string[] = Object.values(versions)): Promise<void> {
   const { lab } = proof;
   const isShort = proof.scale.rate < 1;
@@ -126,7 +129,6 @@ export async function allAvailable({ lab, signal }: Proof): Promise<void> {
   );
 }
 
-/** The load. It runs until it is stopped. */
 export class ConstantLoad {
   readonly #gateway: ChildProcess;
   readonly #ended: Promise<void>;
@@ -155,7 +157,7 @@ export class ConstantLoad {
     return load;
   }
 
-  /** Stops the load once the running requests have ended. */
+  /** Stops the generator that is outside the mesh, and waits until it has ended. */
   async stop(): Promise<void> {
     this.#gateway.stdin?.end();
     await limitedEnd("the load generator outside the lab", this.#ended);
@@ -180,8 +182,8 @@ async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise
 }
 
 /**
- * The factor by which generators send faster when they hurry. In the short proof, they then reach a third of the full
- * rate. They never exceed the full rate.
+ * Returns the factor by which generators send faster when they hurry. In the short proof, they then reach a third of
+ * the full rate. They never exceed the full rate.
  */
 const hurryFactor = ({ rate }: LoadScale): number => Math.min(7, 1 / rate);
 
@@ -200,7 +202,7 @@ export async function moreRequests(proof: Proof, count: number, silenceMs = 60_0
   }
 }
 
-/** The files that make the generators hurry. A node on which no generator has run has no report directory. */
+/** Returns the files that make the generators hurry. A node on which no generator has run has no report directory. */
 function hurryFiles({ lab }: Proof): string[] {
   return lab
     .reportDirectories()

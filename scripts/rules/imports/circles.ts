@@ -1,9 +1,10 @@
-// Circles in a graph of imports.
-
 /** What each file or folder imports. */
 export type ImportsByUnit = ReadonlyMap<string, { readonly keys: () => Iterable<string> }>;
 
-/** The sets of units that reach each other: strongly connected components of two or more units (Tarjan's algorithm). */
+/**
+ * Returns the sets of units that reach each other: strongly connected components of two or more units (Tarjan's
+ * algorithm).
+ */
 export function entangledUnits(graph: ImportsByUnit): string[][] {
   const order = new Map<string, number>();
   const stack: string[] = [];
@@ -35,7 +36,7 @@ export function entangledUnits(graph: ImportsByUnit): string[][] {
   return sets;
 }
 
-/** A shortest circle through some of these units, which reach each other. */
+/** Returns a shortest circle through some of these units, which reach each other. */
 export function shortestCircle(graph: ImportsByUnit, entangled: readonly string[]): readonly string[] {
   const circles = entangled.map((unit) => shortestWayBack(graph, unit));
   return circles.reduce((shortest, circle) => (circle.length < shortest.length ? circle : shortest));

@@ -4,7 +4,6 @@
 import { entangledUnits, shortestCircle } from "./circles.ts";
 import { importsOf, lineOfImport } from "./imports-of.ts";
 
-/** One import that leads from a unit to the next unit of a circle. */
 export interface CircleStep {
   readonly from: string;
   readonly line: number;
@@ -12,7 +11,6 @@ export interface CircleStep {
 }
 
 export interface FolderCircle {
-  /** The folder whose units import each other. */
   readonly folder: string;
   /** The units of a shortest circle, by name. */
   readonly units: readonly string[];
@@ -78,7 +76,7 @@ function unitGraphs(texts: ReadonlyMap<string, string>): Map<string, UnitGraph> 
 
 const counts = (file: string): boolean => !/\.test\.tsx?$|\/testing\//.test(file);
 
-/** The deepest folder that contains both files, and the unit of each file in it. */
+/** Returns the deepest folder that contains both files, and the unit of each file in it. */
 function whereTheyPart(from: string, to: string): [folder: string, importing: string, imported: string] {
   const [own, other] = [from.split("/"), to.split("/")];
   let depth = 0;

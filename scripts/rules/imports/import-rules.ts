@@ -5,7 +5,10 @@ export interface ImportRule {
   readonly name: string;
   /** What the rule allows, for the message about an import that it refuses. */
   readonly comment: string;
-  /** Takes paths from the root. `to` may also be the name of a package or of one of Node's modules. */
+  /**
+   * Whether the rule refuses an import. Both paths are from the root. `to` may also be the name of a package or of one
+   * of Node's modules.
+   */
   readonly refuses: (from: string, to: string) => boolean;
 }
 

@@ -5,11 +5,11 @@ import { dirname, join, normalize } from "node:path";
 export interface ImportOfFile {
   /** The path of the imported file from the root, or the name of a package or of one of Node's modules. */
   readonly to: string;
-  /** Where the import begins in the text. */
+  /** The position in the text where the import begins. */
   readonly at: number;
   /** Whether it is a statement `import type` or `export type`, which loads nothing. */
   readonly isOfTypes: boolean;
-  /** The imported names, without those of types. Undefined if it imports everything. */
+  /** The imported names, without those of types. It is undefined for an import without a list of names. */
   readonly names: readonly string[] | undefined;
 }
 
@@ -42,12 +42,12 @@ export function* importsOf(from: string, text: string): Generator<ImportOfFile> 
   }
 }
 
-/** The path of an imported file from the root. A package keeps its name. */
+/** Returns the path of an imported file from the root. The name of a package stays the same. */
 export function targetOf(from: string, specifier: string): string {
   return specifier.startsWith(".") ? normalize(join(dirname(from), specifier)) : specifier;
 }
 
-/** The names that the list between braces takes from the other file: `a, b as c, type D`. */
+/** Returns the names that a list between braces imports from the other file: `a, b as c, type D`. Leaves out types. */
 function namesIn(list: string | undefined, rename: string): string[] | undefined {
   return list
     ?.split(",")
@@ -56,7 +56,7 @@ function namesIn(list: string | undefined, rename: string): string[] | undefined
     .map((entry) => (entry.split(rename)[0] ?? "").trim());
 }
 
-/** The number of the line in which the import names the other file. */
+/** Returns the number of the line that contains the name of the imported file. */
 export function lineOfImport(text: string, { at }: Pick<ImportOfFile, "at">): number {
   const name = text.slice(at).search(/["`]/);
   return text.slice(0, at + name).split("\n").length;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "../../..");
 
-/** The texts of the files that match the pattern, by path from the root. */
+/** Returns the texts of the files that match the pattern, by their path from the root. */
 export function readSources(pattern: string): ReadonlyMap<string, string> {
   return new Map(globSync(pattern, { cwd: root }).map((file) => [file, readFileSync(join(root, file), "utf8")]));
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { refusedImports } from "./refused-imports.ts";
 
-/** The rules that refuse an import of one file by another. */
+/** Returns the rules that refuse an import of one file by another. */
 function rulesAgainst(from: string, to: string): string[] {
   const text = `// What it does.\nimport { one } from "${to}";\n`;
   return refusedImports(new Map([[from, text]])).map((problem) => / \(([\w-]+)\)$/.exec(problem)?.[1] ?? problem);

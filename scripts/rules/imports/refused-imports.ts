@@ -1,4 +1,3 @@
-// Finds imports that a rule refuses, and circles of files.
 import { entangledUnits, shortestCircle } from "./circles.ts";
 import { importRules } from "./import-rules.ts";
 import { importsOf, lineOfImport, type ImportOfFile } from "./imports-of.ts";
