@@ -40,12 +40,12 @@ func compare() {
 		for turn := 0; turn < 2; turn++ {
 			at := (n + turn) % 2
 			own := makeClients(addrs[at], at**fK)
-			before := cpuNS(pids[at])
+			before := cpuSeconds(pids[at])
 			if _, _, err := storm(ctx, own, *fTimeout); err != nil {
 				fmt.Fprintln(os.Stderr, addrs[at], err)
 				os.Exit(1)
 			}
-			cost[at] = (cpuNS(pids[at]) - before) * 1000
+			cost[at] = (cpuSeconds(pids[at]) - before) * 1000
 			clients = append(clients, own...)
 			time.Sleep(restAfterStorm)
 		}
@@ -61,7 +61,7 @@ func compare() {
 		ch := changeOf(kind, k, run)
 		ch.prepare()
 		for i := 0; i < *fR; i += *fSlice {
-			before, begun := [2]float64{cpuNS(pids[0]), cpuNS(pids[1])}, time.Now()
+			before, begun := [2]float64{cpuSeconds(pids[0]), cpuSeconds(pids[1])}, time.Now()
 			for j := i; j < i+*fSlice; j++ {
 				reach(ch, j, int64(len(clients)))
 				time.Sleep(*fGap)
@@ -69,7 +69,7 @@ func compare() {
 			time.Sleep(restOfSlice)
 			var cost [2]float64
 			for at, pid := range pids {
-				used := cpuNS(pid) - before[at] - idle[at]*time.Since(begun).Seconds()
+				used := cpuSeconds(pid) - before[at] - idle[at]*time.Since(begun).Seconds()
 				cost[at] = used * 1000 / float64(*fSlice)
 			}
 			out[ch.name] = append(out[ch.name], cost)
@@ -85,10 +85,10 @@ func compare() {
 func idleRates(pids [2]int) [2]float64 {
 	least := [2]float64{math.Inf(1), math.Inf(1)}
 	for look := 0; look < idleLooks; look++ {
-		before, begun := [2]float64{cpuNS(pids[0]), cpuNS(pids[1])}, time.Now()
+		before, begun := [2]float64{cpuSeconds(pids[0]), cpuSeconds(pids[1])}, time.Now()
 		time.Sleep(idleLook)
 		for at, pid := range pids {
-			least[at] = math.Min(least[at], (cpuNS(pid)-before[at])/time.Since(begun).Seconds())
+			least[at] = math.Min(least[at], (cpuSeconds(pid)-before[at])/time.Since(begun).Seconds())
 		}
 	}
 	return least

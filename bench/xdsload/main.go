@@ -53,9 +53,9 @@ var (
 	fFor      = flag.Duration("for", 5*time.Second, "watch: how long")
 )
 
-// cpuNS returns the seconds on CPU of all threads, with a precision of ns. If threads have ended, it returns
+// cpuSeconds returns the seconds on CPU of all threads, with a precision of ns. If threads have ended, it returns
 // utime+stime, which count in ticks of 10 ms.
-func cpuNS(pid int) float64 {
+func cpuSeconds(pid int) float64 {
 	if pid == 0 {
 		return 0
 	}
@@ -210,9 +210,9 @@ func bench() {
 	defer cancel()
 	cs := makeClients(*fAddr, 0)
 	self := os.Getpid()
-	cpu0, my0 := cpuNS(*fPID), cpuNS(self)
+	cpu0, my0 := cpuSeconds(*fPID), cpuSeconds(self)
 	sync, el, err := storm(ctx, cs, *fTimeout)
-	cpu1, my1 := cpuNS(*fPID), cpuNS(self)
+	cpu1, my1 := cpuSeconds(*fPID), cpuSeconds(self)
 	st := map[string]any{"clients_synced": len(sync), "first_ms": r1(pct(sync, 0)), "p50_ms": r1(pct(sync, .5)), "p99_ms": r1(pct(sync, .99)), "last_ms": r1(pct(sync, 1)), "wall_s": r1(el.Seconds()*10) / 10,
 		"server_cpu_s": r1((cpu1-cpu0)*10) / 10, "client_cpu_s": r1((my1-my0)*10) / 10, "stream_retries": reconnects.Load()}
 	if err != nil {
@@ -241,9 +241,9 @@ func bench() {
 	// Take the quietest of some seconds: after a storm a runtime collects garbage, which is no cost of a change.
 	idle := math.Inf(1)
 	for i := 0; i < 4; i++ {
-		c0, t0 := cpuNS(*fPID), time.Now()
+		c0, t0 := cpuSeconds(*fPID), time.Now()
 		time.Sleep(4 * time.Second)
-		idle = math.Min(idle, (cpuNS(*fPID)-c0)/time.Since(t0).Seconds())
+		idle = math.Min(idle, (cpuSeconds(*fPID)-c0)/time.Since(t0).Seconds())
 	}
 	cur, hwm := rssMB(*fPID)
 	out["idle_cpu_pct"] = r1(idle * 100)
@@ -277,7 +277,7 @@ func bench() {
 		w := k.watch(ctx, ch.watch)
 		ch.prepare()
 		s0 := snap()
-		cpu, my, t := cpuNS(*fPID), cpuNS(self), time.Now()
+		cpu, my, t := cpuSeconds(*fPID), cpuSeconds(self), time.Now()
 		for i := 0; i < *fR; i++ {
 			mk := ch.marker(i)
 			p, a, wv, ok := run1(ch.typ, mk, w, func() { ch.apply(i, mk) })
@@ -301,8 +301,8 @@ func bench() {
 			time.Sleep(*fGap + time.Duration(rand.Intn(300))*time.Millisecond)
 		}
 		wall := time.Since(t).Seconds()
-		d := cpuNS(*fPID) - cpu - idle*wall
-		dm := cpuNS(self) - my
+		d := cpuSeconds(*fPID) - cpu - idle*wall
+		dm := cpuSeconds(self) - my
 		s1 := snap()
 		cur, _ := rssMB(*fPID)
 		res := map[string]any{"first_ms": dist(first), "p50_ms": dist(p50), "p99_ms": dist(p99), "last_ms": dist(last), "api_ms": dist(api), "watch_ms": dist(wat),
