@@ -5,9 +5,8 @@ import { badRequest } from "./status.ts";
 
 export type RecordTest = (record: StoredRecord) => boolean;
 
-/** A parsed field selector. `name` and `namespace` are the values that it requires of these two fields. */
+/** A parsed field selector. `namespace` is the namespace that it requires of objects. */
 export interface FieldSelector {
-  readonly name: string | undefined;
   readonly namespace: string | undefined;
   readonly test: RecordTest | undefined;
 }
@@ -64,17 +63,15 @@ interface Term {
 
 /** Parses a field selector. Throws 400 for a field that is not selectable. */
 export function parseFieldSelector(text: string | null, type: ResourceType): FieldSelector {
-  let name: string | undefined;
   let namespace: string | undefined;
   const tests: RecordTest[] = [];
   for (const { field, equal, value } of termsOf(text)) {
     const valueOf = fieldReader(field, type);
     if (valueOf === undefined) throw unsupportedField(field, type);
-    if (equal && field === "metadata.name") name = value;
     if (equal && field === "metadata.namespace") namespace = value;
     tests.push((record) => (valueOf(record) === value) === equal);
   }
-  return { name, namespace, test: tests.length === 0 ? undefined : (record) => tests.every((test) => test(record)) };
+  return { namespace, test: tests.length === 0 ? undefined : (record) => tests.every((test) => test(record)) };
 }
 
 /**

@@ -13,11 +13,6 @@ import { hboneLimits } from "./limits.ts";
 import { SessionCarrier, type CarrierUser } from "./session-carrier.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 
-/**
- * The minimum size of a chunk that is offered to {@link TunnelConnection.sendInPlace} while there are several streams.
- * The method refuses such a chunk.
- */
-const largeBytes = 32_768;
 const requestPseudoFields = [":method", ":scheme", ":path", ":authority"];
 
 export interface TunnelConnectionHandler {
@@ -134,12 +129,12 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   // ---- CarrierUser
 
   /**
-   * The minimum size of a chunk that is offered to {@link sendInPlace}. A chunk of the only stream is offered whatever
-   * its size is: no bytes of other streams would join it by the end of the turn, and the wait costs more than a
-   * separate write.
+   * The minimum size of a chunk that is offered to {@link sendInPlace}. Every chunk of the only stream is offered: no
+   * bytes of other streams would join it by the end of the turn, and the wait costs more than a separate write. While
+   * there are several streams, no chunk is offered.
    */
   get inPlaceBytes(): number {
-    return this.activeStreams === 1 ? 1 : largeBytes;
+    return this.activeStreams === 1 ? 1 : Infinity;
   }
 
   /**
