@@ -50,7 +50,8 @@ const missingCommands: Readonly<Record<string, string>> = {
 };
 
 /**
- * Says what to do instead of calling a command that does not exist. `parent` is the beginning of the line that exists.
+ * Says what to do instead of calling a command that does not exist. `parent` is the existing command above it, such as
+ * `serin proxy-config`.
  */
 function unknownHint(parent: string, words: readonly string[]): string {
   const known = parent.split(" ").length - 1;

@@ -11,7 +11,7 @@ const rows: readonly Row[] = [
   ["", "v1", "Namespace", "namespaces", false],
   ["apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false],
   ["", "v1", "ServiceAccount", "serviceaccounts", true],
-  // Policies come before the roles that they limit.
+  // Admission policies come before the roles whose rights they limit.
   ["admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false],
   [
     "admissionregistration.k8s.io",

@@ -7,8 +7,7 @@ type ReadOptions = Pick<Yaml.ParseOptions, "lineCounter" | "prettyErrors" | "uni
 type Documents = readonly Yaml.Document.Parsed[];
 
 /**
- * Only a text that matches this can have another meaning for kubectl than for the package. The package reads all other
- * texts alone.
+ * Matches every text that the package `yaml` may read differently from kubectl. Other texts need no special treatment.
  */
 const colonAtEnd = /:[,\]}]/;
 /** The mark that the package's lexer puts before an unquoted text. */
