@@ -51,10 +51,10 @@ const { values } = scriptArguments(
   {
     command: "npm run image --",
     help: {
-      output: "the directory of the OCI layout, .cache/image when absent",
-      arch: "architectures, separated by commas, all when absent",
-      version: "the images' tag, the package's version when absent",
-      hub: `the names' beginning, ${defaultHub} when absent`,
+      output: "the directory of the OCI layout (default: .cache/image)",
+      arch: "architectures, separated by commas (default: all)",
+      version: "the tag of the images (default: the version of the package)",
+      hub: `the beginning of the images' names (default: ${defaultHub})`,
       revision: "the commit for the label org.opencontainers.image.revision",
     },
   },

@@ -17,10 +17,10 @@ const { values: flags } = scriptArguments(
   {
     command: "npm run chaos --",
     help: {
-      minutes: "how long faults are injected",
+      minutes: "for how many minutes to inject faults",
       seed: "the seed of the faults' order",
-      rate: "multiplies the rates of the load generators",
-      json: "print one JSON object last",
+      rate: "multiply the rates of all load generators by this factor",
+      json: "print one JSON object as the last line",
       logs: "a new folder for the logs of the lab's processes and pods",
     },
   },

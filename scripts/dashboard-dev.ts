@@ -15,10 +15,10 @@ const { values } = scriptArguments(
   {
     command: "node scripts/dashboard-dev.ts",
     help: {
-      port: "the port on the loopback, 0 for a free one",
-      workloads: "how many workloads the mesh has",
-      login: "ask for a token first",
-      built: "bundle the page once rather than on each load",
+      port: "the port on the loopback; 0 means a free port",
+      workloads: "the number of workloads in the mesh",
+      login: "require a login by a token",
+      built: "bundle the page only once, not at each load",
     },
   },
   {

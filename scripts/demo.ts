@@ -237,8 +237,8 @@ const { values } = scriptArguments(
   {
     command: "npm run demo --",
     help: {
-      json: "the last line is one JSON object",
-      keep: "leave the cluster behind",
+      json: "print one JSON object as the last line",
+      keep: "keep the cluster",
       calm: "send fewer requests while the mesh changes, for a machine that has other work too",
       workers: "the workers of each gateway and ztunnel; two numbers, such as 1,2, for the old and the new revision",
     },

@@ -29,8 +29,8 @@ const { values, positionals } = scriptArguments(
     positionals: "[TARGET …]",
     help: {
       minutes: "the time for each target",
-      seed: "repeats a run",
-      json: "print one JSON object last",
+      seed: "repeat the run with this seed",
+      json: "print one JSON object as the last line",
       record: "write the smallest inputs that reach the same code into scripts/fuzz/corpus",
     },
   },

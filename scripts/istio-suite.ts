@@ -20,16 +20,17 @@ const setUpName = "(set-up)";
 const maximalAttempts = 20;
 
 const help = `npm run interop -- istio-suite [options]
-  --only SUITES      with commas between them; pilot stands for all that begin with it (all)
-  --run REGEXP       tests, as -test.run takes them
-  --failed           the failed cases of the record, again
-  --resume           leaves out what has a verdict in the record
-  --minutes N        ends the run after so many minutes; --resume goes on
-  --case-minutes N   how long one case may take (5)
-  --mesh MESH        serin, or upstream for upstream's control plane and ztunnel, which have a record of their own
-  --workers N        the workers of each proxy and ztunnel; such runs have a record of their own
-  --report           counts what the records have, side by side if both meshes ran, and runs nothing
-  --json             the last line is one JSON object
+  --only SUITES      the suites to run, separated by commas; pilot means all suites whose names begin with pilot
+                     (default: all)
+  --run REGEXP       run only the tests whose names match, as with go test -run
+  --failed           run only the cases that failed in the record
+  --resume           skip the cases that have a result in the record
+  --minutes N        end the run after N minutes; --resume continues it
+  --case-minutes N   how long one case may take (default: 5)
+  --mesh MESH        serin, or upstream for Istio's control plane and ztunnel, which have their own record
+  --workers N        the workers of each proxy and ztunnel; such runs have their own record
+  --report           run nothing, and count the results in the records; if both meshes ran, compare them
+  --json             print one JSON object as the last line
 suites: ${suites.map(({ name }) => name).join(" ")}
 `;
 

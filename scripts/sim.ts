@@ -83,12 +83,12 @@ async function main(): Promise<number> {
     {
       command: "npm run sim --",
       help: {
-        from: "the first seed, 1 when absent",
-        seeds: "how many, 10,000 when absent",
-        seed: "replays one seed, made as short as possible",
-        workers: "processes, 2 when absent",
+        from: "the first seed (default: 1)",
+        seeds: "the number of seeds (default: 10,000)",
+        seed: "run one seed; if it fails, shorten it as far as it still fails",
+        workers: "the number of processes (default: 2)",
         matrix: "upgrade every kind of mesh and roll out every kind of Canary, to the end and back from each step",
-        json: "print one JSON object last",
+        json: "print one JSON object as the last line",
       },
     },
     {

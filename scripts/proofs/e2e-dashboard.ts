@@ -25,13 +25,14 @@ const maxDeviation = 0.02;
 const maxDelayMs = 2_000;
 
 const help = `npm run e2e:dashboard [-- options]
-  --only PARTS      of ${parts.join(", ")}, with commas between them; all of them when absent
-  --rate X          multiplies the rates of all generators (0.3)
-  --sights N        only the first of 1280 px light, 1280 px dark, 390 px light (${sights.length})
-  --first-wave      of the mesh upgrade: its first wave, and back
-  --pictures DIR    keeps a screenshot of every view there
-  --keep            leaves the lab behind
-  --json            the last line is one JSON object
+  --only PARTS      the parts to run, separated by commas (default: all):
+                    ${parts.join(", ")}
+  --rate X          multiply the rates of all load generators by X (default: 0.3)
+  --sights N        use only the first N of 1280 px light, 1280 px dark and 390 px light (default: ${sights.length})
+  --first-wave      run only the first wave of the mesh upgrade, and undo it
+  --pictures DIR    write a screenshot of every view into DIR
+  --keep            keep the lab
+  --json            print one JSON object as the last line
 `;
 
 const { values: flags } = scriptArguments(

@@ -19,16 +19,18 @@ import { ContainerCrashes } from "./container-crashes.ts";
 import { difference, LoadReports, type LoadTotals } from "./upgrade-proof/load-totals.ts";
 
 const help = `npm run e2e:kubernetes [-- options]
-  --only CASES           with commas between them, with what they come after; all of them when absent:
-${allCases.map(({ name, title }) => `                           ${name.padEnd(14)} ${title}`).join("\n")}
-  --kubernetes VERSION   that scripts/fetch/kubernetes.sh has built (1.36.3)
-  --images DIR           a layout that npm run image has written; it is built anew when absent
-  --next-images DIR      the same with another --version, to which the mesh is upgraded; built anew as ${versionAfterOwn} when absent
-  --from DIR             a release that scripts/build-first-release.ts has built: it is installed, and upgraded to --images
-  --keep                 leaves the cluster to you until you end the run
-  --logs DIR             copies the logs of all programs, the times of the commands, and the reports of the load there
+  --only CASES           the cases to run, separated by commas, and the cases that they need (default: all)
+  --kubernetes VERSION   a version that scripts/fetch/kubernetes.sh has built (default: 1.36.3)
+  --images DIR           the images to install, a layout of npm run image (default: build them)
+  --next-images DIR      the images of the release to upgrade to (default: build them as version ${versionAfterOwn})
+  --from DIR             install the release in DIR, which scripts/build-first-release.ts has built, and upgrade it to
+                         the images of --images
+  --keep                 keep the cluster until you end the run
+  --logs DIR             copy the logs of all programs, the times of the commands and the reports of the load into DIR
                          at the end
-  --json                 the last line is one JSON object
+  --json                 print one JSON object as the last line
+cases:
+${allCases.map(({ name, title }) => `  ${name.padEnd(20)} ${title}`).join("\n")}
 `;
 
 const builtImages = join(root, ".cache/kubernetes/images");

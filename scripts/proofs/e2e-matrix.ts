@@ -9,9 +9,10 @@ import { labMeshes } from "./upgrade-matrix/lab-meshes.ts";
 import { MeshPlay, type PlayedMesh } from "./upgrade-matrix/play-mesh.ts";
 
 const help = `npm run e2e:matrix [-- options]
-  --only MESHES          with commas between them; all of them when absent:
-${labMeshes.map(({ name, title }) => `                           ${name.padEnd(12)} ${title}`).join("\n")}
-  --json                 the last line is one JSON object
+  --only MESHES          the meshes to upgrade, separated by commas (default: all)
+  --json                 print one JSON object as the last line
+meshes:
+${labMeshes.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join("\n")}
 `;
 const { values: flags } = scriptArguments(
   { command: "npm run e2e:matrix --", help },

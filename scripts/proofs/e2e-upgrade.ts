@@ -33,15 +33,15 @@ interface Summary {
 }
 
 const help = `npm run e2e:upgrade [-- options]
-  --only PARTS           of upgrade, canary, bad and bad:NAME, with commas between them; all of them when absent
-  --requests N           at least so many requests in the good parts (200000)
-  --rate X               multiplies the rates of all generators (1)
-  --stream-seconds N     how long a long connection lives (600)
-  --ambient-only         a smaller stage, without sidecar namespaces and waypoint
-  --workers N            the workers of each gateway, waypoint, sidecar and ztunnel; two numbers, such as 1,2, for the
-                         old and the new revision
-  --keep                 leaves the lab behind
-  --json                 the last line is one JSON object
+  --only PARTS           the parts to run, separated by commas: upgrade, canary, bad and bad:NAME (default: all)
+  --requests N           the minimum number of requests in the parts upgrade and canary (default: 200000)
+  --rate X               multiply the rates of all load generators by X (default: 1)
+  --stream-seconds N     how long each long connection stays open (default: 600)
+  --ambient-only         use a smaller mesh, without sidecars and waypoint
+  --workers N            the workers of each gateway, waypoint, sidecar and ztunnel; two numbers, such as 1,2, are for
+                         the old and the new revision
+  --keep                 keep the lab
+  --json                 print one JSON object as the last line
 `;
 
 const { values: flags } = scriptArguments(

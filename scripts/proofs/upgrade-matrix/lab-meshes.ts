@@ -53,7 +53,7 @@ const gatewayTemplate = (name: string, labels: Readonly<Record<string, string>> 
 
 const demo: LabMesh = {
   name: "demo",
-  title: "profile demo: its two gateways, sidecars by istio-injection",
+  title: "profile demo, with its two gateways, and sidecars by the label istio-injection",
   labels: sidecar,
   gateway: ingress,
   install: async (guide) => void (await guide.ok(`${guide.lab.serin} install --set profile=demo -y`)),
@@ -62,7 +62,7 @@ const demo: LabMesh = {
 
 const minimal: LabMesh = {
   name: "minimal",
-  title: "profile minimal by an IstioOperator file, a gateway injected by hand, sidecars by a tag",
+  title: "profile minimal from an IstioOperator file, with a gateway injected by hand, and sidecars by a tag",
   from: oldRevision,
   labels: { "istio.io/rev": "prod" },
   gateway: { selector: "front", url: `http://front.${edge}` },
@@ -94,7 +94,7 @@ async function helmInstall(guide: Walkthrough, release: string, chart: string, s
 const helmStable: LabMesh = {
   name: "helm",
   title:
-    "helm: base, istiod of profile stable, and the gateway chart; helm brings the new revision; sidecars by revision",
+    "helm charts: base, istiod with profile stable, and gateway; helm installs the new revision; sidecars by revision",
   from: oldRevision,
   labels: { "istio.io/rev": oldRevision },
   gateway: { selector: "front", url: `http://front.${edge}` },
@@ -133,7 +133,7 @@ const terminatesMutual = { mode: "Terminate", options: { "gateway.istio.io/tls-t
 
 const eastWest: LabMesh = {
   name: "east-west",
-  title: "profile ambient: pods in ambient alone, its gateway, and an east-west gateway of the Gateway API",
+  title: "profile ambient with its gateway and an east-west gateway of the Gateway API; no pod has a sidecar",
   labels: { "istio.io/dataplane-mode": "ambient" },
   gateway: ingress,
   install: async (guide) => {
@@ -162,7 +162,8 @@ const eastWest: LabMesh = {
 
 const operatorPreview: LabMesh = {
   name: "operator",
-  title: "the operator's IstioOperator of profile preview, which brings the new revision too; a gateway, no data plane",
+  title:
+    "Istio's operator installs both revisions of profile preview; a gateway, and no pod with a sidecar or a ztunnel",
   from: oldRevision,
   labels: {},
   gateway: { selector: "front", url: `http://front.${edge}` },
@@ -177,7 +178,7 @@ const operatorPreview: LabMesh = {
 
 const operatorAmbient: LabMesh = {
   name: "operator-ambient",
-  title: "the operator's IstioOperator of profile ambient, which brings istiod and ztunnel back at the end; a gateway",
+  title: "Istio's operator installs both revisions of profile ambient, and restores the old one in the undo; a gateway",
   from: oldRevision,
   labels: { "istio.io/dataplane-mode": "ambient" },
   gateway: { selector: "front", url: `http://front.${edge}` },
@@ -224,7 +225,7 @@ async function operatorInstalls(guide: Walkthrough, { components, ...given }: Op
 
 const injectedByHand: LabMesh = {
   name: "kube-inject",
-  title: "profile default: sidecars of istio-injection, and one that kube-inject wrote into a Deployment",
+  title: "profile default, with sidecars by istio-injection, and one that kube-inject wrote into a Deployment",
   labels: sidecar,
   gateway: ingress,
   install: async (guide) => {
@@ -244,7 +245,7 @@ const banzaiRevision = (name: string): string => `${name}.istio-system`;
 
 const banzai: LabMesh = {
   name: "banzai",
-  title: "Banzai's Istio objects, of Istio 1.6 and 1.7; their gateway, which only its MeshGateway moves; sidecars",
+  title: "Banzai Cloud's operator installs Istio 1.6 and 1.7; sidecars, and a gateway that moves by its MeshGateway",
   from: banzaiRevision("istio-sample"),
   istiod: "istiod",
   to: banzaiRevision("istio-sample-v17x"),

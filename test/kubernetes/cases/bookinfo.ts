@@ -10,7 +10,7 @@ export const page = "<title>Simple Bookstore App</title>";
 
 export const bookinfoCase: Case = {
   name: "bookinfo",
-  title: "bookinfo in an ambient namespace, its gateway at a LoadBalancer's address, load from outside and from a pod",
+  title: "bookinfo runs in an ambient namespace, with a LoadBalancer's gateway and load from outside and from a pod",
   after: ["install"],
   async run(bench) {
     const { cluster, load } = bench;

@@ -88,7 +88,7 @@ async function nothingIsWrong(bench: Bench): Promise<void> {
 
 export const disturbedCanaryCase: Case = {
   name: "canary-drain",
-  title: "a Canary goes forward while nodes are drained and their kubelets and containerds are killed",
+  title: "a Canary completes while nodes are drained and their kubelets and containerds are killed",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster } = bench;
@@ -123,7 +123,7 @@ export const disturbedCanaryCase: Case = {
 
 export const disturbedUpgradeCase: Case = {
   name: "upgrade-drain",
-  title: "a MeshUpgrade goes forward while nodes are drained and their kubelets and containerds are killed, and back",
+  title: "a MeshUpgrade completes and is undone while nodes are drained and their kubelets and containerds are killed",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load, next } = bench;

@@ -79,7 +79,7 @@ export async function drain(bench: Bench, node: string): Promise<number> {
 
 export const drainCase: Case = {
   name: "drain",
-  title: "a node is drained and taken back, one after the other, with two pods of everything",
+  title: "each node in turn is drained and made schedulable again, with two pods of every workload",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;

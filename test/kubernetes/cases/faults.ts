@@ -166,7 +166,7 @@ export const apiServerCase: Case = {
 
 export const runtimesCase: Case = {
   name: "runtimes",
-  title: "kubelet and containerd are killed and started again, on each node",
+  title: "on each node, kubelet and containerd are killed and started again",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;
@@ -220,7 +220,7 @@ async function everythingAnswers(bench: Bench): Promise<void> {
 /** Requests to pods of the lost node fail in any cluster, so the load pauses while the node is down. */
 export const rebootCase: Case = {
   name: "reboot",
-  title: "a node loses its power and comes back",
+  title: "a node loses power and starts again",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;

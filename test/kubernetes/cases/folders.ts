@@ -26,7 +26,7 @@ async function onNodes({ cluster }: Bench, script: string): Promise<void> {
 /** Values that name folders which the container runtime does not use. */
 export const foldersCase: Case = {
   name: "refused-folders",
-  title: "an installation whose values name other folders of CNI than the container runtime reads",
+  title: "values that name CNI folders which the container runtime does not read are reported",
   after: [],
   async run(bench) {
     const { cluster, release } = bench;

@@ -76,7 +76,7 @@ async function untilRunning({ cluster }: Bench, version: string): Promise<void> 
 function helmCase(major: "3" | "4", after: string): Case {
   return {
     name: `helm-${major}`,
-    title: `helm ${major} installs the charts, takes bookinfo's running pods into the mesh, upgrades in place, rolls back, and removes all`,
+    title: `helm ${major} installs the charts, takes running pods into the mesh, upgrades in place, rolls back, and uninstalls`,
     after: [after],
     async run(bench) {
       const { cluster, load, next } = bench;

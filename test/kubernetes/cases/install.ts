@@ -14,7 +14,7 @@ export async function loadLayout(cluster: RealCluster, layout: string): Promise<
 
 export const installCase: Case = {
   name: "install",
-  title: "images into containerd, Gateway API's definitions, serin install --set profile=ambient",
+  title: "containerd gets the images, and the Gateway API's definitions and the ambient profile are installed",
   async run({ cluster, release, next, note }) {
     await loadLayout(cluster, release.images);
     const isEarlier = release.serin !== ownSerin;

@@ -33,7 +33,7 @@ export const waypointCase: Case = {
 
 export const sidecarCase: Case = {
   name: "sidecar",
-  title: "an application with a sidecar is asked by a pod of the ambient mesh, also after kill -9 of its sidecars",
+  title: "an ambient pod calls an application with sidecars, also after kill -9 of these sidecars",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster } = bench;
@@ -77,7 +77,7 @@ async function bothAnswer({ cluster }: Bench): Promise<string> {
 
 export const canaryCase: Case = {
   name: "canary",
-  title: "a Canary moves the page to another Deployment in steps, judged by its own requests",
+  title: "a Canary moves the requests for the page to another Deployment in steps, and judges these requests",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster } = bench;

@@ -191,7 +191,7 @@ async function thereAndBack(bench: Bench): Promise<number> {
 
 export const meshUpgradeCase: Case = {
   name: "mesh-upgrade",
-  title: "a MeshUpgrade moves the mesh to the next release, retires the old one, and is put back",
+  title: "a MeshUpgrade moves the mesh to the next release and retires the old one, and is then undone",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load, next } = bench;
@@ -217,7 +217,7 @@ export const meshUpgradeCase: Case = {
 
 export const absentImageCase: Case = {
   name: "absent-image",
-  title: "a MeshUpgrade to images that nobody can pull ends by itself, and says which image",
+  title: "a MeshUpgrade to images that nobody can pull ends by itself, and its status names the image",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;

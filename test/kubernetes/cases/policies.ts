@@ -27,7 +27,7 @@ export async function applyText({ cluster }: Bench, objects: readonly object[]):
 
 export const strictCase: Case = {
   name: "strict",
-  title: "under STRICT pods of the mesh are served, and a pod outside of it is not",
+  title: "with STRICT mutual TLS, servers accept pods of the mesh and refuse a pod outside of it",
   after: ["wire"],
   async run(bench) {
     await askFromOutside(bench);
@@ -161,7 +161,7 @@ export function restrictedWeb(namespace: string): object[] {
 
 export const podSecurityCase: Case = {
   name: "podsecurity",
-  title: "applications, a sidecar, a waypoint and a gateway run in namespaces that enforce restricted",
+  title: "applications, a sidecar, a waypoint and a gateway run at the Pod Security level restricted",
   after: ["install"],
   async run(bench) {
     const { cluster } = bench;

@@ -13,7 +13,7 @@ const another = "ports-another";
 
 export const portsCase: Case = {
   name: "ports",
-  title: "every port that listens stands in docs/security.md's table, and answers whom the table names",
+  title: "the table in docs/security.md lists every open port, and each port answers only the callers in the table",
   after: ["install"],
   async run(bench) {
     const { cluster } = bench;

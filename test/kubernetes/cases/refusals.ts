@@ -25,7 +25,7 @@ const runtimeConfiguration = "/etc/containerd/config.toml";
 
 const rightsCase: Case = {
   name: "refused-rights",
-  title: "an installation by a user who may only read",
+  title: "an installation by a user with read access only is refused",
   after: [],
   async run(bench) {
     const { cluster } = bench;
@@ -105,7 +105,7 @@ async function withOldServer(bench: Bench, version: string, act: (kubeconfig: st
 
 const versionCase: Case = {
   name: "refused-version",
-  title: "a cluster whose API server is older than what is supported",
+  title: "a cluster with an unsupported old API server is refused",
   after: [],
   async run(bench) {
     await withOldServer(bench, "v1.29.4", async (kubeconfig) => {
@@ -121,7 +121,7 @@ const versionCase: Case = {
 
 const podSecurityCase: Case = {
   name: "refused-podsecurity",
-  title: "an installation into a namespace whose PodSecurity refuses its node agents",
+  title: "an installation fails clearly in a namespace whose Pod Security level refuses the node agents",
   after: [],
   async run(bench) {
     const {
@@ -146,7 +146,7 @@ const podSecurityCase: Case = {
 
 const quotaCase: Case = {
   name: "refused-quota",
-  title: "an installation into a namespace whose ResourceQuota refuses pods, and again when it is gone",
+  title: "an installation fails clearly while a ResourceQuota refuses its pods, and works without the quota",
   after: [],
   async run(bench) {
     const {
@@ -207,7 +207,7 @@ export async function restartApiServer({ cluster }: Bench, flags: readonly strin
 
 const platformCase: Case = {
   name: "refused-platform",
-  title: "an installation where the nodes' priority class needs a quota, as on GKE, and again with that quota",
+  title: "an installation fails clearly if the nodes' priority class needs a quota, as on GKE, and works with it",
   after: [],
   async run(bench) {
     const { cluster, release } = bench;
@@ -230,7 +230,7 @@ const platformCase: Case = {
 
 const registryCase: Case = {
   name: "refused-registry",
-  title: "an installation from a registry that answers 401",
+  title: "an installation from a registry that answers 401 fails clearly",
   after: [],
   async run(bench) {
     const server = createServer((_incoming, answer) => {
@@ -283,7 +283,7 @@ exec /usr/sbin/runc "$@"
 
 const nodeCase: Case = {
   name: "refused-node",
-  title: "an installation where a node has no nf_tables",
+  title: "an installation on a node without nf_tables fails clearly",
   after: [],
   async run(bench) {
     const {

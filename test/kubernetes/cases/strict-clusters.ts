@@ -153,7 +153,7 @@ function onlyImagesOf(hub: string): object[] {
 
 const restrictedCase: Case = {
   name: "restricted",
-  title: "PodSecurity is restricted by default, each namespace has quotas and limits, and a policy allows one registry",
+  title: "Pod Security is restricted by default, namespaces have quotas and limits, and a policy allows one registry",
   after: [],
   async run(bench) {
     const { cluster } = bench;
@@ -198,7 +198,7 @@ const dedicated = { key: "dedicated", operator: "Equal", value: "mesh", effect: 
 
 const taintedNodesCase: Case = {
   name: "tainted-nodes",
-  title: "every node has a taint, and the mesh's pods tolerate it by global.defaultTolerations",
+  title: "every node has a taint, which the mesh's pods tolerate by global.defaultTolerations",
   after: [],
   async run(bench) {
     const { cluster, next } = bench;
@@ -246,7 +246,7 @@ async function createPullSecret({ cluster }: Bench, namespace: string): Promise<
 
 const privateRegistryCase: Case = {
   name: "private-registry",
-  title: "every image comes from a registry with accounts, by imagePullSecrets",
+  title: "every image comes from a registry that requires the credentials in imagePullSecrets",
   after: [],
   async run(bench) {
     const { cluster, release, next } = bench;

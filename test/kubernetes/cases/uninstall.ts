@@ -46,8 +46,7 @@ export async function deleteGateways({ cluster }: Bench, namespace: string): Pro
 
 export const uninstallCase: Case = {
   name: "uninstall",
-  title:
-    "serin uninstall --purge while pods are captured: requests go on in plain text, and nothing is left on the nodes",
+  title: "serin uninstall --purge while pods are captured: no request fails, and nothing stays on the nodes",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;

@@ -23,7 +23,7 @@ const rules = `table ip wire {
 
 export const wireCase: Case = {
   name: "wire",
-  title: "between pods of the mesh there is HBONE alone on the wire, and each end knows who the other is",
+  title: "the network carries only HBONE between pods of the mesh, and each end knows the other's identity",
   after: ["bookinfo"],
   async run(bench) {
     const { cluster, load } = bench;

@@ -56,7 +56,7 @@ export async function job(
 
 export const jobsCase: Case = {
   name: "jobs",
-  title: "Jobs whose only act is a request, at once when they start",
+  title: "Jobs send a request as soon as they start, and then end",
   after: ["bookinfo"],
   async run(bench) {
     await bench.cluster.api.apply([namespaceObject(many, ambient)]);
@@ -68,7 +68,7 @@ export const jobsCase: Case = {
 
 export const churnCase: Case = {
   name: "churn",
-  title: "200 pods come, ask once, and go",
+  title: "200 pods start, send one request each, and end",
   after: ["jobs"],
   async run(bench) {
     const command = boundedGet(details, 10).join(" ");
@@ -79,7 +79,7 @@ export const churnCase: Case = {
 
 export const statefulSetCase: Case = {
   name: "statefulset",
-  title: "each pod of a StatefulSet answers by its own name",
+  title: "each pod of a StatefulSet answers requests to its own name",
   after: ["jobs"],
   async run(bench) {
     const { cluster } = bench;
@@ -110,7 +110,7 @@ export const statefulSetCase: Case = {
 
 export const hostNetworkCase: Case = {
   name: "hostnetwork",
-  title: "a pod in its node's network asks the mesh, and is asked by it",
+  title: "a pod in its node's network sends requests to the mesh, and gets requests from it",
   after: ["jobs"],
   async run(bench) {
     const { cluster } = bench;
