@@ -1,11 +1,7 @@
 // Runs the house checks and the whole test suite, group by group, and ends with `N passed, N failed`. See
 // docs/testing.md.
-//   npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts | path/to/folder …]]
-// --changed runs the checks and the tests that a change can touch since the revision, or since the branch left the main
-// branch.
-// --smoke runs the checks, the unit tests that load most of the sources, and one lab. --record stores how long the
-// files took.
-// interop runs only when it is named: it drives other projects' programs, which scripts/fetch/*.sh download.
+// `npm test -- --help` lists the options. The group interop runs only with `--only interop`, because it drives other
+// projects' programs, which scripts/fetch/*.sh download.
 // With CI=true a skipped case counts as failed.
 // A failed file runs a second time, alone, and the second result applies. The run reports it as unsteady, and keeps the
 // first failure's output.

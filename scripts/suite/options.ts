@@ -23,8 +23,17 @@ export interface Options {
   readonly files: readonly string[];
 }
 
-export const usage =
-  "npm test [-- [--only check|unit|netns|e2e|interop] [--changed [REVISION] | --smoke] [--list] [--once] [--record] [--lanes N] [path/to/one.test.ts | path/to/folder …]]\n";
+export const usage = `npm test [-- [options] [path/to/one.test.ts | path/to/folder ...]]
+  With paths, only these test files and the test files in these folders run. Without paths, everything except interop.
+  --only GROUP           run only check, unit, netns, e2e or interop
+  --changed [REVISION]   run the checks, and the tests that need a file which differs from REVISION
+                         (default: the commit at which your branch left the main branch)
+  --smoke                run the checks, a few unit files that load most of the sources, and one lab
+  --list                 print the chosen files, and run nothing
+  --once                 do not run a failed file a second time
+  --lanes N              run N processes or labs at a time (default: as many as the group and the machine allow)
+  --record               record how long each file took, in scripts/suite/durations.json
+`;
 
 export function parseOptions(args: readonly string[]): Options {
   const options = {
@@ -59,7 +68,7 @@ export function parseOptions(args: readonly string[]): Options {
       const isRevision = next !== undefined && !next.startsWith("-") && !next.endsWith(".ts");
       changed = { since: isRevision ? next : undefined };
       if (isRevision) at += 1;
-    } else if (arg.startsWith("-")) throw new UsageError(`${arg}: no such option; ${usage.trim()}`);
+    } else if (arg.startsWith("-")) throw new UsageError(`${arg}: no such option; npm test -- --help lists them`);
     else files.push(arg);
   }
   if (options.smoke && changed !== undefined)
