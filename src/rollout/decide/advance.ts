@@ -116,15 +116,17 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   // former one.
   const isNew = (isReplanned && before.title !== step.title) || isProgress || hasWaitedLong(input, before);
   const isOther = isReplanned || states.some((state) => state.isRewritten === true);
-  const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil: _until, ...writing } = before;
+  const { waitingFor, waitingSince: _since, waitsUntil: _until, ...writing } = before;
   const refused = failedWrite === undefined ? writing : beforeWrites(writing);
   const isUndone = states.some(({ by }) => by !== undefined);
   const kept = isOther ? unsettled(refused) : isUndone ? interrupted(refused, step) : refused;
   // A field that somebody restores after each write must not give the step more time.
   const stalledMs = isNew ? 0 : withoutProgressMs(failedWrite === undefined ? kept : before) + elapsedMs;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
-  if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
-    return failWriting({ ...input, status: held }, step, pending);
+  if (isOverdue(held.step, orders.settleTimeoutMs, step.patient)) {
+    const isContested = failedWrite !== undefined || isUndone || states.some((state) => state.isReplanned !== true);
+    return failWriting({ ...input, status: held }, step, pending, isContested ? undefined : waitingFor);
+  }
   const due = isWritten ? pending.actions : [];
   return {
     status: { ...recovered(held), phase: step.phase ?? "Progressing", message: `${step.title}${failureText(input)}` },
@@ -142,16 +144,28 @@ function hasWaitedLong({ status, orders, nowMs }: DecideInput, { waitingSince }:
   return nowMs - Date.parse(waitingSince) > orders.settleTimeoutMs / 2;
 }
 
-function failWriting(input: DecideInput, step: Step, { actions: writing, states }: PendingWrites): Decision {
+/**
+ * Fails a step whose writes are still due at its limit. If nobody overwrote or refused them, because only the plan has
+ * changed their values, `waitedFor` is what the step waited for before, and becomes the cause.
+ */
+function failWriting(
+  input: DecideInput,
+  step: Step,
+  { actions: writing, states }: PendingWrites,
+  waitedFor: readonly string[] | undefined,
+): Decision {
   const names = writing.flatMap((action) => {
     if (action.type !== "write") return [];
     const { write } = action;
     return [`${describeReference(write.object)}${write.type === "field" ? ` ${write.pointer}` : ""}`];
   });
-  const failed = fail(input, step, {
-    because: "write",
-    cause: `${step.title}: what it writes is overwritten or refused: ${names.slice(0, 3).join(", ")}${failureText(input)}`,
-  });
+  const failed =
+    waitedFor === undefined || input.status.step === undefined
+      ? fail(input, step, {
+          because: "write",
+          cause: `${step.title}: what it writes is overwritten or refused: ${names.slice(0, 3).join(", ")}${failureText(input)}`,
+        })
+      : fail(input, step, timedOut(step, input.status.step, input.orders.settleTimeoutMs, waitedFor));
   // While a person decides, the obstacle may go away, so the writes are repeated.
   const again = input.orders.automaticRollback || input.failedWrite?.waits === true ? [] : writing;
   return { ...failed, actions: [...failed.actions, ...again], ...repeated(again, states) };
@@ -294,8 +308,17 @@ function wait(
     };
   if (obstacle?.state === "waiting" && obstacle.obstacle?.toDo !== undefined)
     return stick(held, "conflict", `${step.title}: ${obstacle.detail}`, obstacle.obstacle.toDo);
-  return fail({ ...input, status: held }, step, {
+  return fail({ ...input, status: held }, step, timedOut(step, waitingStep, limitMs, waitingFor));
+}
+
+function timedOut(
+  { title }: Step,
+  status: StepStatus,
+  limitMs: number,
+  waitedFor: readonly string[],
+): { readonly because: "settle-timeout"; readonly cause: string } {
+  return {
     because: "settle-timeout",
-    cause: `${step.title} did not settle in ${overdueText(waitingStep, limitMs)}: ${waitingFor.slice(0, 3).join("; ")}`,
-  });
+    cause: `${title} did not settle in ${overdueText(status, limitMs)}: ${waitedFor.slice(0, 3).join("; ")}`,
+  };
 }

@@ -155,6 +155,23 @@ test("a repeated write says who undoes it, and the status names them when it wai
   assert.match(over.status.cause ?? "", /overwritten or refused: ConfigMap n\/c \/data\/a: argocd at .* restores/);
 });
 
+test("a step whose number an autoscaler keeps changing fails because of what it waits for, and not because of its writes", () => {
+  const writes = [{ type: "field", object, pointer: "/a", value: 1 }] as const;
+  const steps = [{ ...first, writes }, last] as const;
+  const replanned: Observation["writes"] = [{ state: "pending", isReplanned: true }];
+  const contested: Observation["writes"] = [{ state: "pending", by: "argocd" }];
+  for (const [pending, cause] of [
+    [replanned, /^one did not settle in .*: 0 of 1 ready$/],
+    [contested, /overwritten or refused/],
+  ] as const) {
+    const settling: Observation = { ...waiting, writes: [{ state: "done" }] };
+    const { status } = decide(input({ status: begun, steps, observation: settling, elapsedMs: 200_000 }));
+    const failed = decide(input({ status, steps, observation: { ...waiting, writes: pending }, elapsedMs: 100_001 }));
+    assert.equal(failed.status.phase, "RollingBack");
+    assert.match(failed.status.cause ?? "", cause);
+  }
+});
+
 test("a step whose plan was edited settles again, and what it had measured does not count", () => {
   const steps: Step[] = [{ ...first, writes: [{ type: "field", object, pointer: "/data/a", value: "2" }] }, last];
   const checks = [{ type: "restarts", verdict: "wait", evidence: "" } as const];
