@@ -166,8 +166,7 @@ const socksRefusals: Readonly<Record<number, string>> = {
 async function tunnelBySocks(proxy: URL, { host, port }: Target, signal: AbortSignal): Promise<Duplex> {
   signal.throwIfAborted();
   const socket = connect(serverAddress(proxy));
-  // Errors are handled by the readers of the socket, which see that it has ended. Without a listener, an error would
-  // crash.
+  // Without a listener, an error would end the process. The readers of the socket notice that it has ended.
   socket.on("error", () => undefined);
   using _abort = onAbort(signal, () => void socket.destroy(signal.reason as Error));
   try {

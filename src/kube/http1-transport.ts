@@ -24,7 +24,7 @@ export class Http1Transport implements Transport {
   readonly #credentials: Credentials;
   readonly #url: URL;
   #agent: HttpAgent | undefined;
-  /** Agents with former certificates. They stay until their open requests have ended. */
+  /** Agents with former certificates. Their open requests continue. */
   readonly #former = new Set<HttpAgent>();
 
   constructor(config: KubeConfig, credentials: Credentials) {

@@ -202,7 +202,7 @@ export class Http2Transport implements Transport {
   }
 
   /**
-   * Keeps the process alive while the session has a stream. Closes a session in {@link #former} after its last stream.
+   * Keeps the process alive while the session has a stream. Closes a session without new requests after its last stream.
    */
   #holdWhileOpen(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
     const count = (openStreams.get(session) ?? 0) + 1;

@@ -28,7 +28,7 @@ const upgradeTimeoutMs = 30_000;
 
 /**
  * Opens a byte stream to a port of a pod through the API server (SPDY/3.1, `portforward.k8s.io`). If the pod refuses
- * the connection, the stream fails with a transient error. Destroying the stream closes the connection.
+ * the connection, the stream fails with a transient error. The end of the stream closes its connection.
  */
 export async function portForward(config: KubeConfig, target: PortForwardTarget): Promise<Duplex> {
   const socket = await upgrade(config, target);

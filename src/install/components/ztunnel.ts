@@ -156,8 +156,8 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
             priorityClassName: nodePriorityClass,
             terminationGracePeriodSeconds:
               numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
-            // The first process of a PID namespace misses a SIGTERM that arrives while it starts. In a shared namespace,
-            // the first process is the pause container and not ztunnel.
+            // The first process of a PID namespace misses a SIGTERM that arrives while it starts. In a shared
+            // namespace, the first process is the pause container and not ztunnel.
             shareProcessNamespace: true,
             tolerations: [{ operator: "Exists" }],
             ...nameServerSettings(own),

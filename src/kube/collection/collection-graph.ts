@@ -10,7 +10,10 @@ import { structurallyEqual } from "./structurally-equal.ts";
 export interface CollectionGraphOptions {
   /** Called at the first write outside a batch. It must call `settle` soon. Without it, the graph settles at once. */
   readonly schedule?: (settle: () => void) => void;
-  /** Called when a settling begins. The settling includes all writes before this call, and may include later ones if it pauses. */
+  /**
+   * Called when a settling begins. The settling includes all writes before this call, and may include later ones if it
+   * pauses.
+   */
   readonly begun?: () => void;
   /** Called when all collections have been computed, before subscribers are notified. */
   readonly computed?: () => void;
