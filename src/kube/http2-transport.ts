@@ -202,7 +202,8 @@ export class Http2Transport implements Transport {
   }
 
   /**
-   * Keeps the process alive while the session has a stream. Closes a session without new requests after its last stream.
+   * Keeps the process alive while the session has a stream. After its last stream, closes a session that gets no new
+   * requests.
    */
   #holdWhileOpen(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
     const count = (openStreams.get(session) ?? 0) + 1;

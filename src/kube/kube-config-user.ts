@@ -30,8 +30,8 @@ interface ImpersonationFlags {
 }
 
 /**
- * Returns the config with the user of --as, --as-uid and --as-group, if given. Throws a user error if only --as is
- * missing.
+ * Returns the config with the user of --as, --as-uid and --as-group, if given. Throws a user error if --as-uid or
+ * --as-group is given without --as.
  */
 export function impersonating<Config extends KubeUser>(
   config: Config,

@@ -98,7 +98,7 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
   } = pod.status ?? {};
   const scheduled = conditions.find(({ type }) => type === "PodScheduled");
   if (scheduled?.status === "False") {
-    // The scheduler's message does not always name the taint.
+    // The scheduler's message may not name the taint.
     const { patienceMs, hint } = /\buntolerated taint/.test(scheduled.message ?? "") ? tainted : unschedulable;
     return [{ text: `${subject}: ${join([scheduled.reason, scheduled.message])}`, patienceMs, hint }];
   }
