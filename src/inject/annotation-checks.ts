@@ -2,7 +2,7 @@ import { addressBytes, userError, truncated } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
-/** Returns a description of valid values if the value is invalid, and undefined if it is valid. */
+/** Returns undefined if the value is valid, or a description of valid values. */
 type Check = (value: string) => string | undefined;
 
 const maxPort = 65_535;
@@ -35,7 +35,6 @@ const areRanges: Check = (value) =>
     ? undefined
     : "IP ranges separated by commas, such as 10.0.0.0/8,fd00::/8";
 const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
-/** Matches the name of a network interface. Linux allows at most 15 characters. */
 const isInterface = /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/;
 const areInterfaces: Check = (value) =>
   value === "" || value.split(",").every((name) => isInterface.test(name.trim()))
@@ -43,7 +42,7 @@ const areInterfaces: Check = (value) =>
     : "names of interfaces separated by commas, such as eth1,net1";
 const isMode: Check = (value) =>
   ["REDIRECT", "TPROXY", "NONE"].includes(value) ? undefined : "REDIRECT, TPROXY or NONE";
-/** An object by name, or a list of named entries. Upstream's template accepts both. */
+/** Accepts a JSON object of named entries or a JSON list of entries, as upstream's template does. */
 const areNamedEntries: Check = (value) => {
   const isEntry = (entry: unknown): boolean => typeof entry === "object" && entry !== null && !Array.isArray(entry);
   try {
@@ -59,7 +58,7 @@ const isProxyConfig: Check = (value) => {
   return errors.length === 0 ? undefined : `a proxy config (${errors.join("; ")})`;
 };
 const maxTemplates = 20;
-/** The number of templates is bounded, because each of them is rendered and applied to the pod. */
+/** Bounds the number of templates, because the injector renders each of them and merges it into the pod. */
 const areTemplates: Check = (value) =>
   value.split(",").length <= maxTemplates ? undefined : `at most ${maxTemplates} names`;
 
@@ -89,7 +88,7 @@ const checks: Readonly<Record<string, Check>> = {
   [podAnnotations.templates]: areTemplates,
 };
 
-/** Throws a user error that names every annotation with an unusable value, and the expected value. */
+/** Throws a user error that names every annotation with an invalid value, and what was expected. */
 export function checkAnnotations(annotations: Readonly<Record<string, string>>): void {
   const faults: string[] = [];
   for (const [name, value] of Object.entries(annotations)) {

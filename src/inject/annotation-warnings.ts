@@ -4,7 +4,7 @@ import { nearestName, truncated } from "../base/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
-/** Prefixes of annotations for the mesh's proxy. */
+/** Prefixes of the annotations that configure the mesh's proxy. */
 const ownPrefixes = [
   "sidecar.istio.io/",
   "traffic.sidecar.istio.io/",
@@ -28,9 +28,7 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
     "has no effect: the proxy's readiness does not wait for the application's ports",
 };
 
-/**
- * Pod annotations whose value should be true or false. As in upstream, any other text is accepted, with this effect.
- */
+/** What another text than true or false means in these annotations. As in upstream, any text is accepted. */
 const effectOfOtherTexts: Readonly<Record<string, string>> = {
   [podAnnotations.nativeSidecar]: "it counts as true",
   [podAnnotations.capNetBindService]: "it counts as false",
@@ -39,13 +37,16 @@ const effectOfOtherTexts: Readonly<Record<string, string>> = {
 const read: ReadonlySet<string> = new Set(Object.values(podAnnotations));
 const known: readonly string[] = [...read, ...Object.keys(annotationsWithoutEffect)];
 
-/** The maximum number of unknown names that are reported, because each is compared with all known names. */
+/**
+ * The maximum number of unknown annotations that are reported. The limit saves time, because each name is compared with
+ * all known names.
+ */
 const maxUnknown = 20;
 
-/** The maximum number of characters that a warning quotes of a value. */
+/** The maximum number of characters of a value that a warning quotes. */
 const maxQuoted = 200;
 
-/** Warns the creator of a pod about settings that have no effect, or a different effect than they seem to have. */
+/** Returns warnings, for the creator of a pod, about settings that have no effect or another effect than expected. */
 export function injectionWarnings({ metadata, spec }: Pod): string[] {
   const { annotations = {}, labels = {} } = metadata;
   const warnings: string[] = [];
@@ -78,12 +79,15 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
   return warnings;
 }
 
-/** The maximum number of expressions of an annotation that are checked, because each check takes some time. */
+/** The maximum number of expressions of an annotation that are checked. The limit saves time. */
 const maxExpressions = 1000;
-/** The maximum number of expressions that are reported. */
+/** The maximum number of invalid expressions of an annotation that are reported. */
 const maxFaults = 20;
 
-/** The warnings about expressions that the proxy leaves out, which are no reason to refuse the pod. */
+/**
+ * Returns a warning for each invalid expression. The proxy ignores such expressions, so they are no reason to refuse
+ * the pod.
+ */
 function expressionWarnings(name: string, value: string): string[] {
   const expressions = value.split(",");
   const warnings = expressions.slice(0, maxExpressions).flatMap((expression) => {

@@ -1,6 +1,6 @@
 import { istioAnnotations, istioLabels } from "../api/istio/index.ts";
 
-/** Labels and annotations of pods that injection reads or writes, under upstream's names. */
+/** Labels and annotations of pods that injection reads or writes. Their names are the same as in upstream. */
 export const podAnnotations = {
   inject: istioLabels.inject,
   templates: istioAnnotations.injectTemplates,

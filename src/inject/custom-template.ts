@@ -5,7 +5,10 @@ import { proxyImage } from "./proxy-container.ts";
 import { renderPodTemplate } from "./render-pod-template.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
-/** Renders a template that users have added. Throws a user error with the template's name. */
+/**
+ * Renders a template that users have added to the injection's configuration. Throws a user error with its name if it
+ * fails or produces anything but labels, annotations and a pod spec.
+ */
 export function customTemplate(name: string, text: string, input: TemplateInput): InjectedPod {
   const failed = (fault: string, cause?: unknown): Error =>
     userError(
@@ -40,7 +43,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
 
 const namedLists = ["containers", "initContainers", "volumes", "imagePullSecrets"] as const;
 
-/** Whether the list can be merged by name: each element has a name, or contains only a `$patch` directive. */
+/** Whether the list can be merged by name: each element has a name or a `$patch` directive. */
 function isNamedList(list: unknown): boolean {
   if (list === undefined || list === null) return true;
   return (
@@ -49,7 +52,7 @@ function isNamedList(list: unknown): boolean {
   );
 }
 
-/** The data of a template, under upstream's names. */
+/** The data of a template, under the same names as in upstream. */
 function templateData(input: TemplateInput): Tree {
   const { pod, namespace, labels, annotations, owner, values, mesh, proxyConfig } = input;
   return {

@@ -6,7 +6,7 @@ import type { InjectionSettings } from "./injection-settings.ts";
 
 export type InjectionDecision = { readonly inject: true } | { readonly inject: false; readonly reason: string };
 
-/** Namespaces with the pods of the kubelet and of the cluster itself. They are never injected. */
+/** Namespaces of the cluster's own pods. Pods in them are never injected. */
 const systemNamespaces: ReadonlySet<string> = new Set([
   "kube-system",
   "kube-public",
@@ -15,9 +15,9 @@ const systemNamespaces: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether to inject a pod that reached the webhook. The pod's label overrides its annotation. If one of them is true or
- * false, it overrides the selectors of the configuration. Of the selectors, `neverInjectSelector` comes first. The
- * policy decides about all other pods.
+ * Whether to inject a pod. Pods on the host's network, in system namespaces or in ambient mode are never injected. For
+ * other pods, the first of these that applies decides: the pod's label, or else its annotation, if it is true or false;
+ * `ambient` as the namespace's mode; `neverInjectSelector`; `alwaysInjectSelector`; the policy.
  */
 export function injectionDecision(
   pod: Pod,
@@ -34,8 +34,8 @@ export function injectionDecision(
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
   if (injectValue === "true") return { inject: true };
   if (injectValue === "false") return no(`${podLabels.inject} is "false"`);
-  // As in upstream, an explicit request for injection takes precedence over ambient. A revision label does not, because
-  // it may be meant only for the namespace's waypoints.
+  // As in upstream, the namespace label `istio-injection` takes precedence over ambient. A revision label does not,
+  // because it may be meant only for the namespace's waypoints.
   const isRequested = namespaceLabels[istioLabels.injection] === "enabled";
   if (mode !== "none" && !isRequested && namespaceLabels[podLabels.dataplaneMode] === "ambient")
     return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
@@ -50,7 +50,7 @@ function no(reason: string): InjectionDecision {
 }
 
 /**
- * Whether the selector selects the labels. An empty selector selects nothing here, so that a mistake does not inject
+ * Whether the selector matches the labels. An empty selector matches nothing here, so that a mistake does not inject
  * every pod.
  */
 function selects(selector: LabelSelector, labels: Labels): boolean {

@@ -37,8 +37,8 @@ export function gatewayTemplate(input: TemplateInput): InjectedPod {
 }
 
 /**
- * The security context with minimal rights. A container that explicitly asks to run as root may do so, because the
- * kubelet would refuse the combination of root and `runAsNonRoot`.
+ * The security context with minimal rights. It omits `runAsNonRoot` for a container that explicitly runs as root,
+ * because the kubelet would refuse that combination.
  */
 function gatewaySecurityContext({ pod }: TemplateInput): SecurityContext {
   const own = pod.spec?.containers.find(({ name }) => name === proxyContainerName);

@@ -21,12 +21,12 @@ const bootstrapFolder = "/var/lib/grpc/data/";
 const bootstrapFile = `${bootstrapFolder}bootstrap.json`;
 const plainDiscoveryPort = 15_010;
 
-/** The volumes that only a proxy needs, and not an agent alone. */
+/** The volumes that only a proxy needs. An agent without a proxy does not mount them. */
 const trafficVolumes = new Set(["credential-socket", "istio-ca-crl"]);
 
 /**
- * The template `grpc-agent`: applications whose gRPC speaks xDS get an agent that has no proxy. Nothing redirects their
- * traffic. The label `security.istio.io/tlsMode` stays as the user has set it, because only the application knows
+ * The template `grpc-agent`. It adds an agent without a proxy to applications whose gRPC library speaks xDS, and does
+ * not redirect their traffic. It does not set the label `security.istio.io/tlsMode`, because only the application knows
  * whether its server accepts mutual TLS.
  */
 export function grpcAgentTemplate(input: TemplateInput): InjectedPod {
@@ -60,7 +60,7 @@ function agentContainer(input: TemplateInput): Container {
       { name: "ISTIO_META_GENERATOR", value: "grpc" },
       { name: "OUTPUT_CERTS", value: certificateFolder },
       ...(base.env ?? []).filter(({ name }) => name !== "ISTIO_META_INTERCEPTION_MODE"),
-      // Answer no DNS queries, because gRPC resolves xds:/// names itself.
+      // Disable the agent's DNS server, because gRPC resolves xds:/// names itself.
       { name: "ISTIO_META_DNS_CAPTURE", value: "false" },
       { name: "DISABLE_ENVOY", value: "true" },
     ],
@@ -87,7 +87,7 @@ function readiness(input: TemplateInput): Pick<Container, "readinessProbe"> {
   };
 }
 
-/** The fields that each of the user's containers gets. They include no image, so that the user's own image stays. */
+/** The fields to merge into each of the user's containers. There is no image, so that the user's own image stays. */
 function applicationPart(name: string): Container {
   return {
     name,
@@ -104,8 +104,8 @@ function applicationPart(name: string): Container {
 }
 
 /**
- * The template `grpc-simple`: applications whose gRPC speaks xDS connect to the control plane directly, in plain text
- * and without an identity. An init container writes gRPC's bootstrap file.
+ * The template `grpc-simple`. An application whose gRPC library speaks xDS connects to the control plane directly, in
+ * plain text and without an identity. An init container writes gRPC's bootstrap file.
  */
 export function grpcSimpleTemplate(input: TemplateInput): InjectedPod {
   const volumeMounts = [{ name: bootstrapVolume, mountPath: bootstrapFolder }];
@@ -129,8 +129,8 @@ export function grpcSimpleTemplate(input: TemplateInput): InjectedPod {
 }
 
 /**
- * The init container that writes the bootstrap file from a variable. Kubernetes replaces `$(NAME)` in the variable's
- * value with the value of an earlier variable.
+ * The init container that writes the environment variable BOOTSTRAP to the bootstrap file. Kubernetes replaces
+ * `$(NAME)` in its value with the value of the variable NAME, which must be defined earlier.
  */
 function bootstrapContainer(
   { values, revision }: TemplateInput,

@@ -128,8 +128,8 @@ test("the patch gives the injected pod, a second injection changes nothing, and 
       );
       const again = inject(outcome.pod, native);
       assert.ok(again?.kind === "injected");
-      // Changes to the template's own containers are restored at the end of the lists, so the second injection may
-      // order them differently.
+      // If the pod contains containers of the template, a second injection may still change their order. Then check a
+      // third one.
       const isOwn = ({ name: one }: { name: string }): boolean => one === "istio-proxy" || one === "istio-init";
       const changesTemplate = [...pod.spec.containers, ...pod.spec.initContainers].some(isOwn);
       const last = changesTemplate ? inject(again.pod, native) : again;

@@ -24,11 +24,11 @@ import { proxyContainerName, proxyUser, type InjectedPod, type TemplateInput } f
 export interface InjectionContext {
   readonly settings: InjectionSettings;
   readonly mesh: MeshForInjection;
-  /** `default` for the unnamed revision. */
+  /** The name of the revision. The unnamed revision is `default`. */
   readonly revision: string;
-  /** Whether pods without their own setting get native sidecars. */
+  /** Whether pods get a native sidecar if their annotation does not decide it. */
   readonly nativeSidecars: boolean;
-  /** The objects of all namespaces. */
+  /** The ProxyConfig objects of all namespaces. */
   readonly proxyConfigs: readonly ProxyConfigObject[];
   /** The control plane's compliance policy, which also applies to the proxies. */
   readonly compliance?: CompliancePolicy | undefined;
@@ -36,7 +36,7 @@ export interface InjectionContext {
 
 export interface InjectionRequest {
   readonly pod: Pod;
-  /** The namespace of the request, because a pod under creation may lack it. */
+  /** The namespace of the admission request, because a pod that is being created may not name it. */
   readonly namespace: string;
   readonly namespaceLabels: Readonly<Record<string, string>>;
   /** The cluster's name in the webhook's URL: `/inject/cluster/<name>/net/<network>`. */
@@ -60,13 +60,13 @@ const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>>
   "grpc-simple": grpcSimpleTemplate,
 };
 
-/** Users write this image into a container that should get the image of the template's container of the same name. */
+/** As a container's image, this means the image of the template's container with the same name. */
 const autoImage = "auto";
 
 /**
- * Decides whether to inject a pod, and does so. If `kube-inject` or another webhook has injected the pod before, this
- * revision's sidecar replaces the former one. Throws a user error for the pod's creator if an annotation cannot be
- * used.
+ * Decides whether to inject a pod, and injects it. If `kube-inject` or another webhook has injected the pod before,
+ * this revision's sidecar replaces the former one. Throws a user error for the pod's creator if an annotation is
+ * invalid or a template cannot be used.
  */
 export function injectPod(given: InjectionRequest, context: InjectionContext): InjectionOutcome {
   const request = { ...given, pod: withoutInjection(withoutNulls(given.pod)) };
@@ -124,15 +124,15 @@ function templateInput(
 const nothing: InjectedPod = { labels: {}, annotations: {}, spec: {} };
 
 /**
- * Makes the proxy serve its probes on the annotation's port. Port 0 disables these probes, so it does not change the
- * proxy's port.
+ * Sets the proxy's status port to that of the annotation. Port 0 disables the readiness probe and leaves the proxy's
+ * port unchanged.
  */
 function statusPortLayer(annotation: string | undefined): Tree[] {
   const statusPort = Number(annotation ?? 0);
   return statusPort === 0 ? [] : [{ statusPort }];
 }
 
-/** Renders the templates that the pod requests, or the configured ones, in the order in which they are applied. */
+/** Renders the templates that the pod's annotation names, or else the configured ones, in this order. */
 function renderTemplates(input: TemplateInput, settings: InjectionSettings): InjectedPod[] {
   const templateNames =
     input.annotations[podAnnotations.templates]?.split(",").map((name) => name.trim()) ?? settings.defaultTemplates;
@@ -157,8 +157,8 @@ function renderOwn(name: string, input: TemplateInput, settings: InjectionSettin
 }
 
 /**
- * Merges the templates into the pod. `template` is the combination of all rendered templates. Each is also applied to
- * the pod separately, because it may remove fields of the pod.
+ * Merges the templates into the pod. `template` is the combination of all templates in `rendered`. Each element of
+ * `rendered` is also merged into the spec separately, because it may remove fields of the pod.
  */
 function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]): Pod {
   const own = withMovedProxy(pod, template);
@@ -178,8 +178,8 @@ function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]
 }
 
 /**
- * Moves the user's changes to the proxy to where the template has it. Users write them in `containers`, even if the
- * template puts the proxy into `initContainers`.
+ * Moves the user's settings of the proxy to the list in which the template has the proxy. Users write them in
+ * `containers`, even if the template puts the proxy into `initContainers`.
  */
 function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
   if (pod.spec === undefined) return pod;
@@ -197,8 +197,8 @@ function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
 }
 
 /**
- * Applies the user's settings of containers that a template defines too. They take precedence over the template's. An
- * annotation records them.
+ * Applies the user's settings of containers that a template also defines. The user's settings take precedence over the
+ * template, and an annotation records them.
  */
 function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   const overrides: { containers?: Container[]; initContainers?: Container[] } = {};
@@ -221,7 +221,10 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   );
 }
 
-/** Adapts the redirect if the proxy runs as another user than usual, because the redirect must exempt that user. */
+/**
+ * Adapts the containers if the user has set another user or group for the proxy. The redirect must exempt the proxy's
+ * own traffic, which it recognizes by the user or group.
+ */
 function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   const { runAsUser, runAsGroup } = own?.securityContext ?? {};
   if (runAsUser === undefined && runAsGroup === undefined) return pod;
@@ -254,8 +257,8 @@ function exempting(container: Container, runAsUser: number | undefined, runAsGro
 }
 
 /**
- * The container as TPROXY needs it. The proxy runs as root, because only root has capabilities in a container. The
- * redirect then exempts the proxy's group, because it cannot exempt root.
+ * Returns the container as TPROXY needs it: the proxy runs as root, because only root has capabilities in a container.
+ * Its group stays the usual one, because the redirect cannot exempt root and exempts this group instead.
  */
 function asTransparentProxy(container: Container): Container {
   if (container.name !== proxyContainerName) return container;
@@ -274,10 +277,7 @@ function redirectsTransparently(container: Container): boolean {
   return isRedirect(container) && args[args.indexOf("-m") + 1] === "TPROXY";
 }
 
-/**
- * Adds what no template can express. This concerns metrics, probes, the status annotation and the order of the
- * containers.
- */
+/** Adds what templates cannot express: metrics, probes, the status annotation and the order of the containers. */
 function finish(
   merged: Pod,
   template: InjectedPod,
@@ -335,7 +335,7 @@ function withProxyEnvironment(pod: Pod, environment: readonly { name: string; va
   };
 }
 
-/** Describes what was added, for people, tools, and injectors that inject again. */
+/** Records what was added, so that people and tools see it, and a later injection can remove it. */
 function injectionStatus({ spec }: InjectedPod, revision: string): string {
   const names = (list: readonly { name: string }[] | undefined): string[] | null =>
     list === undefined || list.length === 0 ? null : list.map(({ name }) => name);
@@ -349,12 +349,12 @@ function injectionStatus({ spec }: InjectedPod, revision: string): string {
 }
 
 /**
- * The pod with its containers in order.
+ * Returns the pod with its containers in order.
  *
  * The proxy comes last, so that `kubectl exec` and similar commands keep their default container. If the application
- * waits for the proxy, the proxy comes first. The init container of the redirect follows the user's init containers,
- * which need the network before a proxy runs. A native sidecar also serves the user's init containers, so it and its
- * redirect come before them.
+ * waits for the proxy, the proxy comes first. `istio-init` follows the user's init containers, because these need the
+ * network before a proxy runs. A native sidecar also serves the user's init containers, so the sidecar and its redirect
+ * come before them.
  */
 function ordered(pod: Pod, proxyConfig: PodProxyConfig, settings: InjectionSettings): Pod {
   const { containers = [], initContainers } = pod.spec ?? {};

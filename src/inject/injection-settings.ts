@@ -15,7 +15,7 @@ import { describeValue } from "../base/field-types/index.ts";
 import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt } from "./tree.ts";
 
-/** Compute resources in the form that a container has. */
+/** Compute resources, as in a container's spec. */
 export interface Resources {
   readonly requests?: Readonly<Record<string, string>>;
   readonly limits?: Readonly<Record<string, string>>;
@@ -36,9 +36,9 @@ export interface InjectionValues {
   readonly caName: string;
   readonly pilotCertProvider: string;
   readonly tokenAudience: string;
-  /** Empty for the default bundle. */
+  /** An empty string means the default bundle. */
   readonly trustBundleName: string;
-  /** Whether the root comes from a ClusterTrustBundle instead of a ConfigMap. */
+  /** Whether the root certificate comes from a ClusterTrustBundle instead of a ConfigMap. */
   readonly clusterTrustBundle: boolean;
   readonly crlConfigMapName: string;
   readonly imagePullPolicy: string;
@@ -85,25 +85,23 @@ export interface InjectionSettings {
   readonly policy: "enabled" | "disabled";
   readonly defaultTemplates: readonly string[];
   readonly aliases: Readonly<Record<string, readonly string[]>>;
-  /** Templates that users have added, by name. The ConfigMap's built-in ones are ignored. */
+  /** Templates that users have added, by name. Those of upstream's chart are not included. */
   readonly templates: Readonly<Record<string, string>>;
   readonly neverInjectSelector: readonly LabelSelector[];
   readonly alwaysInjectSelector: readonly LabelSelector[];
   readonly injectedAnnotations: Readonly<Record<string, string>>;
   readonly values: InjectionValues;
-  /** The unparsed values, for users' templates. */
+  /** The unparsed values. Users' templates read them. */
   readonly tree: Tree;
-  /** Messages about settings without effect, for the log. */
+  /** Messages for the log about settings without effect. */
   readonly warnings: readonly string[];
 }
 
 /** The two keys of the ConfigMap. Either may be missing. */
 export interface InjectionSources {
-  /** YAML. */
   readonly config?: string | undefined;
-  /** JSON or YAML. */
   readonly values?: string | undefined;
-  /** How errors name the two texts. */
+  /** The names of the two texts in error messages. */
   readonly places?: { readonly config: string; readonly values: string } | undefined;
 }
 
@@ -111,15 +109,14 @@ export interface InjectionDefaults {
   readonly hub: string;
   readonly tag: string;
   readonly istioNamespace: string;
-  /** `default` for the unnamed revision. */
   readonly revision: string;
   readonly clusterName: string;
   readonly network: string;
 }
 
 /**
- * The names of the templates in the ConfigMap of upstream's chart. The first four are built in here. Injection does not
- * need the others, which describe gateways and waypoints that a control plane deploys.
+ * The names of the templates in the ConfigMap of upstream's chart, which are ignored. The first four are built in here.
+ * The others describe gateways and waypoints that a control plane deploys.
  */
 const chartTemplates = new Set([
   "sidecar",
@@ -133,7 +130,8 @@ const chartTemplates = new Set([
 ]);
 
 /**
- * Reads both keys, and fills in upstream's defaults. Throws a user error for invalid YAML or a value of the wrong type.
+ * Parses both keys of the ConfigMap (`config` is YAML, `values` is JSON or YAML), with upstream's defaults. Throws a
+ * user error for an invalid document or policy. A single value of the wrong type adds a warning instead.
  */
 export function readInjectionSettings(sources: InjectionSources, defaults: InjectionDefaults): InjectionSettings {
   const config = parseTree(sources.config, sources.places?.config ?? "the key config");
@@ -204,8 +202,8 @@ function selectorsAt(config: Tree, field: string): LabelSelector[] {
 const operators: ReadonlySet<unknown> = new Set(["In", "NotIn", "Exists", "DoesNotExist"]);
 
 /**
- * The fault of a selector, if any. If a faulty selector were read differently than intended, it would select other
- * pods.
+ * Describes what is wrong with a selector. A faulty selector is ignored, because it might match other pods than
+ * intended.
  */
 function selectorFault({
   matchLabels,
@@ -238,7 +236,7 @@ interface TypedReaders {
   readonly number: (fallback: number, ...path: readonly string[]) => number;
 }
 
-/** Reads values. A value of the wrong type adds a warning, and the fallback is used instead. */
+/** Returns functions that read one value. For a value of the wrong type they add a warning and return the fallback. */
 function typedReaders(values: Tree, warnings: string[]): TypedReaders {
   const read = <Value>(found: Value | undefined, fallback: Value, path: readonly string[], expected: string): Value => {
     const given = valueAt(values, ...path) ?? "";
@@ -258,7 +256,7 @@ function readValues(values: Tree, defaults: InjectionDefaults, readers: TypedRea
   const text = (fallback: string, ...path: readonly string[]): string => textAt(values, ...path) ?? fallback;
   const { flag, number } = readers;
   const istioNamespace = text(defaults.istioNamespace, "global", "istioNamespace");
-  // An empty value means that the names of the control plane's objects contain no revision, even if it has one.
+  // An empty revision in the values means that the names of the control plane's objects contain no revision.
   const revision = valueAt(values, "revision");
   return {
     hub: text(defaults.hub, "global", "hub"),
@@ -288,7 +286,7 @@ function readValues(values: Tree, defaults: InjectionDefaults, readers: TypedRea
     stsPort: number(0, "global", "sts", "servicePort"),
     mountMtlsCerts: flag(false, "global", "mountMtlsCerts"),
     cni: {
-      // Read the older key too, because existing values files still use it.
+      // Existing values files still use the older key `istio_cni.enabled`.
       enabled: flag(flag(false, "istio_cni", "enabled"), "pilot", "cni", "enabled"),
       provider: text("default", "pilot", "cni", "provider"),
     },
@@ -334,7 +332,7 @@ function readProxyValues(values: Tree, { flag, number }: TypedReaders): ProxyVal
     holdApplicationUntilProxyStarts: flag(false, "global", "proxy", "holdApplicationUntilProxyStarts"),
     capNetBindService: flag(false, "global", "proxy", "capNetBindService"),
     lifecycle: filledTree(treeAt(proxy, "lifecycle")),
-    // The minimum that PodSecurity's level `restricted` requires, unless the values set another profile.
+    // PodSecurity's level `restricted` requires at least this profile.
     seccompProfile: (filledTree(treeAt(proxy, "seccompProfile")) ?? { type: "RuntimeDefault" }) as { type: string },
     outlierLogPath: text("", "outlierLogPath"),
   };

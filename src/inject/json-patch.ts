@@ -1,11 +1,11 @@
 import { isTree, jsonEqual, pointerName } from "../base/index.ts";
 
-/** An operation of RFC 6902. */
+/** An operation of a JSON patch (RFC 6902). */
 export type JsonPatchOperation =
   | { readonly op: "add" | "replace"; readonly path: string; readonly value: unknown }
   | { readonly op: "remove"; readonly path: string };
 
-/** The operations that turn one JSON value into another. Unchanged parts need no operation. */
+/** Returns the operations that turn one JSON value into another. */
 export function createJsonPatch(from: unknown, to: unknown): JsonPatchOperation[] {
   const operations: JsonPatchOperation[] = [];
   compare(from, to, "", operations);
@@ -29,7 +29,8 @@ function compare(from: unknown, to: unknown, path: string, operations: JsonPatch
 }
 
 /**
- * If the old elements keep their order, compares them in place and inserts new ones. Otherwise replaces the whole list.
+ * Patches elements in place and inserts new ones if all old elements remain in their order. Otherwise replaces the
+ * list.
  */
 function compareLists(
   from: readonly unknown[],
@@ -48,7 +49,10 @@ function compareLists(
     if (!kept.has(index)) operations.push({ op: "add", path: `${path}/${index}`, value });
 }
 
-/** The position of each old element in the new list. Undefined if one is missing or the order has changed. */
+/**
+ * Returns the position of each old element in the new list, or undefined if an element is missing or the order has
+ * changed.
+ */
 function placesOf(from: readonly unknown[], to: readonly unknown[]): number[] | undefined {
   const places: number[] = [];
   let next = 0;

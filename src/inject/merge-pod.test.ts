@@ -19,7 +19,7 @@ test("lists merge by key and keep the pod's elements, like a strategic merge pat
       { topologyKey: "zone", maxSkew: 2 },
       { topologyKey: "node", maxSkew: 3 },
     ],
-    // An element list without a key is replaced.
+    // This list has no merge key, so it is replaced.
     tolerations: [{ key: "added" }],
   });
   assert.deepEqual(merged, {

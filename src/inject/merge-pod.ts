@@ -1,13 +1,13 @@
 import type { Container, Pod } from "../api/kubernetes/index.ts";
 import { isTree, type Tree, userError, withoutNulls } from "../base/index.ts";
 
-/** The fields that identify elements of a pod's lists. A list that is not here is replaced as a whole. */
+/** The fields that identify elements of a pod's lists. Lists that are not named here are replaced as a whole. */
 const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["containers", ["name"]],
   ["initContainers", ["name"]],
   ["volumes", ["name"]],
   ["env", ["name"]],
-  // A strategic merge patch identifies ports only by their number, so it would merge 443/TCP and 443/UDP into one port.
+  // A strategic merge patch would identify ports only by number, and merge 443/TCP and 443/UDP into one port.
   ["ports", ["containerPort", "protocol"]],
   ["volumeMounts", ["mountPath"]],
   ["volumeDevices", ["devicePath"]],
@@ -17,17 +17,19 @@ const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["resourceClaims", ["name"]],
   ["schedulingGates", ["name"]],
   ["topologySpreadConstraints", ["topologyKey"]],
-  // A strategic merge patch replaces this list, and would lose a gateway's own sysctls.
+  // A strategic merge patch would replace this list, and lose a gateway's own sysctls.
   ["sysctls", ["name"]],
 ]);
 
-/** The key by which a map or an element says how it is merged: `merge` (the default), `replace` or `delete`. */
+/**
+ * The key of a strategic merge patch whose value says how to merge a map or element: `merge`, `replace` or `delete`.
+ */
 const directive = "$patch";
 const retained = "$retainKeys";
 
 /**
- * Applies `over` to `base` like a strategic merge patch: objects field by field, keyed lists element by element. Null
- * removes a field. Throws a user error for an unknown directive.
+ * Applies `over` to `base` like a strategic merge patch: merges objects by field, and lists with merge keys by element.
+ * The value null removes a field. Throws a user error for an unknown directive.
  */
 export function mergeStrategically<Value>(base: Value, over: unknown): Value {
   return merge(base, over, "") as Value;
@@ -75,7 +77,6 @@ function mergeLists(
     (element) => isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined),
   );
   const merged = new Map<string, unknown>();
-  // Keep elements without a key separate.
   let unkeyed = 0;
   const put = (element: unknown): string => {
     const key = keyOf(element, keys) ?? `${(unkeyed += 1)}`;
@@ -91,7 +92,7 @@ function mergeLists(
     )
       continue;
     const key = keyOf(element, keys) ?? put(undefined);
-    // Replace the former variable as a whole: the API server refuses a variable that has both a value and a source.
+    // Replace a variable as a whole, because the API server refuses one with both a value and a source.
     const known = field === "env" ? undefined : merged.get(key);
     const result = merge(field === "volumes" ? underOtherSource(known, element) : known, element, "");
     if (result === undefined) merged.delete(key);
@@ -101,8 +102,8 @@ function mergeLists(
 }
 
 /**
- * Prepares a volume, so that another volume of the same name can be merged into it. If the other volume has a source of
- * another type, this volume's source is removed, because the API server refuses a volume with two sources.
+ * Returns `volume` without its source if `over`, a volume of the same name, has a source of another type. Merging the
+ * two would give the volume two sources, which the API server refuses.
  */
 export function underOtherSource(volume: unknown, over: unknown): unknown {
   if (!isTree(volume) || !isTree(over)) return volume;
@@ -112,7 +113,7 @@ export function underOtherSource(volume: unknown, over: unknown): unknown {
   return sources.length === 0 || sources.some(([key]) => volume[key] !== undefined) ? volume : { name: volume["name"] };
 }
 
-/** The element's values of the keys as one text, or undefined if it is not an object or has none of the keys. */
+/** Returns the values of the merge keys as one text, or undefined if the element has none of the keys. */
 function keyOf(element: unknown, keys: readonly string[]): string | undefined {
   if (!isTree(element) || keys.every((key) => element[key] === undefined)) return undefined;
   return JSON.stringify(keys.map((key) => element[key] ?? defaultOf(key)));
@@ -126,12 +127,11 @@ export function findContainer(containers: readonly Container[] | undefined, name
   return containers?.find((container) => container.name === name);
 }
 
-/** Finds a container by name among all containers of a pod. */
 export function findAnyContainer(pod: Pod, name: string): Container | undefined {
   return findContainer(pod.spec?.containers, name) ?? findContainer(pod.spec?.initContainers, name);
 }
 
-/** The list with the named container moved to one of its ends. Unchanged if there is no such container. */
+/** Returns the list with the named container moved to one end, or an unchanged copy if there is no such container. */
 export function moveContainer(containers: readonly Container[], name: string, end: "first" | "last"): Container[] {
   const found = findContainer(containers, name);
   if (found === undefined) return [...containers];

@@ -11,24 +11,24 @@ export interface MeshForInjection {
   readonly proxyInboundListenPort: number;
   readonly enablePrometheusMerge: boolean;
   readonly inboundToLocalhost: boolean;
-  /** Whether an OpenTelemetry collector expects service names by OpenTelemetry's conventions. */
+  /** Whether some OpenTelemetry provider of the mesh wants service attributes by OpenTelemetry's conventions. */
   readonly describesServices: boolean;
-  /** The unparsed `defaultConfig`. */
+  /** The unparsed `defaultConfig` of the mesh config. */
   readonly defaultConfig: Tree;
 }
 
-/** istio.mesh.v1alpha1.ProxyConfig for one pod. The pod's own settings override the mesh's. */
+/** The fields of istio.mesh.v1alpha1.ProxyConfig that injection reads, for one pod. */
 export interface PodProxyConfig {
   readonly statusPort: number;
   readonly interceptionMode: "REDIRECT" | "TPROXY" | "NONE";
   readonly holdApplicationUntilProxyStarts: boolean;
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly imageType: string;
-  /** The value of the variable PROXY_CONFIG, without defaults. */
+  /** The value of the environment variable PROXY_CONFIG. It omits upstream's defaults. */
   readonly json: string;
 }
 
-/** Reads the fields of a mesh config that injection needs, with upstream's defaults. Ignores values of another type. */
+/** Reads a mesh config, with upstream's defaults. Treats a value of the wrong type as missing. */
 export function readMeshForInjection(mesh: unknown): MeshForInjection {
   return {
     trustDomain: textAt(mesh, "trustDomain") ?? "cluster.local",
@@ -44,7 +44,7 @@ export function readMeshForInjection(mesh: unknown): MeshForInjection {
   };
 }
 
-/** Upstream's defaults, which PROXY_CONFIG omits. */
+/** Upstream's default values. PROXY_CONFIG omits fields that have them. */
 const defaults: Tree = {
   configPath: "./etc/istio/proxy",
   binaryPath: "/usr/local/bin/envoy",
@@ -58,7 +58,7 @@ const defaults: Tree = {
   controlPlaneAuthPolicy: "MUTUAL_TLS",
 };
 
-/** The pod's proxy config: these layers on top of the mesh's. Later layers override earlier ones. */
+/** The pod's proxy config. The layers override the mesh's config, and later layers override earlier ones. */
 export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]): PodProxyConfig {
   const config: Record<string, unknown> = { ...joinProxyConfigs([mesh.defaultConfig, ...layers]) };
   for (const [field, value] of Object.entries(defaults)) if (config[field] === value) delete config[field];
@@ -79,8 +79,8 @@ export interface ProxyConfigIssues {
 }
 
 /**
- * The invalid fields of an annotation's value, and the fields without effect. Each text begins with its field. Throws
- * as {@link parseProxyConfig} does.
+ * Returns the faults of a proxy config in an annotation, and its fields without effect. Each text begins with the
+ * field's path. Throws as {@link parseProxyConfig} does.
  */
 export function proxyConfigIssues(text: string): ProxyConfigIssues {
   const { errors, warnings } = parseMeshConfig({ defaultConfig: parseProxyConfig(text) });

@@ -1,9 +1,9 @@
-/** The first minor version of the kubelet in which sidecar containers are stable. */
+/** The first minor version of Kubernetes in which sidecar containers are stable. */
 const firstMinorWithSidecars = 33;
 
 /**
- * Whether every node runs sidecar containers, by the versions of their kubelets, such as `v1.36.0`. False if no node is
- * known.
+ * Whether the kubelets of all nodes support sidecar containers. `versions` are their versions, such as `v1.36.0`.
+ * Returns false if it is empty.
  */
 export function everyKubeletRunsSidecars(versions: readonly string[]): boolean {
   return versions.length > 0 && versions.every(runsSidecars);

@@ -66,7 +66,7 @@ const argument = (pod: Pod, flag: string): string | undefined => {
   return args[args.indexOf(flag) + 1];
 };
 
-/** A value for each annotation, and a function that returns the part of the pod in which its effect is visible. */
+/** For each annotation: a value, and a function that returns the part of the pod in which its effect shows. */
 const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod) => unknown, expected: unknown]>> = {
   [podAnnotations.templates]: ["gateway", (pod) => proxy(pod).args?.[1], "router"],
   [podAnnotations.proxyConfig]: [
@@ -145,7 +145,9 @@ const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod)
   ],
 };
 
-/** Annotations with their own tests. They decide about injection, injection writes them, or the proxy reads them. */
+/**
+ * Annotations with tests of their own: they decide about injection, or injection writes them, or the proxy reads them.
+ */
 const elsewhere = [
   podAnnotations.inject,
   podAnnotations.status,
@@ -161,7 +163,7 @@ const elsewhere = [
   podAnnotations.securePort,
 ];
 
-/** Upstream's list of annotations that pods may have. */
+/** The annotations of pods in upstream's list. */
 const documented =
   "prometheus.istio.io/merge-metrics sidecar.istio.io/inject sidecar.istio.io/status sidecar.istio.io/rewriteAppHTTPProbers sidecar.istio.io/discoveryAddress sidecar.istio.io/proxyImage sidecar.istio.io/proxyImageType sidecar.istio.io/proxyCPU sidecar.istio.io/proxyCPULimit sidecar.istio.io/proxyMemory sidecar.istio.io/proxyMemoryLimit sidecar.istio.io/interceptionMode sidecar.istio.io/bootstrapOverride sidecar.istio.io/statsInclusionPrefixes sidecar.istio.io/statsInclusionSuffixes sidecar.istio.io/statsInclusionRegexps sidecar.istio.io/statsHistogramBuckets sidecar.istio.io/statsFlushInterval sidecar.istio.io/statsEvictionInterval sidecar.istio.io/statsHistogramBins sidecar.istio.io/userVolume sidecar.istio.io/userVolumeMount status.sidecar.istio.io/port sidecar.istio.io/logLevel sidecar.istio.io/componentLogLevel sidecar.istio.io/agentLogLevel sidecar.istio.io/nativeSidecar readiness.status.sidecar.istio.io/initialDelaySeconds readiness.status.sidecar.istio.io/periodSeconds readiness.status.sidecar.istio.io/failureThreshold readiness.status.sidecar.istio.io/applicationPorts traffic.sidecar.istio.io/includeOutboundIPRanges traffic.sidecar.istio.io/excludeOutboundIPRanges traffic.sidecar.istio.io/includeInboundPorts traffic.sidecar.istio.io/excludeInboundPorts traffic.sidecar.istio.io/excludeInterfaces traffic.sidecar.istio.io/includeOutboundPorts traffic.sidecar.istio.io/excludeOutboundPorts traffic.sidecar.istio.io/kubevirtInterfaces proxy.istio.io/config istio.io/rev proxy.istio.io/overrides inject.istio.io/templates sidecar.istio.io/extraStatTags ambient.istio.io/redirection istio.io/reroute-virtual-interfaces sidecar.istio.io/statsCompression".split(
     " ",

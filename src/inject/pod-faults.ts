@@ -1,7 +1,7 @@
 import { fieldTypes, withFieldTypes, type FieldFault } from "../base/field-types/index.ts";
 
-// The types of the fields of a pod that injection reads. The API server checks them before it calls the webhook, but
-// nobody has checked a pod in a file.
+// The types of the pod fields that injection reads. The API server checks the types before it calls the webhook. A pod
+// from a file has not been checked.
 
 const { list, number, numberOrText, object, flag, record, required, text, textMap, texts } = fieldTypes;
 
@@ -59,7 +59,7 @@ const podFields = {
   }),
 };
 
-/** The fields of a pod or of a pod template whose types the API server would refuse. */
+/** Returns the fields of a pod or pod template whose types the API server would refuse. */
 export function podFaults(pod: object): readonly FieldFault[] {
   return withFieldTypes(pod, podFields).faults;
 }

@@ -3,10 +3,7 @@ import { isTree, messageOf, userError } from "../base/index.ts";
 import { readForKubernetes, writtenForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { elementOf, templateFunctions, textOf, type TemplateFunction } from "../base/go-template/index.ts";
 
-/**
- * Looks up a key as Go does. If a map of strings (such as labels) does not contain the key, the result is an empty
- * string.
- */
+/** Looks up a key as Go's `index` does: in a map of strings, such as labels, a missing key gives an empty string. */
 function index(tree: unknown, key: unknown): unknown {
   const found = elementOf(tree, key);
   return found === undefined && isTree(tree) && Object.values(tree).every((value) => typeof value === "string")

@@ -2,13 +2,12 @@ import type { Container, LifecycleHandler, Pod, Probe } from "../api/kubernetes/
 
 const proxyContainer = "istio-proxy";
 const kinds = { readinessProbe: "readyz", livenessProbe: "livez", startupProbe: "startupz" } as const;
-/** The proxy's environment variable that describes the probes of the application, which the proxy makes. */
+/** The proxy's environment variable with the application's original probes, which the proxy executes. */
 export const probersVariable = "ISTIO_KUBE_APP_PROBERS";
 const hooks = { preStop: "prestopz", postStart: "poststartz" } as const;
 
 /**
- * A probe that the proxy makes on behalf of the kubelet. The kubelet requests a path of the proxy, which then probes
- * the application.
+ * An original probe of the application. The kubelet requests a path of the proxy, which then probes the application.
  */
 interface Prober {
   readonly httpGet?: Probe["httpGet"];
@@ -18,8 +17,8 @@ interface Prober {
 }
 
 /**
- * The value of ISTIO_KUBE_APP_PROBERS. It contains every probe that {@link rewriteProbes} changes. Undefined if there
- * is none.
+ * Returns the value of ISTIO_KUBE_APP_PROBERS, or undefined if the application has no such probes. Call it before
+ * {@link rewriteProbes}, which replaces these probes.
  */
 export function applicationProbers(pod: Pod, statusPort: number): string | undefined {
   const probers: Record<string, Prober> = {};
@@ -54,7 +53,8 @@ export function applicationProbers(pod: Pod, statusPort: number): string | undef
 }
 
 /**
- * Redirects the application's probes and its HTTP and TCP hooks to the proxy's status port, which needs no mutual TLS.
+ * Directs the application's network probes, and its HTTP and TCP hooks, to the proxy's status port, which needs no
+ * mutual TLS.
  */
 export function rewriteProbes(pod: Pod, statusPort: number): Pod {
   const rewrite = (containers: Container[] | undefined): Container[] | undefined =>
@@ -93,14 +93,14 @@ function rewriteContainer(container: Container, statusPort: number): Container {
 }
 
 /**
- * Restores the application's own probes and hooks. Names of ports in them have become numbers. `text` is the value of
- * {@link probersVariable}.
+ * Restores the application's own probes and hooks. Named ports come back as numbers. `text` is the value of {@link
+ * probersVariable}.
  */
 export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   const probers = readProbers(text);
   if (probers === undefined || pod.spec === undefined) return pod;
-  // Restore each recorded probe at most once. Otherwise, many probes with the same path could copy a long record until
-  // the memory is full.
+  // Restore each recorded probe at most once. Otherwise many probes with the same path could copy a long record until
+  // memory runs out.
   const left = new Map(Object.entries(probers));
   const restored = <Handler extends Probe | LifecycleHandler>(handler: Handler): Handler => {
     const path = handler.httpGet?.path ?? "";
@@ -136,7 +136,7 @@ export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   };
 }
 
-/** Reads the variable's text. It is not trusted, because a user may have written it. */
+/** Parses the variable's text. Any user may have written it, so invalid text gives undefined. */
 function readProbers(text: string | undefined): Readonly<Record<string, Prober>> | undefined {
   if (text === undefined) return undefined;
   try {
@@ -147,17 +147,14 @@ function readProbers(text: string | undefined): Readonly<Record<string, Prober>>
   }
 }
 
-/**
- * Whether the kubelet connects to the application for the probe or hook. It runs commands itself, so these stay as they
- * are.
- */
+/** Whether the probe or hook connects to the application. Others run a command in the container, and need no proxy. */
 function isAsked(probe: Probe | LifecycleHandler): boolean {
   return probe.httpGet !== undefined || probe.tcpSocket !== undefined || ("grpc" in probe && probe.grpc !== undefined);
 }
 
 /**
- * The request that the kubelet sends to the proxy instead of the application. If the probe uses TLS, the proxy speaks
- * TLS to the application. The kubelet speaks plain HTTP to the proxy.
+ * The request that the kubelet sends to the proxy instead of the application. It uses plain HTTP, even if the proxy
+ * then uses TLS to the application.
  */
 function proxied(get: Probe["httpGet"], path: string, port: number): NonNullable<Probe["httpGet"]> {
   const { scheme, ...rest } = get ?? {};
@@ -165,8 +162,8 @@ function proxied(get: Probe["httpGet"], path: string, port: number): NonNullable
 }
 
 /**
- * The probe with a numeric port. Undefined if there is nothing to probe, the port's name is unknown, or the probe was
- * rewritten before.
+ * Returns the probe with a numeric port. Returns undefined if there is no target, the port's name is unknown, or the
+ * port is already the status port.
  */
 function resolved(prober: Prober, container: Container, statusPort: number): Prober | undefined {
   if (prober.grpc !== undefined) return prober;

@@ -4,8 +4,7 @@ import { podAnnotations } from "./annotations.ts";
 import type { MeshForInjection } from "./mesh.ts";
 
 /**
- * The form of an annotation's name that Prometheus compares: `prometheus.io/port`, `prometheus-io/port` and similar
- * names are the same annotation to it.
+ * Normalizes an annotation's name like Prometheus, to which `prometheus.io/port` and `prometheus-io/port` are the same.
  */
 function wordOf(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
@@ -17,10 +16,10 @@ const pathWord = "prometheus_io_path";
 const secureWord = wordOf(podAnnotations.securePort);
 const targetsWord = wordOf(podAnnotations.scrapeTargets);
 const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord, targetsWord]);
-/** The maximum number of addresses that the proxy scrapes. */
+/** The maximum number of the application's addresses that the proxy scrapes. */
 const maxTargets = 16;
 
-/** The sidecar's own ports. If the proxy scraped these, it would scrape itself. */
+/** The sidecar's own ports. The proxy must not scrape itself. */
 const reservedPorts: ReadonlySet<number> = new Set([
   15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090,
 ]);
@@ -33,15 +32,15 @@ const mergedPath = "/stats/prometheus";
 export interface PrometheusMerge {
   readonly annotations: Record<string, string>;
   /**
-   * The value of ISTIO_PROMETHEUS_ANNOTATIONS, which is the address of the application's own metrics. Undefined if the
+   * The value of ISTIO_PROMETHEUS_ANNOTATIONS: the address of the application's own metrics, or undefined if the
    * application has none.
    */
   readonly application: string | undefined;
 }
 
 /**
- * Points Prometheus at the proxy, which merges the application's metrics into its own. Undefined if there is nothing to
- * merge.
+ * Points Prometheus at the proxy, which merges the application's metrics into its own. Returns undefined if merging is
+ * off or the annotations already point at the proxy. Throws a user error for an invalid address.
  */
 export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: number): PrometheusMerge | undefined {
   const annotations = pod.metadata.annotations ?? {};
@@ -77,7 +76,7 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
 }
 
 /**
- * The annotations as they were before {@link mergePrometheus}. `application` is the value of {@link
+ * Returns the annotations as they were before {@link mergePrometheus}. `application` is the value of {@link
  * applicationVariable}.
  */
 export function restoredPrometheus(
@@ -109,7 +108,7 @@ interface Application {
   readonly targets?: readonly Target[];
 }
 
-/** Reads the variable's text. The result is empty for invalid text, because any user may have written it. */
+/** Parses the variable's text. Any user may have written it, so invalid text gives an empty object. */
 function readApplication(text: string | undefined): Application {
   if (text === undefined) return {};
   try {
@@ -120,7 +119,7 @@ function readApplication(text: string | undefined): Application {
   }
 }
 
-/** Reads pairs of the form `port:path`, separated by commas. A path that is absent gets upstream's default. */
+/** Parses pairs of the form `port:path`, separated by commas. The default path is `/metrics`, as in upstream. */
 function parseTargets(text = ""): readonly Target[] {
   const entries = text
     .split(",")
@@ -138,8 +137,8 @@ function parseTargets(text = ""): readonly Target[] {
 }
 
 /**
- * The annotation that tells Prometheus where metrics behind mutual TLS are, if the proxy serves them. An existing
- * annotation stays.
+ * The annotation with the port on which the proxy serves metrics over mutual TLS. Returns an empty object if the proxy
+ * does not serve them, or the annotation exists already.
  */
 export function securePortAnnotation(pod: Pod, proxy: Container | undefined): Record<string, string> {
   const port = proxy?.env?.find(({ name }) => name === "ENVOY_SECURE_MERGED_METRICS_PORT")?.value ?? "";

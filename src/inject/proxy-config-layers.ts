@@ -13,14 +13,13 @@ export interface ProxyConfigScope {
 }
 
 /**
- * The layers on top of the mesh's proxy config for a pod, in ascending precedence. These are the ProxyConfig objects of
- * the root namespace and of the pod's namespace, the pod's annotation, and objects that select the pod. Throws a user
- * error for a bad annotation.
+ * The layers that override the mesh's proxy config for a pod, in ascending precedence: the ProxyConfig objects of the
+ * root namespace and of the pod's namespace, the pod's annotation, and the ProxyConfig objects that select the pod.
+ * Throws a user error for an invalid annotation.
  */
 export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: ProxyConfigScope): Tree[] {
   const { namespace, rootNamespace, revision, labels, annotation } = scope;
-  // If several objects select the same pods, the oldest one applies, so that a second one does not change them
-  // unexpectedly.
+  // The oldest object takes precedence, so that a new object does not change pods unexpectedly.
   const mine = objects
     .filter(({ metadata }) => (metadata.labels?.[istioLabels.revision] ?? revision) === revision)
     .toSorted(youngerFirst);
@@ -39,8 +38,8 @@ export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: 
 }
 
 /**
- * Sorts the youngest object first. Among objects that were created in the same second, the one with the first name is
- * treated as the oldest.
+ * Sorts the youngest object first. If two objects were created in the same second, the name decides: the alphabetically
+ * first one counts as older.
  */
 function youngerFirst(a: ProxyConfigObject, b: ProxyConfigObject): number {
   const ageOf = ({ metadata }: ProxyConfigObject): string =>

@@ -15,8 +15,8 @@ export function annotationOr(input: TemplateInput, name: string, fallback: strin
 }
 
 /**
- * The reference of an image, usually `<hub>/<image>:<tag>[-<type>]`. An image with a slash is a complete reference. The
- * type in a proxy config applies to the proxy and not to the redirect.
+ * The reference of an image, usually `<hub>/<image>:<tag>[-<type>]`. A name with a slash is already a complete
+ * reference. The annotation for the image type takes precedence over `configType`, the type in the proxy config.
  */
 export function proxyImage(input: TemplateInput, image: string, configType = input.proxyConfig.imageType): string {
   const { values, annotations } = input;
@@ -27,8 +27,8 @@ export function proxyImage(input: TemplateInput, image: string, configType = inp
 }
 
 /**
- * The tag for an image type, such as `1.31.0-distroless`. The type `default` adds nothing to the tag. A tag with a
- * digest stays as it is, because the digest names one image.
+ * The tag for an image type, such as `1.31.0-distroless`. The type `default` removes a suffix. A tag with a digest
+ * stays unchanged, because the digest identifies one image.
  */
 export function imageTagOfType(tag: string, type: string): string {
   if (type === "" || tag.includes("@")) return tag;
@@ -37,8 +37,8 @@ export function imageTagOfType(tag: string, type: string): string {
 }
 
 /**
- * The proxy's compute resources. As in upstream's template, if the pod has any annotation about them, none of the
- * mesh's defaults apply.
+ * The proxy's compute resources. As in upstream's template, any annotation about them disables all of the mesh's
+ * defaults.
  */
 export function proxyResources(input: TemplateInput): Resources {
   const { annotations } = input;
@@ -58,7 +58,6 @@ export function labelOf({ labels }: TemplateInput, ...names: readonly string[]):
   return names.map((name) => labels[name]).find((value) => value !== undefined && value !== "");
 }
 
-/** The labels that group a pod's telemetry under one service. */
 export function canonicalLabels(input: TemplateInput): Record<string, string> {
   const { owner } = input;
   const name = labelOf(input, podLabels.canonicalName, "app.kubernetes.io/name", "app") ?? owner.name;
@@ -85,8 +84,8 @@ export interface ProxyContainerOptions {
 }
 
 /**
- * The part of the proxy's container that both templates have in common. Each template adds probes, the lifecycle and
- * other fields.
+ * The fields of the proxy's container that all templates share. Each template adds probes, the lifecycle and other
+ * fields.
  */
 export function proxyContainer(input: TemplateInput, { type, securityContext }: ProxyContainerOptions): Container {
   const { values, annotations } = input;
@@ -131,7 +130,7 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
       ...(values.mountMtlsCerts ? [{ name: "istio-certs", mountPath: "/etc/certs/", readOnly: true }] : []),
       { name: "istio-podinfo", mountPath: "/etc/istio/pod" },
-      // Leave these mounts out for gateways: only the sidecar's template adds the volumes that they name.
+      // A gateway mounts no user volumes, because only the sidecar template adds those volumes.
       ...(type === "sidecar" ? userVolumeMounts(annotations) : []),
     ],
   };
@@ -215,7 +214,7 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
   ];
 }
 
-/** The variables that pass the compliance policy on. `GODEBUG` is for upstream's agents, which are written in Go. */
+/** Variables that pass on the compliance policy. `GODEBUG` is for upstream's agents, which are Go programs. */
 function complianceVariables(policy: TemplateInput["compliance"]): EnvVar[] {
   if (policy === undefined) return [];
   return [
@@ -224,7 +223,6 @@ function complianceVariables(policy: TemplateInput["compliance"]): EnvVar[] {
   ];
 }
 
-/** The variables of the proxy and of the init container: one for each key of `proxyMetadata`. */
 export function metadataVariables(metadata: Readonly<Record<string, string>>): EnvVar[] {
   return Object.entries(metadata)
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -232,8 +230,8 @@ export function metadataVariables(metadata: Readonly<Record<string, string>>): E
 }
 
 /**
- * The service's attributes as OpenTelemetry's conventions for Kubernetes define them. They come from annotations, or
- * else from the pod. The kubelet fills in the pod's name.
+ * The value of OTEL_RESOURCE_ATTRIBUTES by OpenTelemetry's conventions for Kubernetes. An annotation
+ * `resource.opentelemetry.io/service.*` takes precedence over the pod's own fields. The kubelet fills in `$(POD_NAME)`.
  */
 function serviceAttributes(input: TemplateInput): string {
   const { annotations, namespace, pod } = input;
@@ -252,7 +250,7 @@ function serviceAttributes(input: TemplateInput): string {
     .join(",");
 }
 
-/** The version of an image: `<tag>@<digest>`, or only one of these if the image has only one. */
+/** The version in an image reference: `<tag>@<digest>`, or the one of them that the reference has. */
 function imageVersion(image: string): string {
   const [name = "", digest = ""] = image.split("@");
   const colon = name.lastIndexOf(":");
@@ -273,7 +271,7 @@ function podPorts({ pod }: TemplateInput): string {
   return `[${ports.map((port, index) => `\n    ${index === 0 ? "" : ","}${JSON.stringify(port)}`).join("")}\n]`;
 }
 
-/** The mounts in an annotation of the form `{ "<volume>": { "mountPath": … } }`. */
+/** The mounts in the user's annotation, of the form `{ "<volume>": { "mountPath": … } }` or a list of named mounts. */
 function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNullable<Container["volumeMounts"]> {
   return namedEntries(annotations[podAnnotations.userVolumeMount]) as unknown as NonNullable<Container["volumeMounts"]>;
 }
@@ -281,14 +279,14 @@ function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNul
 function namedEntries(json: string | undefined): Record<string, unknown>[] {
   if (json === undefined) return [];
   const parsed: unknown = JSON.parse(json);
-  // Let an entry's own name take precedence, because the keys of a list are only its indices.
+  // An entry's own name takes precedence, because the keys of a list are only its indices.
   const entries = Array.isArray(parsed) || isTree(parsed) ? Object.entries(parsed) : [];
   return entries.map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }));
 }
 
 /**
- * The volumes that {@link proxyContainer} mounts. A volume in the annotation replaces the one with the same name, so
- * that users can mount their own certificates.
+ * The volumes that {@link proxyContainer} mounts. For a sidecar, volumes in the user's annotation replace volumes of
+ * the same name, so that users can mount their own certificates.
  */
 export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): Volume[] {
   const users =

@@ -2,7 +2,7 @@ import { isTree, type Tree } from "../base/index.ts";
 import { parseTemplate, renderTemplate } from "../base/go-template/index.ts";
 import { podTemplateFunctions } from "./pod-template-functions.ts";
 
-/** Renders a template of Go's text/template. Throws a user error if it is malformed or uses something unsupported. */
+/** Renders a template of Go's text/template. Throws a user error if it is malformed or uses an unsupported feature. */
 export function renderPodTemplate(text: string, data: Tree): string {
   return renderTemplate(parseTemplate(text), data, {
     functions: podTemplateFunctions,
@@ -13,8 +13,8 @@ export function renderPodTemplate(text: string, data: Tree): string {
 }
 
 /**
- * Finds a field by its JSON name or its Go name, so that `.Spec.Containers` is `spec.containers`, and `.GetTracing` is
- * `tracing`.
+ * Finds a field by its JSON name, its Go name or the name of its Go getter: `.Spec.Containers` is `spec.containers`,
+ * and `.GetTracing` is `tracing`.
  */
 function fieldOf(value: unknown, name: string): unknown {
   if (name === "String" || name === "GetValue") return value;
@@ -26,8 +26,8 @@ function fieldOf(value: unknown, name: string): unknown {
 }
 
 /**
- * The JSON name of a Go field. For example, `APIVersion` becomes `apiVersion`, `UID` becomes `uid`, and `Containers`
- * becomes `containers`.
+ * The JSON name of a Go field, such as `apiVersion` for `APIVersion`, `uid` for `UID`, and `containers` for
+ * `Containers`.
  */
 function jsonName(name: string): string {
   return name.replace(/^[A-Z]+(?=[A-Z][a-z])|^[A-Z]+$|^[A-Z]/, (head) => head.toLowerCase());

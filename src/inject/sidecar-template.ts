@@ -16,7 +16,7 @@ import {
 } from "./proxy-container.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
 
-/** Ports that do not belong to the application: Envoy's metrics and the proxy's readiness. */
+/** Inbound ports that are never redirected: Envoy's metrics and the proxy's readiness. */
 const proxyPorts = "15090,15021";
 
 /** The template `sidecar`, which adds the redirect's init container and the proxy. */
@@ -82,8 +82,8 @@ function probes(
 }
 
 /**
- * The hooks of the proxy's container. Kubernetes itself starts a native sidecar before the application and ends it
- * afterwards. The preStop hook tells the proxy when the pod begins to terminate.
+ * The hooks of the proxy's container. A native sidecar needs no postStart hook, because Kubernetes starts it before the
+ * application. Its preStop hook tells the proxy that the pod terminates.
  */
 function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
   const { values, proxyConfig, nativeSidecar } = input;
@@ -112,7 +112,7 @@ function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   const bindsLowPorts =
     annotationOr(input, podAnnotations.capNetBindService, String(proxy.capNetBindService)) === "true";
   const capabilities = [
-    // NET_ADMIN is the right to open transparent sockets and to mark packets.
+    // The proxy needs NET_ADMIN to open transparent sockets and to mark packets.
     ...(interceptionMode(input) === "TPROXY" ? ["NET_ADMIN"] : []),
     ...(bindsLowPorts ? ["NET_BIND_SERVICE"] : []),
   ];
@@ -129,8 +129,8 @@ function sidecarSecurityContext(input: TemplateInput): SecurityContext {
 }
 
 /**
- * The init container. `istio-init` installs the redirect. `istio-validation` waits for the redirect that the CNI agent
- * installs.
+ * The init container: `istio-init` installs the redirect, or `istio-validation` waits for the redirect that the CNI
+ * agent installs.
  */
 function initContainer(input: TemplateInput): Container {
   const { values, proxyConfig } = input;
@@ -194,7 +194,7 @@ function redirectArguments(input: TemplateInput): string[] {
   ];
 }
 
-/** The ports that the user excludes, and the status port unless it is disabled or already listed. */
+/** The inbound ports that the user excludes, plus the status port unless it is disabled. */
 function excludedInboundPorts(input: TemplateInput): string {
   const excluded = annotationOr(input, podAnnotations.excludeInboundPorts, input.values.proxy.excludeInboundPorts);
   const status = statusPort(input);
@@ -206,8 +206,8 @@ function excludedInboundPorts(input: TemplateInput): string {
 }
 
 /**
- * Adds our network to the pod's networks for Multus, unless it is there already. Multus accepts names separated by
- * commas, or a JSON list.
+ * Adds the network `istio-cni` to a pod's Multus networks if it is missing. Multus accepts names separated by commas,
+ * or a JSON list.
  */
 function withMultusNetwork(networks: string): string {
   const name = "default/istio-cni";

@@ -8,9 +8,9 @@ import { proxyContainerName } from "./template-input.ts";
 type ContainerLists = Partial<Record<"containers" | "initContainers", readonly Container[]>>;
 
 /**
- * The pod as it was before an injection, as far as the injection has recorded that. A pod that `kube-inject` has
- * changed thus gets the sidecar of its namespace's revision, as in upstream. Labels that only injection sets stay,
- * because the next injection writes them again. A pod without a readable record is returned unchanged.
+ * Returns the pod as it was before an injection, as far as the injection has recorded it. A pod that `kube-inject` has
+ * changed thus gets the sidecar of its namespace's revision, as in upstream. Labels that injection has set stay,
+ * because the next injection writes them again. A pod without a valid record is returned unchanged.
  */
 export function withoutInjection(pod: Pod): Pod {
   const { annotations = {} } = pod.metadata;
@@ -23,7 +23,7 @@ export function withoutInjection(pod: Pod): Pod {
     const gone = setOf(names);
     return gone === undefined ? [...list] : list.filter(({ name }) => !gone.has(name));
   };
-  // Restore only the user's changes to containers that injection had added, so that an annotation cannot add other
+  // Restore the user's settings only for containers that injection had added, so that an annotation cannot add other
   // containers to the pod.
   const changed = (list: readonly Container[] | undefined, names: unknown): Container[] => {
     const known = setOf(names);
@@ -59,17 +59,12 @@ function environmentOf(container: Container | undefined): ReadonlyMap<string, st
   return new Map((container?.env ?? []).map(({ name, value }) => [name, value]));
 }
 
-/**
- * The names as a set, because both this list and the list of containers may be long. Returns undefined if the value is
- * not a list.
- */
+/** Returns a set for fast look-ups, or undefined if the value is not a list. */
 function setOf(names: unknown): ReadonlySet<unknown> | undefined {
   return Array.isArray(names) ? new Set<unknown>(names) : undefined;
 }
 
-/**
- * Reads an annotation with a JSON object. Returns undefined for an invalid value, because any user may have written it.
- */
+/** Parses the JSON object in an annotation. Any user may have written it, so an invalid value gives undefined. */
 function readObject(text: string | undefined): Record<string, unknown> | undefined {
   if (text === undefined) return undefined;
   try {

@@ -7,7 +7,6 @@ import type { MeshForInjection, PodProxyConfig } from "./mesh.ts";
 export const proxyContainerName = "istio-proxy";
 export const proxyUser = 1337;
 
-/** Everything that a template may read. */
 export interface TemplateInput {
   readonly pod: Pod;
   readonly namespace: string;
@@ -22,7 +21,7 @@ export interface TemplateInput {
   readonly network: string;
   readonly nativeSidecar: boolean;
   readonly compliance: CompliancePolicy | undefined;
-  /** The unparsed values of the configuration, for users' templates. */
+  /** The unparsed values of the configuration. Users' templates read them. */
   readonly valuesTree: Tree;
 }
 
@@ -33,7 +32,7 @@ export interface InjectedPod {
   readonly spec: Partial<PodSpec>;
 }
 
-/** The user's own containers. */
+/** The containers of a pod except the proxy. */
 export function applicationContainersOf(pod: Pod): Container[] {
   return (pod.spec?.containers ?? []).filter((container) => container.name !== proxyContainerName);
 }

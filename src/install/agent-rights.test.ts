@@ -8,7 +8,7 @@ interface AgentContainer {
   readonly volumeMounts: readonly { readonly readOnly?: boolean; readonly mountPath: string }[];
 }
 
-/** The container of the CNI agent that an installation with these values of `cni` has. */
+/** Returns the CNI agent's container of an installation with these values of `cni`. */
 function agentOf(cni: object): AgentContainer {
   const spec = { profile: "ambient", values: { cni } };
   const operator = parseIstioOperator({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });

@@ -6,11 +6,11 @@ export type ChartName = "base" | "istiod" | "cni" | "ztunnel" | "gateway";
 
 export interface ChartValues {
   readonly values: Tree;
-  /** Names of the fields in the component's `k8s` for which the chart has no value. */
+  /** Names of the fields in the component's `k8s` that the chart has no value for. */
   readonly left: readonly string[];
 }
 
-/** Fields of a component's `k8s`, and the names of the chart values for them. */
+/** Fields of a component's `k8s` for which the charts have a value of the same name. */
 const workloadFields = [
   "env",
   "resources",
@@ -22,10 +22,7 @@ const workloadFields = [
   "volumeMounts",
 ] as const;
 
-/**
- * The chart values that express the spec of its component. For a gateway, the values below its name override the
- * chart's.
- */
+/** Converts an IstioOperator's spec to values of a chart. `gateway` is the gateway of the chart `gateway`. */
 export function chartValuesOf(spec: IstioOperatorSpec, chart: ChartName, gateway?: GatewaySpec): ChartValues {
   const { values = {}, components = {} } = spec;
   const global = mergeTrees(
@@ -81,7 +78,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     ...definedFields({ annotations: filledTree(isTree(annotations) ? annotations : undefined) }),
     ...gateway?.k8s?.service,
   };
-  // The chart derives the label from the gateway's name, and `serin install` from its direction: ingress or egress.
+  // The chart's default label is the gateway's name. `serin install` uses the direction, ingress or egress, so set it.
   const labels = {
     ...(gateway?.name === `istio-${direction}gateway` ? {} : { istio: `${direction}gateway` }),
     ...treeAt(own, "labels"),
@@ -108,7 +105,7 @@ function unchanged(values: Tree): ChartValues {
   return { values, left: [] };
 }
 
-/** Merges the component's `k8s` onto the values. `done` lists the fields that the values already contain. */
+/** Merges the component's `k8s` onto the values. `done` lists fields of `k8s` that the values already contain. */
 function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: readonly string[] = []): ChartValues {
   if (k8s === undefined) return unchanged(values);
   const known = new Set<string>([...workloadFields, ...done]);
@@ -120,7 +117,7 @@ function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: r
   const left = Object.entries(k8s)
     .filter(([field, value]) => value !== undefined && !known.has(field))
     .map(([field]) => field);
-  // Variables with a source (`valueFrom`) have no text, so they cannot become values.
+  // A variable with `valueFrom` has no text, so it cannot become a chart value.
   const sourced = (k8s.env ?? []).some((entry) => valueAt(entry, "value") === undefined)
     ? ["env (those with a valueFrom)"]
     : [];

@@ -4,7 +4,7 @@ import { valueAt } from "../base/index.ts";
 import { renderInstall } from "./render.ts";
 import { resolveSettings } from "./settings.ts";
 
-/** The affinity of a DaemonSet of the ambient profile. */
+/** Returns the affinity of a DaemonSet that the ambient profile installs. */
 function affinityOf(name: string, values: object = {}): unknown {
   const { value: settings } = resolveSettings(
     { specs: [{ profile: "ambient", values: values as Record<string, unknown> }] },

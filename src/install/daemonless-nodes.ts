@@ -1,7 +1,7 @@
 /**
- * Labels of nodes that run no DaemonSets: those of EKS Fargate, and virtual kubelets such as the virtual nodes of AKS.
- * Their taints do not keep away pods that tolerate every taint, such as those of ztunnel, which would stay Pending
- * there forever.
+ * The labels of nodes that run no DaemonSets: nodes of EKS Fargate, and virtual kubelets such as AKS' virtual nodes.
+ * Taints of these nodes do not stop pods that tolerate every taint, so such pods, for example ztunnel's, would stay
+ * Pending there.
  */
 const labels: readonly (readonly [key: string, value: string])[] = [
   ["eks.amazonaws.com/compute-type", "fargate"],
@@ -13,7 +13,7 @@ export function isDaemonless(ofNode: Readonly<Record<string, string>> | undefine
   return labels.some(([key, value]) => ofNode?.[key] === value);
 }
 
-/** The affinity of pods that every node needs, except nodes that run no DaemonSets. */
+/** The affinity of pods that must run on every node that can run DaemonSets. */
 export const affinityOfDaemons = {
   nodeAffinity: {
     requiredDuringSchedulingIgnoredDuringExecution: {

@@ -1,6 +1,6 @@
 /**
- * The defaults of `spec.values`, as in Istio's charts. The injector's ConfigMap contains them, and components read some
- * of them. `pilot` holds the top-level values of istiod's own chart.
+ * The defaults of `spec.values`, as in Istio's charts. Components read some of them, and the injector's ConfigMap
+ * contains them. The values below `pilot` are top-level values in istiod's chart.
  */
 export const defaultValues: Readonly<Record<string, unknown>> = {
   defaultRevision: "",

@@ -1,12 +1,15 @@
 import { isTree, ownField } from "../base/index.ts";
 
 /**
- * One step of a path: a field, the index of a list (-1 is its end), or the element of a list whose field has a value:
- * `[name:discovery]`.
+ * One step of a path: a field's name, an index of a list (-1 appends), or the field and value that identify an element
+ * of a list, written as `[name:discovery]`.
  */
 export type PathStep = string | number | { readonly field: string; readonly value: string };
 
-/** Splits `spec.containers.[name:discovery].args[0]`. Dots inside brackets and after a backslash do not split. */
+/**
+ * Splits a path such as `spec.containers.[name:discovery].args[0]`. Dots in brackets, or after a backslash, do not
+ * split.
+ */
 export function parseFieldPath(path: string): PathStep[] {
   const steps: PathStep[] = [];
   for (const match of path.matchAll(/\[([^\]]*)\]|((?:\\.|[^.[\]\\])+)/g)) {
@@ -25,8 +28,8 @@ function bracketStep(text: string): PathStep {
 }
 
 /**
- * A copy of `tree` with the value at the path replaced. Undefined deletes the value. Creates missing objects and lists
- * on the way. As in istioctl, an index beyond a list's end appends to it.
+ * Returns a copy of `tree` with the value at the path replaced, or deleted if `value` is undefined. Creates missing
+ * objects and lists on the way. As in istioctl, an index beyond the end of a list appends to it.
  */
 export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unknown): unknown {
   const [step, ...rest] = steps;
@@ -34,7 +37,7 @@ export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unkn
   if (typeof step === "string") {
     const copy: Record<string, unknown> = isTree(tree) ? { ...tree } : {};
     const next = setAtPath(ownField(copy, step), rest, value);
-    // An assignment would lose a field named __proto__.
+    // Spread instead of assigning, because an assignment would lose a field named __proto__.
     if (next !== undefined) return { ...copy, [step]: next };
     delete copy[step];
     return copy;

@@ -8,8 +8,8 @@ const places = [
 ] as const;
 
 /**
- * Applies `values.gateways.enabled` and `values.gateways.istio-ingressgateway.enabled`, the switches of releases before
- * 1.7, if the given spec does not mention the gateway itself. A warning names the current field.
+ * Applies `values.gateways.enabled` and `values.gateways.<name>.enabled`, the switches of releases before 1.7. A
+ * warning names the current field. The switch has no effect if the given spec enables or disables the gateway itself.
  */
 export function switchGateways(
   given: unknown,

@@ -4,14 +4,14 @@ import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/ind
 type Row = readonly [group: string, version: string, kind: string, plural: string, namespaced: boolean];
 
 /**
- * The kinds that an installation writes, in the order of their creation. Removal uses the reverse order. No
- * installation writes a Secret, so no installer needs to read them.
+ * The kinds that an installation writes, in the order of their creation. Removal uses the reverse order. Secrets are
+ * not among them, so installers need no right to read Secrets.
  */
 const rows: readonly Row[] = [
   ["", "v1", "Namespace", "namespaces", false],
   ["apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false],
   ["", "v1", "ServiceAccount", "serviceaccounts", true],
-  // Admission policies come before the roles whose rights they limit.
+  // Policies come first, because they limit the roles.
   ["admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false],
   [
     "admissionregistration.k8s.io",
@@ -40,7 +40,7 @@ const rows: readonly Row[] = [
 
 export const installedKinds = rows.map(kindOf);
 
-/** The kinds of a revision's own objects, in the order of their creation. */
+/** The kinds of objects that may belong to one revision, in the order of their creation. */
 export const revisionKinds = installedKinds.filter(
   ({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition",
 );
@@ -49,7 +49,7 @@ function kindOf([group, version, kind, plural, namespaced]: Row): KindDefinition
   return { group, versions: [version], kind, plural, namespaced };
 }
 
-/** The kind of a rendered object. An unknown kind is a bug of the renderer or of an overlay. */
+/** Returns the kind of a rendered object. Throws an internal error for an unknown kind. */
 export function installedKindOf(object: KubernetesObject): KindDefinition<UntypedObject> {
   const found = installedKinds.find((kind) => kind.kind === object.kind);
   if (found === undefined)
@@ -60,7 +60,7 @@ export function installedKindOf(object: KubernetesObject): KindDefinition<Untype
   return found;
 }
 
-/** The kinds of which an installer reads single objects, for their owner, their readiness, or their existence. */
+/** The kinds whose objects an installer reads one by one, to check their owner, readiness or existence. */
 const readKinds: ReadonlySet<string> = new Set([
   "Namespace",
   "CustomResourceDefinition",
@@ -71,10 +71,9 @@ const readKinds: ReadonlySet<string> = new Set([
   "MutatingWebhookConfiguration",
   "ValidatingWebhookConfiguration",
 ]);
-/** The kinds that are never removed. */
 const keptKinds: ReadonlySet<string> = new Set(["Namespace", "CustomResourceDefinition"]);
 
-/** The verbs that an installer needs for a kind. Removal also needs `delete`. */
+/** The verbs that an installer needs for a kind. Removal needs `delete` in addition. */
 export function installVerbs(kind: string): readonly string[] {
   return [...(readKinds.has(kind) ? ["get"] : []), ...(keptKinds.has(kind) ? [] : ["list"]), "create", "patch"];
 }

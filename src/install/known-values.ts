@@ -3,16 +3,16 @@ import { isTree, nearestName, ownField } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
 
 /**
- * A key of `spec.values` in any release. A number means that any value is allowed below the key, and an object lists
- * the known keys below it. The number, or the entry "", is the last minor release that had the key; 1 means that it is
- * current. The entry "*" allows other keys.
+ * What is known about a key of `spec.values`. An object lists the keys below it, and a number allows any value below
+ * it. The number, or the entry "" of an object, is the last minor release that had the key: 27 means 1.27, and 1 means
+ * that the key is current. The entry "*" allows unknown keys.
  */
 type KnownKey = number | { readonly [key: string]: KnownKey };
 
-/** Kubernetes defines the fields below these keys. Istio's defaults list only the fields that they set themselves. */
+/** Kubernetes defines the keys of resources. Istio's defaults list only some of them. */
 const resources: KnownKey = { limits: 1, requests: 1 };
 
-/** Serin's own keys, and keys that Istio reads although neither its schema nor its defaults list them. */
+/** Keys of Serin, and keys that Istio reads although neither its schema nor its defaults list them. */
 const ownKeys: Readonly<Record<string, KnownKey>> = {
   base: { rolloutRoles: 1, validationFailurePolicy: 1 },
   cni: { updateStrategy: { rollingUpdate: 1 } },
@@ -21,15 +21,15 @@ const ownKeys: Readonly<Record<string, KnownKey>> = {
   pilot: { terminationGracePeriodSeconds: 1, terminationMessagePolicy: 1, trafficDistribution: 1 },
   pdb: { maxUnavailable: 1 },
   global: { defaultResources: resources, proxy: { capNetBindService: 1, variant: 1 }, trustDomain: 1 },
-  // The parser of the mesh's settings checks the fields below.
+  // The parser of the mesh config checks the keys below.
   meshConfig: 1,
 };
 
 const newestMinor = 1;
 
 /**
- * Checks the keys of `spec.values`: an error for a key that no release had, and a warning for a key that this release
- * does not read.
+ * Checks the keys of `spec.values`. A key that no release had is an error. A key that only earlier releases had is a
+ * warning.
  */
 export function checkKeys(values: Readonly<Record<string, unknown>>): {
   readonly errors: readonly FieldIssue[];

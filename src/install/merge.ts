@@ -1,9 +1,9 @@
 import { mergeTrees as mergeByRules, type MergeRules } from "../base/index.ts";
 
-/** IstioOperators are laid over each other like this: null removes a default, and lists merge by name. */
+/** How IstioOperators are merged: null removes a default, and lists are merged by the names of their elements. */
 const rules: MergeRules = { nulls: "remove", lists: "byName" };
 
-/** Lays `over` on `base` as one IstioOperator is laid on another. */
+/** Merges `over` onto `base` by the rules for IstioOperators. */
 export function mergeTrees(base: unknown, over: unknown): unknown {
   return mergeByRules(base, over, rules);
 }

@@ -9,11 +9,11 @@ export interface OperatorSettings {
   readonly tag: string;
   /** The operator's own namespace. */
   readonly namespace: string;
-  /** The namespaces whose IstioOperator objects it handles. Empty means all. */
+  /** The namespaces whose IstioOperators the operator handles. An empty list means all namespaces. */
   readonly watchedNamespaces: readonly string[];
-  /** Empty if it is the only operator of a cluster. */
+  /** The revision that the operator handles. Empty for the default operator. */
   readonly revision: string;
-  /** The Secrets of the operator's namespace with which its image is pulled. */
+  /** The names of Secrets in the operator's namespace, with which its image is pulled. */
   readonly imagePullSecrets?: readonly string[];
 }
 
@@ -44,7 +44,7 @@ export function renderOperator(settings: OperatorSettings, definitions: readonly
   ];
 }
 
-/** The name of the operator's Deployment. An empty revision is the default operator. */
+/** The name of an operator's objects. An empty revision means the default operator. */
 export function operatorName(revision: string): string {
   return revision === "" ? "istio-operator" : `istio-operator-${revision}`;
 }

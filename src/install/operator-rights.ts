@@ -2,23 +2,20 @@ import { manage, observe, read, type PolicyRule } from "./components/roles.ts";
 
 const rbac = ["rbac.authorization.k8s.io"];
 /**
- * The roles of control planes grant rights that their installer lacks, such as reading Secrets. `escalate` lets it
- * write such roles, and `bind` lets it bind them.
+ * The rights to write roles with rights that the operator lacks (`escalate`) and to bind them (`bind`). Control planes
+ * need such rights, for example to read Secrets.
  */
 const granting: PolicyRule = { apiGroups: rbac, resources: ["clusterroles", "roles"], verbs: ["escalate", "bind"] };
 const keepRoles = ["list", "create", "patch", "delete"] as const;
 
-/** CRDs are never removed, because that would delete users' objects. */
+/** There is no right to delete CRDs, because that would delete users' objects. */
 const definitions: PolicyRule = {
   apiGroups: ["apiextensions.k8s.io"],
   resources: ["customresourcedefinitions"],
   verbs: ["get", "create", "patch"],
 };
 
-/**
- * The rights that the operator of IstioOperator objects uses. It installs every component, and removes the installed
- * objects.
- */
+/** The rights of the operator of IstioOperators, which installs and removes every component. */
 export const istioOperatorRules: readonly PolicyRule[] = [
   { apiGroups: ["install.istio.io"], resources: ["istiooperators"], verbs: [...observe, "patch"] },
   { apiGroups: ["install.istio.io"], resources: ["istiooperators/status"], verbs: ["patch"] },
@@ -34,8 +31,7 @@ export const istioOperatorRules: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["serviceaccounts"], verbs: [...observe, "create", "patch", "delete"] },
   { apiGroups: [""], resources: ["configmaps", "services"], verbs: [...manage, "watch"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets"], verbs: [...manage, "watch"] },
-  // Installations contain no StatefulSets. But removal also finds objects to which a user has given the installation's
-  // labels.
+  // Installations contain no StatefulSets, but a removal also finds StatefulSets that have the installation's labels.
   { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "delete"] },
   { apiGroups: [""], resources: ["resourcequotas"], verbs: [...observe, "create", "patch", "delete"] },
   {
@@ -66,14 +62,17 @@ export const istioOperatorRules: readonly PolicyRule[] = [
     resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
     verbs: ["list", "create", "patch", "delete"],
   },
-  // The operator reads these to find out why pods do not start.
+  // The operator reads pods, events and logs to find out why pods do not start.
   { apiGroups: [""], resources: ["pods", "events"], verbs: ["list"] },
   { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
 ];
 
 const banzaiGroup = ["istio.banzaicloud.io"];
 
-/** The rights that Banzai Cloud's operator of one release uses, and those of the proxy in front of its metrics. */
+/**
+ * The rights of Banzai Cloud's operator of one release, and of the proxy in front of its metrics. `lease` is the name
+ * of its Lease.
+ */
 export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
   return [
     { apiGroups: banzaiGroup, resources: ["istios"], verbs: [...observe, "patch"] },
@@ -84,9 +83,9 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
       resources: ["istios/status", "meshgateways/status", "remoteistios/status"],
       verbs: ["patch"],
     },
-    // A cluster may require this right for an owner reference that blocks the owner's deletion.
+    // A cluster may require this right for owner references with `blockOwnerDeletion`.
     { apiGroups: banzaiGroup, resources: ["istios/finalizers", "meshgateways/finalizers"], verbs: ["update"] },
-    // RBAC cannot limit a creation to a name.
+    // RBAC cannot restrict `create` to a name.
     { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
     { apiGroups: ["coordination.k8s.io"], resources: ["leases"], resourceNames: [lease], verbs: ["get", "update"] },
     { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
@@ -94,12 +93,13 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
     definitions,
     granting,
     { apiGroups: rbac, resources: ["clusterroles", "clusterrolebindings"], verbs: keepRoles },
-    // These roles need no `delete`, because objects in a namespace are removed with their owner.
+    // There is no right to delete these namespaced objects, because the garbage collector deletes them with their
+    // owner.
     { apiGroups: rbac, resources: ["roles", "rolebindings"], verbs: [...observe, "create", "patch"] },
     { apiGroups: [""], resources: ["serviceaccounts", "configmaps"], verbs: [...observe, "create", "patch"] },
     { apiGroups: [""], resources: ["services"], verbs: [...read, "create", "patch"] },
     { apiGroups: ["apps"], resources: ["deployments"], verbs: [...manage, "watch"] },
-    // Pods of a moved gateway continue to serve in their ReplicaSet until it is removed.
+    // Pods of a moved gateway stay in their old ReplicaSet until the operator deletes it.
     { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["list", "delete"] },
     { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: [...observe, "create", "patch"] },
     { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: [...observe, "create", "patch"] },
@@ -118,7 +118,7 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
       resources: ["peerauthentications"],
       verbs: ["get", "create", "patch", "delete"],
     },
-    // The proxy authenticates and authorizes the readers of the metrics.
+    // The proxy in front of the metrics authenticates and authorizes their readers.
     { apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"], verbs: ["create"] },
     { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
   ];

@@ -6,8 +6,8 @@ import { istioLabels, type KubernetesSettings } from "../api/istio/index.ts";
 import { parseFieldPath, setAtPath } from "./field-path.ts";
 
 /**
- * Applies a component's `k8s.overlays` to its rendered objects. An overlay uses Istio's object names, so a name without
- * the revision also finds the object with the revision.
+ * Applies a component's `k8s.overlays` to its rendered objects. An overlay may use an object's name without the
+ * revision, as in Istio.
  */
 export function applyOverlays(
   objects: readonly UntypedObject[],
@@ -38,7 +38,7 @@ export function applyOverlays(
   return { objects: patched, errors };
 }
 
-/** The value of an overlay. As in istioctl, a text that is a YAML map is replaced by the map, but JSON stays text. */
+/** Parses an overlay's value. As in istioctl, a string that is a YAML map becomes that map, but JSON stays a string. */
 function valueOf(value: unknown): unknown {
   if (typeof value !== "string" || !/: |:[^]*\n|\n[^]*:/.test(value) || /^\s*\{/.test(value)) return value;
   try {

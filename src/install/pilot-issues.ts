@@ -3,7 +3,7 @@ import type { FieldIssue, UntypedObject } from "../api/index.ts";
 import { isTree, textAt, treeAt, valueAt } from "../base/index.ts";
 import type { InstallSettings } from "./settings.ts";
 
-/** The field of the spec that sets a variable or argument, if it is not in the list of variables or arguments. */
+/** The field of the spec that sets a variable or argument of the control plane, for those with a field of their own. */
 const fields: Readonly<Record<string, string>> = {
   PILOT_TRACE_SAMPLING: "values.pilot.traceSampling",
   PILOT_ENABLE_ANALYSIS: "values.global.istiod.enableAnalysis",
@@ -12,10 +12,7 @@ const fields: Readonly<Record<string, string>> = {
   "--domain": "values.global.proxy.clusterDomain",
 };
 
-/**
- * The settings that the control plane among the objects would refuse at its start. Without this check, the new pods of
- * an installation would never become ready.
- */
+/** Returns settings with which the control plane would refuse to start, so that its pods would never become ready. */
 export function pilotIssues(objects: readonly UntypedObject[], settings: InstallSettings): readonly FieldIssue[] {
   const issues: FieldIssue[] = [];
   for (const container of objects.flatMap(discoveryContainers))
@@ -35,7 +32,7 @@ function argumentsOf(container: unknown): readonly string[] {
   return Array.isArray(args) ? args.map(String).filter(isLiteral) : [];
 }
 
-/** The variables whose values are known before the pod runs. */
+/** The variables whose values are literal. */
 function environmentOf(container: unknown): Readonly<Record<string, string>> {
   const env = valueAt(container, "env");
   const entries = Array.isArray(env) ? (env as readonly unknown[]) : [];
@@ -50,7 +47,7 @@ function environmentOf(container: unknown): Readonly<Record<string, string>> {
   );
 }
 
-/** Kubernetes replaces `$(NAME)` when it starts the container. */
+/** Whether the text has no `$(NAME)`, which Kubernetes replaces when it starts the container. */
 function isLiteral(text: string): boolean {
   return !text.includes("$(");
 }

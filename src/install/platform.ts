@@ -1,16 +1,19 @@
 import { nearestName, ownField, type Tree } from "../base/index.ts";
 
-/** Where the nodes of a platform keep CNI's files, and what the platform requires of pods that every node needs. */
+/** Where a platform's nodes have CNI's files, and what the platform requires of pods that run on every node. */
 export interface NodePlatform {
   readonly cniBinDir: string;
   readonly cniConfDir: string;
   readonly cniNetnsDir: string;
-  /** The file to chain the plugin into. If empty, the first file is used. */
+  /** The name of the CNI configuration file to which the plugin is added. If empty, the first file is used. */
   readonly cniConfFileName: string;
   readonly chained: boolean;
-  /** Whether the platform admits pods with a node's priority class only in namespaces with a ResourceQuota for it. */
+  /**
+   * Whether the platform admits pods with a priority class for nodes only in namespaces with a ResourceQuota for that
+   * class.
+   */
   readonly needsQuota: boolean;
-  /** Whether the platform admits privileged pods only if their account may use its SecurityContextConstraints. */
+  /** Whether a privileged pod's account needs the right to use a SecurityContextConstraint. */
   readonly hasContextConstraints: boolean;
 }
 
@@ -25,8 +28,8 @@ const usual: NodePlatform = {
 };
 
 /**
- * The platforms that differ from the defaults, by `global.platform` as in Istio's platform profiles. EKS, AKS, kind and
- * kubeadm use the defaults.
+ * The platforms that need other settings, by `global.platform` as in Istio's platform profiles. Others, such as EKS,
+ * AKS, kind and kubeadm, use the settings in {@link usual}.
  */
 const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
   gke: { cniBinDir: "/home/kubernetes/bin", needsQuota: true },
@@ -37,8 +40,8 @@ const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
     cniBinDir: "/var/snap/microk8s/current/opt/cni/bin",
   },
   minikube: { cniNetnsDir: "/var/run/docker/netns" },
-  // On OpenShift, Multus runs the plugin from a configuration file of its own, which pods name, so the plugin is not
-  // chained.
+  // On OpenShift, the plugin is not chained: it has a configuration file of its own, which Multus runs for pods that
+  // name it.
   openshift: {
     cniBinDir: "/var/lib/cni/bin",
     cniConfDir: "/etc/cni/multus/net.d",
@@ -48,14 +51,11 @@ const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
   },
 };
 
-/**
- * Values of a platform that are the same in every component that reads them. They override the profile, and the user's
- * values override them.
- */
+/** Additional values of a platform. They override the profile, and the user's values override them. */
 const valuesByPlatform: Readonly<Record<string, Tree>> = {
   openshift: {
     pilot: { cni: { enabled: true, provider: "multus" }, terminationMessagePolicy: "FallbackToLogsOnError" },
-    // Without this type, SELinux denies ztunnel the agent's socket, which is a file of the node.
+    // With another SELinux type, ztunnel could not use the agent's socket, which is a file of the node.
     ztunnel: { seLinuxOptions: { type: "spc_t" } },
   },
 };
@@ -66,7 +66,7 @@ export function platformValues(name: string): Tree | undefined {
   return ownField(valuesByPlatform, name);
 }
 
-/** The fault of an unknown platform's name. Undefined for a known platform, and if none is named. */
+/** Describes the fault of a platform's name. Returns undefined for a known or an empty name. */
 export function platformFault(name: string): string | undefined {
   if (name === "" || platformNames.includes(name)) return undefined;
   const near = nearestName(name, platformNames);
@@ -77,7 +77,10 @@ export function nodePlatform(name: string): NodePlatform {
   return { ...usual, ...ownField(differing, name) };
 }
 
-/** The values of one field by platform, without the default. A template chooses among them at installation. */
+/**
+ * The values of one field on the platforms where it differs, and its usual value. A chart's template chooses among
+ * them.
+ */
 export function nodePlatformChoices(field: "cniBinDir" | "cniConfDir" | "cniNetnsDir" | "cniConfFileName"): {
   readonly usual: string;
   readonly differing: readonly (readonly [platform: string, value: string])[];

@@ -1,10 +1,6 @@
 import type { IstioOperatorSpec } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 
-/**
- * The profiles of `install --set profile=…`: the additions of each to the spec. The fields of a file override its
- * profile.
- */
 const on = { enabled: true } as const;
 const off = { enabled: false } as const;
 
@@ -62,17 +58,18 @@ const demo = over({
   },
 });
 
+/** The specs of the profiles of `install --set profile=…`. The user's spec overrides them. */
 export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   /**
-   * This profile includes an ingress gateway, which Istio's profile had in 2022 and 2023 and lacks today. To omit it,
-   * set components.ingressGateways[0].enabled=false. Every node of an ambient mesh has a CNI agent, even if another
-   * revision installs it, so sidecars leave their redirect to the agent.
+   * Every node of an ambient mesh has a CNI agent, maybe that of another revision, so sidecars also use its redirect.
+   * The profile includes an ingress gateway, as Istio's did in 2022 and 2023. Istio's current profile does not. To omit
+   * the gateway, set components.ingressGateways[0].enabled=false.
    */
   ambient: over({
     components: { cni: on, ztunnel: on },
     meshConfig: {
       defaultConfig: { proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" } },
-      // If ambient has several networks, Services with this label span all clusters.
+      // In an ambient mesh with several networks, Services with this label span all clusters.
       serviceScopeConfigs: [
         {
           servicesSelector: { matchExpressions: [{ key: "istio.io/global", operator: "In", values: ["true"] }] },
@@ -91,8 +88,8 @@ export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   minimal: over({ components: { ingressGateways: ingressGateway(false) } }),
   preview: over({ meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: "true" } } } }),
   /**
-   * The profile of a cluster whose control plane is in another cluster. It installs accounts, roles and webhooks, and
-   * needs the control plane's address in `values.global.remotePilotAddress`.
+   * The profile of a cluster that uses a control plane in another cluster. It installs accounts, roles and webhooks. It
+   * needs that control plane's address in `values.global.remotePilotAddress`.
    */
   remote: over({
     components: { ingressGateways: ingressGateway(false) },

@@ -1,8 +1,8 @@
 import { imageTag, withoutDigest } from "../api/images/index.ts";
 
 /**
- * The release that an image's tag names, without the variants `-distroless` and `-debug`. The image may also have a
- * digest, which the user or an admission webhook has added. Undefined if the image has no tag.
+ * The release in an image's tag, without the suffixes `-distroless` and `-debug` and without a digest. Returns
+ * undefined if the image has no tag.
  */
 export function releaseOfImage(image: string): string | undefined {
   const tag = imageTag(image);
@@ -10,9 +10,8 @@ export function releaseOfImage(image: string): string | undefined {
 }
 
 /**
- * Whether the first release is newer than the second. Variants of an image are the same release, and a release is newer
- * than its prereleases. Other names, such as `latest` and `1.2.0-5-gabc`, cannot be compared: they are neither newer
- * nor older.
+ * Whether `release` is newer than `than`. Variants of an image are the same release, and a release is newer than its
+ * prereleases. Returns false if one of the two cannot be compared, such as `latest` and `1.2.0-5-gabc`.
  */
 export function isNewerRelease(release: string, than: string): boolean {
   const [left, right] = [orderOf(release), orderOf(than)];
@@ -31,7 +30,7 @@ function withoutVariant(tag: string): string {
 /** The stages of prereleases, the earliest first. */
 const stages = ["dev", "alpha", "beta", "rc"];
 
-/** The numbers with which a release is compared. Undefined if it cannot be compared. */
+/** The numbers by which releases are compared in order. Returns undefined for a name that cannot be compared. */
 function orderOf(release: string): readonly number[] | undefined {
   const pattern = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:-([a-z]+)([.\d]*))?$/;
   const [, major, minor, patch = "0", stage, rest = ""] = pattern.exec(withoutVariant(release)) ?? [];

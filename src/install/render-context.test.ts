@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { UntypedObject } from "../api/index.ts";
 import { renderInstall, resolveSettings } from "./index.ts";
 
-/** A workload of the ambient profile with these values. */
+/** Returns a workload of the ambient profile, installed with these values. */
 function workload(kind: string, name: string, values: Record<string, unknown>): UntypedObject {
   const { value: settings } = resolveSettings({ specs: [{ profile: "ambient", values }] }, { hub: "h", tag: "9.9.9" });
   assert.ok(settings);

@@ -4,7 +4,7 @@ import type { UntypedObject } from "../api/index.ts";
 import { istioLabels, rootSource, type ComponentSpec } from "../api/istio/index.ts";
 import type { InstallSettings } from "./settings.ts";
 
-/** `istiod` for the default revision, `istiod-1-18-1` for another. */
+/** Adds the revision to a name: `istiod` for the default revision, `istiod-1-18-1` for another. */
 export function revisioned(name: string, settings: InstallSettings): string {
   return settings.revision === "" ? name : `${name}-${settings.revision}`;
 }
@@ -28,7 +28,7 @@ const charts: Readonly<Record<ComponentName, readonly [chart: string, name: stri
   EgressGateways: ["istio-egress", "istio-egressgateway"],
 };
 
-/** Labels of every object of a chart, pods included. */
+/** The labels of all objects of a chart, including pods. */
 export function chartLabels(component: ComponentName, settings: InstallSettings): Record<string, string> {
   const [chart, name] = charts[component];
   const version = settings.versionLabel ?? labelValue(withoutDigest(settings.tag));
@@ -44,14 +44,14 @@ export function chartLabels(component: ComponentName, settings: InstallSettings)
 
 const longestLabelValue = 63;
 
-/** The text as the value of a label, which has at most 63 characters and no `+`. */
+/** Converts a text to a label's value, which has at most 63 characters and no `+`. */
 export function labelValue(text: string): string {
   return withoutEnd(text.slice(0, longestLabelValue).replaceAll("+", "_"), "-_.");
 }
 
 /**
- * The labels of a component's objects, as in Istio. Objects of one revision name the revision. Shared objects do not,
- * so that they stay when a revision is removed.
+ * The labels of a component's objects, as in Istio. Shared objects have no revision, so that they stay when a revision
+ * is removed.
  */
 export function componentLabels(
   component: ComponentName,
@@ -67,7 +67,7 @@ export function componentLabels(
   };
 }
 
-/** `hub/name:tag[-variant]`. An image that contains its registry is used unchanged. */
+/** The image reference `hub/name:tag[-variant]`. An image that contains a slash is already a complete reference. */
 export function imageOf(program: string, component: ComponentSpec, settings: InstallSettings, own?: Tree): string {
   const image = textAt(own, "image") ?? program;
   if (image.includes("/")) return image;
@@ -81,8 +81,8 @@ export function clusterName(settings: InstallSettings): string {
 }
 
 /**
- * The volume with the mesh's root, from the object into which the control plane writes it. A component's own values
- * take precedence.
+ * The volume with the mesh's root certificates, from the ConfigMap or ClusterTrustBundle that the control plane writes.
+ * A component's own values take precedence over global ones.
  */
 export function rootVolume(settings: InstallSettings, own?: Tree): Tree {
   const { values } = settings;
@@ -95,12 +95,14 @@ export function rootVolume(settings: InstallSettings, own?: Tree): Tree {
   return { name: "istiod-ca-cert", ...source };
 }
 
-/** Whether a component's environment says that a ClusterTrustBundle holds the mesh's root, instead of ConfigMaps. */
+/**
+ * Whether a component's environment selects a ClusterTrustBundle, not a ConfigMap, for the mesh's root certificates.
+ */
 export function usesTrustBundle(own: Tree | undefined): boolean {
   return String(valueAt(own, "env", "ENABLE_CLUSTER_TRUST_BUNDLE_API")) === "true";
 }
 
-/** Converts `{ A: "1" }` to env entries. */
+/** Converts `{ A: "1" }` to the `env` of a container. */
 export function envEntries(values: Readonly<Record<string, unknown>> | undefined): { name: string; value: string }[] {
   return Object.entries(values ?? {}).map(([name, value]) => ({ name, value: String(value) }));
 }
@@ -108,8 +110,7 @@ export function envEntries(values: Readonly<Record<string, unknown>> | undefined
 const logFormatVariable = "SERIN_LOG_FORMAT";
 
 /**
- * The environment variable (Serin's own) with the log format of the mesh's proxies, for processes that get no
- * ProxyConfig.
+ * Serin's environment variable with the log format of the mesh's proxies. It is for processes that get no ProxyConfig.
  */
 export function logFormatEntries(settings: InstallSettings): { name: string; value: string }[] {
   const wanted = valueAt(settings.meshConfig, "defaultConfig", "proxyMetadata", logFormatVariable);
@@ -132,14 +133,14 @@ export function fieldEnv(
   return { name, valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } } };
 }
 
-/** A later entry replaces an earlier one of the same name, in place. */
+/** Joins lists of variables. A later entry replaces an earlier one of the same name, in its place. */
 export function mergeEnv<Entry extends { readonly name?: unknown }>(...lists: readonly (readonly Entry[])[]): Entry[] {
   const byName = new Map<unknown, Entry>();
   for (const entry of lists.flat()) byName.set(entry.name, entry);
   return [...byName.values()];
 }
 
-/** The `imagePullPolicy` of a container, if one is set. `own`: the policy in the component's values. */
+/** The `imagePullPolicy` of a container, if one is set. `own` is the policy in the component's values. */
 export function pullPolicy(
   component: ComponentSpec,
   settings: InstallSettings,
@@ -150,8 +151,8 @@ export function pullPolicy(
 }
 
 /**
- * A quota of pods with the priority class of a node's own pods. Some platforms admit such pods only in namespaces that
- * have one.
+ * A quota for pods with the priority class of a node's own pods. Some platforms admit such pods only in namespaces with
+ * such a quota.
  */
 export function nodePodsQuota(
   identity: { readonly name: string; readonly namespace: string; readonly labels: Readonly<Record<string, string>> },

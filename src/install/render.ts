@@ -15,22 +15,22 @@ import { pilotIssues } from "./pilot-issues.ts";
 import { object, revisionLabel } from "./render-context.ts";
 import { type InstallSettings } from "./settings.ts";
 
-/** One step of an installation: its objects in the order to apply them, and the message when they are ready. */
+/** One component of an installation. */
 export interface RenderedComponent {
   readonly name: string;
-  /** The message when the component is installed, for example `Istiod installed`. */
+  /** The message to show when the component is ready, for example `Istiod installed`. */
   readonly done: string;
   readonly objects: readonly UntypedObject[];
 }
 
-/** CRDs, which the caller reads from the release's `manifests/crds`. */
+/** The CRDs of Istio and of the rollout engine. The caller reads them from the release's `manifests/crds`. */
 export interface CustomResources {
   readonly istio: readonly UntypedObject[];
   readonly rollout: readonly UntypedObject[];
 }
 
 /**
- * Renders everything that the settings request, in the order of installation. Pure: the same settings give the same
+ * Renders all components that the settings enable, in the order of installation. Pure: the same settings give the same
  * objects.
  */
 export function renderInstall(
@@ -66,22 +66,21 @@ export function renderInstall(
   return { components, errors };
 }
 
-/** The additional objects of a cluster's first revision, so that objects without a revision belong to one. */
+/** The objects that make a revision the default, so that objects without a revision label belong to it. */
 export interface DefaultRevision {
   readonly revision: string;
   /**
-   * The webhooks that inject pods for the tag `default`. Absent if the revision has no name, because its own webhooks
-   * inject these pods.
+   * The tag `default`: webhooks that inject pods without a revision. Undefined for the unnamed revision, because its
+   * own webhooks inject these pods.
    */
   readonly tag: UntypedObject | undefined;
   readonly validator: UntypedObject;
-  /** The tag's Service. Absent if the control plane is in another cluster. */
+  /** The tag's Service, or undefined if the control plane is in another cluster. */
   readonly service: UntypedObject | undefined;
 }
 
 /**
- * The objects that make the installed revision the default one: tag, validator and Service. Undefined without a control
- * plane.
+ * Renders the objects that make this revision the default. Returns undefined if the installation has no control plane.
  */
 export function renderDefaultRevision(settings: InstallSettings): DefaultRevision | undefined {
   if (settings.pilot.enabled !== true || settings.revisionLabel !== undefined) return undefined;
@@ -95,7 +94,7 @@ export function renderDefaultRevision(settings: InstallSettings): DefaultRevisio
   };
 }
 
-/** The namespaces of the components' objects, that of the installation first. */
+/** Renders the namespaces of the components' objects. The installation's own namespace comes first. */
 export function renderNamespaces(settings: InstallSettings, components: readonly RenderedComponent[]): UntypedObject[] {
   const objects = components.flatMap((component) => component.objects);
   const rendered = new Set(objects.filter(({ kind }) => kind === "Namespace").map(({ metadata }) => metadata.name));
@@ -114,7 +113,7 @@ export function renderNamespaces(settings: InstallSettings, components: readonly
     });
 }
 
-/** All objects in an order in which they can be applied: namespaces, CRDs, accounts, …, webhooks. */
+/** Sorts objects so that they can be applied in this order: namespaces, CRDs, accounts, …, webhooks. */
 export function inApplyOrder(objects: readonly UntypedObject[]): UntypedObject[] {
   const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
   return objects.toSorted((a, b) => (rank.get(a.kind ?? "") ?? 0) - (rank.get(b.kind ?? "") ?? 0));

@@ -9,14 +9,14 @@ export interface TagTarget {
   /** The value of the label `istio.io/rev`. */
   readonly revision: string;
   readonly namespace: string;
-  /** The version of the release that writes the tag. */
+  /** The release that writes the tag. */
   readonly version: string;
-  /** The client config of the revision's own webhooks, including the CA. */
+  /** The client config of the revision's own webhooks, with the CA. */
   readonly clientConfig: Tree;
   readonly injectEverybody: boolean;
 }
 
-/** The webhooks and the Service of a tag. For the tag `default`, also the validator of objects without a revision. */
+/** Renders the webhooks and the Service of a tag, and for the tag `default` also the default validator. */
 export function renderTag(target: TagTarget): UntypedObject[] {
   const { tag, revision, namespace, clientConfig } = target;
   const settings = settingsOf(target);
@@ -45,10 +45,9 @@ function withClient({ webhooks, ...rest }: UntypedObject, clientConfig: Tree): U
 const neverMatches = { matchLabels: { "istio.io/deactivated": "never-match" } } as const;
 
 /**
- * Disables the webhooks of an unnamed control plane, because the tag `default` points to another control plane, as in
- * Istio. The tag's webhooks select the same pods, including those with `istio.io/rev=default`. If both injected a pod,
- * the last injection would apply. Webhooks run in the order of their names, in which the tag's comes first, so the
- * unnamed control plane would win.
+ * Disables the webhooks of an unnamed control plane, as in Istio. Call this if the tag `default` points to another
+ * control plane, because the tag's webhooks select the same pods. If both injected a pod, the later injection would
+ * apply. Webhooks run in the order of their names, so that would be the unnamed control plane's.
  */
 export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
   const selectors = unnamedWebhooks();
@@ -59,7 +58,7 @@ export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
   );
 }
 
-/** The opposite of {@link deactivateDefault}. */
+/** Reverts {@link deactivateDefault}. */
 export function reactivateDefault(webhooks: readonly Tree[]): Tree[] {
   const selectors = unnamedWebhooks();
   return webhooks.map((webhook) => {

@@ -11,7 +11,7 @@ interface Rule {
   readonly verbs?: readonly string[];
 }
 
-/** The roles with a `*`, by name. For each, the rule with the `*` and the reason for it. */
+/** The allowed rules with a `*`, by the name of their role. Each has the reason for the `*`. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "istiod-clusterrole-istio-system": {
     "*: get list watch": "all kinds of Istio and of the Gateway API, later ones among them",
@@ -37,7 +37,7 @@ function rolesOf(profile: string): readonly UntypedObject[] {
   return objectsOf(profile).filter(({ kind }) => kind === "ClusterRole" || kind === "Role");
 }
 
-/** Describes a rule with a `*`. Undefined for a rule without one. */
+/** Describes a rule with a `*`. Returns undefined for other rules. */
 function wildcard({ apiGroups = [], resources = [], verbs = [] }: Rule): string | undefined {
   if (![...apiGroups, ...resources, ...verbs].includes("*")) return undefined;
   const groups = apiGroups.includes("*") ? "*/" : "";
@@ -71,7 +71,7 @@ test("no role of a profile has a *, except a short list with reasons", () => {
       }
     }
   assert.deepEqual([...new Set(found)], []);
-  // A reason for a rule that no longer exists must be removed from the list.
+  // Reasons for rules that no longer exist must be removed from the list.
   const listed = Object.entries(reasons).flatMap(([name, rules]) =>
     Object.keys(rules).map((rule) => `${name} ${rule}`),
   );

@@ -7,8 +7,8 @@ export interface SetFlag {
 }
 
 /**
- * Reads `a.b[0].c=value` flags. Values are read as by helm: true, false, whole numbers, and `{a,b}` for lists.
- * Everything else is a string.
+ * Parses flags of the form `a.b[0].c=value`. As in Helm, a value is true, false, null, a whole number or a list such as
+ * `{a,b}`. Everything else is a string.
  */
 export function parseSetFlags(texts: readonly string[]): {
   readonly flags: readonly SetFlag[];
@@ -28,7 +28,7 @@ export function parseSetFlags(texts: readonly string[]): {
   return { flags, errors };
 }
 
-/** Sets each flag's value at its path, in order. `null` deletes. */
+/** Sets the value of each flag at its path, in order. The value `null` deletes the field. */
 export function applySetFlags(tree: unknown, flags: readonly SetFlag[]): unknown {
   return flags.reduce((result, flag) => setAtPath(result, parseFieldPath(flag.path), flag.value), tree);
 }

@@ -22,22 +22,22 @@ import { applySetFlags, parseSetFlags } from "./set-flags.ts";
 import { typedValues } from "./value-types.ts";
 import { unusedValues } from "./values-in-use.ts";
 
-/** A spec with its profile merged in and every default filled. Components render from it. */
+/** A spec merged with its profile and with every default. Components are rendered from it. */
 export interface InstallSettings {
   readonly profile: string;
   readonly hub: string;
   readonly tag: string;
-  /** The version in labels. Absent means the tag without its digest, because labels do not allow digests. */
+  /** The version for labels. The default is the tag without its digest, because labels cannot contain a digest. */
   readonly versionLabel?: string;
   readonly namespace: string;
-  /** The suffix of the revision's names. Empty for the default, unnamed revision. */
+  /** The suffix of names. Empty for the unnamed default revision. */
   readonly revision: string;
-  /** The value of the label `istio.io/rev`, if it is neither the name nor `default`. */
+  /** The value of the label `istio.io/rev`, if it is neither `revision` nor `default`. */
   readonly revisionLabel?: string;
   readonly meshConfig: Readonly<Record<string, unknown>>;
-  /** The API group of ServiceExports. Absent means the pilot's variable MCS_API_GROUP, or the API's own. */
+  /** The API group of ServiceExports. The default is the pilot's variable MCS_API_GROUP, or else the standard group. */
   readonly multiClusterGroup?: string;
-  /** The source of the volume with the mesh's root. Absent means that the values name it. */
+  /** The source of the volume with the mesh's root certificates. The default follows from the values. */
   readonly rootSource?: Readonly<Record<string, unknown>>;
   readonly values: Readonly<Record<string, unknown>>;
   readonly base: ComponentSpec;
@@ -55,15 +55,14 @@ export interface InstallDefaults {
 }
 
 export interface SettingsSources {
-  /** The specs of the files, in order. */
   readonly specs: readonly IstioOperatorSpec[];
-  /** The `--set path=value` flags, which override files. */
+  /** The `--set path=value` flags. They override the files. */
   readonly setFlags?: readonly string[];
 }
 
 /**
- * Merges files and then flags onto the profile. If several of them name a profile, the last one applies. Errors refer
- * to the given input, never to a profile.
+ * Merges files, and then flags, onto the profile. If several of them name a profile, the last one applies. Errors refer
+ * to the user's input, never to the profile.
  */
 export function resolveSettings(sources: SettingsSources, defaults: InstallDefaults): Parsed<InstallSettings> {
   const flags = parseSetFlags(sources.setFlags ?? []);
@@ -98,7 +97,7 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   return conflicts.length > 0 ? failed(conflicts, warnings) : { value: settings, errors: [], warnings };
 }
 
-/** Merges files and then flags, without the profile that they name. */
+/** Merges files and then flags, without a profile. */
 export function givenSpec({ specs, setFlags = [] }: SettingsSources): Parsed<IstioOperatorSpec> {
   const { flags, errors } = parseSetFlags(setFlags);
   const parsed = parseIstioOperator({
@@ -108,7 +107,7 @@ export function givenSpec({ specs, setFlags = [] }: SettingsSources): Parsed<Ist
   return { value: parsed.value.spec, errors: [], warnings: parsed.warnings };
 }
 
-/** The profile's spec with files and flags merged in, without defaults: the output of `profile dump`. */
+/** Merges files and then flags onto the profile, without the defaults. This is the output of `profile dump`. */
 export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec> {
   const flags = parseSetFlags(sources.setFlags ?? []);
   const files = sources.specs.map(withMeshNames).reduce(mergeTrees, {});
@@ -122,7 +121,7 @@ export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec>
   return { value: { ...merged.value.spec, profile }, errors: [], warnings: merged.warnings };
 }
 
-/** The spec with the mesh's settings by the names that profiles use, so that they replace the profile's values. */
+/** Renames fields of the mesh config to their JSON names, so that they replace the profile's fields. */
 function withMeshNames(spec: unknown): unknown {
   if (!isTree(spec)) return spec;
   const { meshConfig, values } = spec;
@@ -135,7 +134,7 @@ function withMeshNames(spec: unknown): unknown {
   };
 }
 
-/** The spec with the types of its values. Errors refer to the given values, so {@link checkedValues} reports them. */
+/** Converts the values to their types. Ignores errors, because {@link checkedValues} reports them. */
 function withTypes(spec: unknown): unknown {
   const values = treeAt(spec, "values");
   return values === undefined ? spec : { ...(spec as Tree), values: typedValues(values).values };
@@ -159,8 +158,8 @@ function unknownProfile(profile: string): FieldIssue {
 }
 
 /**
- * The spec onto which the user's is merged: the profile with the values of the platform, and with the behaviour of an
- * earlier version if the user requests one.
+ * The spec onto which the user's spec is merged: the profile, then the values of the platform, then those of
+ * `compatibilityVersion`.
  */
 function baseOf(profile: string, given: unknown): { readonly spec: unknown } | FieldIssue {
   const spec = ownField(profiles, profile);
@@ -183,7 +182,7 @@ function unknownVersion(version: string): FieldIssue {
   };
 }
 
-/** Reports what the control plane would report about the mesh's settings, before they are written. */
+/** Reports what the control plane would report about this mesh config. */
 function meshIssues(
   meshConfig: unknown,
   place: string,
@@ -222,7 +221,7 @@ function unusedVariables(values: Readonly<Record<string, unknown>>): FieldIssue[
   }));
 }
 
-/** Images that no container runtime could pull. An empty text is valid, because a chart fills it in. */
+/** Returns hubs and tags that no container runtime accepts. Empty ones are allowed, because charts fill them in. */
 function imageFaults(settings: InstallSettings): FieldIssue[] {
   const { hub, tag, base, pilot, cni, ztunnel, ingressGateways, egressGateways } = settings;
   const places: readonly (readonly [path: string, place: { readonly hub?: string; readonly tag?: string }])[] = [
@@ -242,7 +241,6 @@ function imageFaults(settings: InstallSettings): FieldIssue[] {
   });
 }
 
-/** Settings that exclude each other. */
 function conflictsIn({ revision, values }: InstallSettings): FieldIssue[] {
   const tags = valueAt(values, "revisionTags");
   if (revision === "" || !Array.isArray(tags) || !tags.includes(revision)) return [];
@@ -259,14 +257,13 @@ function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]):
 const redirectByAgent = { pilot: { cni: { enabled: true } } };
 
 /**
- * The spec with an additional default if it installs a CNI agent: sidecars leave their redirect to the agent, so that
- * pods need no rights on the network.
+ * Adds a default to a spec that installs the CNI agent: the agent sets up the redirect of sidecars, so pods need no
+ * rights on the network.
  */
 export function withRedirectByAgent(spec: IstioOperatorSpec): IstioOperatorSpec {
   return mergeTrees({ values: redirectByAgent }, spec) as IstioOperatorSpec;
 }
 
-/** Whether the installation contains the CNI agent. */
 export function hasAgent({ components, values }: IstioOperatorSpec): boolean {
   return components?.cni?.enabled === true || valueAt(values, "istio_cni", "enabled") === true;
 }
@@ -301,13 +298,15 @@ function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: Instal
   };
 }
 
-/** The boolean at the path. Undefined for other types, because {@link resolveSettings} has converted texts already. */
+/**
+ * The boolean at the path. {@link resolveSettings} has already converted strings, so any other type gives undefined.
+ */
 export function booleanAt(tree: unknown, ...path: readonly string[]): boolean | undefined {
   const value = valueAt(tree, ...path);
   return typeof value === "boolean" ? value : undefined;
 }
 
-/** The number at the path. Undefined for other types, as in {@link booleanAt}. */
+/** The number at the path, or undefined for another type, as in {@link booleanAt}. */
 export function numberAt(tree: unknown, ...path: readonly string[]): number | undefined {
   const value = valueAt(tree, ...path);
   return typeof value === "number" ? value : undefined;

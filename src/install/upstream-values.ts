@@ -3,7 +3,9 @@ import { isActedOn } from "./values-in-use.ts";
 
 export type UpstreamChart = "base" | "istiod" | "cni" | "ztunnel" | "gateway";
 
-/** Parts of `spec.values` that are at the top of istiod's chart too. All its other values are below `pilot`. */
+/**
+ * Parts of `spec.values` that are at the top level in istiod's chart too. The chart's other values are below `pilot`.
+ */
 const sharedParts: ReadonlySet<string> = new Set([
   "base",
   "compatibilityVersion",
@@ -23,15 +25,15 @@ const sharedParts: ReadonlySet<string> = new Set([
   "telemetry",
 ]);
 
-/** Values that only `serin install` uses, and no chart: those of a control plane in another cluster. */
+/** Values that only `serin install` reads. They belong to a control plane in another cluster. */
 const installerOnly: ReadonlySet<string> = new Set(["global.remotePilotAddress"]);
 
-/** Whether a chart reads the value in another way than through `$v`. */
+/** Whether the chart reads the value without `$v`. */
 function isReadElsewhere(chart: UpstreamChart, path: string): boolean {
   return path === "profile" || (chart === "istiod" && path === "compatibilityVersion");
 }
 
-/** The path in an IstioOperator's `spec.values` of a chart's value. */
+/** The path in an IstioOperator's `spec.values` that corresponds to a chart's value. */
 export function operatorPathOf(chart: UpstreamChart, path: string): string {
   const [first = ""] = path.split(".");
   if (chart === "base" || first === "global" || first === "revision") return path;
@@ -39,16 +41,19 @@ export function operatorPathOf(chart: UpstreamChart, path: string): string {
   return `${chart}.${path}`;
 }
 
-/** The values of Istio's chart that have no effect in Serin's chart with these templates. */
+/**
+ * Returns the values of Istio's chart that have no effect in Serin's chart. `templates` is the text of all its
+ * templates.
+ */
 export function unreadValues(chart: UpstreamChart, templates: string): string[] {
   const read = [...templates.matchAll(/\$v\)?\.([A-Za-z0-9_.()]+)/g)].map(([, path = ""]) =>
     path.replaceAll(/[()]/g, "").replace(/\.$/, ""),
   );
   return Object.keys(chartValues.charts[chart]).filter((path) => {
-    // Values of istiod may also be in an older place.
+    // Values of istiod may also be below the older key `pilot`.
     const own = chart === "istiod" ? path.replace(/^pilot\./, "") : path;
     if (isReadElsewhere(chart, own) || read.some((known) => `${known}.`.startsWith(`${own}.`))) return false;
-    // A part that is passed on as a whole, such as `global`, may contain values that nothing reads.
+    // The chart passes on some parts as a whole, such as `global`. They may contain values that nothing reads.
     const inPart = read.some((known) => own.startsWith(`${known}.`));
     return !inPart || installerOnly.has(path) || (chart !== "gateway" && !isActedOn(operatorPathOf(chart, path)));
   });

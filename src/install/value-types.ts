@@ -4,9 +4,8 @@ import type { FieldIssue } from "../api/index.ts";
 import { mergeTrees } from "./merge.ts";
 
 /**
- * `whole` is a number from 0 on. `share` is the same, or an empty object, which means that there is no share. `part` is
- * a whole number or a percentage of the pods. `percent` is a number from 0 to 100. `switch` is a variable that is true
- * or false.
+ * `whole` is a whole number from 0. `share` is a whole number or an empty object, which means none. `part` is a whole
+ * number or a percentage of pods. `percent` is a number from 0 to 100. `switch` is true, false, 1 or 0.
  */
 export type ValueType =
   | "boolean"
@@ -20,7 +19,10 @@ export type ValueType =
   | "list"
   | "map";
 
-/** The type of each key of `spec.values`. An object lists the types of the keys below. Other keys have any type. */
+/**
+ * The types of the keys of `spec.values`. An object lists the types of the keys below. Keys that are not listed may
+ * have any type.
+ */
 export interface ValueTypes {
   readonly [key: string]: ValueType | ValueTypes;
 }
@@ -33,7 +35,7 @@ const workloadTypes: ValueTypes = {
   tolerations: "list",
 };
 
-/** Serin's own keys, and keys that Istio reads although neither its schema nor its defaults list them. */
+/** Keys of Serin, and keys that Istio reads although neither its schema nor its defaults list them. */
 const ownTypes: ValueTypes = {
   base: { rolloutRoles: "boolean", validationFailurePolicy: "text" },
   global: { proxy: { capNetBindService: "boolean" }, trustDomain: "text" },
@@ -43,7 +45,6 @@ const ownTypes: ValueTypes = {
   ztunnel: workloadTypes,
 };
 
-/** The types of `spec.values`. */
 export const valueTypes = mergeTrees(generatedTypes, ownTypes) as ValueTypes;
 
 export interface TypedValues {
@@ -52,9 +53,9 @@ export interface TypedValues {
 }
 
 /**
- * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. An empty text
- * stands for the default. Every other value of the wrong type is an error, because readers would use the default
- * silently.
+ * Converts values to their types, so that `"3"` becomes a number and `"true"` a boolean. Omits empty strings, so that
+ * the default applies. Any other value of the wrong type is an error, because otherwise the default would silently
+ * apply.
  */
 export function typedValues(values: Readonly<Record<string, unknown>>): TypedValues {
   const errors: FieldIssue[] = [];
@@ -102,7 +103,7 @@ export const expectations: Readonly<Record<ValueType, string>> = {
 export const percentPattern = /^(100(\.0+)?|\d{1,2}(\.\d+)?)$/;
 export const switchPattern = /^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[01])$/;
 
-/** Readers return the value with its type. Undefined means that it has another. */
+/** Functions that convert a value to its type, and return undefined for a value of another type. */
 const readers: Readonly<Record<ValueType, (value: unknown) => unknown>> = {
   boolean: (value) => (value === "true" ? true : value === "false" ? false : only(value, typeof value === "boolean")),
   whole: (value) => wholeNumber(value),

@@ -2,8 +2,8 @@ import { isTree } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
 
 /**
- * The current values that components use. Any other current value causes a warning with its name. A name includes
- * everything below it.
+ * The values of `spec.values` that components read. A name includes everything below it. Other current values get a
+ * warning.
  */
 const actedOn: readonly string[] = [
   "profile",
@@ -184,12 +184,12 @@ const actedOn: readonly string[] = [
   ].map((name) => `ztunnel.${name}`),
 ];
 
-/** Whether components use a value of `spec.values`, or some value below it. */
+/** Whether components read the value at this path, or a value below it. */
 export function isActedOn(path: string): boolean {
   return actedOn.some((known) => known === path || path.startsWith(`${known}.`) || known.startsWith(`${path}.`));
 }
 
-/** Warns of values of `spec.values` that Serin does not act on, each at its path in the IstioOperator. */
+/** Warns about each value of `spec.values` that has no effect. */
 export function unusedValues(values: Readonly<Record<string, unknown>>, prefix = ""): FieldIssue[] {
   const warnings: FieldIssue[] = [];
   for (const [key, value] of Object.entries(values)) {

@@ -6,7 +6,7 @@ import { mergeTrees } from "./merge.ts";
 import { object } from "./render-context.ts";
 import { numberAt, type InstallSettings } from "./settings.ts";
 
-/** The settings of a workload from a component's values and its `k8s`. Those in `k8s` take precedence. */
+/** The settings of a workload, from a component's `k8s` and its values. Those in `k8s` take precedence. */
 export interface WorkloadSettings {
   readonly replicas: number;
   readonly autoscale: { readonly minimum: number; readonly maximum: number } | undefined;
@@ -22,7 +22,7 @@ export interface WorkloadSettings {
   readonly env: readonly Tree[];
 }
 
-/** Reads the settings. `own` are the component's values (`values.pilot`, `values.gateways.<name>`). */
+/** Reads the settings. `own` are the component's values, such as `values.pilot`. */
 export function workloadSettings(
   component: ComponentSpec,
   own: Tree | undefined,
@@ -58,8 +58,8 @@ export function workloadSettings(
 }
 
 /**
- * The settings of a DaemonSet on which the other pods of a node depend. It needs a pod on every node that is evicted
- * last, so the placement and priority of the mesh's other pods do not apply to it.
+ * The settings of a DaemonSet that the other pods of a node need. It must run on every node and be evicted last, so the
+ * placement and priority of the mesh's other pods do not apply to it.
  */
 export function nodeWorkloadSettings(
   component: ComponentSpec,
@@ -83,7 +83,7 @@ function treesAt(own: Tree | undefined, field: string): readonly Tree[] {
   return Array.isArray(found) ? (found as Tree[]) : [];
 }
 
-/** The pod-level settings in `components.x.k8s` and in a component's values, for the spec of a pod template. */
+/** The fields of the pod's spec that come from `components.<name>.k8s` and the component's values. */
 function podSettings(
   k8s: KubernetesSettings | undefined,
   own: Tree | undefined,
@@ -114,7 +114,6 @@ function podSettings(
   };
 }
 
-/** The value, or undefined if it is empty. */
 function filled(value: unknown): unknown {
   if (value === undefined || value === null) return undefined;
   return Object.keys(value).length === 0 ? undefined : value;
@@ -127,7 +126,10 @@ export interface ScaledWorkload {
   readonly selector: Readonly<Record<string, string>>;
 }
 
-/** A HorizontalPodAutoscaler if the workload scales, and a PodDisruptionBudget if it has more than one pod. */
+/**
+ * A HorizontalPodAutoscaler if the workload scales, and a PodDisruptionBudget if the spec gives one or the workload has
+ * more than one pod.
+ */
 export function scalingObjects(
   target: ScaledWorkload,
   component: ComponentSpec,
@@ -181,7 +183,7 @@ function budgetObjects(
   ];
 }
 
-/** The values `pdb`, in which `maxUnavailable` takes precedence over `minAvailable`. */
+/** The budget from the values `pdb`. `maxUnavailable` takes precedence over `minAvailable`. */
 function budgetValues(own: Tree | undefined): Tree {
   const maxUnavailable = valueAt(own, "maxUnavailable");
   const policy = textAt(own, "unhealthyPodEvictionPolicy");

@@ -13,7 +13,7 @@ const raise = "wait longer";
 interface Waiting {
   readonly client: KubeConnection;
   readonly clock: HandClock;
-  /** The messages that the person got. Undefined means that no request is overdue any more. */
+  /** The reports that the person got. Undefined withdraws the report. */
   readonly told: (string | undefined)[];
   readonly server: string;
 }
@@ -59,7 +59,7 @@ async function run(clock: HandClock, ms: number): Promise<void> {
   }
 }
 
-test("a server that never answers: the user is told after three seconds, and the request fails after fifteen", async (context) => {
+test("a server that never answers: the user gets a message after three seconds, and the request fails after fifteen", async (context) => {
   for (const silent of ["http", "https"] as const) {
     let asked = 0;
     const count = (): void => void (asked += 1);

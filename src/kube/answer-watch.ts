@@ -2,16 +2,16 @@ import { afterRunning, transientError, type Clock, type SerinError } from "../ba
 import type { KubeConfig } from "./kube-config.ts";
 import type { RequestSubject } from "./status-error.ts";
 
-/** A person who waits for the answers to the requests of one client. */
+/** How a person who waits for one client's requests is kept informed. */
 export interface WaitingPerson {
   /**
-   * The time limit for the server's first answer, if it is shorter than the limit for other requests. Once a server has
-   * answered, it exists, and it may need longer for a large list.
+   * The time limit for the server's first response, if it is shorter than the limit of a request. Once the server has
+   * responded, the limit of a request applies, because a large list may take longer.
    */
   readonly firstAnswerMs: number;
-  /** How the person can raise the time limit, as a part of error messages. */
+  /** How the person can raise the time limit. Error messages contain this text. */
   readonly raise: string;
-  /** Called when a request has been unanswered for some seconds, and with undefined once no such request is left. */
+  /** Called when a request has had no response for some seconds, and with undefined once no such request is left. */
   readonly overdue: (server: string, missing: string | undefined) => void;
 }
 
@@ -20,16 +20,16 @@ interface AnswerWatchOptions {
   readonly clock: Clock;
   readonly requestTimeoutMs: number;
   readonly person: WaitingPerson | undefined;
-  /** Sends a small request, which a live server answers soon. The signal aborts the request. */
+  /** Sends a small request, to which a live server responds soon. The signal aborts the request. */
   readonly ask: (signal: AbortSignal) => Promise<void>;
 }
 
-/** How long a request may be unanswered before the person gets a message. */
+/** How long a request may have no response before the person gets a message. */
 const overdueMs = 3_000;
 
 /**
- * Watches over the requests of one client: limits their time, and tells a person which answers are late. If the first
- * request is slow, for example the list of a large cluster, a small request finds out whether the server is alive.
+ * Limits the time of one client's requests, and reports late ones to a person. If the first request is slow, for
+ * example the list of a large cluster, a small request tests whether the server is alive.
  */
 export class AnswerWatch {
   readonly #options: AnswerWatchOptions;
@@ -40,17 +40,18 @@ export class AnswerWatch {
     this.#options = options;
   }
 
-  /** Notes that the server has answered a request. */
   answered(): void {
     this.#hasAnswered = true;
   }
 
-  /** Whether the server has answered any request. */
+  /** Whether the server has responded to any request. */
   get hasAnswered(): boolean {
     return this.#hasAnswered;
   }
 
-  /** Calls `late` with the error of a request that has taken too long. Disposing the handle ends the watch. */
+  /**
+   * Watches a request. If the request takes too long, calls `late` with the error. Disposing the handle ends the watch.
+   */
   over(subject: RequestSubject, late: (error: SerinError) => void): Disposable {
     const { clock, requestTimeoutMs, person } = this.#options;
     const fail = (limitMs: number): void => late(this.#lateError(subject, limitMs));
@@ -67,8 +68,8 @@ export class AnswerWatch {
   }
 
   /**
-   * Reports the first of several overdue requests to the person. Disposing the handle of the last one withdraws the
-   * report.
+   * Reports an overdue request to the person, unless an earlier one is already reported. When the last overdue request
+   * has ended, disposing its handle withdraws the report.
    */
   #callOverdue({ verb, object }: RequestSubject, { overdue, firstAnswerMs }: WaitingPerson): Disposable {
     const { config, requestTimeoutMs, ask } = this.#options;
@@ -80,8 +81,7 @@ export class AnswerWatch {
       : limitText(requestTimeoutMs);
     if (this.#overdue === 1) overdue(name, `no answer yet to the ${verb} of ${object}; the limit is ${limit}`);
     const asking = new AbortController();
-    // A live server answers this request, which lifts the limit of the first answer. A dead server does not, so the
-    // limit applies.
+    // If the server responds to this small request, the shorter limit of the first response no longer applies.
     if (isFirst) void ask(asking.signal).catch(() => undefined);
     return {
       [Symbol.dispose]: () => {
@@ -99,7 +99,7 @@ export class AnswerWatch {
   }
 }
 
-/** A time limit: `500 ms`, `15 s`. */
+/** Formats a time limit, such as `500 ms` or `15 s`. */
 function limitText(ms: number): string {
   return ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`;
 }

@@ -7,7 +7,7 @@ import type { CredentialPlugin, PluginCredential } from "./credential-plugin.ts"
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
 
-/** A plugin that returns these credentials in order. It returns a new one for each request, or only after a refusal. */
+/** A plugin that returns these credentials in order: a new one for each request, or a new one only after a refusal. */
 function steps(credentials: readonly PluginCredential[], statuses: readonly number[], renewsUnasked: boolean) {
   const done: string[] = [];
   let at = 0;

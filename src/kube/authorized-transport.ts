@@ -1,11 +1,11 @@
 import type { Credentials, RequestCredentials } from "./credentials.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
 
-/** Sends requests with the credentials of a config, which may change at any time. Owns the transport. */
+/** Sends requests with the credentials of a config, which may change. Closing it closes the transport. */
 export class AuthorizedTransport {
   readonly #transport: Transport;
   readonly #credentials: Credentials;
-  /** The credentials of the last request. */
+  /** The credentials that the last request used. */
   #used: RequestCredentials | undefined;
 
   constructor(transport: Transport, credentials: Credentials) {
@@ -14,8 +14,9 @@ export class AuthorizedTransport {
   }
 
   /**
-   * Sends with the present credentials. If the server refuses them, sends once more with newer ones. Rejects with a
-   * transient error if the server cannot be reached, and with a user error if there are no credentials.
+   * Sends a request with the current credentials. After a 401, sends it once more with new credentials, if they can
+   * change. Rejects with a transient error if the server cannot be reached, and with a user error if there are no
+   * credentials.
    */
   async send(request: TransportRequest): Promise<TransportResponse> {
     const used = await this.#credentials.current(request.signal);
@@ -27,7 +28,7 @@ export class AuthorizedTransport {
   }
 
   async #sendWith(credentials: RequestCredentials, request: TransportRequest): Promise<TransportResponse> {
-    // A connection keeps its client certificate, so another certificate needs a new connection.
+    // The client certificate belongs to the connection, so another certificate needs a new connection.
     if (this.#used !== undefined && this.#used.clientCertificate !== credentials.clientCertificate)
       this.#transport.renew();
     this.#used = credentials;

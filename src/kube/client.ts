@@ -4,8 +4,8 @@ import type { Excerpt } from "./excerpt.ts";
 /**
  * A typed client of any Kubernetes API server. Every call may throw a `SerinError`, whose code is the server's reason
  * in kebab-case (`not-found`, `already-exists`, `conflict`, …). The error's kind is `user` for a refusal: 400, 403,
- * 422, and 409 on create. It is `transient` for a fault that may pass: 409 on update (code `conflict`), 429, 5xx, and a
- * failed connection.
+ * 422, and 409 on create and apply. It is `transient` for a fault that may pass: 409 on update (code `conflict`), 429,
+ * 5xx, and a failed connection.
  */
 export interface KubeClient {
   /** Reads an object. Returns undefined if it does not exist. */
@@ -14,7 +14,7 @@ export interface KubeClient {
     name: string,
     namespace?: string,
   ): Promise<Value | undefined>;
-  /** Lists objects. Reads all pages of the list. */
+  /** Lists objects, from all pages of the list. */
   list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>>;
   create<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
@@ -35,22 +35,25 @@ export interface KubeClient {
     patch: unknown,
     options?: WriteOptions,
   ): Promise<Value>;
-  /** Server-side apply. Creates the object if it is missing. */
+  /** Applies an object by server-side apply. Creates the object if it does not exist. */
   apply<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     object: Value,
     options: ApplyOptions,
   ): Promise<Value>;
-  /** Deletes an object. Also resolves if the object does not exist. */
+  /** Deletes an object. Also resolves if it does not exist. */
   delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
-  /** Makes one watch request from `resourceVersion` on. It ends when the server ends it. Throws code `gone` on 410. */
+  /**
+   * Makes one watch request that begins at `resourceVersion`. The iteration ends when the server ends the watch. Throws
+   * an error with code `gone` on 410.
+   */
   watch<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     options: WatchOptions,
   ): AsyncIterable<WatchEvent<Value>>;
   /**
-   * Any other request: `raw("GET", "/version")`, logs, subresources. Body and answer are JSON unless `accept` says
-   * otherwise.
+   * Makes any other request, such as `raw("GET", "/version")`, a request for logs or a subresource. Body and response
+   * are JSON unless `contentType` and `accept` say otherwise. Does not throw for an HTTP status of 300 or more.
    */
   raw(method: string, path: string, options?: RawOptions): Promise<RawResponse>;
 }
@@ -60,11 +63,11 @@ export interface ListOptions {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   /**
-   * The needed fields of each object. Other fields may be missing. With an excerpt, lists may come in Kubernetes'
-   * binary form, which exists for built-in kinds and costs both sides a fraction of JSON.
+   * The fields of each object that the caller needs. Other fields may be missing. With an excerpt, lists of built-in
+   * kinds may come in Kubernetes' binary form, which is much cheaper than JSON for both sides.
    */
   readonly excerpt?: Excerpt;
-  /** The number of objects on one page. 500 if absent. Small pages need less memory but more requests. */
+  /** The maximum number of objects on one page. The default is 500. Small pages need less memory but more requests. */
   readonly pageSize?: number;
 }
 
@@ -82,7 +85,7 @@ export interface WriteOptions {
 
 export interface ApplyOptions extends WriteOptions {
   readonly fieldManager: string;
-  /** Take fields over from other managers instead of failing with code `conflict`. */
+  /** Whether to take fields over from other managers. Otherwise a conflict fails with code `conflict`. */
   readonly force?: boolean;
 }
 
@@ -95,8 +98,8 @@ export interface DeleteOptions {
 export interface WatchOptions extends ListOptions {
   readonly resourceVersion: string;
   /**
-   * Begins with the present objects, as ADDED, followed by a bookmark. `resourceVersion` must then be empty. Not every
-   * server supports this option.
+   * Whether the watch begins with all existing objects, as ADDED, followed by a bookmark. `resourceVersion` must then
+   * be empty. Not every server supports this option.
    */
   readonly sendInitialEvents?: boolean;
   readonly signal?: AbortSignal;

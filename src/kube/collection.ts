@@ -1,6 +1,7 @@
 /**
- * A set of items by key that changes over time. A derived collection is computed from others by a pure function for
- * each item. The runtime records which inputs each item read, and recomputes only the items affected by a change.
+ * A set of items by key that changes over time. A pure function computes each item of a derived collection from the
+ * items of others. The graph records which items each computation has read, and repeats only computations that a change
+ * affects.
  */
 export interface Collection<Item> {
   readonly name: string;
@@ -8,11 +9,13 @@ export interface Collection<Item> {
   get(key: string): Item | undefined;
   values(): IterableIterator<Item>;
   entries(): IterableIterator<[key: string, item: Item]>;
-  /** Calls the handler once with all items, then with every batch of changes, after the whole graph has settled. */
+  /** Calls the handler once with all items, and then with each batch of changes after the whole graph has settled. */
   subscribe(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
-  /** Calls the handler with every later batch of changes, after the whole graph has settled. */
+  /** Calls the handler with each later batch of changes after the whole graph has settled. */
   onChange(handler: (changes: readonly CollectionChange<Item>[]) => void): Disposable;
-  /** An index with any number of keys for each item. A second call with the same name returns the same index. */
+  /**
+   * Returns an index. Each item has any number of keys in it. A second call with the same name returns the same index.
+   */
   index(name: string, keysOf: (item: Item) => Iterable<string>): CollectionIndex<Item>;
   readonly stats: CollectionStats;
 }
@@ -32,7 +35,7 @@ export interface CollectionStats {
   readonly lastCostMs: number;
 }
 
-/** The inputs of a derivation. Each read is recorded as a dependency of the item that is being computed. */
+/** The access of a computation to other collections. Every read is recorded as a dependency of this computation. */
 export interface CollectionReader {
   get<Item>(collection: Collection<Item>, key: string): Item | undefined;
   lookup<Item>(index: CollectionIndex<Item>, key: string): readonly Item[];

@@ -30,7 +30,6 @@ const version = "client.authentication.k8s.io/v1";
 const credential = (status: object): string => JSON.stringify({ apiVersion: version, kind: "ExecCredential", status });
 const answer = (status: object): string => `cat <<'END'\n${credential(status)}\nEND`;
 
-/** A certificate and its key. */
 async function pair(): Promise<{ readonly certificate: string; readonly key: string }> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
   const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
@@ -76,7 +75,7 @@ test("a program gives the token, runs once for all requests, and again after its
   credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("renewing"), 3);
-  // A late refusal of older credentials does not discard the present ones.
+  // A late refusal of old credentials must not discard the current ones.
   credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("renewing"), 3);

@@ -14,29 +14,29 @@ import {
 } from "../base/index.ts";
 import { isHeaderText } from "./kube-config-fields.ts";
 
-/** The API versions that a program and its caller may use. */
+/** The API versions of client-go's credential plugins that are supported. */
 export const pluginVersions = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"] as const;
 
 /**
- * Whether a program gets the terminal's input: never, if there is a terminal, or always. A program with `Always` cannot
- * run without a terminal.
+ * Whether a program reads standard input: never, only if it is a terminal, or always. With `Always`, the program does
+ * not run without a terminal.
  */
 export const interactiveModes = ["Never", "IfAvailable", "Always"] as const;
 
 /** The settings in `user.exec` of a kubeconfig. */
 export interface PluginSettings {
-  /** The user and the file, for messages: `user "me" of /home/me/.kube/config`. */
+  /** The user and the kubeconfig, for error messages: `user "me" of /home/me/.kube/config`. */
   readonly where: string;
-  /** A path, or a name that is looked up in PATH. */
+  /** The path of the program, or a name to look up in PATH. */
   readonly command: string;
   readonly args: readonly string[];
-  /** Variables to add to the environment. */
+  /** Environment variables to add to those of this process. */
   readonly env: Readonly<Record<string, string>>;
   readonly apiVersion: (typeof pluginVersions)[number];
   readonly interactiveMode: (typeof interactiveModes)[number];
-  /** How to install the program. */
+  /** How a person can install the program. */
   readonly installHint?: string;
-  /** The cluster, if the program wants to know it (`provideClusterInfo`). */
+  /** The cluster's data, if the kubeconfig sets `provideClusterInfo`. */
   readonly cluster?: Readonly<Record<string, unknown>>;
 }
 
@@ -46,7 +46,7 @@ export interface ClientCertificate {
   readonly key: string;
 }
 
-/** What a program has returned: a token, a certificate, or both. */
+/** The output of a program: a token, a certificate, or both. */
 export interface PluginCredential {
   readonly token?: string;
   readonly clientCertificate?: ClientCertificate;
@@ -62,14 +62,12 @@ const maxAnswerBytes = 1 << 20;
 const maxPlugins = 64;
 
 /**
- * Clients of one kubeconfig share credentials, as in client-go, because a program may take seconds or ask for a
- * password.
+ * The programs by their settings. Clients of one kubeconfig share credentials, as in client-go, because a program may
+ * run for seconds or ask for a password.
  */
 const known = moduleCache<string, CredentialPlugin>("credential-plugins", maxPlugins);
 
-/**
- * Returns the program for these settings, and does not run it. All callers with the same settings get the same object.
- */
+/** Returns the program for these settings, without running it. Callers with equal settings get the same object. */
 export function credentialPlugin(settings: PluginSettings, surroundings: PluginSurroundings): CredentialPlugin {
   const key = JSON.stringify(settings);
   const plugin = known.get(key) ?? new CredentialPlugin(settings, surroundings);
@@ -78,7 +76,7 @@ export function credentialPlugin(settings: PluginSettings, surroundings: PluginS
 }
 
 /**
- * A program that a kubeconfig names to get credentials, such as `aws eks get-token`
+ * A program in a kubeconfig that returns credentials, such as `aws eks get-token`
  * (https://kubernetes.io/docs/reference/config-api/client-authentication.v1/).
  */
 export class CredentialPlugin {
@@ -95,9 +93,9 @@ export class CredentialPlugin {
   }
 
   /**
-   * Returns the credential. If there is none, or it has expired, the program runs first. There is no time limit,
-   * because a person may have to log in. The signal ends only this wait. The program continues, because other callers
-   * may wait for it too. Throws a user error with the program's name.
+   * Returns the credential. Runs the program first if there is none or it has expired. There is no time limit, because
+   * a person may have to log in. Aborting the signal ends only this call, and not the program, because other calls may
+   * wait for it. Throws a user error with the program's name.
    */
   async current(clock: Clock, signal?: AbortSignal): Promise<PluginCredential> {
     if (this.#credential !== undefined && clock.nowMs() < this.#expiresAtMs) return this.#credential;
@@ -111,7 +109,7 @@ export class CredentialPlugin {
     return await promise;
   }
 
-  /** Forgets a credential that the server has refused, so that the next request gets another one. */
+  /** Discards a credential that the server has refused, so that the next call of {@link current} gets a new one. */
   forget(refused: PluginCredential): void {
     if (this.#credential === refused) this.#credential = undefined;
   }
@@ -123,7 +121,7 @@ export class CredentialPlugin {
       throw this.#fault("needs a terminal (interactiveMode: Always), and standard input is none");
     const text = await this.#output(interactiveMode !== "Never" && isTerminal);
     const { token, clientCertificate, expiresAtMs } = this.#parse(text, clock.nowMs());
-    // A client opens a new connection if this object has changed, so return the same object for an equal certificate.
+    // Keep the object of an equal certificate, because a client opens a new connection whenever this object changes.
     const certificate = isSame(clientCertificate, this.#certificate) ? this.#certificate : clientCertificate;
     this.#certificate = certificate;
     this.#credential = {
@@ -134,7 +132,9 @@ export class CredentialPlugin {
     return this.#credential;
   }
 
-  /** Runs the program. It inherits this process' standard error, on which it tells the user what to do. */
+  /**
+   * Runs the program and returns its output. The program writes messages for the user to this process' standard error.
+   */
   async #output(interactive: boolean): Promise<string> {
     const { command, args, env, apiVersion, cluster, installHint } = this.#settings;
     const spec = { ...(cluster === undefined ? {} : { cluster }), interactive };
@@ -149,7 +149,7 @@ export class CredentialPlugin {
       child.stdout.on("data", (piece: Buffer) => {
         bytes += piece.length;
         if (bytes <= maxAnswerBytes) return void pieces.push(piece);
-        // The program may ignore SIGTERM, or leave a child that goes on writing.
+        // SIGTERM does not suffice: the program may ignore it, or have a child that continues to write.
         child.kill("SIGKILL");
         child.stdout.destroy();
         reject(this.#fault(`printed more than ${maxAnswerBytes} bytes`));
@@ -197,7 +197,7 @@ export class CredentialPlugin {
     };
   }
 
-  /** A connection with an unusable certificate would fail later, with an error that cannot name the program. */
+  /** Checks the certificate here, because a failed connection could not name the program. */
   #checkPair(cert: string, key: string | undefined): void {
     try {
       createSecureContext({ cert, key });
@@ -210,9 +210,9 @@ export class CredentialPlugin {
   }
 
   /**
-   * When the credential expires. A credential that has already expired is used for a while, because this machine's
-   * clock may be ahead, and because the program must not run for each request. The server's refusal ends its use,
-   * except for a certificate: the server then ends the TLS handshake, which this code does not see.
+   * The time at which the credential expires. If it has already expired, it is used for a minute: this machine's clock
+   * may be ahead, and the program must not run for each request. A 401 discards it earlier. A refused certificate does
+   * not, because the server then ends the TLS handshake without a 401.
    */
   #expiryOf(expiry: string | undefined, nowMs: number): number {
     if (expiry === undefined) return Number.POSITIVE_INFINITY;
@@ -222,7 +222,7 @@ export class CredentialPlugin {
     return expiresAtMs <= nowMs ? nowMs + expiredUseMs : expiresAtMs;
   }
 
-  /** A text field of the status. Undefined if it is absent or empty. */
+  /** A text field of the status. Returns undefined if it is absent or empty. */
   #text(status: Tree, name: string): string | undefined {
     const value = status[name] ?? "";
     if (typeof value !== "string") throw this.#fault(`returned ${typeName(value)} as ${name}, expected a string`);
@@ -234,7 +234,7 @@ export class CredentialPlugin {
     try {
       answer = JSON.parse(text);
     } catch {
-      // The parser's message would quote the text, which may be a secret.
+      // Omit the parser's message, because it would quote the text, which may be a secret.
       throw this.#fault("printed no ExecCredential: its output is not JSON");
     }
     if (!isTree(answer)) throw this.#fault(`printed no ExecCredential: its output is ${typeName(answer)}`);
@@ -249,11 +249,10 @@ export class CredentialPlugin {
   }
 }
 
-/** How long a credential is used that had already expired when the program returned it. */
+/** How long a credential is used that had already expired when it was returned. */
 const expiredUseMs = 60_000;
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
-/** A field of the program's output, as text for a message. */
 function shown(value: unknown, otherwise: string): string {
   if (value === undefined || value === null) return otherwise;
   return typeof value === "string" ? value.slice(0, 100) : typeName(value);

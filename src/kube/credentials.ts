@@ -6,26 +6,25 @@ import type { KubeConfig } from "./kube-config.ts";
 import type { Impersonation } from "./kube-config-user.ts";
 
 /**
- * How often a token file is read again. The kubelet rotates a projected token at 80 % of its lifetime. client-go also
- * reads the file each minute.
+ * How often a token file is read again, as in client-go. The kubelet rotates a projected token at 80 % of its lifetime.
  */
 const tokenReloadMs = 60_000;
 
 export type RequestHeaders = Readonly<Record<string, string | string[]>>;
 
-/** What a request sends so that the server knows the user. */
+/** What identifies the user in a request. */
 export interface RequestCredentials {
-  /** The header `authorization`, and the headers of impersonation. */
+  /** The header `authorization`, and the headers for impersonation. */
   readonly headers: RequestHeaders;
-  /** The certificate of the connection. The object is the same until the certificate changes. */
+  /** The client certificate of the connection. It is the same object until the certificate changes. */
   readonly clientCertificate: ClientCertificate | undefined;
-  /** The credential that a program returned for this request. Undefined if no program is configured. */
+  /** The credential of a program, or undefined if the config names no program. */
   readonly fromPlugin: PluginCredential | undefined;
 }
 
 /**
- * The credentials of a config. A token file is read again each minute, and at once after a 401. A program that returns
- * credentials runs again when they have expired, and after a 401.
+ * The credentials of a config. A token file is read again each minute, and at once after a 401. A program runs again
+ * when its credentials have expired, and after a 401.
  */
 export class Credentials {
   readonly #config: KubeConfig;
@@ -40,28 +39,28 @@ export class Credentials {
     this.#impersonation = headersOf(config.impersonation);
   }
 
-  /** Whether the credentials may change later. */
+  /** Whether the credentials may change. */
   get rotates(): boolean {
     return this.#config.token?.type === "file" || this.#config.plugin !== undefined;
   }
 
-  /** Forgets credentials that the server has refused. Credentials that are newer than these stay. */
+  /** Discards credentials that the server has refused, unless newer ones have already replaced them. */
   forget({ headers, fromPlugin }: RequestCredentials): void {
     if (headers["authorization"] === this.#header) this.#readAtMs = Number.NEGATIVE_INFINITY;
     if (fromPlugin !== undefined) this.#config.plugin?.forget(fromPlugin);
   }
 
   /**
-   * Waits until a program has returned credentials, if the config names one. A person may have to log in meanwhile, so
-   * callers with a deadline wait here before the deadline begins. Throws the errors of {@link current}.
+   * Runs the config's program, if it names one, and waits for its credentials. A person may have to log in meanwhile,
+   * so callers with a deadline call this before the deadline begins. Throws like {@link current}.
    */
   async prepare(signal: AbortSignal | undefined): Promise<void> {
     await this.#config.plugin?.current(this.#clock, signal);
   }
 
   /**
-   * Returns the present credentials. Throws a user error if a file cannot be read, or if a program returns no
-   * credentials. The signal ends the wait for a program. The program continues for other callers.
+   * Returns the current credentials. Throws a user error if a token file cannot be read or a program fails. Aborting
+   * the signal ends only this call, and not the program.
    */
   async current(signal?: AbortSignal): Promise<RequestCredentials> {
     const { plugin } = this.#config;
@@ -91,7 +90,7 @@ export class Credentials {
       this.#header = `Bearer ${token}`;
       this.#readAtMs = now;
     } catch (error) {
-      // While the file is being replaced, use the old token.
+      // Use the old token if the file cannot be read, because it may be just being replaced.
       if (this.#header === undefined)
         throw userError("file-unreadable", `cannot read the token ${path}: ${messageOf(error)}`, { cause: error });
     }
@@ -99,10 +98,7 @@ export class Credentials {
   }
 }
 
-/**
- * The headers that name the impersonated user
- * (https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/).
- */
+/** The headers for impersonation (https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/). */
 function headersOf(impersonation: Impersonation | undefined): RequestHeaders {
   if (impersonation === undefined) return {};
   const { user, uid, groups = [], extra = {} } = impersonation;
@@ -120,8 +116,8 @@ function headersOf(impersonation: Impersonation | undefined): RequestHeaders {
 }
 
 /**
- * The text in UTF-8, as client-go sends it. Each byte becomes one character, because Node.js sends one byte for each
- * character.
+ * Encodes a header value in UTF-8, as client-go does. Each byte becomes one character, because Node.js writes one byte
+ * for each character.
  */
 function headerValue(meaning: string, value: string): string {
   const bytes = Buffer.from(value, "utf8").toString("latin1");
@@ -131,7 +127,7 @@ function headerValue(meaning: string, value: string): string {
   });
 }
 
-/** Percent-encodes the characters that a header's name may not contain, as in a URL. */
+/** Percent-encodes characters that a header name may not contain. */
 function headerName(key: string): string {
   return encodeURIComponent(key)
     .replaceAll(/[()']/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)

@@ -1,4 +1,4 @@
-/** Who denied a request at admission. */
+/** The webhook or policy that denied a request at admission. */
 export interface Denial {
   readonly by: "webhook" | "policy";
   readonly name: string;
@@ -7,9 +7,8 @@ export interface Denial {
 const denial = /admission webhook "([^"]+)" denied the request|ValidatingAdmissionPolicy '([^']+)'.* denied request/;
 
 /**
- * Who denied the request, according to the message of the API server's answer. The answer's status and reason cannot
- * show it, because a webhook chooses both, and most denials look like a missing right. Undefined if admission did not
- * deny the request.
+ * Finds out from an API server's error message who denied the request at admission. Returns undefined if nobody did.
+ * HTTP status and reason do not show this, because a webhook chooses both, and most denials look like a missing right.
  */
 export function denialIn(message: string): Denial | undefined {
   const [, webhook, policy] = denial.exec(message) ?? [];
@@ -17,19 +16,16 @@ export function denialIn(message: string): Denial | undefined {
   return policy === undefined ? undefined : { by: "policy", name: policy };
 }
 
-/** Whether a dry run was refused because a webhook has side effects, from the message of the API server's answer. */
+/** Whether an error message says that a webhook does not support dry runs. */
 export function lacksDryRun(message: string): boolean {
   return message.includes("does not support dry run");
 }
 
 const unanswered = /failed calling webhook "([^"]+)"/;
-/** The names of the webhooks of a control plane and of the rollout engine. */
+/** Matches the names of webhooks of a control plane or of the rollout engine. */
 const ofTheMesh = /\.(istio\.io|serin\.dev)$/;
 
-/**
- * What to do when the API server refuses requests because a webhook does not answer. Undefined if the message has
- * another cause.
- */
+/** Says what to do if an error message reports that a webhook did not answer. Returns undefined for other messages. */
 export function unansweredHint(message: string): string | undefined {
   const [, name] = unanswered.exec(message) ?? [];
   if (name === undefined) return undefined;
@@ -42,8 +38,8 @@ const autopilotHint =
   "GKE Autopilot admits neither the CNI agent nor a ztunnel, because both enter namespaces of the node's pods. Use a Standard cluster for the ambient mode. For sidecars without the agent (--set profile=default), create the Autopilot cluster with --workload-policies=allow-net-admin";
 
 /**
- * What to do about a platform or a quota that refuses an object. Undefined if the message has another cause. The names
- * in brackets are those of GKE's constraints.
+ * Says what to do if an error message reports a refusal by a platform or a quota. Returns undefined for other messages.
+ * `[denied by autogke-…]` names a constraint of GKE Autopilot.
  */
 export function refusalHint(message: string): string | undefined {
   if (/\[denied by autogke-/.test(message)) return autopilotHint;

@@ -13,7 +13,7 @@ import type { KubeClient } from "./client.ts";
 
 export interface EventRecorderOptions {
   readonly client: KubeClient;
-  /** The event's source, such as `default-scheduler`. */
+  /** The component that reports the events, such as `default-scheduler`. */
   readonly component: string;
   readonly host?: string;
   readonly log: Logger;
@@ -30,13 +30,11 @@ export interface EventNote {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/**
- * The maximum number of waiting events. It is reached only if the server does not answer. The newest events are then
- * dropped and counted.
- */
+/** The maximum number of events that wait to be written. Beyond it, new events are dropped and counted. */
 const maxWaiting = 1_000;
 /**
- * The number of different events to remember, so that a repeated event raises a count instead of creating a new object.
+ * The maximum number of written events that are remembered, so that a repetition increments a count instead of creating
+ * an Event.
  */
 const maxRemembered = 2_000;
 
@@ -45,7 +43,10 @@ interface Waiting {
   readonly event: Event;
 }
 
-/** Writes events in the background. A repeated event (same object, reason and message) increments its count. */
+/**
+ * Writes Events in the background. A repetition (same object, reason and message) increments the count of the first
+ * one.
+ */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #log: Logger;
@@ -59,7 +60,7 @@ export class EventRecorder {
     this.#log = options.log.scoped("events");
   }
 
-  /** Records an event. The object needs a name and a uid. Never throws and never waits. */
+  /** Records an event about an object, which needs a name and a uid. Never throws and never waits. */
   record(kind: KindDefinition, object: KubernetesObject, note: EventNote): void {
     const { component, host, clock, random = systemRandom } = this.#options;
     const { name = "", namespace, uid = "", resourceVersion } = object.metadata;
@@ -124,8 +125,7 @@ export class EventRecorder {
         before.count += 1;
         return;
       } catch {
-        // The event to update no longer exists, because it has expired or its namespace was deleted. So write a new
-        // one.
+        // The Event no longer exists: it has expired, or its namespace was deleted. Create a new one.
         this.#written.delete(key);
       }
     }

@@ -3,9 +3,9 @@ import type { KubernetesObject } from "../api/index.ts";
 import { unreadableBytes, WireReader } from "./wire-reader.ts";
 
 /**
- * A field by its JSON name: its number in Kubernetes' binary form (`generated.proto` of k8s.io/api and
- * k8s.io/apimachinery), and its content. JSON and the binary form give the same result: zero values are left out, as in
- * JSON.
+ * A field that an excerpt reads. `number` is its protobuf field number in Kubernetes' binary form (`generated.proto` of
+ * k8s.io/api and k8s.io/apimachinery), and `holds` is its type. Reading the binary form omits zero values, so the
+ * result is the same as from JSON.
  */
 export interface ExcerptField {
   readonly number: number;
@@ -13,10 +13,10 @@ export interface ExcerptField {
   readonly repeated?: true;
 }
 
-/** The fields of a message to read. All others are skipped. */
+/** The fields of a message to read, by JSON name. All other fields are skipped. */
 export type Excerpt = Readonly<Record<string, ExcerptField>>;
 
-/** The metadata that identify an object and its version, and its labels. */
+/** The metadata that identify an object and its version, with labels, annotations and owners. */
 export const metadataExcerpt: Excerpt = {
   name: { number: 1, holds: "text" },
   generateName: { number: 2, holds: "text" },
@@ -41,7 +41,7 @@ export const metadataExcerpt: Excerpt = {
 
 type Json = Record<string, unknown>;
 
-/** Reduces an object in JSON to the excerpt's fields. */
+/** Reduces a JSON object to the excerpt's fields. */
 export function pickExcerpt<Value extends KubernetesObject>(
   excerpt: Excerpt,
   { apiVersion, kind, ...object }: Value,
@@ -66,7 +66,6 @@ function pick(excerpt: Excerpt, from: Readonly<Json>): Json {
   return result;
 }
 
-/** The fields of an excerpt by number. The list is made once for each excerpt. */
 type NumberedFields = readonly (NumberedField | undefined)[];
 interface NumberedField {
   readonly name: string;
@@ -87,7 +86,7 @@ function fieldsOf(excerpt: Excerpt): NumberedFields {
 }
 
 const magic = "k8s\0";
-/** The field numbers of runtime.Unknown, the envelope of the binary form. */
+/** The field number of the object in runtime.Unknown, the envelope of the binary form. */
 const rawNumber = 2;
 const listExcerpt: Excerpt = { resourceVersion: { number: 2, holds: "text" }, continue: { number: 3, holds: "text" } };
 const statusExcerpt: Excerpt = {
@@ -100,15 +99,13 @@ const listItemsNumber = 2;
 
 export interface ExcerptList {
   readonly resourceVersion: string;
-  /** The token of the next page. Empty on the last page. */
+  /** The token of the next page, or an empty string on the last page. */
   readonly next: string;
-  /**
-   * Decodes the objects. This is most of the work of reading a list, so a caller can request the next page before it.
-   */
+  /** Decodes the objects. This is most of the work, so a caller can request the next page first. */
   items(): Json[];
 }
 
-/** Reads a list in Kubernetes' binary form. Throws if the bytes are invalid. */
+/** Parses a list in Kubernetes' binary form. Throws if the bytes are invalid. */
 export function readExcerptList(excerpt: Excerpt, bytes: Buffer): ExcerptList {
   const reader = unwrapped(bytes);
   const metadata: { resourceVersion?: string; continue?: string } =
@@ -128,7 +125,7 @@ export function readExcerptList(excerpt: Excerpt, bytes: Buffer): ExcerptList {
   };
 }
 
-/** Converts a Status in Kubernetes' binary form to JSON. */
+/** Parses a Status in Kubernetes' binary form. */
 export function readStatus(bytes: Buffer): Json {
   const reader = unwrapped(bytes);
   return { kind: "Status", ...message(fieldsOf(statusExcerpt), reader, reader.end) };

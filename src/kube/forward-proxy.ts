@@ -18,8 +18,8 @@ import {
 import { serverAddress } from "./server-address.ts";
 
 /**
- * The proxy that the variables HTTPS_PROXY and NO_PROXY name for a server. The rules are those of Go's
- * golang.org/x/net/http/httpproxy. For example, a server on this machine needs no proxy. Throws a user error if the
+ * Returns the proxy that HTTPS_PROXY and NO_PROXY name for a server, or undefined if it needs none. The rules are those
+ * of Go's golang.org/x/net/http/httpproxy. For example, a server on loopback needs no proxy. Throws a user error if the
  * proxy is not a valid URL.
  */
 export function proxyOfEnvironment(server: URL, env: Environment): URL | undefined {
@@ -36,18 +36,18 @@ export function proxyOfEnvironment(server: URL, env: Environment): URL | undefin
 const schemes: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
 
 /**
- * Parses the URL of an HTTP or SOCKS5 proxy. `where` names the field or variable. Throws a user error for another URL.
+ * Parses the URL of an HTTP or SOCKS5 proxy. Throws a user error for other text. `where` names its source in the error.
  */
 export function parseProxy(text: string, where: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && schemes.has(url.protocol) && url.hostname !== "") {
-    // The user and the password are decoded for each connection, so check now that decoding works.
+    // Both are decoded again for each connection. Report invalid percent-encoding now.
     if (isDecodable(url.username) && isDecodable(url.password)) return url;
     throw userError("kubeconfig-invalid", `${where} has a user or a password with a wrong percent sign`, {
       hint: "write a percent sign as %25",
     });
   }
-  // The text may contain a password, so the message does not quote it.
+  // Do not quote the text, because it may contain a password.
   const shown =
     url === undefined ? "is no URL" : url.hostname === "" ? "has no host" : `has the scheme ${url.protocol}//`;
   throw userError("kubeconfig-invalid", `${where} ${shown}, expected the address of a proxy`, {
@@ -70,8 +70,8 @@ function firstSet(env: Environment, ...names: readonly string[]): readonly [name
 }
 
 /**
- * Whether an entry of NO_PROXY covers a host. An entry is `*`, a network, an address or a domain. The last two may have
- * a port.
+ * Whether an entry of NO_PROXY matches a host. An entry is `*`, a CIDR, an IP address or a domain. Addresses and
+ * domains may have a port.
  */
 function isException(entry: string, host: string, port: string): boolean {
   if (entry === "*") return true;
@@ -88,7 +88,7 @@ interface Target {
   readonly port: number;
 }
 
-/** A proxy did not answer, or refused the connection. */
+/** The error of a proxy that does not answer or that refuses the connection. */
 export class ForwardProxyFault extends Error {
   constructor(proxy: URL, what: string, options?: ErrorOptions) {
     super(`the proxy ${proxy.host}${what}`, options);
@@ -96,7 +96,7 @@ export class ForwardProxyFault extends Error {
 }
 
 /**
- * A connection to a server through an HTTP proxy (CONNECT, RFC 9110) or a SOCKS5 proxy (RFC 1928). Rejects with a
+ * Opens a connection to a server through an HTTP proxy (CONNECT, RFC 9110) or a SOCKS5 proxy (RFC 1928). Rejects with a
  * {@link ForwardProxyFault} if the proxy refuses, or when the signal aborts.
  */
 export async function tunnelThrough(proxy: URL, target: Target, signal: AbortSignal): Promise<Duplex> {
@@ -111,8 +111,8 @@ async function tunnelByHttp(proxy: URL, { host, port }: Target, signal: AbortSig
     method: "CONNECT",
     path: authority,
     ...address,
-    // Without this, Node.js would expect the proxy's certificate to have the name in the Host header, which is the
-    // server's name.
+    // Without this name, Node.js would verify the proxy's certificate for the name in the Host header, which is the
+    // server's.
     servername: isIP(address.host) === 0 ? address.host : "",
     agent: false as const,
     signal,
@@ -148,7 +148,7 @@ const socksVersion = 5;
 const withoutPassword = 0;
 const withPassword = 2;
 const passwordVersion = 1;
-/** The types of addresses. A name has its length in the first byte. */
+/** The types of SOCKS5 addresses. In an answer, the length of a name is in its first byte. */
 const [ipv4Type, nameType, ipv6Type] = [1, 3, 4];
 const addressLengths: Readonly<Record<number, number>> = { [ipv4Type]: 4, [ipv6Type]: 16 };
 const maxTextBytes = 255;
@@ -162,11 +162,11 @@ const socksRefusals: Readonly<Record<number, string>> = {
   6: "time to live expired",
 };
 
-/** Connects through a SOCKS5 proxy. As with kubectl, the proxy resolves the server's name, even for `socks5:`. */
+/** Connects through a SOCKS5 proxy. As in kubectl, the proxy resolves the server's name, even with `socks5:`. */
 async function tunnelBySocks(proxy: URL, { host, port }: Target, signal: AbortSignal): Promise<Duplex> {
   signal.throwIfAborted();
   const socket = connect(serverAddress(proxy));
-  // Ignore the error here. The readers and the owner of the connection notice it when the connection ends.
+  // Without a listener, an error would end the process. The readers of the socket notice that it has ended.
   socket.on("error", () => undefined);
   using _abort = onAbort(signal, () => void socket.destroy(signal.reason as Error));
   try {
@@ -195,21 +195,21 @@ async function tunnelBySocks(proxy: URL, { host, port }: Target, signal: AbortSi
   }
 }
 
-/** An address or a name with its type. */
+/** Encodes an address or a name, with its type. */
 function socksAddress(host: string): Buffer {
   const address = addressBytes(host);
   if (address === undefined) return Buffer.concat([Buffer.from([nameType]), sized(host)]);
   return Buffer.concat([Buffer.from([address.length === 4 ? ipv4Type : ipv6Type]), address]);
 }
 
-/** A text with its length in the first byte. */
+/** Encodes a text, with its length in the first byte. */
 function sized(text: string): Buffer {
   const bytes = Buffer.from(text);
   if (bytes.length > maxTextBytes) throw new Error(`a name or password has more than ${maxTextBytes} bytes`);
   return Buffer.concat([Buffer.from([bytes.length]), bytes]);
 }
 
-/** The next bytes. Further bytes stay in the socket. Rejects if the socket ends earlier. */
+/** Reads the next bytes, and leaves the others in the socket. Rejects if the socket ends earlier. */
 async function bytesOf(socket: Socket, count: number): Promise<Buffer> {
   for (;;) {
     const bytes = socket.read(count) as Buffer | null;

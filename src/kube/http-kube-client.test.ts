@@ -114,7 +114,8 @@ test("watches beyond the streams that a server allows get further connections, w
   const watches = Array.from({ length: 3 * maxConcurrentStreams }, () =>
     client.watch(podKind, { resourceVersion: "5", signal: stop.signal })[Symbol.asyncIterator](),
   );
-  // Start the watches one after another. The client knows the server's limit of streams only after the first answer.
+  // Start the watches one after another, because the client knows the server's limit of streams only after the first
+  // response.
   for (const watch of watches) assert.equal((await watch.next()).value?.type, "BOOKMARK");
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
   assert.deepEqual([sessions(), open()], [4, 4]);
@@ -189,7 +190,7 @@ test("a request that a busy server refuses is sent again after the time that the
   assert.equal((await client.raw("GET", "/version")).status, 429);
   assert.equal(waits.length, 4);
   client.close();
-  // Three waits would exceed the time limit. The error of the time limit would hide that the server is busy.
+  // Three waits would exceed the time limit of the request, whose error would hide that the server is busy.
   answers.push(...Array.from({ length: 10 }, () => 429));
   const hasty = { log: silentLogger, clock, busyRetries: 9, requestTimeoutMs: 9_000 };
   const limited = createKubeClient({ ...target, ca: certificate }, hasty);
@@ -235,7 +236,7 @@ test("a list of several pages is read completely, each page once, however a serv
       const token = new URL(request.url, "https://any").searchParams.get("continue") ?? "";
       tokens.push(token);
       const next = pages[pages.indexOf(token) + 1];
-      // A text in an item may look like a continue token. The client must not use it as one.
+      // A text in an item may look like a continue token, and must not be used as one.
       const items = JSON.stringify([
         { metadata: { name: `of-${token}`, annotations: { text: '"continue":"nowhere"' } } },
       ]);
@@ -488,8 +489,7 @@ test("requests reach the server through an HTTP proxy with its password, and a p
     return true;
   });
   const known = `127.0.0.1:${port} Basic ${Buffer.from("me:p@ss").toString("base64")}`;
-  // The set removes repetitions: a failed read is repeated once, because a restarted server may have ended the kept
-  // connection.
+  // A failed read is repeated once, so the proxy may see two requests. The set removes the repetition.
   assert.deepEqual([...new Set(asked)], [known, `127.0.0.1:${port} nobody`]);
   client.close();
   stranger.close();

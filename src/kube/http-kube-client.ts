@@ -39,24 +39,27 @@ import { TooLong, wholeBody, type TransportRequest, type TransportResponse } fro
 export interface KubeClientOptions {
   readonly log: Logger;
   readonly clock: Clock;
-  /**
-   * The name of the client. It appears in the server's audit log and is the default field manager. `serin` if absent.
-   */
+  /** The User-Agent, by default `serin`. It appears in the server's audit log and is the default field manager. */
   readonly userAgent?: string;
-  /** Lists and watches contain only `metadata` (PartialObjectMetadata). */
+  /** Requests only the `metadata` of objects in lists and watches (PartialObjectMetadata). */
   readonly metadataOnly?: boolean;
-  /** The time limit for one request and its answer. It does not apply to watches. 60 s if absent. */
+  /**
+   * The time limit for one request and its response, by default 60 s. For a watch, it limits only the beginning of the
+   * response.
+   */
   readonly requestTimeoutMs?: number;
   /**
-   * The number of times that the client repeats a request after a busy server's refusal (429). Before each repetition,
-   * it waits for the time that the server names. 0 if absent, because informers and reconcilers wait themselves.
+   * How often the client repeats a request that a busy server refuses with 429. It waits as long as the server requests
+   * before each repetition. The default is 0, because informers and reconcilers retry themselves.
    */
   readonly busyRetries?: number;
-  /** The person who waits for the answers. */
+  /** A person who waits for this client's requests. */
   readonly person?: WaitingPerson;
 }
 
-/** A client that owns a connection. An idle client does not keep the process alive. `close` also ends open requests. */
+/**
+ * A client that owns its connections. An idle client does not keep the process alive. `close` also ends open requests.
+ */
 export interface KubeConnection extends KubeClient {
   close(): void;
 }
@@ -67,14 +70,16 @@ const binaryType = "application/vnd.kubernetes.protobuf";
 const binaryOrJson = `${binaryType},application/json`;
 const defaultPageSize = 500;
 const defaultRequestTimeoutMs = 60_000;
-/** The longest time that the client waits because a busy server requests it. */
+/**
+ * The longest time that the client waits because a busy server requests it. For a longer time, it returns the refusal.
+ */
 const maxBusyWaitMs = 30_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
-/** The server ends a watch after this time. Informers then continue with a new one. */
+/** The time after which the server ends a watch. Informers then start a new one. */
 const watchTimeoutSeconds = 570;
 
-/** A client of one API server. Does nothing until the first call. */
+/** Creates a client of one API server. The client connects at its first request. */
 export function createKubeClient(config: KubeConfig, options: KubeClientOptions): KubeConnection {
   return new HttpKubeClient(config, options);
 }
@@ -146,7 +151,7 @@ class HttpKubeClient implements KubeConnection {
     try {
       return await this.#pages(kind, options, options.pageSize ?? defaultPageSize);
     } catch (error) {
-      // The continue token has expired, so read everything in one response.
+      // The continue token has expired, so request the whole list in one response.
       if (isCode(error, "gone")) return await this.#pages(kind, options, undefined);
       throw error;
     }
@@ -159,7 +164,7 @@ class HttpKubeClient implements KubeConnection {
   ): Promise<Value> {
     const { name, namespace, generateName } = object.metadata;
     const subject = { verb: "create", object: describeObject(kind, namespace, name ?? `${generateName ?? ""}…`) };
-    // A subresource (`binding`, `eviction`, `token`) is created below its object.
+    // A subresource (`binding`, `eviction`, `token`) is created below an object.
     const owner = options.subresource === undefined ? undefined : name;
     const path = resourcePath(kind, namespace, owner, options.subresource);
     return await this.#json<Value>({
@@ -210,7 +215,7 @@ class HttpKubeClient implements KubeConnection {
     const subject = { verb: "apply", object: describeObject(kind, namespace, name) };
     const query = { ...writeQuery(options), force: options.force === true ? "true" : undefined };
     const path = withQuery(resourcePath(kind, namespace, name, options.subresource), query);
-    // JSON is valid YAML, which this content type requires, so the body needs no other encoder.
+    // The content type requires YAML. JSON is valid YAML.
     return await this.#json<Value>({
       method: "PATCH",
       path,
@@ -255,8 +260,8 @@ class HttpKubeClient implements KubeConnection {
   }
 
   /**
-   * The events of a watch, until the server ends it. The limit is for a server that hangs, because such a server does
-   * not end the watch and may still answer pings.
+   * Yields the events of a watch until the server ends it. The time limit is for a server that hangs, because such a
+   * server does not end the watch, and may still answer pings.
    */
   async *#watched<Value extends KubernetesObject>(
     response: TransportResponse,
@@ -316,7 +321,7 @@ class HttpKubeClient implements KubeConnection {
         subject,
         ...accept,
       });
-      // Handle the rejection already now: this request may fail while the previous page is still being read.
+      // Prevent an unhandled rejection: this request may fail while the previous page is still being read.
       response.catch(() => undefined);
       return response;
     };
@@ -324,7 +329,7 @@ class HttpKubeClient implements KubeConnection {
     let resourceVersion = "";
     for (let pending: Promise<AnswerBody> | undefined = ask(undefined); pending !== undefined;) {
       let early: Promise<AnswerBody> | undefined;
-      // The server prepares the next page while this one is being read.
+      // Request the next page before the objects of this one are read, so that the server prepares it meanwhile.
       const page: ListPage<Value> = readPage(await pending, subject, excerpt, (token) => {
         early = ask(token);
       });
@@ -368,7 +373,7 @@ class HttpKubeClient implements KubeConnection {
     });
   }
 
-  /** Runs one exchange under the request deadline. */
+  /** Runs one exchange with the time limit of a request. */
   async #within<Answer>(
     outer: AbortSignal | undefined,
     subject: RequestSubject,
@@ -384,7 +389,7 @@ class HttpKubeClient implements KubeConnection {
     try {
       return await run(deadline.signal);
     } catch (error) {
-      // If the deadline ends the request in the middle of its answer, the error looks like a broken connection.
+      // If the time limit ends the request during its response, the error looks like a broken connection.
       const isOurs = !(error instanceof SerinError) || error.code === "unreachable";
       if (!deadline.signal.aborted || !isOurs) throw error;
       const request = `${subject.verb} of ${subject.object}`;
@@ -399,9 +404,10 @@ class HttpKubeClient implements KubeConnection {
   }
 
   /**
-   * Sends a request, and sends it again if the server answers 429. A server that answers 429 has done nothing, so any
-   * request may be repeated. The client waits for the seconds of Retry-After, which may be 0. If the wait would exceed
-   * the request's time limit, the client returns the refusal, because the refusal names the reason.
+   * Sends a request, and repeats it if the server responds with 429. Any request may be repeated, because a server that
+   * responds with 429 has not executed it. The wait before a repetition is that of the Retry-After header, and may be
+   * 0. If the waits would exceed the time limit of the request, returns the 429 response, because it contains the
+   * reason.
    */
   async #sendPatiently(exchange: Exchange): Promise<TransportResponse> {
     let waitedMs = 0;
@@ -433,16 +439,16 @@ class HttpKubeClient implements KubeConnection {
     try {
       return await this.#transported(request);
     } catch (error) {
-      // Before the server's first answer, there is no kept connection, so this request already used a new one.
+      // Before the server's first response, there was no older connection that could have been broken.
       const isKept = this.#answers.hasAnswered;
       if (method !== "GET" || !isKept || !isCode(error, "unreachable") || signal?.aborted === true) throw error;
-      // A restarted server may have ended the kept connection. A read can be repeated safely.
+      // A restarted server may have ended the existing connection. A read can safely be repeated.
       this.#log.debug("reading again on a new connection", { path });
       return await this.#transported(request);
     }
   }
 
-  /** Asks for the server's version. Any answer shows that the server is alive, even a refusal. */
+  /** Requests the server's version. Any response shows that the server is alive, even an error. */
   async #askVersion(signal: AbortSignal): Promise<void> {
     const subject = { verb: "GET", object: "/version" };
     const { body } = await this.#send({ method: "GET", path: "/version", subject, signal });
@@ -466,7 +472,10 @@ function parseServer(config: KubeConfig): URL {
   }
 }
 
-/** The seconds of a Retry-After header. NaN if there is none, or a date, which no API server sends. */
+/**
+ * The seconds in a Retry-After header. Returns NaN if the header is absent or contains a date, which API servers do not
+ * send.
+ */
 function secondsOf(retryAfter: string | undefined): number {
   return /^\d+$/.test(retryAfter ?? "") ? Number(retryAfter) : Number.NaN;
 }
@@ -480,7 +489,7 @@ function typed<Value extends KubernetesObject>(
   object: Value,
   { subresource }: WriteOptions,
 ): Value {
-  // The body of a subresource may have a kind of its own (Scale, Binding, Eviction), which the body then names.
+  // The object of a subresource may have its own kind (Scale, Binding, Eviction), which must stay.
   if (object.kind !== undefined && (object.apiVersion !== undefined || subresource !== undefined)) return object;
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, ...object };
 }

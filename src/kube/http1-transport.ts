@@ -13,18 +13,18 @@ import {
   type TransportResponse,
 } from "./transport.ts";
 
-/** The maximum number of connections. Each open watch needs a connection. */
+/** The maximum number of connections. Each open watch occupies one. */
 const maxConnections = 128;
 
 const pool = { keepAlive: true, maxSockets: maxConnections, scheduling: "lifo" } as const;
 
-/** The transport to plain `http://` servers (kubectl proxy) and to those that do not speak HTTP/2. */
+/** The transport for `http://` servers (such as kubectl proxy) and for servers without HTTP/2. */
 export class Http1Transport implements Transport {
   readonly #config: KubeConfig;
   readonly #credentials: Credentials;
   readonly #url: URL;
   #agent: HttpAgent | undefined;
-  /** Agents that use former certificates. Their open requests continue. */
+  /** Agents with former certificates. Their open requests continue. */
   readonly #former = new Set<HttpAgent>();
 
   constructor(config: KubeConfig, credentials: Credentials) {
@@ -63,7 +63,7 @@ export class Http1Transport implements Transport {
   async #newAgent(isSecure: boolean): Promise<HttpAgent> {
     if (!isSecure) return new (nodeHttp().Agent)(pool);
     const { clientCertificate } = await this.#credentials.current();
-    // Another request may have made an agent during the wait for the credentials.
+    // Another request may have created the agent during this wait.
     return this.#agent ?? serverAgent(this.#config, clientCertificate, pool);
   }
 
@@ -71,7 +71,7 @@ export class Http1Transport implements Transport {
     const former = this.#agent as (HttpAgent & { keepAlive: boolean }) | undefined;
     this.#agent = undefined;
     if (former === undefined) return;
-    // Without keepAlive, Node.js keeps no socket whose request has ended.
+    // Without keepAlive, the agent closes each socket when its request has ended.
     former.keepAlive = false;
     for (const sockets of Object.values(former.freeSockets)) sockets?.forEach((socket) => socket.destroy());
     this.#former.add(former);

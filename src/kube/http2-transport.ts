@@ -11,29 +11,30 @@ import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { dialTls, unreachable, type Transport, type TransportRequest, type TransportResponse } from "./transport.ts";
 
-/** The receive window of a stream. The default of 64 kB would stall a long list while watches are open. */
+/** The receive window of a stream. With the default of 64 kB, a long list would stall while watches are open. */
 const streamWindowBytes = 4 << 20;
 const sessionWindowBytes = 16 << 20;
 /**
- * The interval of pings. A watch may be silent for minutes, and only a ping distinguishes a dead server from a quiet
- * one.
+ * The interval of pings. A watch may be silent for minutes, and only a ping shows whether the server is still alive.
  */
 const pingIntervalMs = 30_000;
 const pingTimeoutMs = 15_000;
-/** The maximum number of sessions that one request tries if each of them ends before the request is sent. */
+/**
+ * The maximum number of sessions that a request tries. It tries another if a session ends before the request is sent.
+ */
 const maxAttempts = 3;
 
 /**
- * The number of streams that an API server allows on one connection, until its own setting has arrived. Kubernetes
- * allows this many by default, and Go's clients assume the same number.
+ * The number of concurrent streams that a server is assumed to allow until its settings arrive. It is Kubernetes'
+ * default, and Go's clients assume the same.
  */
 const assumedStreams = 100;
 
 /**
- * Sends all requests and watches of one client over as few HTTP/2 connections as possible, usually one. Compared with
- * one connection for each watch, 30 watches start in a quarter of the time, and the client needs half the CPU.
+ * Sends all requests and watches of a client over as few HTTP/2 connections as possible, usually one. Compared with one
+ * connection for each watch, 30 watches start in a quarter of the time, and the client needs half the CPU.
  *
- * Another connection opens if the last one has ended, or if the server allows no further stream on it. Otherwise a
+ * A new connection is opened if the last one has ended, or if the server allows no further stream on it. Otherwise a
  * request would wait until a watch ends. A connection keeps the process alive only while it has a request.
  */
 export class Http2Transport implements Transport {
@@ -43,7 +44,7 @@ export class Http2Transport implements Transport {
   #session: Promise<ClientHttp2Session> | undefined;
   #fallback: Http1Transport | undefined;
   /**
-   * Sessions of former certificates, and full sessions that another one has replaced. Their requests and watches
+   * Sessions that get no new requests, because the certificate has changed or they are full. Their open streams
    * continue.
    */
   readonly #former = new Set<ClientHttp2Session>();
@@ -61,7 +62,7 @@ export class Http2Transport implements Transport {
       const session = await unlessAborted(this.#opened(pending), request.signal);
       if (session === undefined) return await this.#overHttp1(request);
       request.signal?.throwIfAborted();
-      // The session may have ended since it was opened, before anything was sent over it.
+      // The session may have ended after it was opened. Nothing has been sent on it, so another one can be used.
       const isLive = !session.destroyed && !session.closed;
       if (isLive ? !isFull(session) : attempt === maxAttempts) return await this.#exchange(session, request);
       if (this.#session === pending) {
@@ -72,7 +73,7 @@ export class Http2Transport implements Transport {
     }
   }
 
-  /** The opened session, or undefined where the server does not speak HTTP/2. */
+  /** Returns the opened session, or undefined if the server does not support HTTP/2. */
   async #opened(pending: Promise<ClientHttp2Session>): Promise<ClientHttp2Session | undefined> {
     try {
       return await pending;
@@ -92,7 +93,7 @@ export class Http2Transport implements Transport {
     this.#fallback?.renew();
     const former = this.#session;
     this.#session = undefined;
-    // The former session closes only after its open requests have ended.
+    // This waits for the session's open streams.
     void former?.then(
       (session) => {
         if (session.closed) return;
@@ -103,7 +104,7 @@ export class Http2Transport implements Transport {
     );
   }
 
-  /** Keeps a session that gets no new requests until its streams have ended. */
+  /** Remembers a session that gets no new requests, until it closes. */
   #keep(session: ClientHttp2Session): void {
     this.#former.add(session);
     session.once("close", () => this.#former.delete(session));
@@ -135,7 +136,7 @@ export class Http2Transport implements Transport {
     const retire = (): void => this.#retire(session);
     session.once("goaway", retire);
     session.once("close", retire);
-    // Each open stream reports the failure to its own caller.
+    // The open streams report the error to their own callers.
     session.on("error", retire);
     session.unref();
     this.#watchOver(session);
@@ -152,7 +153,10 @@ export class Http2Transport implements Transport {
     );
   }
 
-  /** Sends pings as long as the session is open. If there is no answer, destroys the session, and its streams fail. */
+  /**
+   * Sends pings while the session is open. Destroys the session, so that its streams fail, if a ping is not answered in
+   * time.
+   */
   #watchOver(session: ClientHttp2Session): void {
     this.#clock.after(pingIntervalMs, () => {
       if (session.destroyed) return;
@@ -182,14 +186,14 @@ export class Http2Transport implements Transport {
     const head = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
       stream.once("response", resolve);
       stream.on("error", (error) => reject(signal?.aborted === true ? error : unreachable(this.#config, error)));
-      // Create the error only if the connection closes before the answer. Every stream closes, and an error records its
-      // stack, which takes time.
+      // Create the error only when it is needed. Every stream closes, and creating an error takes time, because it
+      // records the stack.
       const closed = (): void =>
         reject(unreachable(this.#config, new Error("the connection was closed before the answer")));
       stream.once("close", closed).once("response", () => stream.off("close", closed));
       if (body !== undefined) stream.end(body);
     });
-    // A truncated stream must not look like a complete answer.
+    // A truncated response must not look complete.
     stream.once("aborted", () => stream.destroy(new Error("the connection was closed in the middle of the answer")));
     const flat: Record<string, string> = {};
     for (const [name, value] of Object.entries(head))
@@ -197,7 +201,10 @@ export class Http2Transport implements Transport {
     return { status: Number(head[constants.HTTP2_HEADER_STATUS]), headers: flat, body: stream };
   }
 
-  /** Keeps the process alive while the session has a stream. Afterwards, closes a session that gets no new requests. */
+  /**
+   * Keeps the process alive while the session has a stream. After its last stream, closes a session that gets no new
+   * requests.
+   */
   #holdWhileOpen(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
     const count = (openStreams.get(session) ?? 0) + 1;
     openStreams.set(session, count);
@@ -212,7 +219,7 @@ export class Http2Transport implements Transport {
   }
 }
 
-/** The result of work that several requests share. Rejects as soon as this request's signal is aborted. */
+/** Awaits work that several requests share. Rejects early if this request's signal aborts. */
 async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   if (signal === undefined) return await work;
   const left = Promise.withResolvers<never>();
@@ -223,8 +230,8 @@ async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal 
 const openStreams = new WeakMap<ClientHttp2Session, number>();
 
 /**
- * Whether another stream on this session would have to wait until one ends. A session without streams is never full.
- * Otherwise a server that allows no streams would get one connection after another.
+ * Whether a new stream on this session would have to wait. A session without streams is never full, because a server
+ * that allows no streams would otherwise cause an endless number of connections.
  */
 function isFull(session: ClientHttp2Session): boolean {
   const open = openStreams.get(session) ?? 0;

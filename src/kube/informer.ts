@@ -1,14 +1,14 @@
 import type { KubernetesObject } from "../api/index.ts";
 
 /**
- * A local copy of the objects of one kind, kept current by list and watch. `run` blocks until the signal aborts, and
- * recovers from restarts and 410s of the server. Handlers run in order, one change at a time.
+ * A local copy of the objects of one kind, updated by list and watch. `run` returns when the signal aborts. It recovers
+ * from restarts of the server and from status 410. Handlers are called for one change at a time, in order.
  */
 export interface Informer<Value extends KubernetesObject> {
   run(signal: AbortSignal): Promise<void>;
-  /** Resolves when the first list has been read and delivered. */
+  /** Resolves when the first list has been delivered to the handlers, or when the kind is treated as empty. */
   readonly synced: Promise<void>;
-  /** Returns an object by its key, which is `namespace/name`, or `name` for a cluster-scoped object. */
+  /** Returns an object by its key: `namespace/name`, or `name` for a cluster-scoped object. */
   get(key: string): Value | undefined;
   list(): readonly Value[];
   /** Calls the handler for every existing object, and then for every change. */

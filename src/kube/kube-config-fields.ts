@@ -2,23 +2,23 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { isTree, userError, type Tree } from "../base/index.ts";
 
-/** An object in a kubeconfig. */
+/** An object of a kubeconfig, with its name for error messages. */
 interface Titled {
-  /** The object in messages: `user "me" of /home/me/.kube/config`. */
+  /** The name in error messages: `user "me" of /home/me/.kube/config`. */
   readonly title: string;
   readonly value: Tree;
 }
 
-/** An entry of a kubeconfig's lists. */
+/** An entry of a list in a kubeconfig. */
 export interface Named extends Titled {
   readonly name: string;
-  /** The directory of the kubeconfig. Relative paths in it are relative to this directory. */
+  /** The kubeconfig's directory. Relative paths in the kubeconfig start there. */
   readonly directory: string;
 }
 
 /**
- * A text field, or undefined if it is absent or empty. Throws a user error if it has another type. Like kubectl's
- * errors, the error does not quote the value.
+ * Returns a text field, or undefined if it is absent or empty. Throws a user error for another type. Like kubectl, does
+ * not quote the value, which may be a secret.
  */
 export function text({ title, value }: Titled, name: string): string | undefined {
   const found = value[name] ?? "";
@@ -29,28 +29,26 @@ export function text({ title, value }: Titled, name: string): string | undefined
   return found === "" ? undefined : found;
 }
 
-/** Whether a field is true. Throws a user error if the field is not a boolean. */
+/** Returns a boolean field, or false if it is absent. Throws a user error for another type. */
 export function flag({ title, value }: Titled, name: string): boolean {
   const found = value[name] ?? false;
   if (typeof found !== "boolean") throw userError("kubeconfig-invalid", `${name} of ${title} must be true or false`);
   return found;
 }
 
-/**
- * The object in a field, or an empty object if the field is absent. Throws a user error if the field has another type.
- */
+/** Returns an object field, or an empty object if it is absent. Throws a user error for another type. */
 export function object({ title, value }: Titled, name: string): Tree {
   const found = value[name] ?? {};
   if (!isTree(found)) throw userError("kubeconfig-invalid", `${name} of ${title} must be an object`);
   return found;
 }
 
-/** Whether a text may be the value of an HTTP header. Any other text would make the request fail. */
+/** Whether a text is a valid value of an HTTP header. */
 export function isHeaderText(value: string): boolean {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
 }
 
-/** A field's value in base64, or the content of the file that another field names. */
+/** Returns the decoded base64 of the field `<field>-data`, or else the content of the file that `field` names. */
 export async function inlineOrFile(entry: Named, field: string): Promise<string | undefined> {
   const inline = text(entry, `${field}-data`);
   if (inline !== undefined) return Buffer.from(inline, "base64").toString("utf8");

@@ -12,10 +12,10 @@ import { flag, inlineOrFile, isHeaderText, text, type Named } from "./kube-confi
 
 export type TokenSource =
   | { readonly type: "literal"; readonly token: string }
-  /** A file with a token, which is read again because the token rotates. */
+  /** The token is in a file, which is read again because the token rotates. */
   | { readonly type: "file"; readonly path: string };
 
-/** Another user in whose name the server executes requests, if the caller has the right `impersonate`. */
+/** A user in whose name the server executes requests. The caller needs the right `impersonate`. */
 export interface Impersonation {
   readonly user: string;
   readonly uid?: string;
@@ -23,14 +23,16 @@ export interface Impersonation {
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The command-line flags that name the user to impersonate. */
 interface ImpersonationFlags {
   readonly user: string | undefined;
   readonly uid: string | undefined;
   readonly groups: readonly string[] | undefined;
 }
 
-/** The config with the user that --as, --as-uid and --as-group name, if any. Throws a user error if --as is missing. */
+/**
+ * Returns the config with the user of --as, --as-uid and --as-group, if given. Throws a user error if --as-uid or
+ * --as-group is given without --as.
+ */
 export function impersonating<Config extends KubeUser>(
   config: Config,
   { user, uid, groups = [] }: ImpersonationFlags,
@@ -46,24 +48,23 @@ export interface KubeUser {
   readonly clientCertificate?: ClientCertificate;
   readonly token?: TokenSource;
   readonly basic?: { readonly username: string; readonly password: string };
-  /** A program that returns credentials. Used only if none of the fields above is set. */
+  /** The program that returns credentials. It is set only if the user has no other credentials. */
   readonly plugin?: CredentialPlugin;
   readonly impersonation?: Impersonation;
 }
 
 export interface UserOrigin {
-  /** The kubeconfig's files, for messages. */
+  /** The names of the kubeconfig's files, for error messages. */
   readonly where: string;
   /**
-   * What a program needs to run. If undefined, programs are refused, because the kubeconfig does not come from this
-   * machine's user.
+   * The environment of programs. Without it, a user with a program is refused: the kubeconfig may come from somebody
+   * else, who must not run programs on this machine.
    */
   readonly surroundings?: PluginSurroundings;
-  /** The facts about the cluster that a program gets. */
+  /** Returns the data about the cluster that a program may request. */
   readonly clusterInfo: () => Readonly<Record<string, unknown>>;
 }
 
-/** Parses a user of a kubeconfig. Throws a user error that names the user, the field and the expected value. */
 export async function parseUser(user: Named, origin: UserOrigin): Promise<KubeUser> {
   const certificate = await inlineOrFile(user, "client-certificate");
   const key = await inlineOrFile(user, "client-key");
@@ -80,7 +81,7 @@ export async function parseUser(user: Named, origin: UserOrigin): Promise<KubeUs
     certificate !== undefined || tokenFile !== undefined || token !== undefined || username !== undefined;
   return {
     ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
-    // Like kubectl, a file takes precedence over a literal, because the file is rotated.
+    // Like kubectl, prefer a token file to a literal token, because the file is rotated.
     ...(tokenFile !== undefined
       ? { token: { type: "file", path: resolve(user.directory, tokenFile) } as const }
       : token !== undefined
@@ -148,7 +149,7 @@ function parsePlugin(user: Named, origin: UserOrigin): CredentialPlugin | undefi
   return credentialPlugin(
     {
       where: `user "${user.name}" of ${origin.where}`,
-      // A name without a slash is looked up in PATH.
+      // A name without a slash is not a path, and is looked up in PATH.
       command: command.includes("/") ? resolve(user.directory, command) : command,
       args,
       env: parseVariables(user, origin, exec["env"] ?? []),

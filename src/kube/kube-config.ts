@@ -18,23 +18,22 @@ import { flag, inlineOrFile, object, readNamed, text, type Named } from "./kube-
 import { parseUser, type KubeUser } from "./kube-config-user.ts";
 
 /**
- * The address of an API server and the credentials for it: the chosen context of a kubeconfig, or a pod's service
- * account.
+ * The address of an API server, and the credentials for it. They come from a context of a kubeconfig, or from a pod's
+ * service account.
  */
 export interface KubeConfig extends KubeUser {
-  /** `https://host:port`, possibly with a path prefix, without a slash at the end. */
+  /** The URL `https://host:port`, maybe with a path prefix, without a slash at the end. */
   readonly server: string;
-  /** The context's name. `in-cluster` for a pod's own service account. */
+  /** The context's name, or `in-cluster` for a pod's service account. */
   readonly context: string;
-  /** The default namespace. */
   readonly namespace: string;
-  /** The certificate authority of the server's certificate, in PEM. If absent, the system's roots apply. */
+  /** The CA of the server's certificate, in PEM. By default, the system's root certificates are used. */
   readonly ca?: string;
-  /** Accepts any server certificate. */
+  /** Whether to accept any server certificate. */
   readonly insecure?: boolean;
-  /** The name to check in the certificate instead of the server's host. */
+  /** The name to verify in the server's certificate, instead of the server's host. */
   readonly tlsServerName?: string;
-  /** The HTTP or SOCKS5 proxy through which to reach the server. Only for `https:`. */
+  /** The HTTP or SOCKS5 proxy for connections to the server. Only for `https:`. */
   readonly proxy?: URL;
 }
 
@@ -46,10 +45,10 @@ interface Merged {
 }
 
 /**
- * Loads the kubeconfig at `source`. Without `source`, loads what `KUBECONFIG` names (several files are merged, and the
- * first definition wins), or else `~/.kube/config`, or else the pod's service account. `env` contains the variables
- * that name proxies. It is also the environment of a program that returns credentials. Throws a user error that names
- * the file and the missing part.
+ * Loads a kubeconfig. If `source` is a path, loads that file. Otherwise `source` is an environment: loads the files
+ * that `KUBECONFIG` lists (the first definition of a name applies), or else the pod's service account, or else
+ * `~/.kube/config`. In a pod, `KUBECONFIG` is ignored if none of its files exist. `env` is the environment for proxy
+ * variables and for programs that return credentials. Throws a user error that names the file and the missing part.
  */
 export async function loadKubeConfig(
   source: string | Environment,
@@ -59,7 +58,7 @@ export async function loadKubeConfig(
   if (typeof source === "string") return await fromFiles([source], context, { env, isRequired: true });
   const listed = (source["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   const inPod = source["KUBERNETES_SERVICE_HOST"] !== undefined && context === undefined;
-  // A control plane's pod always sets KUBECONFIG, but the file exists only if the control plane serves another cluster.
+  // A control plane's pod always sets KUBECONFIG, but the file exists only if it serves another cluster.
   if (listed.length > 0 && !(inPod && (await nonePresent(listed))))
     return await fromFiles(listed, context, { env, isRequired: false });
   if (inPod) return loadInClusterConfig(source);
@@ -82,8 +81,8 @@ async function nonePresent(paths: readonly string[]): Promise<boolean> {
 const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
- * The service account of the pod in which this process runs. Serin's own variable `SERVICE_ACCOUNT_DIR` sets another
- * directory for its files. Throws a user error if the process does not run in a pod.
+ * Returns the service account of the pod in which this process runs. Serin's variable `SERVICE_ACCOUNT_DIR` overrides
+ * the directory of its files. Throws a user error outside a pod.
  */
 export async function loadInClusterConfig(env: Environment): Promise<KubeConfig> {
   const host = env["KUBERNETES_SERVICE_HOST"];
@@ -105,13 +104,12 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
   };
 }
 
-/** The fields of a kubeconfig that read files of this machine, by the names with which an administrator allows them. */
+/** The names of the options with which an administrator allows fields that read files of this machine. */
 type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 /**
- * A kubeconfig that is not the user's own, such as one in another cluster's Secret. Fields that read files of this
- * machine are refused unless `allowed` contains their option. Programs and plugins are always refused. Throws a user
- * error.
+ * Parses a kubeconfig that somebody else may have written, such as one in another cluster's Secret. Refuses fields that
+ * read files of this machine, unless `allowed` contains their option. Always refuses programs. Throws a user error.
  */
 export async function parseUntrustedKubeConfig(
   text: string,
@@ -136,9 +134,8 @@ export async function parseUntrustedKubeConfig(
 }
 
 /**
- * The name that a kubeconfig gives to its cluster, as upstream's istiod determines it: the cluster of the current
- * context. Without one, it is the cluster of the first context by name, and without contexts the first cluster by name.
- * Throws a user error if there is none.
+ * Returns the name of the cluster in a kubeconfig, like upstream's istiod: the cluster of the current context, or else
+ * of the first context by name, or else the first cluster by name. Throws a user error if there is none.
  */
 export async function clusterNameOfKubeConfig(text: string, where: string): Promise<string> {
   const merged = nothingMerged();
@@ -207,10 +204,10 @@ async function readOptional(path: string, required: boolean): Promise<string | u
 async function parseFile(text: string, path: string): Promise<Tree> {
   let value: unknown;
   try {
-    // Avoid the YAML parser for JSON, because it takes time to load, and the lab's own kubeconfigs are JSON.
-    // `trimStart` also removes a byte order mark, which JSON does not allow.
+    // Do not load the YAML parser for JSON, because loading takes time, and the lab's kubeconfigs are JSON. `trimStart`
+    // also removes a byte order mark, which JSON does not allow.
     const trimmed = text.trimStart();
-    // A parser's warning would print lines of the kubeconfig, which may contain a token, to standard error.
+    // A warning of the YAML parser would print lines of the kubeconfig, maybe with a token, to standard error.
     value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text, { logLevel: "error" });
   } catch (error) {
     throw userError(
@@ -229,7 +226,7 @@ function nothingMerged(): Merged {
 }
 
 interface Place {
-  /** The file or Secret, for messages. */
+  /** The file or Secret, for error messages. */
   readonly where: string;
   readonly directory: string;
 }
@@ -249,7 +246,7 @@ function mergeInto(merged: Merged, file: Tree, { where, directory }: Place): voi
   }
 }
 
-/** The entries of a list. As in kubectl, an entry that is null has no effect. */
+/** The entries of a list. As in kubectl, null entries are ignored. */
 function entriesIn(file: Tree, list: "clusters" | "users" | "contexts", where: string): Tree[] {
   const entries = file[list] ?? [];
   const isList = Array.isArray(entries) && entries.every((entry) => entry === null || isTree(entry));
@@ -258,9 +255,9 @@ function entriesIn(file: Tree, list: "clusters" | "users" | "contexts", where: s
 }
 
 interface Origin {
-  /** The kubeconfig's files. */
+  /** The names of the kubeconfig's files, for error messages. */
   readonly where: string;
-  /** The environment variables of this process. Absent if the kubeconfig does not come from this machine's user. */
+  /** The environment of this process. Absent if somebody else may have written the kubeconfig. */
   readonly env?: Environment;
 }
 
@@ -334,7 +331,7 @@ function proxyOf(cluster: Named, server: string, { where, env }: Origin): URL | 
   return parseProxy(field, `proxy-url of ${title}`);
 }
 
-/** The cluster in the form of `client.authentication.k8s.io/v1`. */
+/** The cluster's data in the form that `client.authentication.k8s.io/v1` defines. */
 function clusterInfoOf({ value }: Named, server: string, ca: string | undefined): Tree {
   const extensions = Array.isArray(value["extensions"]) ? (value["extensions"] as unknown[]) : [];
   const own = extensions.find((entry) => valueAt(entry, "name") === "client.authentication.k8s.io/exec");

@@ -104,7 +104,7 @@ test("one replica leads, and another follows when it releases the lease or the l
   assert.deepEqual(order, ["a leads", "a ends", "b leads"]);
   stopB.abort();
   await runningB;
-  // The lease of a holder that ended without releasing it. It no longer changes.
+  // This lease does not change, because its holder ended without releasing it.
   await server.create(
     undefined as never,
     { metadata: { name: "test" }, spec: { holderIdentity: "dead", renewTime: "x", leaseDurationSeconds: 15 } } as never,
@@ -119,7 +119,7 @@ test("one replica leads, and another follows when it releases the lease or the l
   await runningC;
 });
 
-test("a holder whose renewal is not answered stops to lead before others take the lease, and a late answer elects nobody", async () => {
+test("a holder without a response to its renewal stops leading before others take the lease, and a late response makes nobody leader", async () => {
   const server = leaseServer();
   const update = server.update.bind(server);
   const clock = new HandClock();
@@ -308,7 +308,7 @@ test("a leader confirms its lease at the server, and ends its term if the server
   await running;
 });
 
-test("a process drains if its pod was deleted while it started, and goes on if nobody can say so", async () => {
+test("a process drains if its pod was deleted while it started, and continues if it cannot find out", async () => {
   const podOf = (metadata: object): Pod => ({ metadata: { name: "istiod-1", ...metadata } });
   const drained = async (
     answers: readonly (readonly Pod[] | Error)[],

@@ -17,37 +17,33 @@ import { isCode } from "./status-error.ts";
 export interface LeaderElectionOptions {
   readonly client: KubeClient;
   readonly namespace: string;
-  /** The Lease's name. */
   readonly name: string;
-  /** The name of this candidate, which must be unique among the candidates. It is the pod's name. */
+  /** The name of this candidate, which must be unique. It is usually the pod's name. */
   readonly identity: string;
-  /** The time without a renewal after which a holder has lost the lease. 15 s if absent. */
+  /** The time without a renewal after which other candidates may take the lease. The default is 15 s. */
   readonly leaseDurationMs?: number;
   /**
-   * The time without a renewal after which the holder itself gives up the lease. Must be less than the lease's
-   * duration. 10 s if absent.
+   * The time without a renewal after which the holder gives up the lease. It must be less than the lease's duration.
+   * The default is 10 s.
    */
   readonly renewDeadlineMs?: number;
-  /**
-   * How often a candidate reads the lease, and how soon a failed renewal is tried again, in milliseconds. 2 s if
-   * absent.
-   */
+  /** The pause before a candidate reads the lease again, or retries a failed renewal. The default is 2 s. */
   readonly retryMs?: number;
-  /** How often the holder renews the lease. {@link retryMs} if absent. */
+  /** The pause between renewals of the holder. The default is {@link retryMs}. */
   readonly renewMs?: number;
-  /** Called when another process becomes the holder, with its identity. */
+  /** Called with the holder's identity when another process is or becomes the holder. */
   readonly onFollow?: (holder: string) => void;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
 }
 
-/** How long a leader that ends waits for the answer to its last renewal before it releases the lease. */
+/** How long an ending leader waits for its last renewal before it releases the lease. */
 const lateRenewalMs = 2_000;
 
 /**
- * Elects one of several processes by a Lease, as client-go does. While the machines' clocks run at the same speed,
- * there are never two leaders.
+ * Elects a leader among processes by a Lease, as client-go does. There are never two leaders, as long as the machines'
+ * clocks run at the same speed.
  */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
@@ -56,15 +52,15 @@ export class LeaderElection {
   readonly #renewDeadlineMs: number;
   readonly #retryMs: number;
   readonly #renewMs: number;
-  /** The lease as this process last wrote it. As in client-go, it can be renewed without a read first. */
+  /** The lease as this process last wrote it. As in client-go, it is renewed without reading it first. */
   #written: Lease | undefined;
-  /** The newest version of the lease that this process has written. */
+  /** The version of the lease that this process last wrote. */
   #newestVersion: string | undefined;
-  /** Ends the present term as leader. */
+  /** Ends the current term as leader. */
   #lose: (reason: string) => void = () => undefined;
   /**
-   * The holder's record, and when this process last saw it change, by its own clock. The clocks of other machines are
-   * not trusted.
+   * The holder and renewal time of the lease, and when this process last saw them change, by its own clock. The clocks
+   * of other machines are not trusted.
    */
   #seen = "";
   #seenAtMs = 0;
@@ -81,16 +77,16 @@ export class LeaderElection {
   }
 
   /**
-   * Whether this process certainly still holds the lease. Call this before each write: a process that was suspended
-   * notices the loss here, before its timers fire.
+   * Whether this process certainly still holds the lease. Call this before each write: a process that was suspended may
+   * not have noticed the loss yet, because its timers have not fired.
    */
   holds(): boolean {
     return this.#options.clock.steadyMs() - this.#renewedMs <= this.#renewDeadlineMs;
   }
 
   /**
-   * Asks the server whether this process still holds the lease. This is stronger than {@link holds}, because the answer
-   * also shows that nobody has restored the server's storage from a backup. Rejects if the server does not answer.
+   * Asks the server whether this process still holds the lease. Unlike {@link holds}, this also notices that the
+   * server's storage was restored from a backup. Rejects if the server does not answer.
    */
   async confirms(): Promise<boolean> {
     const { client, namespace, name, identity } = this.#options;
@@ -102,14 +98,13 @@ export class LeaderElection {
   }
 
   /**
-   * Calls `lead` each time that this process gets the lease, with a signal that aborts when the lease is lost. Releases
-   * the lease at the end. Also aborts the signal if somebody has restored the server's storage from a backup, so that
-   * the next term begins with the server's present state.
+   * Calls `lead` each time that this process gets the lease. Its signal aborts when the lease is lost, when the
+   * server's storage was restored from a backup, and when `signal` aborts. Releases the lease when `lead` has ended.
    */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
-      // The lease's duration counts from the time of the request. The answer may come so late that another process
-      // already leads.
+      // The lease counts from the time of the request. If the response comes too late, another process may already
+      // lead.
       const requestedMs = this.#options.clock.steadyMs();
       const isOurs = await this.#tryHold();
       if (isOurs) this.#renewedMs = requestedMs;
@@ -140,8 +135,8 @@ export class LeaderElection {
       if (leading.aborted) break;
       const requestedMs = clock.steadyMs();
       const leftMs = this.#renewedMs + this.#renewDeadlineMs - requestedMs;
-      // Limit the request to the rest of the lease's time. After that, other candidates may take the lease, even if the
-      // server answers much later.
+      // Limit the request to the rest of the lease's time. Afterwards, other candidates may take the lease, even if the
+      // server responds later.
       using _deadline = clock.after(Math.max(0, leftMs), lose);
       renewal = this.#renewOrTake(leading);
       const renewed = await unlessAborted(renewal, leading);
@@ -152,7 +147,7 @@ export class LeaderElection {
     this.#lose = () => undefined;
     await work;
     this.#renewedMs = Number.NEGATIVE_INFINITY;
-    // A renewal that is still in progress would take the released lease again, or make the release fail.
+    // A renewal that is still in progress could take the released lease again, or make the release fail.
     await this.#ended(renewal);
     await this.#release();
   }
@@ -169,8 +164,8 @@ export class LeaderElection {
   }
 
   /**
-   * Renews the lease if no other client has written it since this process did. Returns false if another client has, or
-   * if the server does not answer.
+   * Renews the lease without reading it. Returns false if another client has written the lease, or if the server does
+   * not answer.
    */
   async #renew(): Promise<boolean> {
     const { client, name, clock } = this.#options;
@@ -188,8 +183,8 @@ export class LeaderElection {
   }
 
   /**
-   * Creates, takes over or renews the lease. Returns false if another process holds it, or if the server does not
-   * answer.
+   * Creates, takes over or renews the lease, after reading it. Returns false if another process holds it, or if the
+   * server does not answer.
    */
   async #tryHold(leading?: AbortSignal): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
@@ -229,8 +224,8 @@ export class LeaderElection {
   }
 
   /**
-   * Remembers a lease that this process has written. If its version is older than the version before the request, etcd
-   * was restored from a backup. The function then ends the term and returns false.
+   * Stores the lease that this process has written. If its version is lower than before, the server's storage was
+   * restored from a backup: then ends the term and returns false.
    */
   #keep(lease: Lease, writtenBefore: string | undefined): boolean {
     const { resourceVersion } = lease.metadata;
@@ -243,7 +238,7 @@ export class LeaderElection {
     return true;
   }
 
-  /** Ends the term at once, because this process may have read data in it that the restored server no longer has. */
+  /** Ends the term, because this process may have read data that the restored server no longer has. */
   #noteRestore(): void {
     this.#newestVersion = undefined;
     this.#written = undefined;
@@ -280,7 +275,7 @@ export class LeaderElection {
     };
   }
 
-  /** Releases the lease, so that the next leader does not wait for its expiry. */
+  /** Releases the lease, so that the next leader need not wait until it expires. */
   async #release(): Promise<void> {
     const { client, namespace, name, identity } = this.#options;
     try {
@@ -302,15 +297,15 @@ export class LeaderElection {
 }
 
 /**
- * Whether a version of one object is older than another one. The server counts its writes, so versions only rise until
- * somebody restores its storage. Versions that are not numbers cannot be compared.
+ * Whether one version of an object is older than another. Versions rise with each write, until somebody restores the
+ * server's storage. Returns false if a version is not a number.
  */
 function isOlderVersion(version: string | undefined, than: string | undefined): boolean {
   const isNumber = (text: string | undefined): text is string => text !== undefined && /^\d{1,20}$/.test(text);
   return isNumber(version) && isNumber(than) && BigInt(version) < BigInt(than);
 }
 
-/** The result of a promise that never rejects. False if the signal aborts first. */
+/** Returns the result of a promise that never rejects, or false if the signal aborts first. */
 async function unlessAborted(result: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   using _abort = onAbort(signal, () => resolve(false));
@@ -320,7 +315,7 @@ async function unlessAborted(result: Promise<boolean>, signal: AbortSignal): Pro
 
 export interface PodProcess {
   readonly client: Pick<KubeClient, "list">;
-  /** The environment. Its variables POD_NAME and POD_NAMESPACE name the pod. */
+  /** The environment. POD_NAME and POD_NAMESPACE name the pod. */
   readonly env: Environment;
   readonly shutdown: ShutdownController;
   readonly log: Logger;
@@ -331,11 +326,11 @@ const ownPodLooks = 3;
 const ownPodPauseMs = 1_000;
 
 /**
- * Drains the process if its pod was deleted before the process could handle signals.
+ * Drains this process if its pod is already being deleted.
  *
- * The kernel drops a SIGTERM for the first process of a container if the process has no handler yet. Such a process
- * would serve until the end of its grace period, and might even become the leader. If the process may not read its own
- * pod, or gets no answer, this function does nothing.
+ * The kernel discards a SIGTERM for the first process of a container until the process has a handler. Such a process
+ * would serve until the end of its grace period, and might even become the leader. Does nothing if the process may not
+ * read its own pod, or gets no response.
  */
 export async function drainDeletedPod(own: PodProcess): Promise<void> {
   const { shutdown, log } = own;

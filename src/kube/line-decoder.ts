@@ -3,8 +3,8 @@ import { transientError } from "../base/index.ts";
 const newline = 0x0a;
 
 /**
- * Splits a byte stream into lines. Throws if a line is longer than `maxBytes`. The caller must then stop reading the
- * stream.
+ * Splits a byte stream into lines. Throws if a line is longer than `maxBytes`. After that, do not use the decoder
+ * again.
  */
 export class LineDecoder {
   readonly #maxBytes: number;
@@ -15,7 +15,7 @@ export class LineDecoder {
     this.#maxBytes = maxBytes;
   }
 
-  /** The lines that end in this chunk, without their newline. Skips empty lines. */
+  /** Returns the lines that end in this chunk, without newlines and without empty lines. */
   push(chunk: Uint8Array): string[] {
     const lines: string[] = [];
     let start = 0;

@@ -7,21 +7,19 @@ interface ListBody<Value> {
   readonly items?: Value[] | null;
 }
 
-/** The result of one list request. */
 export interface ListPage<Value> {
   readonly items: readonly Value[];
   readonly resourceVersion: string;
-  /** The token of the next page. Empty on the last page. */
+  /** The token of the next page, or an empty string on the last page. */
   readonly next: string;
 }
 
-/** The body of a response. */
 export interface AnswerBody {
   readonly isBinary: boolean;
   readonly bytes: Buffer;
 }
 
-/** Reads a page of a list. If the next page's token precedes the objects, first calls `ahead` with it. */
+/** Parses a page of a list. If the page contains its continue token before the objects, calls `ahead` with it first. */
 export function readPage<Value extends KubernetesObject>(
   { isBinary, bytes }: AnswerBody,
   subject: RequestSubject,
@@ -45,12 +43,12 @@ export function readPage<Value extends KubernetesObject>(
   };
 }
 
-/** The beginning of a list up to its objects: its kind and its own metadata. */
+/** Matches the beginning of a list in JSON, with the list's own metadata, if these come before the objects. */
 const listHead = /^\{(?:"(?:kind|apiVersion)":"[^"\\]*",)*"metadata":(\{[^{}]*\})/;
 
 /**
- * The token of the next page, found without parsing the items. Undefined if there is no token, or if the list does not
- * match {@link listHead}.
+ * Finds the token of the next page without parsing the objects. Returns undefined if there is none, or if the text does
+ * not match {@link listHead}.
  */
 function continuationOf(text: string): string | undefined {
   const [, metadata] = listHead.exec(text) ?? [];

@@ -94,7 +94,7 @@ async function follow(
   informer.subscribe(note);
   const running = informer.run(stop.signal);
   await Promise.all([informer.synced, done.promise]);
-  // Wait for the next requests. If the informer delivered something wrong, it would have done so by then.
+  // By the time of the next request, the informer would have delivered any wrong change.
   await until(() => requests.length > answers.length);
   stop.abort();
   await running;

@@ -15,36 +15,33 @@ import { describeObject } from "./resource-path.ts";
 import { isCode } from "./status-error.ts";
 
 export interface InformerOptions<Value extends KubernetesObject = KubernetesObject> extends ListOptions {
-  /** Makes stored and delivered objects smaller. The result must keep name, namespace, uid and resourceVersion. */
+  /** Reduces objects before they are stored and delivered. It must keep name, namespace, uid and resourceVersion. */
   readonly transform?: (object: Value) => Value;
   /**
-   * Treats the kind as empty, instead of waiting, if the first list is forbidden. If a later list is forbidden, known
-   * objects stay.
+   * Whether to treat the kind as empty if the first list is forbidden. Otherwise the informer waits. If a later list is
+   * forbidden, the known objects stay.
    */
   readonly emptyIfForbidden?: boolean;
-  /** Reads the present objects from the watch itself, which saves a list. The server must support it. */
+  /** Whether to get the existing objects from the watch, which saves a list request. The server must support it. */
   readonly streamsList?: boolean;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
 }
 
-/**
- * The wait before the first retry, in milliseconds. A restarted control plane returns within seconds, and its clients
- * should resume their watches soon after.
- */
+/** The wait before the first retry. It is short, because a restarted control plane returns within seconds. */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
-/** The longest wait that a busy server can request. */
+/** The longest wait that the informer accepts from a busy server. */
 const retryAfterMaxMs = 60_000;
 /**
- * How long a kind may be unknown to the server before the informer treats it as empty. A server that has just started
- * may not know a custom kind yet.
+ * How long the server may not know the kind before the informer treats the kind as empty: `believeAbsentMs` before the
+ * first list, and `believeGoneMs` afterwards. A server that has just started may not know custom kinds yet.
  */
 const believeAbsentMs = 1_000;
 const believeGoneMs = 10_000;
 
-/** An informer that lists and watches one kind. It requests nothing before {@link Informer.run}. */
+/** Creates an informer of one kind. It sends no request before {@link Informer.run}. */
 export function createInformer<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,
@@ -56,9 +53,9 @@ export function createInformer<Value extends KubernetesObject>(
 type Handler<Value> = (change: InformerChange<Value>) => void;
 
 /**
- * Lists the objects, and then watches from the list's version. A watch that ends is resumed from the last version seen,
- * which bookmarks advance. After a 410, it lists again and delivers the differences as ordinary changes. If the server
- * does not know the kind (its CRD is missing), the kind is treated as empty until it appears.
+ * Lists the objects, and then watches from the list's version. A watch that ends is resumed from the last version that
+ * events or bookmarks have shown. After a 410, lists again and delivers the differences as ordinary changes. While the
+ * server does not know the kind (its CRD is missing), the kind is treated as empty.
  */
 class ListWatchInformer<Value extends KubernetesObject> implements Informer<Value> {
   readonly synced: Promise<void>;
@@ -144,8 +141,8 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   }
 
   /**
-   * Makes one list request if there is no version from which to continue, and then one watch until its end. With
-   * `streamsList`, the watch itself delivers the list.
+   * Makes one list request, if there is no version to continue from, and then one watch until its end. With
+   * `streamsList`, the watch delivers the list.
    */
   async #step(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && !this.#streamsList) await this.#readAll();
@@ -167,13 +164,13 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       }
       if (signal.aborted) return;
     }
-    // A server may end each watch at once. The requests must then not run in a tight loop.
+    // Pause if the watch ended at once. Otherwise a server that ends each watch at once would cause a tight loop.
     if (!signal.aborted && this.#clock.steadyMs() - startedMs < retryInitialMs) await this.#pause(signal);
   }
 
   /**
-   * Reads a list. It is a separate function because a function that waits keeps all of its variables alive: the list's
-   * objects would stay in memory as long as the watch runs.
+   * Reads a list. This is a function of its own, because the variables of a waiting function stay alive: otherwise the
+   * list's objects would stay in memory during the watch.
    */
   async #readAll(): Promise<void> {
     const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
@@ -217,11 +214,10 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     const object = this.#transform(received);
     const previous = this.#objects.get(key);
     const version = object.metadata.resourceVersion;
-    // A resumed watch may repeat known versions.
+    // A resumed watch may repeat versions.
     if (previous !== undefined && version !== undefined && previous.metadata.resourceVersion === version) return;
     if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
-      // The object was deleted and created again between two reads. Handlers first see the deletion, then the new
-      // object.
+      // The object was deleted and created again meanwhile. Report a deletion first.
       this.#remove(key, previous);
       this.#objects.set(key, object);
       this.#notify({ type: "set", key, object, previous: undefined });
@@ -294,8 +290,8 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   }
 
   /**
-   * Waits before the next request. A server may tell many clients to wait for the same time, so a random part spreads
-   * their requests.
+   * Waits before the next request. The random backoff spreads requests of many clients that a busy server has told to
+   * wait for the same time.
    */
   async #pause(signal: AbortSignal, retryAfterMs = 0): Promise<void> {
     const delayMs = Math.min(retryAfterMs, retryAfterMaxMs) + this.#backoff.nextMs();

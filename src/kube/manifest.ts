@@ -2,8 +2,8 @@ import { messageOf, userError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 
 /**
- * The objects of a file with YAML or JSON documents, one at a time. A document that begins with a brace is parsed as
- * JSON, which takes a hundredth of the time. The CRDs of a release are JSON for this reason.
+ * Yields the objects of a manifest with YAML or JSON documents. A document that begins with a brace is parsed as JSON,
+ * which is about a hundred times as fast as YAML. For this reason, a release's CRDs are JSON.
  */
 export async function* objectsInManifest(manifest: string): AsyncGenerator<UntypedObject> {
   for (const [index, part] of manifest.split(/^---[ \t]*$/m).entries()) {
@@ -13,20 +13,16 @@ export async function* objectsInManifest(manifest: string): AsyncGenerator<Untyp
   }
 }
 
-/** Whether the text has only comments and empty lines, as before the first separator of a file. */
+/** Whether the text has only comments and empty lines. */
 function isBlank(text: string): boolean {
   return text.split("\n").every((line) => /^[ \t\r]*(?:#|$)/.test(line));
 }
 
-/**
- * Parses a document. Deep nesting overflows the parser's stack, and an undefined alias makes the parser throw. Both
- * become a user error about the document.
- */
+/** Parses a document. Throws a user error for invalid, too deeply nested or otherwise unreadable documents. */
 async function documentOf(text: string, ordinal: number): Promise<UntypedObject | null> {
   try {
     if (text.trimStart().startsWith("{")) return JSON.parse(text) as UntypedObject | null;
-    // The YAML parser is imported on demand, because loading it takes longer than reading a whole file of JSON
-    // documents.
+    // Load the YAML parser only when needed, because loading takes longer than parsing a whole file of JSON documents.
     const yaml = await import("yaml");
     return yaml.parse(text, { logLevel: "error" }) as UntypedObject | null;
   } catch (error) {

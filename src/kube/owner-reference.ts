@@ -1,7 +1,9 @@
 import { apiVersionOf, type KindDefinition, type KubernetesObject, type OwnerReference } from "../api/index.ts";
 import { invariant, withArticle } from "../base/index.ts";
 
-/** A reference to the controller that made an object. Garbage collection deletes the object with its owner. */
+/**
+ * A reference to the controller that owns an object. The garbage collector deletes the object together with the owner.
+ */
 export function ownerReference(kind: KindDefinition, owner: KubernetesObject): OwnerReference {
   const { name, uid } = owner.metadata;
   invariant(
@@ -11,7 +13,7 @@ export function ownerReference(kind: KindDefinition, owner: KubernetesObject): O
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, name, uid, controller: true, blockOwnerDeletion: true };
 }
 
-/** The reference to the object's controller. An object has at most one. */
+/** The reference to the object's controller, if it has one. */
 export function controllerOf(object: KubernetesObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((reference) => reference.controller === true);
 }

@@ -16,13 +16,11 @@ export interface PodExecOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A command that runs in a container, over the WebSocket protocol `v5.channel.k8s.io` (KEP-4006). */
+/** A running command in a container, over the WebSocket protocol `v5.channel.k8s.io` (KEP-4006). */
 export interface PodExec {
-  /** Writes to the command's standard input. */
   write(text: string): void;
-  /** Ends the command's standard input. */
   endInput(): void;
-  /** Resolves with the exit code of the command. Rejects if the connection is lost earlier. */
+  /** Resolves with the command's exit code. Rejects if the connection is lost first. */
   readonly exited: Promise<number>;
 }
 
@@ -36,13 +34,13 @@ interface ExitStatus {
 }
 
 /**
- * Starts the command. Resolves when the stream is open. If the server refuses, throws a user error with the server's
- * answer.
+ * Starts a command in a container. Resolves when the stream is open. Throws a user error with the server's response if
+ * the server refuses, and a transient error if the connection fails.
  */
 export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   const { config, clock, onStdout, onStderr } = options;
   const { headers, clientCertificate } = await new Credentials(config, clock).current();
-  // `ws` is loaded on demand: it takes half of the time in which `src/kube` loads, and few processes run commands.
+  // Load `ws` on demand. It takes half of the load time of `src/kube`, and few processes run commands.
   const ws = await import("ws");
   const socket = new ws.WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
     ...(config.server.startsWith("https:") ? { agent: serverAgent(config, clientCertificate) } : {}),

@@ -21,14 +21,14 @@ export interface PortForwardTarget {
 
 const maxErrorBytes = 64 << 10;
 /**
- * The time limit for the upgrade. The API server itself has no limit: if a kubelet accepts the connection and then
- * hangs, it waits forever.
+ * The time limit for the upgrade. The API server has none, so it waits forever for a kubelet that accepts the
+ * connection and then hangs.
  */
 const upgradeTimeoutMs = 30_000;
 
 /**
- * A byte stream to a port of a pod through the API server (SPDY/3.1, `portforward.k8s.io`). If the pod refuses, the
- * stream fails with a transient error. The end of the stream closes its connection.
+ * Opens a byte stream to a port of a pod through the API server (SPDY/3.1, `portforward.k8s.io`). If the pod refuses
+ * the connection, the stream fails with a transient error. The end of the stream closes its connection.
  */
 export async function portForward(config: KubeConfig, target: PortForwardTarget): Promise<Duplex> {
   const socket = await upgrade(config, target);
@@ -86,7 +86,7 @@ async function refusal(response: IncomingMessage, object: string): Promise<Error
   return errorOfStatus({ verb: "port-forward", object }, status, body);
 }
 
-/** A data stream and an error stream, in one separate session. */
+/** The data stream of a SPDY session that has only this stream and its error stream. */
 class ForwardedStream extends Duplex {
   readonly #socket: Duplex;
   readonly #session: SpdySession;
@@ -167,9 +167,9 @@ const podProxy = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/:]+):(\d+)\/proxy(\
 const unauthenticated = 401;
 
 /**
- * Wraps a client so that it repeats a request through a port-forward if the pod refuses the request through the API
- * server. Control planes report their proxies only to callers inside their pod, and a connection by port-forward comes
- * from inside. The user needs the right `create` on `pods/portforward`. Without it, the user gets the pod's refusal.
+ * Wraps a client. If a pod refuses a GET through the API server's proxy with 401, the wrapper repeats it through a
+ * port-forward: control planes show their proxies only to callers inside the pod, and a port-forward connects from
+ * inside. The user needs the right to `create` `pods/portforward`. Otherwise the wrapper returns the pod's refusal.
  */
 export function withPortForward<Client extends KubeClient>(client: Client, config: KubeConfig): Client {
   const raw = async (method: string, path: string, options?: RawOptions): Promise<RawResponse> => {

@@ -1,14 +1,11 @@
 import type { Clock } from "../base/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../telemetry/index.ts";
 
-/**
- * The bounds of the histogram buckets, as in controller-runtime: from ten nanoseconds on, each ten times the one
- * before.
- */
+/** The bounds of the histogram buckets in seconds, as in controller-runtime: from 1e-8 to 1e3, in powers of ten. */
 const bounds = Array.from({ length: 12 }, (_, power) => Number(`1e${power - 8}`));
 
 /**
- * Metrics of a process's work queues, under client-go's names. Queues with the same name share metrics. Use one
+ * Metrics of a process's work queues, with client-go's names. Queues with the same name share metrics. Create one
  * instance for each registry.
  */
 export class QueueMetrics {
@@ -20,7 +17,7 @@ export class QueueMetrics {
   readonly #queueDuration: MetricFamily<Histogram>;
   readonly #workDuration: MetricFamily<Histogram>;
   readonly #running = new Set<MeasuredQueue>();
-  /** The names of all queues, including those that have ended. The gauges of an ended queue are 0. */
+  /** The names of all queues, including ended ones, whose gauges are 0. */
   readonly #names = new Set<string>();
 
   constructor(registry: MetricsRegistry) {
@@ -88,7 +85,7 @@ export class QueueMetrics {
 interface MeasuredQueueOptions {
   readonly name: string;
   readonly clock: Clock;
-  /** The queues whose gauges are exposed. */
+  /** The queues that run now. Only these contribute to the gauges. */
   readonly running: Set<MeasuredQueue>;
   readonly adds: Counter;
   readonly retries: Counter;
@@ -96,13 +93,10 @@ interface MeasuredQueueOptions {
   readonly workDuration: Histogram;
 }
 
-/** One queue. The reconciler reports to it what happens to keys. */
+/** The measurements of one queue. The reconciler reports each step of a key to it. */
 class MeasuredQueue {
   readonly #options: MeasuredQueueOptions;
-  /**
-   * When each waiting key was added. A key that is added while it is being processed waits too. The map has at most as
-   * many entries as the queue's capacity.
-   */
+  /** When each waiting key was added. A key that is added while it is being processed also waits. */
   readonly #waiting = new Map<string, number>();
   readonly #working = new Map<string, number>();
 
@@ -123,7 +117,7 @@ class MeasuredQueue {
     return [...this.#working.values()].map((sinceMs) => (nowMs - sinceMs) / 1000);
   }
 
-  /** Exposes the gauges until the result is disposed. */
+  /** Adds the queue to the gauges until the result is disposed. */
   shown(): Disposable {
     const { running } = this.#options;
     running.add(this);

@@ -13,24 +13,24 @@ import type { TransportResponse } from "./transport.ts";
 export interface ReadOnlyRelayOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** The plural names of resources that are hidden from callers, such as `envoyfilters`. */
+  /** The plural names of resources that callers cannot see, such as `envoyfilters`. */
   readonly hidden?: readonly string[];
-  /** Objects that callers see in place of, or in addition to, those of the server. */
+  /** Objects that callers see instead of the server's objects with the same names, or in addition to them. */
   readonly overlaid?: readonly OverlaidObject[];
 }
 
 /**
- * An API server on loopback that answers only reads, for processes that must not write and must not hold credentials.
+ * An API server on loopback that forwards only reads. It is for processes that must neither write nor have credentials.
  */
 export interface ReadOnlyRelay {
-  /** A kubeconfig for the relay, as JSON, which is valid YAML. It contains a token, so keep the file private. */
+  /** A kubeconfig for the relay, as JSON, which is valid YAML. It contains a token, so its file must be private. */
   readonly kubeconfig: string;
-  /** The refused writes, such as `POST /api/v1/…`. At most {@link maxNoted}. */
+  /** The refused requests, such as `POST /api/v1/…`, at most {@link maxNoted}. */
   readonly refused: readonly string[];
   /**
-   * Replaces the set of overlaid objects. Watchers receive the new objects, with the returned versions. For objects
-   * that are no longer overlaid, they receive the server's version again. Throws a transient error if nobody watches
-   * the kind of an object.
+   * Replaces the set of overlaid objects. Watchers receive the new objects. For objects that are no longer overlaid,
+   * they receive the server's object. Returns the versions that they receive. Throws a transient error if nobody
+   * watches the kind of one of these objects.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]>;
   close(): void;
@@ -41,17 +41,16 @@ const maxBodyBytes = 1 << 20;
 const tokenBytes = 24;
 const liveTimeoutMs = 5000;
 const liveAttempts = 10;
-/** A POST to these paths creates a review, which only answers a question and stores nothing. */
+/** The paths of reviews. A POST to them only asks a question, and the server stores nothing. */
 const askingPosts = /^\/apis\/(authorization|authentication)\.k8s\.io\/[^/]+\/(self)?(subject|token)[a-z]*reviews$/;
-/** A GET of these paths acts on a pod or a node, so it is not a read. */
+/** Paths at which even a GET acts on a pod, Service or node. */
 const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|proxy)(\/|$)/;
 
 /**
- * Serves an API on a free port of 127.0.0.1 that passes reads to the cluster and refuses everything else. The caller
- * must close it. Throws a transient error if no port is free.
+ * Starts a relay on a free port of 127.0.0.1. The caller must close it. Throws a transient error if it cannot listen.
  */
 export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRelayOptions): Promise<ReadOnlyRelay> {
-  // Loaded on demand, because most processes that import this file start no relay.
+  // Loaded on demand, because most processes that load this file start no relay.
   const watches = await import("./relayed-watches.ts");
   const relay = new Relay(config, new watches.RelayedWatches(), options);
   const server = nodeHttp().createServer((request, response) => void relay.answer(request, response));
@@ -131,7 +130,10 @@ class Relay {
     return announced;
   }
 
-  /** Shows watchers the server's version again. If a watch has reported a change during the read, reads again. */
+  /**
+   * Shows the server's object to watchers again. Repeats the read if a watch has reported an event of the kind
+   * meanwhile.
+   */
   async #showLive(old: OverlaidObject): Promise<ShownVersion | undefined> {
     for (let attempt = 0; attempt < liveAttempts; attempt += 1) {
       const passed = this.#watches.passed(old.kind);
@@ -142,7 +144,7 @@ class Relay {
     throw transientError("watch-behind", `${old.kind.plural} change faster than the relay reads one of them`);
   }
 
-  /** Reads the object from the server. */
+  /** Reads the server's object, or undefined if it does not exist. */
   async #live({ kind, object }: OverlaidObject): Promise<UntypedObject | undefined> {
     const { namespace, name = "" } = object.metadata;
     const apiVersion = object.apiVersion ?? (kind.group === "" ? "v1" : `${kind.group}/${kind.versions[0] ?? ""}`);
@@ -203,7 +205,7 @@ class Relay {
     else await this.#relay(method, url, request, response, isQuestion ? await readBody(request) : undefined);
   }
 
-  /** Watches a collection. Does not report the server's changes of overlaid objects. */
+  /** Forwards a watch of a collection, without the server's events for overlaid objects. */
   async #watch(url: string, collection: Collection, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const answer = await this.#send(
       "GET",
@@ -214,8 +216,8 @@ class Relay {
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
     response.flushHeaders();
-    // Pass a response in Kubernetes' binary form on unchanged. The relay cannot insert objects there, because it works
-    // on lines of JSON. Upstream's control planes may request this form.
+    // Forward a watch in Kubernetes' binary form unchanged, because the relay can insert events only into JSON.
+    // Upstream's control planes may request this form.
     if (type?.startsWith("application/json") !== true) {
       answer.body.on("error", () => response.destroy());
       answer.body.pipe(response);
@@ -233,7 +235,7 @@ class Relay {
     this.#watches.pass(collection, searchParams.get("resourceVersion") ?? "", answer.body, response, hides);
   }
 
-  /** Answers with overlaid objects in place of those of the server. */
+  /** Responds to a read of an object or a list with the overlaid objects instead of the server's. */
   async #overlay(
     url: string,
     { version, name }: Collection,
@@ -262,7 +264,7 @@ class Relay {
           (object) => object.metadata.name === metadata.name && object.metadata.namespace === metadata.namespace,
         ),
     );
-    // The overlaid objects appear on the first page, even if their names belong on a later one.
+    // Put the overlaid objects on the first page, even if their names belong on a later one.
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 
@@ -329,7 +331,7 @@ function answerJson(response: ServerResponse, code: number, value: unknown): voi
   response.end(JSON.stringify(value));
 }
 
-/** A watch that never sends an event. */
+/** Responds with a watch that never has an event. */
 function answerSilence(request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200, { "content-type": "application/json" });
   response.flushHeaders();
@@ -341,8 +343,9 @@ function isWatch(query: URLSearchParams): boolean {
 }
 
 /**
- * The path as a server reads it: decoded, and without empty parts. Otherwise a caller could hide the real path from the
- * relay's checks. Undefined if the path contains `..` or is malformed, because no client needs such a path.
+ * Returns the path as a server interprets it, decoded and without empty segments, so that another spelling of a path
+ * does not bypass the checks. Returns undefined for a malformed path or one with `.` or `..` segments, because no
+ * client needs these.
  */
 function pathOf(url: string): string | undefined {
   try {
@@ -361,9 +364,7 @@ interface Collection {
   readonly name: string | undefined;
 }
 
-/**
- * The collection of `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>]`. Undefined for any other path.
- */
+/** Parses `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>]`. Returns undefined for other paths. */
 function collectionOf(path: string): Collection | undefined {
   const [root, ...words] = path.split("/").filter((word) => word !== "");
   if (root !== "api" && root !== "apis") return undefined;
@@ -375,7 +376,7 @@ function collectionOf(path: string): Collection | undefined {
     : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name };
 }
 
-/** Answers as if no object of the kind existed: with an empty list, a watch without events, or 404 for a name. */
+/** Responds as if the kind had no objects, with an empty list or a watch without events. */
 function answerNone(url: string, request: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(url, "http://relay");
   const words = pathname.split("/").filter((word) => word !== "");

@@ -11,33 +11,27 @@ import {
 import type { QueueMetrics } from "./queue-metrics.ts";
 
 export interface ReconcilerOptions {
-  /** The reconciler's name in logs and metrics, such as `deployment`. */
+  /** The name for logs and metrics, such as `deployment`. */
   readonly name: string;
   /**
-   * Brings the state of one key to what is wanted. It must read everything anew (level-triggered). If it throws, it is
-   * called again later. If it returns a number, it is called again after that many milliseconds, even if nothing has
-   * changed.
+   * Brings the actual state of one key to the wanted state. It must read both states anew each time (level-triggered).
+   * If it throws, the key is retried later. If it returns a number, it is called again after that many milliseconds.
    */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<number | void>;
   /**
-   * The maximum number of keys that are processed at the same time. The same key is never processed twice at once. 4 if
-   * absent.
+   * The maximum number of keys that are processed concurrently, by default 4. One key is never processed twice at a
+   * time.
    */
   readonly concurrency?: number;
-  /**
-   * The number of consecutive failures after which a key is dropped until it is added again. With `Infinity`, no key is
-   * dropped.
-   */
+  /** The number of consecutive failures after which a key is no longer retried, until it is added again. */
   readonly maxAttempts: number;
   readonly retryInitialMs?: number;
   readonly retryMaxMs?: number;
-  /** Work begins when all of these have resolved, for example the informers' `synced`. */
+  /** Processing begins when all of these have resolved, for example the informers' `synced`. */
   readonly after?: readonly Promise<void>[];
-  /**
-   * The number of distinct keys that may wait. Further ones are refused with an error in the log. 200,000 if absent.
-   */
+  /** The maximum number of waiting keys, by default 200,000. Further keys are dropped, with an error in the log. */
   readonly capacity?: number;
-  /** Counts what happens to keys, under {@link name}. */
+  /** Records the queue's metrics, under {@link name}. */
   readonly queues?: QueueMetrics | undefined;
   readonly log: Logger;
   readonly clock: Clock;
@@ -46,16 +40,16 @@ export interface ReconcilerOptions {
 
 interface KeyState {
   backoff: Backoff | undefined;
-  /** Set while the key waits for a retry. */
+  /** The timer of a later attempt, if one is planned. */
   timer: Disposable | undefined;
 }
 
 /**
- * A queue of keys. Adding a waiting key changes nothing. Adding a key that is being processed makes it run once more
- * afterwards. Each failed key is retried with its own backoff.
+ * A queue of keys. Adding a waiting key changes nothing. A key that is added while it is being processed is processed
+ * once more afterwards. Each failed key is retried with its own backoff.
  */
 export class Reconciler {
-  /** Resolves when every key that was present when work began has been tried once. */
+  /** Resolves when every key that waited when processing began has been processed once. */
   readonly synced: Promise<void>;
   readonly #options: ReconcilerOptions;
   readonly #log: Logger;
@@ -93,14 +87,13 @@ export class Reconciler {
       this.#log.error("the queue is full; dropping a key", { key, capacity });
       return;
     }
-    // Somebody has just changed the object, so try now despite earlier failures.
+    // The object has just changed, so do not wait for the planned retry.
     this.#clearTimer(key);
     this.#measured?.added(key);
     this.#waiting.add(key);
     this.#work();
   }
 
-  /** Adds the key after a delay, unless it is added earlier. */
   addAfter(key: string, delayMs: number): void {
     this.#measured?.addedForLater();
     this.#clearTimer(key);
@@ -111,7 +104,7 @@ export class Reconciler {
     });
   }
 
-  /** Works until the signal aborts, then waits for the keys that are being processed. */
+  /** Processes keys until the signal aborts, and then waits for those that are being processed. */
   async run(signal: AbortSignal): Promise<void> {
     using _shown = this.#measured?.shown();
     const stop = aborted(signal);
@@ -172,7 +165,7 @@ export class Reconciler {
       state.backoff.reset();
       return undefined;
     }
-    // Most first failures are conflicts with another writer, which a retry resolves, so only later ones are warnings.
+    // Most first failures are conflicts with another writer, which a retry resolves. Warn only about later ones.
     this.#log[attempt < 3 ? "debug" : "warn"]("will retry", {
       key,
       attempt,

@@ -4,48 +4,46 @@ import type { KindDefinition, UntypedObject } from "../api/index.ts";
 
 export interface OverlaidObject {
   readonly kind: KindDefinition<UntypedObject>;
-  /** The object as the server would return it: with namespace, uid and resourceVersion. */
+  /** The object as the server would return it, with uid, resourceVersion, and a namespace if the kind is namespaced. */
   readonly object: UntypedObject;
 }
 
-/** The target of a watch: the parts of an API path. */
+/** What a watch covers, from its path. */
 export interface WatchedCollection {
   readonly group: string;
   readonly version: string;
-  /** The watched namespace, or undefined if the watch covers all of them. */
+  /** The watched namespace, or undefined for all namespaces. */
   readonly namespace: string | undefined;
   readonly plural: string;
 }
 
-/** An object that watchers see, or saw, in place of the server's. */
+/** The version of an object that the relay has sent to watchers. */
 export interface ShownVersion {
   readonly group: string;
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
-  /** A version that is greater than all versions shown before. No server has assigned it. */
+  /** The version that the relay has assigned. It is higher than all earlier ones, and no server has assigned it. */
   readonly resourceVersion: string;
 }
 
 /**
- * The first version that the relay assigns. It is far above the versions of servers, so that the two are never
+ * The base of versions that the relay assigns. It is far above the versions of servers, so that the two cannot be
  * confused.
  */
 const firstShownVersion = 1n << 60n;
 
 /**
- * Watches that pass through a relay, which inserts events. While an object is overlaid, watchers see the overlaid
- * object instead of the server's. Afterwards they see the server's object again. To watchers, both look like ordinary
- * writes. The server's own events for such objects are withheld meanwhile. A bookmark after each inserted event returns
- * the watcher to the server's version.
+ * Watches that a relay forwards and into which it inserts events. While an object is overlaid, watchers see the
+ * overlaid object, and the server's own events for it are withheld. Afterwards they see the server's object again. Both
+ * changes look like ordinary writes. A bookmark after each inserted event sets the watcher back to the server's
+ * version.
  */
 export class RelayedWatches {
   readonly #open = new Set<RelayedWatch>();
   #nextVersion = firstShownVersion;
 
-  /**
-   * Passes a server's watch on until either side ends. `hides` selects the objects whose server events are withheld.
-   */
+  /** Forwards a server's watch until either side ends. `hides` selects the objects whose events are withheld. */
   pass(
     collection: WatchedCollection,
     fromVersion: string,
@@ -66,17 +64,17 @@ export class RelayedWatches {
     source.pipe(watch).pipe(response);
   }
 
-  /** Shows an object to all watchers of its kind. Undefined if there are none. */
+  /** Sends an object to all watchers of its kind, as MODIFIED. Returns undefined if there are none. */
   show({ kind, object }: OverlaidObject): ShownVersion | undefined {
     return this.#announce({ kind, object }, "MODIFIED");
   }
 
-  /** Tells watchers that the overlaid object is deleted. */
+  /** Sends the deletion of an object to all watchers of its kind. Returns undefined if there are none. */
   hide(shown: OverlaidObject): ShownVersion | undefined {
     return this.#announce(shown, "DELETED");
   }
 
-  /** The number of events of the kind so far. A caller compares it to detect further events. */
+  /** The number of events of a kind so far, by which a caller detects new events. */
   passed({ group, plural }: Pick<WatchedCollection, "group" | "plural">): number {
     return [...this.#open].reduce(
       (sum, { collection, passed }) => sum + (collection.group === group && collection.plural === plural ? passed : 0),
@@ -106,12 +104,12 @@ interface WatchLine {
   readonly object?: UntypedObject;
 }
 
-/** Passes on whole lines, one for each event. */
+/** A watch of which whole lines are forwarded. Each line is an event. */
 class RelayedWatch extends Transform {
   readonly collection: WatchedCollection;
   passed = 0;
   readonly #hides: (object: UntypedObject) => boolean;
-  /** The server's version, from which a new watch would continue. */
+  /** The server's version from which a new watch would continue. */
   #version: string;
   #rest: Buffer = Buffer.alloc(0);
 
@@ -144,7 +142,7 @@ class RelayedWatch extends Transform {
     done();
   }
 
-  /** A response that is not a watch, such as an error, may end without a newline. */
+  /** Forwards a last line without a newline, because a response that is not a watch, such as an error, may have one. */
   override _flush(done: () => void): void {
     if (this.#rest.length > 0) this.push(this.#rest);
     done();
@@ -156,7 +154,7 @@ class RelayedWatch extends Transform {
     if (version !== undefined) this.#version = version;
     this.passed += 1;
     const object = event?.type === "BOOKMARK" || event?.type === "ERROR" ? undefined : event?.object;
-    // Use the version even of a withheld event. A watcher may start a new watch from it.
+    // Replace a withheld event with a bookmark of its version, from which the watcher may start a new watch.
     if (object?.metadata !== undefined && version !== undefined && this.#hides(object))
       this.#push({
         type: "BOOKMARK",

@@ -2,8 +2,8 @@ import type { KindDefinition } from "../api/index.ts";
 import type { ListOptions } from "./client.ts";
 
 /**
- * The path of an object in the API, such as `/apis/apps/v1/namespaces/shop/deployments/web/status`. Without a name, it
- * is the path of the collection.
+ * The API path of an object, such as `/apis/apps/v1/namespaces/shop/deployments/web/status`, or of a collection if
+ * there is no name.
  */
 export function resourcePath(
   kind: KindDefinition,
@@ -20,7 +20,7 @@ export function resourcePath(
   return `${root}${within}/${kind.plural}${item}${subresource === undefined ? "" : `/${subresource}`}`;
 }
 
-/** The path of a pod's log. The parameters are those of the API, such as `container` and `tailLines`. */
+/** The API path of a pod's log. `parameters` are query parameters of the API, such as `container` and `tailLines`. */
 export function podLogPath(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   parameters: Readonly<Record<string, string>>,
@@ -38,8 +38,8 @@ export function withQuery(path: string, parameters: Readonly<Record<string, stri
 }
 
 /**
- * Names an object for messages: `Deployment default/web`. Without a name, names the collection: `Deployments in all
- * namespaces`.
+ * Describes an object for messages, such as `Deployment default/web`, or a collection if there is no name, such as
+ * `deployments in all namespaces`.
  */
 export function describeObject(kind: KindDefinition, namespace: string | undefined, name?: string): string {
   const inNamespace = kind.namespaced && namespace !== undefined && namespace !== "";

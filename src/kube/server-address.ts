@@ -5,7 +5,7 @@ const defaultPorts: Readonly<Record<string, number>> = {
   "socks5h:": 1080,
 };
 
-/** The host and port of a server's or proxy's URL. An IPv6 address is returned without brackets. */
+/** The host and port of a server's or proxy's URL. An IPv6 address has no brackets. */
 export function serverAddress(url: URL): { readonly host: string; readonly port: number } {
   return {
     host: url.hostname.replace(/^\[|\]$/g, ""),

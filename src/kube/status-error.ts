@@ -1,7 +1,7 @@
 import { ownField, SerinError, transientError, type ErrorCode, type ErrorKind } from "../base/index.ts";
 import { refusalHint, unansweredHint } from "./denial.ts";
 
-/** The subject of a request, for messages: `update of Deployment default/web`. */
+/** What a request does, for messages such as `update of Deployment default/web`. */
 export interface RequestSubject {
   readonly verb: string;
   readonly object: string;
@@ -50,13 +50,13 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
   504: "timeout",
 };
 
-/** The API server's answer for an unknown kind. It is plain text and not a Status. */
+/** The API server's body for an unknown path. It is plain text, not a Status. */
 const unknownPath = "404 page not found";
 const unknownKindHint =
   "install its definition: serin install writes those of Istio and of rollouts, serin gateway-api install those of the Gateway API";
 
 /**
- * The error for a refusal by the server. Its reason is that of the Status' first cause, else that of the Status itself,
+ * Creates the error for an error response. Its reason is that of the Status' first cause, or else of the Status, or
  * else the HTTP status. `retryAfter` is the value of the Retry-After header.
  */
 export function errorOfStatus(
@@ -67,7 +67,7 @@ export function errorOfStatus(
 ): SerinError {
   const status = parseStatus(body);
   const code = httpStatus === 410 ? "gone" : codeOf(status?.reason, httpStatus);
-  // A kubelet may answer a port-forward with the same text.
+  // A kubelet may respond to a port-forward with the same text.
   const isUnknownKind = httpStatus === 404 && body.trim() === unknownPath && subject.verb !== "port-forward";
   const answerText = isUnknownKind
     ? "the API server does not serve this kind"
@@ -86,7 +86,7 @@ export function errorOfStatus(
   );
 }
 
-/** The error of a watch's ERROR event, whose object is a Status. */
+/** Creates the error for an ERROR event of a watch. The event's object is a Status. */
 export function errorOfWatchStatus(object: string, status: unknown): SerinError {
   const code = (status as Status | null)?.code ?? 500;
   return errorOfStatus({ verb: "watch", object }, code, JSON.stringify(status));
@@ -98,12 +98,11 @@ export function unreadable(subject: RequestSubject, cause: unknown): SerinError 
   });
 }
 
-/** Whether the value is a `SerinError` with this code. */
 export function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof SerinError && error.code === code;
 }
 
-/** The objects of a list. Empty if the server does not know the kind. */
+/** Returns the objects of a list, or none if the server does not know the kind. */
 export async function itemsIfServed<Value>(
   list: Promise<{ readonly items: readonly Value[] }>,
 ): Promise<readonly Value[]> {
@@ -115,7 +114,7 @@ export async function itemsIfServed<Value>(
   }
 }
 
-/** The answer to a request. Undefined if the user lacks the right to make it. */
+/** Returns the result of a request, or undefined if the user lacks the right. */
 export async function undefinedIfForbidden<Value>(answer: Promise<Value>): Promise<Value | undefined> {
   try {
     return await answer;
@@ -132,8 +131,8 @@ function kindOf(httpStatus: number, code: ErrorCode, verb: string): ErrorKind {
 }
 
 /**
- * Matches the authorizer's message. The status alone does not suffice: quotas, Pod Security and other admission also
- * answer 403, whatever rights the user has.
+ * Matches the authorizer's message. Status 403 is not enough, because quotas, PodSecurity and other admission plugins
+ * also use it.
  */
 const lackOfRights = /\bcannot [a-z*]+ (resource|path)\b/;
 
@@ -157,8 +156,8 @@ function parseStatus(body: string): Status | undefined {
 }
 
 /**
- * The error code for an answer. If the reason is unknown, the HTTP status cannot replace it, because the API server
- * answers 403 for several reasons.
+ * The error code of a response. An unknown reason gives `api-server` and not the code of the HTTP status, because the
+ * API server uses 403 for several reasons.
  */
 function codeOf(reason: string | undefined, httpStatus: number): ErrorCode {
   if (reason === undefined || reason === "" || reason === "Unknown") return codesByStatus[httpStatus] ?? "api-server";

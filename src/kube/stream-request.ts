@@ -6,15 +6,15 @@ import { readBytes, requireFinalResponse } from "../base/joined-bytes/index.ts";
 export interface StreamExchange {
   readonly method: string;
   readonly path: string;
-  /** The body as JSON. Undefined means no body. */
+  /** The body, which must be JSON. Without it, the request has no body. */
   readonly body?: string | undefined;
-  /** A longer response is an error. 512 MiB if absent. */
+  /** The maximum size of the response, by default 512 MiB. A longer response is an error. */
   readonly maxAnswerBytes?: number;
-  /** Ends the exchange with the signal's reason, even while the response is being read. */
+  /** Aborting this signal ends the exchange with the signal's reason, even while the response is being read. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The maximum size of a response. It is the same for responses of an API server. */
+/** The default maximum size of a response. It is the same as for API servers. */
 const defaultMaxAnswerBytes = 512 << 20;
 
 /**
@@ -25,7 +25,7 @@ export async function requestOverStream(
   stream: Duplex,
   { method, path, body, maxAnswerBytes = defaultMaxAnswerBytes, signal }: StreamExchange,
 ): Promise<{ readonly status: number; readonly text: string }> {
-  // Avoid an import: it would load every export of node:http, and one of them (WebSocket) loads all of undici.
+  // Do not import node:http: an import reads all of its exports, and one of them (WebSocket) loads all of undici.
   const { request } = process.getBuiltinModule("node:http");
   if (signal?.aborted === true) stream.destroy();
   signal?.throwIfAborted();
@@ -42,7 +42,7 @@ export async function requestOverStream(
       () => void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted")),
     );
     outgoing.once("close", () => abort[Symbol.dispose]());
-    // Keep this listener after the response has begun. If the stream breaks later, the request still reports an error.
+    // This listener must stay after the response has begun: the request reports an error if the stream breaks later.
     requireFinalResponse(outgoing).on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
       read(response, maxAnswerBytes).then(
@@ -55,7 +55,7 @@ export async function requestOverStream(
 }
 
 async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
-  // Throwing out of the loop destroys the stream.
+  // The error of a response that is too long ends the loop that reads it, which destroys the stream.
   const tooLong = (): Error => transientError("answer-too-long", `the answer is longer than ${maxBytes} bytes`);
   return (await readBytes(response as AsyncIterable<Buffer>, maxBytes, tooLong)).toString();
 }

@@ -15,18 +15,19 @@ import { ForwardProxyFault, tunnelThrough } from "./forward-proxy.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { serverAddress } from "./server-address.ts";
 
-/** HTTP exchanges with an API server, over any HTTP version. */
 export interface Transport {
-  /** Resolves with the head of the response. Rejects with a transient error if the server cannot be reached. */
+  /**
+   * Resolves when the response's headers have arrived. Rejects with a transient error if the server cannot be reached.
+   */
   send(request: TransportRequest): Promise<TransportResponse>;
-  /** Sends later requests over new connections, because the client has a new certificate. Open requests continue. */
+  /** Uses new connections for later requests, because the client certificate has changed. Open requests continue. */
   renew(): void;
   close(): void;
 }
 
 export interface TransportRequest {
   readonly method: string;
-  /** The path with the query. */
+  /** The path with the query string. */
   readonly path: string;
   readonly headers: RequestHeaders;
   readonly body?: string | Uint8Array;
@@ -36,15 +37,15 @@ export interface TransportRequest {
 export interface TransportResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** The body of the response. It must be consumed or destroyed. Fails if the connection breaks early. */
+  /** The response's body. The caller must consume or destroy it. It fails if the connection breaks early. */
   readonly body: Readable;
 }
 
 const connectTimeoutMs = 10_000;
 
 /**
- * Calls `late` when connecting has taken too long. The time in which the process itself was busy counts only in part: a
- * process that loads its code on a busy machine must not give up a connection that is ready.
+ * Calls `late` when connecting takes too long. Time during which this process was busy counts only partly, so that a
+ * process that loads code on a busy machine does not give up a connection that is ready.
  */
 export function limitConnecting(late: (problem: Error) => void, what: string): Disposable {
   return afterRunning(connectTimeoutMs, () => late(new Error(`no ${what} within ${connectTimeoutMs / 1000} s`)));
@@ -64,22 +65,20 @@ function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undef
 }
 
 /**
- * The root certificates of this machine, as kubectl uses them. Node.js' own list lacks roots that a company has added.
+ * The root certificates of this machine, which kubectl also uses. Node.js' own list lacks those that a company has
+ * added.
  */
 function systemRoots(): string[] {
   return [...getCACertificates("default"), ...getCACertificates("system")];
 }
 
 /**
- * The TLS context with the system's roots. It is made once, because reading more than a hundred certificates takes a
- * tenth of a second.
+ * The TLS context with the system's roots. It is cached, because reading more than a hundred certificates takes a tenth
+ * of a second.
  */
 let systemTrust: SecureContext | undefined;
 
-/**
- * Creates the TLS context. Throws a user error if the PEM cannot be read, or if the key does not belong to its
- * certificate.
- */
+/** Creates the TLS context. Throws a user error if a PEM is invalid, or if the key does not fit the certificate. */
 function secureContextOf({ ca, context }: KubeConfig, certificate: ClientCertificate | undefined): SecureContext {
   if (ca === undefined && certificate === undefined)
     return (systemTrust ??= createSecureContext({ ca: systemRoots() }));
@@ -97,7 +96,7 @@ function secureContextOf({ ca, context }: KubeConfig, certificate: ClientCertifi
   }
 }
 
-/** Opens a connection to the server, through its proxy if there is one. */
+/** Opens a TLS connection to the server, through its proxy if it has one. */
 export async function dialTls(
   config: KubeConfig,
   certificate: ClientCertificate | undefined,
@@ -132,10 +131,7 @@ async function handshake(socket: TLSSocket, signal: AbortSignal): Promise<TLSSoc
   }
 }
 
-/**
- * An agent of `node:https` for the server. Its connections use the server's name, its proxy and the client's
- * certificate.
- */
+/** Creates an agent of `node:https` for the server, with its TLS settings, its proxy and the client certificate. */
 export function serverAgent(
   config: KubeConfig,
   certificate: ClientCertificate | undefined,
@@ -146,7 +142,7 @@ export function serverAgent(
     : new ProxyAgent(config, certificate, options);
 }
 
-/** Connects through the proxy. Connections that are not established yet are not limited by `maxSockets`. */
+/** Connects through the proxy. `maxSockets` does not limit connections that are still being established. */
 class ProxyAgent extends HttpsAgent {
   readonly #config: KubeConfig;
   readonly #certificate: ClientCertificate | undefined;
@@ -186,12 +182,12 @@ function hintFor(code: string, context: string): string {
     : `check that the API server of ${context} runs`;
 }
 
-/** The error for a body that is longer than the reader accepts. */
+/** The error for a body that exceeds the maximum size. */
 export class TooLong extends Error {}
 
 /**
- * Reads the whole body by events. An iterator is no option: that of an HTTP/2 stream fails once the exchange has ended,
- * even if the answer is still unread, as with short answers of a busy API server.
+ * Reads a whole body by its events. An iterator would not work: that of an HTTP/2 stream fails once the exchange has
+ * ended, even if nobody has read the response yet. This happens with short responses of a busy API server.
  */
 export async function wholeBody(body: Readable, maxBytes: number): Promise<Buffer> {
   const parts: Buffer[] = [];

@@ -9,7 +9,7 @@ const varintShift = 0x80;
 const maxVarintBytes = 10;
 const maxKnownBytes = 48;
 const firstNotAscii = 0x80;
-/** The size of the table of known texts. Must be a power of two. */
+/** The size of the table of known texts. It must be a power of two. */
 const knownTexts = 1024;
 const hashFactor = 31;
 const hashFold = 15;
@@ -18,10 +18,10 @@ export function unreadableBytes(why: string): SerinError {
   return transientError("answer-unreadable", `the server's answer is not in Kubernetes' binary format: ${why}`);
 }
 
-/** Reads the fields of protobuf messages in sequence, without copying skipped ones. */
+/** Reads the fields of protobuf messages one after another, without copying those that are skipped. */
 export class WireReader {
   readonly #bytes: Buffer;
-  /** Texts by their hash. A new text replaces an older one with the same hash. */
+  /** Recently read texts, by hash. A new text replaces an older one with the same hash. */
   readonly #texts: (string | undefined)[];
   #position: number;
   #end: number;
@@ -42,7 +42,9 @@ export class WireReader {
     return this.#end;
   }
 
-  /** The number of the next field, or 0 at the end. Read or skip its value before the next call. */
+  /**
+   * Returns the number of the next field, or 0 at the end. The caller must read or skip the field before the next call.
+   */
   next(): number {
     if (this.#position >= this.#end) return 0;
     const tag = this.#varint();
@@ -50,7 +52,7 @@ export class WireReader {
     return tag >>> typeBits;
   }
 
-  /** Reads an integer. Above 2^53, the last digits are lost. */
+  /** Reads an integer. Integers above 2^53 lose precision. */
   wholeNumber(): number {
     if (this.#type !== wireVarint)
       throw unreadableBytes(`a field is of wire type ${this.#type} where a number was expected`);
@@ -78,9 +80,7 @@ export class WireReader {
     return end - start > maxKnownBytes ? this.#bytes.toString("utf8", start, end) : this.#known(start, end);
   }
 
-  /**
-   * Most texts of a list repeat from object to object. Returns the known text if there is one, instead of a new string.
-   */
+  /** Returns an equal known text instead of a new string, because most texts of a list repeat from object to object. */
   #known(start: number, end: number): string {
     const bytes = this.#bytes;
     let hash = end - start;
@@ -93,7 +93,7 @@ export class WireReader {
     return text;
   }
 
-  /** The end of a length-delimited field. The reader moves to its first byte. */
+  /** Returns the end of a length-delimited field, and moves to its first byte. */
   endOfField(): number {
     if (this.#type !== wireBytes)
       throw unreadableBytes(`a field is of wire type ${this.#type} where bytes were expected`);
@@ -111,7 +111,7 @@ export class WireReader {
     if (this.#position > this.#end) throw unreadableBytes("a field is longer than its container");
   }
 
-  /** Limits reading to `end`. Returns the value to pass to {@link widen}. */
+  /** Limits reading to `end`. Returns the former limit, to be passed to {@link widen}. */
   narrow(end: number): number {
     const outer = this.#end;
     this.#end = end;
@@ -123,7 +123,7 @@ export class WireReader {
   }
 }
 
-/** Whether the bytes equal a text. Compares only ASCII texts. All others are decoded instead. */
+/** Whether the bytes are this ASCII text. Returns false for any other text, which is then decoded anew. */
 function isText(text: string, bytes: Buffer, start: number, end: number): boolean {
   if (text.length !== end - start) return false;
   for (let at = start; at < end; at += 1) {

@@ -7,8 +7,8 @@ import type { ClusterState } from "./cluster-state.ts";
 import { lostSelector } from "./kept-selector.ts";
 
 /**
- * Checks everything except rights that could make the installation fail after its first write. Throws a user error that
- * names all faults.
+ * Checks for faults, other than missing rights, that would make the installation fail after its first write. Throws a
+ * user error at the first check that fails.
  */
 export async function checkInstallation(
   client: KubeClient,
@@ -72,8 +72,8 @@ function checkDefinitions(
 }
 
 /**
- * Checks whether the user has all rights that an installation needs. This check comes first, because the other checks
- * need rights too.
+ * Throws a user error that lists the rights that the installation needs and the user lacks. Call this before the other
+ * checks, because these need rights too.
  */
 export async function checkRights(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
   if (await mayDo(client, { group: "*", plural: "*" }, "*", undefined)) return;
@@ -118,7 +118,7 @@ async function mayDo(
     verb,
     ...(namespace === undefined ? {} : { namespace }),
   });
-  // A server without such reviews cannot answer. It will refuse the write itself if a right is missing.
+  // A server without this API cannot answer. It will refuse the write itself if a right is missing.
   return allowed || httpStatus >= 300;
 }
 
@@ -126,7 +126,6 @@ const ownedKinds = new Set(["Deployment", "DaemonSet", "Service", "ConfigMap"]);
 
 interface PresentObject {
   readonly object: UntypedObject;
-  /** The object in the cluster that has the same kind and name. */
   readonly found: UntypedObject;
 }
 
@@ -143,7 +142,7 @@ async function presentObjects(client: KubeClient, objects: readonly UntypedObjec
   return read.flat();
 }
 
-/** Throws if another program manages objects with these names. An operator would revert the installer's writes. */
+/** Throws if another controller owns objects with these names, because it would revert the installer's writes. */
 function checkOwners(present: readonly PresentObject[]): void {
   const lines = present.flatMap(({ object, found }) => {
     const owner = controllerOf(found);
@@ -161,7 +160,7 @@ function checkOwners(present: readonly PresentObject[]): void {
   );
 }
 
-/** Throws if workloads with these names do not select the new pods, because selectors are immutable. */
+/** Throws if existing workloads with these names do not select the new pods, because selectors are immutable. */
 function checkSelectors(present: readonly PresentObject[]): void {
   const lines = present.flatMap(({ object, found }) => {
     const selector = lostSelector(object, found);

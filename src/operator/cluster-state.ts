@@ -17,7 +17,7 @@ export interface InstalledRevision {
 export interface InstalledTag {
   readonly tag: string;
   readonly revision: string;
-  /** The name of its webhook configuration. */
+  /** The name of the tag's webhook configuration. */
   readonly name: string;
 }
 
@@ -27,12 +27,12 @@ export interface InstalledGateway {
   readonly revision: string;
 }
 
-/** The traces of earlier installations in a cluster. */
+/** The revisions, tags and gateways that are installed in a cluster. */
 export interface ClusterState {
   readonly revisions: readonly InstalledRevision[];
   readonly tags: readonly InstalledTag[];
   readonly gateways: readonly InstalledGateway[];
-  /** The revision that injects pods without a revision. Undefined if there is none. */
+  /** The revision that injects pods without a revision label, or undefined if there is none. */
   readonly defaultRevision: string | undefined;
   readonly hasDefinitions: boolean;
 }
@@ -43,7 +43,7 @@ export async function observeClusterState(client: KubeClient): Promise<ClusterSt
   const [pilots, gateways, otherGateways, injectors, definition] = await Promise.all([
     client.list(deploymentKind, { labelSelector: "app=istiod" }),
     client.list(deploymentKind, { labelSelector: "operator.istio.io/component in (IngressGateways,EgressGateways)" }),
-    // Deployments of Banzai Cloud's operators.
+    // The gateways of Banzai Cloud's operators.
     client.list(deploymentKind, { labelSelector: "gateway-name,gateway-type" }),
     client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" }),
     client.get(customResourceDefinitionKind, sampleDefinition),

@@ -12,19 +12,20 @@ export interface InstallLockOptions {
   readonly namespace: string;
   /** The identity of this installer, unique and readable: `user@host (pid 12)`. */
   readonly identity: string;
-  /** Installers whose locks have expired. Their other locks have expired too, so there is no need to wait for these. */
+  /**
+   * The identities of installers whose Lease has expired. All other Leases of these installers count as expired too.
+   */
   readonly dead: Set<string>;
-  /** Called once if another installer holds the lock. */
+  /** Called at most once, if another installer holds the lock. */
   readonly onWait: (holder: string) => void;
-  /** The maximum time to wait for another installer. */
+  /** The maximum time to wait for the lock. */
   readonly timeoutMs: number;
 }
 
-/** The duration of the lease. A killed installer loses the lock after this time. */
 const leaseSeconds = 15;
 const renewMs = 5000;
 
-/** Runs the work while holding the lock. Waits for the lease of a killed installer to expire. */
+/** Runs `work` while holding the lock. If another installer was killed, waits until its Lease expires. */
 export async function withInstallLock(
   options: InstallLockOptions,
   signal: AbortSignal | undefined,
@@ -66,14 +67,14 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
         },
       );
     }
-    // Another installer writes for a few tenths of a second, so the pauses are short at first and grow with the wait.
+    // Another installer usually holds the lock for a few tenths of a second, so the first pauses are short.
     await clock.sleep(pollPauseMs(waitedMs), signal);
   }
 }
 
 /**
- * Tries to take the lock. Returns the other holder if there is one, or undefined if this installer holds the lock now.
- * `expired` is a record that was not renewed in time.
+ * Tries to take the lock. Returns undefined on success, or the other holder with its record. A record is the text of
+ * holder and renewal time. `expired` is a record that its holder did not renew in time.
  */
 async function tryTake(
   { client, name, namespace, identity, clock, dead }: InstallLockOptions,
@@ -91,7 +92,7 @@ async function tryTake(
     else await client.update(leaseKind, { ...lease, spec });
     return undefined;
   } catch (error) {
-    // Another installer was quicker.
+    // Another installer took the lock first.
     if (isKubeCode(error, "conflict") || isKubeCode(error, "already-exists")) return { holder: "", record: "" };
     throw error;
   }
@@ -103,7 +104,7 @@ async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<
     await clock.sleep(renewMs, signal).catch(() => undefined);
     if (signal.aborted) return;
     const renewTime = rfc3339Micros(clock.nowMs());
-    // A failed renewal is retried before the lease expires.
+    // Ignore a failed renewal, because the next one comes before the Lease expires.
     await client
       .patchMerge(leaseKind, name, namespace, { spec: { renewTime } })
       .catch((error: unknown) => messageOf(error));
@@ -113,6 +114,6 @@ async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<
 async function release({ client, name, namespace, identity }: InstallLockOptions): Promise<void> {
   const lease: Lease | undefined = await client.get(leaseKind, name, namespace).catch(() => undefined);
   if (lease?.spec?.holderIdentity !== identity) return;
-  // If this write fails, the next installer waits until the lock expires.
+  // If this write fails, the next installer waits until the Lease expires.
   await client.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: "" } }).catch(() => undefined);
 }

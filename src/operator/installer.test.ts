@@ -126,7 +126,7 @@ test("a killed installation is resumed when its lock expires, with exactly the s
     let isDead = false;
     cluster.onWrite = () => {
       isDead ||= cluster.writes.length === end;
-      // A killed process cannot write, so it does not release its lock either.
+      // A killed process writes nothing, so it also does not release its lock.
       if (isDead) throw new Error("killed");
     };
     await assert.rejects(install(cluster, ["profile=ambient"], { identity: "dead" }), /killed/);

@@ -24,27 +24,26 @@ export interface InstallOptions extends InstallRequest {
   readonly client: KubeClient;
   readonly clock: Clock;
   /**
-   * Runs each group of writes while no other installation of this process writes or removes objects. Absent if this
-   * process makes only one installation.
+   * Runs `write` while no other installation of this process writes or removes objects. Absent if this process makes
+   * only one installation.
    */
   readonly alone?: (write: () => Promise<void>) => Promise<void>;
 }
 
 export const fieldManager = "istio-operator";
-/** The number of parallel writes. */
 const parallelWrites = 12;
 
 /**
- * Checks everything first, then applies the components in order by server-side apply, so that an interrupted
- * installation can be continued. It writes everything before it waits. Only webhooks are written later, when their
- * server answers. It waits for all components at the same time, so that an unready component does not delay the
- * webhooks of others.
+ * Checks everything first, then writes the components in order by server-side apply, so that a repeated installation
+ * continues an interrupted one. It writes all objects except webhooks before it waits for the first one. It writes a
+ * component's webhooks when the component's other objects are ready. It waits for all components at the same time, so
+ * that an unready component does not delay the webhooks of others.
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, clock, settings, signal, alone = async (write) => await write() } = options;
   // A person who installs again may have removed the reason why pods do not start, so stuck pods are replaced. A
-  // process that installs again and again must not do so: it would defeat the growing pauses between the kubelets'
-  // attempts.
+  // controller, which installs again and again, must not replace them, because that would defeat the kubelet's growing
+  // pauses between attempts.
   const stuck = options.alone === undefined ? { replacesPodsBeforeMs: clock.nowMs() } : {};
   const begin = (phase: string | undefined): void => options.onWait?.("", phase);
   begin("checking your rights and the cluster");
@@ -69,8 +68,8 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const inTurn = async (write: () => Promise<void>): Promise<void> =>
     await alone(async () => await withInstallLock(writeLock, signal, write));
   const revision = settings.revision === "" ? "default" : settings.revision;
-  // An installation of only gateways or agents does not wait for its turn, because installing these may take minutes of
-  // waiting for pods.
+  // An installation of only gateways or agents does not take the lock of its revision, because it may wait minutes for
+  // pods.
   const inRevision = async (work: () => Promise<void>): Promise<void> =>
     settings.pilot.enabled === true
       ? await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, work)
@@ -79,7 +78,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
     let components: readonly RenderedComponent[] = [];
     const served = new Set<string | undefined>();
     await inTurn(async () => {
-      // Another installer may have changed the cluster.
+      // Another installer may have changed the cluster while this one waited for the lock.
       const state = await observeClusterState(client);
       const replacesNewer = options.replaceNewer === true;
       const { components: wanted, notes } = await keepNewerShared(client, options.components, replacesNewer);
@@ -97,7 +96,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
       .map((workload) => new WorkloadObstacles(workload, client, clock, stuck.replacesPodsBeforeMs));
     const complete = async (component: RenderedComponent): Promise<void> => {
       await waitAll(
-        // Most CRDs are already served when the server answers the write, and need no wait.
+        // A CRD is often established already in the answer to its write, and then needs no wait.
         component.objects.filter(
           (object) => !isWebhook(object) && !(isDefinition(object) && served.has(object.metadata.name)),
         ),
@@ -150,15 +149,18 @@ function isDefinition({ kind }: UntypedObject): boolean {
 }
 
 /**
- * Whether the object is a webhook that must wait for its server. The rollout engine's webhooks need not wait: the
- * engine is ready once the API server trusts them, and the API server ignores them while the engine does not answer.
+ * Whether the object must be written only when its server answers. The rollout engine's webhooks are written at once:
+ * the engine becomes ready only when the API server trusts them, and the API server ignores them until the engine
+ * answers.
  */
 function isWebhook({ kind, metadata }: UntypedObject): boolean {
   const isConfiguration = kind === "MutatingWebhookConfiguration" || kind === "ValidatingWebhookConfiguration";
   return isConfiguration && metadata.labels?.["app"] !== "serin-rollout";
 }
 
-/** Wait for workloads first. The other objects depend on their pods and do not show why these do not start. */
+/**
+ * Waits for workloads first. The other objects depend on the workloads' pods, and do not show why these do not start.
+ */
 async function waitAll(objects: readonly UntypedObject[], options: WaitOptions): Promise<void> {
   const [workloads, others] = [objects.filter(isWorkload), objects.filter((object) => !isWorkload(object))];
   for (const object of [...workloads, ...others]) await waitReady(object, options);
@@ -189,7 +191,7 @@ function withoutForeign(
     const objects = component.objects.filter(({ kind, metadata }) => {
       const tag = state.tags.find((installed) => installed.tag === metadata.labels?.[istioLabels.tag]);
       if (tag === undefined || !lives(tag.revision)) return true;
-      // The Service and the webhooks of a tag stay together.
+      // Report each tag only once: its Service and its webhooks are both left out.
       if (kind !== "Service")
         onNote(
           `tag "${tag.tag}" stays on revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`,
@@ -202,8 +204,8 @@ function withoutForeign(
 }
 
 /**
- * Changes the injector of a control plane without a revision name. It injects by default only if the tag `default` does
- * not point to another control plane.
+ * Disables default injection in the injector of a control plane without a revision name. Called if the tag `default`
+ * points to another control plane.
  */
 function withoutDefault(object: UntypedObject): UntypedObject {
   const { [istioLabels.tag]: tag, [istioLabels.revision]: revision } = object.metadata.labels ?? {};
@@ -212,8 +214,8 @@ function withoutDefault(object: UntypedObject): UntypedObject {
 }
 
 /**
- * Makes the cluster's first revision the default. A later revision leaves injector and validator unchanged, and reports
- * it.
+ * Makes the revision the default if no other installed revision is the default. Otherwise leaves injector and validator
+ * unchanged, and reports it.
  */
 async function ensureDefault({ client, defaultRevision, onNote }: InstallOptions): Promise<void> {
   if (defaultRevision === undefined) return;

@@ -14,9 +14,9 @@ interface Webhooks extends UntypedObject {
 }
 
 /**
- * The webhook configuration with the failure policies in the cluster. A control plane sets its webhook's policy to Fail
- * once the webhook works, and no later write may undo this. A webhook that now calls another server gets Ignore again
- * until that server is known to work.
+ * Returns the webhook configuration with policy `Fail` for each webhook that has this policy in the cluster. A control
+ * plane sets the policy to `Fail` once the webhook works, and later writes must not undo this. A webhook that now calls
+ * another server keeps its own policy until that server is known to work.
  */
 export async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
   if (object.kind !== "ValidatingWebhookConfiguration") return object;
@@ -30,7 +30,6 @@ export async function keptClosed(client: KubeClient, object: Webhooks): Promise<
   return { ...object, webhooks };
 }
 
-/** A key for a webhook, made of its name and the server that it calls. */
 function webhookKey({
   name = "",
   clientConfig: { service, url = "" } = {},

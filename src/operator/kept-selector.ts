@@ -6,8 +6,9 @@ import type { KubeClient } from "../kube/index.ts";
 const selectingKinds = new Set(["Deployment", "DaemonSet"]);
 
 /**
- * The object with the selector of the existing workload of its name, because the API server refuses any other. For
- * example, the Deployment of Istio's own istiod selects the same pods by one label fewer.
+ * Returns the object with the selector of the existing workload, if that selector also matches the object's pods. The
+ * API server would refuse another selector. For example, the Deployment of upstream istiod selects the same pods by one
+ * label fewer.
  */
 export async function keptSelector(client: KubeClient, object: UntypedObject): Promise<UntypedObject> {
   if (!selectingKinds.has(object.kind ?? "")) return object;
@@ -17,7 +18,7 @@ export async function keptSelector(client: KubeClient, object: UntypedObject): P
   return { ...object, spec: { ...treeAt(object, "spec"), selector } };
 }
 
-/** The selector of the existing workload, if it does not select the pods of the object. */
+/** Returns the selector of the existing workload if it does not match the object's pods. */
 export function lostSelector(object: UntypedObject, found: UntypedObject | undefined): LabelSelector | undefined {
   const selector = selectingKinds.has(object.kind ?? "") ? otherSelector(object, found) : undefined;
   return selector === undefined || selectsOwnPods(selector, object) ? undefined : selector;

@@ -5,7 +5,7 @@ import type { KubeClient } from "../kube/index.ts";
 
 export interface MetricsProxyOptions {
   readonly client: KubeClient;
-  /** The URL to which requests go, such as `http://127.0.0.1:8080/`. */
+  /** The URL of the server behind this proxy, such as `http://127.0.0.1:8080/`. Its path is ignored. */
   readonly upstream: URL;
   readonly log: Logger;
 }
@@ -19,7 +19,8 @@ interface Review {
 }
 
 /**
- * Passes a request on if its bearer token is valid and its user has the same right on the path, like kube-rbac-proxy.
+ * Forwards a request if its bearer token is valid and the API server allows the token's user this method on this path,
+ * like kube-rbac-proxy.
  */
 export async function proxyMetrics(
   options: MetricsProxyOptions,
@@ -52,8 +53,8 @@ export async function proxyMetrics(
     if (response.headersSent) response.destroy();
     else response.writeHead(502).end(`${messageOf(error)}\n`);
   });
-  // The client's body is not passed on, because Node.js sends the body of a GET without a length, so that the body
-  // would look like a second request.
+  // Do not forward the client's body: Node.js sends the body of a GET without a length, so the server would read the
+  // body as a second request.
   outgoing.end();
 }
 

@@ -11,14 +11,14 @@ import type { KubeClient } from "../kube/index.ts";
 
 /** The label with the release that installed an object. */
 const versionLabel = "app.kubernetes.io/version";
-/** The release of Istio from which the CRDs of Istio's kinds in this release come. docs/kubernetes.md names it. */
+/** The Istio release from which this release's CRDs of Istio's kinds come. docs/kubernetes.md names it. */
 export const istioRelease = "1.31.1";
 const engineName = "serin-rollout";
 const engineGroup = ".rollout.serin.dev";
 
 export interface KeptNewer {
   readonly components: readonly RenderedComponent[];
-  /** Texts that say which objects stay, or are replaced because of `force`. */
+  /** Messages that say which objects are left out, or are replaced because of `force`. */
   readonly notes: readonly string[];
 }
 
@@ -31,10 +31,10 @@ interface Outdated {
 }
 
 /**
- * The components without the CRDs and the rollout engine that the cluster already has from a newer release. Older CRDs
- * would drop fields that objects use, and an older engine may not understand running rollouts. A newer engine can drive
- * older control planes. CRDs that the cluster lacks always stay in the components. With `force` nothing is left out,
- * and the notes name the replaced objects.
+ * Removes from the components the CRDs and the rollout engine that a newer release has already installed in the
+ * cluster. Older CRDs would drop fields that objects use, and an older engine may not understand running rollouts. A
+ * newer engine can drive older control planes. Missing CRDs are still installed. With `force` nothing is removed from
+ * the components, and the notes name the objects that are replaced.
  */
 export async function keepNewerShared(
   client: KubeClient,
@@ -48,7 +48,7 @@ export async function keepNewerShared(
   const leftOut = new Set(force ? [] : outdated.map(({ object }) => object));
   const notes = [...notesOf(outdated, force), ...helmNotes(shared.filter(({ object }) => !leftOut.has(object)))];
   if (force) return { components, notes };
-  // The engine's other objects, such as its roles, stay or are replaced together with its Deployment.
+  // The engine's other objects, such as its roles, are left out or replaced together with its Deployment.
   const leavesEngine = outdated.some(({ object }) => isEngine(object));
   const objects = base.objects.filter((object) => !leftOut.has(object) && !(leavesEngine && isPartOfEngine(object)));
   return {
@@ -77,8 +77,7 @@ async function sharedObjects(client: KubeClient, objects: readonly UntypedObject
 function outdatedObjects(shared: readonly SharedObject[]): Outdated[] {
   const liveEngine = shared.find(({ object }) => isEngine(object))?.live;
   return shared.flatMap(({ object, live }): Outdated[] => {
-    // Charts and earlier releases did not label the engine's CRDs with the release, so the release of the live engine
-    // is used.
+    // Charts and earlier releases did not label the engine's CRDs with the release, so use the live engine's release.
     const engineOfKind = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
     const installed = releaseOf(live) ?? releaseOf(engineOfKind);
     const isOfIstio = isOfIstioRelease(object, live);
@@ -113,15 +112,15 @@ function releaseOf(object: UntypedObject | undefined): string | undefined {
 }
 
 /**
- * Whether an installer of Istio wrote the CRD in the cluster. The CRD's version label then has a release of Istio, so
- * it is compared with {@link istioRelease}, and not with Serin's release.
+ * Whether an installer of upstream Istio wrote the CRD in the cluster. The CRD's version label then contains an Istio
+ * release, which must be compared with {@link istioRelease} and not with Serin's release.
  */
 function isOfIstioRelease(object: UntypedObject, live: UntypedObject | undefined): boolean {
   if (!isDefinition(object) || isEngineDefinition(object)) return false;
   return live?.metadata.annotations?.[definitionReleaseAnnotation] !== releaseOf(live);
 }
 
-/** The release without a vendor's suffix, which cannot be compared: `1.32.0` for `1.32.0-vendor.3`. */
+/** The release without a vendor's suffix, such as `1.32.0` for `1.32.0-vendor.3`. */
 function withoutVendor(release: string): string {
   return /^v?\d+\.\d+(\.\d+)?/.exec(release)?.[0] ?? release;
 }
@@ -147,7 +146,7 @@ function describe(object: UntypedObject): string {
   return isEngineDefinition(object) ? "definitions of the rollout engine's kinds" : "definitions of Istio's kinds";
 }
 
-/** One note for each part of the installation and each newer release of the part in the cluster. */
+/** Returns one note for each kind of shared object and pair of releases. */
 function notesOf(outdated: readonly Outdated[], force: boolean): string[] {
   const groups = Map.groupBy(outdated, ({ what, installed, given }) =>
     force

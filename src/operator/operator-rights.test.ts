@@ -97,7 +97,7 @@ test("the operator of IstioOperator installs, changes and removes everything und
     async (signal) => await controller.run(signal),
     async () => {
       await until(() => client.used.has("list pods"), "it looks why istiod does not start");
-      // On a fast machine, the installation could end before the first renewal of its lock.
+      // On a fast machine, the installation could end before its lock is renewed for the first time.
       await until(() => client.used.has("patch leases.coordination.k8s.io"), "it renews its lock");
       cluster.release("Deployment", namespace, "istiod");
       await until(() => client.used.has("list events"), "it looks why ztunnel does not start");
@@ -113,11 +113,11 @@ test("the operator of IstioOperator installs, changes and removes everything und
   assert.deepEqual(
     unusedOf(istioRules, client),
     [
-      // A real API server requires these rights when a role is written.
+      // A real API server requires these rights of a writer of roles.
       ...granting,
-      // For the log of a container that crashed.
+      // The operator reads the log of a crashed container.
       "get pods/log",
-      // For objects of others that have the installation's labels.
+      // The operator removes StatefulSets that have the installation's labels.
       "delete statefulsets.apps",
     ].toSorted(),
   );
@@ -197,21 +197,21 @@ test("Banzai Cloud's operator installs, moves and removes everything under its r
     unusedOf(banzaiRules, client),
     [
       ...granting,
-      // For a gateway that moves to another control plane.
+      // The operator deletes these objects when a gateway moves to another control plane.
       "delete deployments.apps",
       "delete replicasets.apps",
       // An API server may require these rights when an object gets an owner.
       ...each("update", "istios/finalizers.istio.banzaicloud.io meshgateways/finalizers.istio.banzaicloud.io"),
-      // For an event that is repeated: the operator patches the earlier one.
+      // The operator patches the earlier Event if an event is repeated.
       "patch events",
-      // For the proxy that checks requests for the operator's metrics.
+      // The proxy checks requests for the operator's metrics.
       "create tokenreviews.authentication.k8s.io",
       "create subjectaccessreviews.authorization.k8s.io",
     ].toSorted(),
   );
 });
 
-test("the operators read no Secrets, run nothing in pods, and act as nobody else", () => {
+test("the operators read no Secrets, run nothing in pods, and impersonate no other user", () => {
   for (const rules of [istioRules, banzaiRules]) {
     assert.deepEqual(
       rightsOf(rules).filter((right) => /\*|^impersonate | secrets\b|\/exec|\/proxy|\/token|\/attach/.test(right)),

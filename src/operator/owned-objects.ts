@@ -8,11 +8,11 @@ import { keptSelector } from "./kept-selector.ts";
 
 export interface OwnedObjectsOptions {
   readonly client: KubeClient;
-  /** Selects all objects that the operator writes. */
+  /** Matches all objects that the operator writes. */
   readonly labelSelector: string;
   readonly kinds: readonly string[];
   readonly fieldManager: string;
-  /** Called when somebody else changes or deletes an object. */
+  /** Called when an object appears, changes or is deleted, also by the operator itself. */
   readonly onChange: (object: KubernetesObject, type: "set" | "delete") => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -20,13 +20,13 @@ export interface OwnedObjectsOptions {
 
 interface Written {
   readonly digest: string;
-  /** The object's generation, or its resourceVersion if its kind has no generation. */
+  /** The object's uid and generation, or its resourceVersion if its kind has no generation. */
   readonly state: string;
 }
 
 /**
- * The objects that an operator has written. Watches them, and writes one again only if its wanted state or its actual
- * state has changed.
+ * Writes and watches the objects of an operator. Skips a write if neither the wanted nor the actual object has changed
+ * since the last write.
  */
 export class OwnedObjects {
   readonly #options: OwnedObjectsOptions;
@@ -52,12 +52,11 @@ export class OwnedObjects {
     await Promise.all([...this.#informers.values()].map((informer) => informer.run(signal)));
   }
 
-  /** The existing objects of a kind, with metadata and status. */
+  /** The existing objects of a kind, with only their metadata and status. */
   list(kind: string): readonly UntypedObject[] {
     return this.#informers.get(kind)?.list() ?? [];
   }
 
-  /** Writes one object by server-side apply, unless it is unchanged since the last write. */
   async apply(given: UntypedObject): Promise<void> {
     const { client, fieldManager } = this.#options;
     const object = await keptClosed(client, given);

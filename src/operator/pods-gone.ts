@@ -12,14 +12,17 @@ export interface PodsGoneOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly patienceMs: number;
-  /** Called with the workload and its remaining pods if the wait takes longer than a second. */
+  /**
+   * Called repeatedly with the number of remaining pods once the wait has taken a second. Called with `missing`
+   * undefined when the wait ends, even if it was short.
+   */
   readonly onWait?: (object: string, missing: string | undefined) => void;
 }
 
 const pollMs = 250;
 const tellAfterMs = 1_000;
 
-/** Waits until a workload that was deleted has no pods. Returns those that remain after the wait. */
+/** Waits until the pods of a deleted workload are gone. Returns the pods that remain after `patienceMs`. */
 export async function podsLeft(
   { client, clock, patienceMs, onWait }: PodsGoneOptions,
   workload: SelectingWorkload,
@@ -38,7 +41,6 @@ export async function podsLeft(
   }
 }
 
-/** The pods that a workload selects. */
 export async function podsOf(client: KubeClient, { metadata, spec }: SelectingWorkload): Promise<readonly Pod[]> {
   const labels = Object.entries(spec?.selector?.matchLabels ?? {}).map((pair) => pair.join("="));
   // An empty selector would match every pod.

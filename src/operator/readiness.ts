@@ -21,13 +21,13 @@ export interface WaitOptions {
   /** The maximum time for one object to become ready. */
   readonly readyTimeoutMs: number;
   /**
-   * Called with the object and its missing part if a wait takes longer than a second, and again when the missing part
-   * changes. Called with undefined when such a wait ends.
+   * Called with the object and what it lacks if a wait takes longer than a second, and again when this changes. Called
+   * with `missing` undefined when such a wait ends.
    */
   readonly onWait?: (object: string, missing: string | undefined) => void;
   /**
-   * Workloads that were written at the same time. This workload may depend on one that cannot start, without showing
-   * this in its own status.
+   * The workloads of the same installation. The object may wait for one of these that cannot start, and its own status
+   * does not show this.
    */
   readonly others?: readonly WorkloadObstacles[];
   /** Pods that were made before this time and cannot start are deleted. If absent, no pods are deleted. */
@@ -35,17 +35,17 @@ export interface WaitOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The shortest pause between two reads, because a lab is ready within seconds, and the longest one. */
+/** The bounds of the pause between two reads. */
 const minPollMs = 40;
 const maxPollMs = 500;
 /**
- * The pause as a fraction of the elapsed time. A result is noticed late by at most this fraction of the wait, and slow
- * clusters get few reads.
+ * The pause as a fraction of the time waited so far. A result is noticed late by at most this fraction, and a slow
+ * cluster gets few reads.
  */
 const pollPart = 1 / 8;
 const tellAfterMs = 1000;
 
-/** The pause before the next read, if the wait has taken this long so far. */
+/** The pause before the next read, in milliseconds. */
 export function pollPauseMs(waitedMs: number): number {
   return Math.min(maxPollMs, Math.max(minPollMs, waitedMs * pollPart));
 }
@@ -119,7 +119,7 @@ export function isWorkload({ kind = "" }: UntypedObject): boolean {
   return workloadKinds.has(kind);
 }
 
-/** Returns a function that reports what is still missing, for kinds that become ready over time. */
+/** Returns a function that reports what the object still lacks, or undefined for kinds that need no wait. */
 export function readinessCheck(
   { kind, metadata }: UntypedObject,
   client: KubeClient,
@@ -147,7 +147,7 @@ export function readinessCheck(
   return undefined;
 }
 
-/** Whether a CRD, as a server has returned it, is served. */
+/** Whether the API server serves the CRD's kind, according to its status. */
 export function isEstablished(definition: KubernetesObject): boolean {
   const { status } = definition as CustomResourceDefinition;
   return (

@@ -12,7 +12,7 @@ export interface ReleaseOptions {
   readonly labelSelector: string;
   readonly keeps: (daemonSet: DaemonSet) => boolean;
   readonly onRemoved: (object: KubernetesObject) => void;
-  /** Called with the agents that may not have cleaned up their nodes. */
+  /** Called with a message that names agents that may not have cleaned up their nodes. */
   readonly onWarning: (text: string) => void;
   readonly onWait?: PodsGoneOptions["onWait"];
 }

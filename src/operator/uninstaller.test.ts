@@ -47,7 +47,7 @@ test("a removal deletes webhooks first, and keeps what all revisions share", asy
   );
 });
 
-test("a removal by labels keeps the node agent while another revision may need it, and takes it with the last", async () => {
+test("a removal by labels keeps the node agent while another revision may need it, and removes it with the last one", async () => {
   const selection = { labelSelector: "operator.istio.io/component,istio.io/rev=v2", revision: "v2" };
   const agents = async (cluster: MemoryCluster): Promise<string[]> => {
     const remove = { client: cluster, clock: systemClock, selection };

@@ -16,32 +16,30 @@ import { releasePods } from "./release-pods.ts";
 export interface UninstallOptions {
   readonly client: KubeClient;
   /**
-   * The objects to remove. Of a revision: all its objects, or with `owner` only those that were installed from that
-   * IstioOperator. Of a selector: all objects that it finds. If a `revision` is given with the selector, the base and
-   * the node agent stay while another revision exists, because that revision may need them. Without it, everything is
-   * removed.
+   * The objects to remove.
+   * - `revision` without a selector: all objects of the revision. With `owner`, only those that this IstioOperator
+   *   installed.
+   * - `labelSelector`: all objects that match. If `revision` is given too, the base and the node agent stay while
+   *   another revision exists, because that revision may need them.
    */
   readonly selection:
     | { readonly revision: string; readonly owner?: string }
     | { readonly labelSelector: string; readonly revision?: string }
     | "everything";
   readonly onRemoved: (object: KubernetesObject) => void;
-  /** Returns whether to keep an object that was found. */
+  /** Returns whether to keep an object that the selection matches. */
   readonly keeps?: (object: UntypedObject) => boolean;
   /** Only reports what would be removed. */
   readonly dryRun?: boolean;
   readonly clock: Clock;
-  /** Called with objects that did not disappear in time. */
+  /** Called with a message that names pods that did not end in time. */
   readonly onWarning?: (text: string) => void;
   readonly onWait?: PodsGoneOptions["onWait"];
 }
 
 const agentKind = "DaemonSet";
 
-/**
- * The label of all installed objects. The base and the node agent belong to every revision and stay until everything is
- * removed.
- */
+/** The label of all installed objects. */
 const everything = istioLabels.component;
 const notShared = `${everything} notin (Base,Cni)`;
 const rightsGroup = "rbac.authorization.k8s.io";
@@ -50,8 +48,8 @@ const rightsGroup = "rbac.authorization.k8s.io";
  */
 const controlPlanePatienceMs = 20_000;
 /**
- * The time to wait for the pods of a complete removal. A ztunnel or a gateway whose connections last longer may need an
- * hour.
+ * The time to wait for the pods of a complete removal. Pods that need longer are reported instead, because a ztunnel or
+ * a gateway with open connections may need an hour.
  */
 const endPatienceMs = 30_000;
 const maxNamed = 5;
@@ -59,11 +57,11 @@ const workloadKinds = new Set(["Deployment", "DaemonSet"]);
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
- * Removes installed objects. Webhooks and tags are removed first, so that no webhook calls a removed control plane.
- * Then the CNI agents are removed, and release their pods while everything else still serves. The other kinds follow in
- * reverse order of their installation. Rights are removed only when the control planes have ended, because without
- * rights a control plane could not release its leases, and the next control plane would wait until the leases expire.
- * CRDs stay, because removing them would remove users' objects. The root certificate and namespaces stay too. A
+ * Removes installed objects, and returns their number. Webhooks and tags are removed first, so that no webhook calls a
+ * removed control plane. Then the CNI agents are removed, and release their pods while everything else still serves.
+ * The other kinds follow in reverse order of their installation. Rights are removed only when the control planes have
+ * ended: without rights a control plane could not release its leases, and the next control plane would wait until they
+ * expire. CRDs stay, because their removal would delete users' objects. The root certificate and namespaces stay too. A
  * complete removal also waits for the pods, because users delete their namespaces next.
  */
 export async function removeInstalled({
@@ -130,8 +128,8 @@ interface EndingWorkload {
 }
 
 /**
- * Names the pods that have not ended yet. Kubernetes looks only rarely at a namespace that is being deleted while the
- * grace period of its pods is long, so a deletion that begins too early seems to hang.
+ * A warning that names the pods that have not ended. Kubernetes rarely checks a namespace in deletion while its pods
+ * have a long grace period, so a namespace that is deleted too early seems to hang.
  */
 function endingText(left: readonly EndingWorkload[]): string {
   const names = left.flatMap(({ pods }) =>
@@ -157,7 +155,8 @@ async function selectorOf(selection: UninstallOptions["selection"], client: Kube
 }
 
 /**
- * The workloads that belong to one revision. A control plane that runs in another cluster has only an injector here.
+ * The objects by which an installed revision is recognized. A control plane that runs in another cluster has only an
+ * injector in this one.
  */
 const ownWorkloads: readonly (readonly [kind: string, app: string])[] = [
   ["Deployment", "istiod"],
@@ -175,7 +174,7 @@ async function hasOtherRevision(client: KubeClient, revision: string): Promise<b
   return false;
 }
 
-/** Begins to list all kinds at once. If a list fails, only the code that awaits it gets the error. */
+/** Begins to list all kinds at once. If a list fails, the code that awaits that list gets the error. */
 function listAll(
   client: KubeClient,
   kinds: readonly KindDefinition<UntypedObject>[],
@@ -190,7 +189,7 @@ function listAll(
   );
 }
 
-/** The objects of a list without those that a controller owns, because these are removed with their owners. */
+/** The objects that match, except those with a controller. Kubernetes deletes the latter with their owners. */
 async function present(
   client: KubeClient,
   kind: KindDefinition<UntypedObject>,

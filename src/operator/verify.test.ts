@@ -11,7 +11,7 @@ const workload = (kind: string, name: string, spec: object = {}): UntypedObject 
   spec,
 });
 
-/** The fault of an installation of the wanted object, if the cluster has the found object. */
+/** Returns the fault of the wanted object, if the cluster contains the found object. */
 async function fault(
   wanted: UntypedObject,
   found: { readonly spec?: object; readonly status: object },

@@ -11,7 +11,6 @@ export interface Verification {
   readonly good: readonly string[];
   /** One line for each object that is missing or not ready, with the reason. */
   readonly bad: readonly string[];
-  /** How many of the objects do not exist. */
   readonly absent: number;
   readonly definitions: number;
   readonly deployments: number;
@@ -38,8 +37,8 @@ export async function verifyInstalled(client: KubeClient, objects: readonly Unty
 }
 
 /**
- * Why a workload is ready although it has no pods. A workload that wants no pods is always ready, so without this text
- * nobody would notice that istiod was scaled to 0. Undefined if the installation itself wants no pods.
+ * Returns a fault if a workload counts as ready only because it wants no pods, for example istiod scaled to 0. Returns
+ * undefined if the installation itself wants no pods.
  */
 async function runsNowhere(
   client: KubeClient,

@@ -13,12 +13,12 @@ import {
 } from "../kube/obstacles/index.ts";
 
 const lookEveryMs = 1_000;
-/** The annotation that is changed so that the workload's controller tries again. */
+/** Changing this annotation makes the workload's controller try again to create pods. */
 const attemptAnnotation = "install.serin.dev/asked-again-at";
 
 /**
- * Finds the reason why a workload's pods do not start. Looks at most once a second. Finds nothing if the cluster
- * refuses the requests.
+ * Finds the reason why a workload's pods do not start. Reads the cluster at most once a second. Finds nothing if the
+ * API server refuses the reads.
  */
 export class WorkloadObstacles {
   readonly #client: KubeClient;
@@ -36,7 +36,7 @@ export class WorkloadObstacles {
     return `${this.#workload.kind ?? ""} ${keyOf(this.#workload)}`;
   }
 
-  /** Pods of the workload that were made before `replacesPodsBeforeMs` and cannot start are deleted, once. */
+  /** Deletes once the pods of the workload that were made before `replacesPodsBeforeMs` and cannot start. */
   constructor(workload: UntypedObject, client: KubeClient, clock: Clock, replacesPodsBeforeMs = -Infinity) {
     this.#workload = workload;
     this.#client = client;
@@ -44,7 +44,7 @@ export class WorkloadObstacles {
     this.#replacesPodsBeforeMs = replacesPodsBeforeMs;
   }
 
-  /** The current obstacle, and whether it has lasted so long that waiting no longer helps. */
+  /** Returns the current obstacle, and whether it has lasted so long that waiting no longer helps. */
   async look(): Promise<{ readonly obstacle: PodObstacle | undefined; readonly isFinal: boolean }> {
     const nowMs = this.#clock.steadyMs();
     if (nowMs - this.#lookedAtMs >= lookEveryMs) {
@@ -58,8 +58,8 @@ export class WorkloadObstacles {
   }
 
   /**
-   * The last log lines of the crashed container, to append to a message, or the reason why they cannot be read. Empty
-   * if no container crashed.
+   * Returns the last log lines of the crashed container, to append to a message, or the reason why they cannot be read.
+   * Returns an empty string if no container crashed.
    */
   async crashLog(): Promise<string> {
     const crashed = this.#obstacle?.crashed;
@@ -80,21 +80,20 @@ export class WorkloadObstacles {
   }
 
   /**
-   * A kubelet waits longer after each attempt to start a pod's container, up to five minutes. It tries a new pod at
-   * once. So pods of an earlier installation are deleted, because somebody may have removed the cause after they
-   * failed.
+   * Deletes pods that an earlier installation left and that cannot start, because somebody may have removed the cause
+   * since. A kubelet starts a new pod at once, but waits up to five minutes before it tries a failed container again.
    */
   async #replaceStuck(pods: readonly Pod[]): Promise<void> {
     if (this.#hasReplaced) return;
     this.#hasReplaced = true;
     for (const pod of pods) {
       const { name = "", namespace, uid, creationTimestamp = "", deletionTimestamp } = pod.metadata;
-      // Clusters report whole seconds. A time that cannot be parsed never counts as earlier.
+      // Creation times have whole seconds. A time that cannot be parsed never counts as older.
       const isOlder = Date.parse(creationTimestamp) + 1_000 <= this.#replacesPodsBeforeMs;
       const hasNode = pod.spec?.nodeName !== undefined;
       if (!isOlder || !hasNode || deletionTimestamp !== undefined || uid === undefined) continue;
       if (podObstacle([pod])?.patienceMs === undefined) continue;
-      // Without the right to delete pods, the installation just waits for these pods too.
+      // Without the right to delete pods, the installation waits for these pods.
       await this.#client.delete(podKind, name, namespace, { preconditions: { uid } }).catch(() => undefined);
     }
   }
@@ -108,8 +107,8 @@ export class WorkloadObstacles {
   }
 
   /**
-   * A controller whose pods are refused waits longer after each attempt, up to a quarter of an hour. A person who
-   * installs again may have removed the cause meanwhile. A change of an annotation makes the controller try at once.
+   * Makes the controller create pods at once by changing an annotation. Otherwise a controller whose pods are refused
+   * waits up to a quarter of an hour, although the person who installs again may have removed the cause.
    */
   async #askAgain(name: string, namespace: string): Promise<void> {
     if (this.#hasAskedAgain) return;
@@ -119,7 +118,7 @@ export class WorkloadObstacles {
   }
 }
 
-/** The identity of an obstacle, without the counts and times in its text. */
+/** Identifies an obstacle, without the counts and times in its text. */
 function kindOf(obstacle: PodObstacle | undefined): string {
   return obstacle === undefined ? "" : `${obstacle.patienceMs ?? ""} ${obstacle.hint ?? ""}`;
 }

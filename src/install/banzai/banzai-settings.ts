@@ -14,8 +14,8 @@ export function banzaiSettings(istio: BanzaiIstio, release: ReleaseImages): Inst
   const { spec, metadata } = istio;
   const namespace = metadata.namespace ?? "";
   const images = imagesOf(spec, release);
-  // A hub or tag that no container runtime accepts is replaced here. The images keep the names that were given, so that
-  // the kubelet reports the fault.
+  // Replace a hub or tag that no container runtime accepts, so that the settings are valid. The container images keep
+  // the given names, so that the kubelet reports the fault.
   const named = { hub: withoutDigest(images.proxy).replace(/\/?[^/]*$/, ""), tag: imageTag(images.pilot) };
   const hub = hubFault(named.hub) === undefined ? named.hub : release.hub;
   const tag = tagFault(named.tag) === undefined ? named.tag : release.tag;
@@ -72,8 +72,8 @@ interface Images {
 }
 
 /**
- * The images that the object names, or without them the release's own, because no hub has Serin's images under Istio's
- * versions.
+ * The images that the Istio object names. The default is the installing release's images, because no hub has Serin's
+ * images under Istio's versions.
  */
 function imagesOf({ pilot, proxy, proxyInitImage }: BanzaiIstioSpec, { hub, tag }: ReleaseImages): Images {
   return {

@@ -7,8 +7,8 @@ import {
 } from "../../api/banzai/index.ts";
 
 /**
- * The MeshGateways that an Istio object requests by `gateways.ingress` and `gateways.egress`. Each names its control
- * plane.
+ * The MeshGateways that an Istio object requests by `gateways.ingress` and `gateways.egress`. With `createOnly`, an
+ * existing MeshGateway must stay unchanged.
  */
 export function renderMeshGateways(
   istio: BanzaiIstio,
@@ -20,7 +20,7 @@ export function renderMeshGateways(
   ];
 }
 
-/** The names of the mesh gateways, including disabled ones. */
+/** The names of the MeshGateways of an Istio object, including disabled ones. */
 export function meshGatewayNames(istio: BanzaiIstio): readonly string[] {
   return (["ingress", "egress"] as const).map((type) => nameOf(istio, type));
 }

@@ -5,10 +5,7 @@ import { renderPilot } from "../components/pilot.ts";
 import { pilotIssues } from "../pilot-issues.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
-/**
- * The objects of a control plane, with the names that Banzai's operators use. The Istio object owns namespaced objects,
- * and cluster-scoped ones have its label.
- */
+/** The objects of a control plane, with the names and labels that Banzai Cloud's operators use. */
 export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseImages): UntypedObject[] {
   const settings = banzaiSettings(istio, release);
   const names = namesOf(istio);
@@ -20,13 +17,13 @@ export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseIma
     .map((object) => relabelled(renamed(withDnsPort(object), names), istio));
 }
 
-/** The settings of an Istio object that its control plane would refuse at its start. */
+/** Describes settings of an Istio object with which its control plane would refuse to start. */
 export function banzaiPilotIssues(istio: BanzaiIstio, release: ReleaseImages): readonly string[] {
   const settings = banzaiSettings(istio, release);
   return pilotIssues(renderPilot(settings), settings).map(({ message }) => message);
 }
 
-/** Adds the port for DNS over TLS, which only the operators' Service has. */
+/** Adds the port for DNS over TLS, which a Service of upstream's istiod does not have. */
 function withDnsPort(object: UntypedObject): UntypedObject {
   if (object.kind !== "Service" || !isTree(object["spec"])) return object;
   const { spec } = object;
@@ -37,7 +34,7 @@ function withDnsPort(object: UntypedObject): UntypedObject {
   return { ...object, spec: { ...spec, ports } };
 }
 
-/** The name of an object that Banzai's operators use, by its name in Istio. */
+/** Banzai Cloud's name of an object, by `Kind/name` of the same object in Istio. */
 type Names = ReadonlyMap<string, string>;
 
 function namesOf(istio: BanzaiIstio): Names {
@@ -64,7 +61,7 @@ function renamed(object: UntypedObject, names: Names): UntypedObject {
   return withAccount(result, names);
 }
 
-/** Renames the account in the Deployment's pods and in role bindings. */
+/** Renames the ServiceAccount in role bindings and in the Deployment's pod template. */
 function withAccount(object: UntypedObject, names: Names): UntypedObject {
   const account = (name: unknown): unknown => names.get(`ServiceAccount/${String(name)}`) ?? name;
   if (Array.isArray(object["subjects"]))
@@ -91,7 +88,7 @@ function relabelled(object: UntypedObject, istio: BanzaiIstio): UntypedObject {
   return { ...object, metadata: { ...object.metadata, labels: { app, istio: "pilot", ...controlPlaneLabels(istio) } } };
 }
 
-/** The labels with which the cluster-scoped objects of a control plane are found. */
+/** The labels by which the operator finds the cluster-scoped objects of a control plane. */
 export function controlPlaneLabels({ metadata }: Pick<BanzaiIstio, "metadata">): Record<string, string> {
   return {
     "istio.io/rev": revisionLabelOf({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }),

@@ -9,9 +9,9 @@ import type { InstallSettings } from "../settings.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
 /**
- * A gateway of a control plane: account, Service, Deployment, autoscaler. Its Service selects the pods of every
- * revision, so it stays while the gateway moves. The Deployment's selector names the revision, so a move creates a new
- * Deployment.
+ * The objects of a gateway: ServiceAccount, Service, Deployment and autoscaler. The Service selects the gateway's pods
+ * of every revision, so it can stay when the gateway moves to another revision. The Deployment's selector contains the
+ * revision, so a move needs a new Deployment.
  */
 export function renderBanzaiGateway(
   gateway: BanzaiMeshGateway,
@@ -51,7 +51,7 @@ export function renderBanzaiGateway(
   });
 }
 
-/** Labels of a gateway's pods, for any control plane. */
+/** The labels that a gateway's pods have, whatever their control plane is. */
 export function gatewaySelector({ metadata, spec }: BanzaiMeshGateway): Record<string, string> {
   return { "gateway-name": metadata.name ?? "", "gateway-type": spec.type };
 }

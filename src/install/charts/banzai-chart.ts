@@ -9,7 +9,7 @@ import type { ChartOptions } from "./chart-settings.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { valuesSchema } from "./values-schema.ts";
 
-/** The version of Banzai Cloud's last published chart. */
+/** The version and the app version of Banzai Cloud's last published chart. */
 const chartVersion = "0.0.69";
 const appVersion = "0.7.12";
 
@@ -22,13 +22,14 @@ const helpers = [
 
 const withProxy = "and $.Values.prometheusMetrics.enabled $.Values.prometheusMetrics.authProxy.enabled";
 
-/** The name of the Lease of a release's leading operator: `banzai-istio-operator-1-7`. */
+/**
+ * Expressions of the parts of `istioVersion`, and of the leading operator's Lease, such as `banzai-istio-operator-1-7`.
+ */
 const minorParts = 'splitList "." (toString $.Values.istioVersion)';
 const lease = `printf "banzai-istio-operator-%s-%s" (index (${minorParts}) 0) (index (${minorParts}) 1)`;
 
 /**
- * Banzai Cloud's chart of an operator, which manages the release `istioVersion`. The chart keeps its own CRDs when it
- * is removed.
+ * Banzai Cloud's chart of an operator for the minor release `istioVersion`. The CRDs stay when the chart is removed.
  */
 export function banzaiOperatorChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
@@ -201,7 +202,7 @@ function statefulSet(
   );
 }
 
-/** The first container exists only if metrics are protected. */
+/** Renders the first container only if metrics are enabled and protected. */
 function withOptionalProxy(template: string): string {
   const lines = template.split("\n");
   const from = lines.findIndex((line) => line.includes("- name: kube-rbac-proxy"));

@@ -34,9 +34,9 @@ import { templateOfVariants } from "./variants.ts";
 const writesNamespace = "serin.rollout.namespace";
 
 /**
- * Refuses an installation while the engine's namespace of an earlier installation is still being deleted. Without this,
- * the API server would refuse the objects in it, and helm would record a failed release. `lookup` finds nothing in
- * `helm template`.
+ * Makes the installation fail early while an earlier installation's engine namespace is being deleted. Otherwise the
+ * API server would refuse the objects in it, and Helm would record a failed release. In `helm template`, `lookup` finds
+ * nothing.
  */
 const refusedWhileEnding = [
   `{{- with lookup "v1" "Namespace" "" "${engineNamespace}" }}`,
@@ -46,7 +46,7 @@ const refusedWhileEnding = [
   "{{- end }}",
 ].join("\n");
 
-/** Users may have made the namespace before, for example for the Secret with which the engine's image is pulled. */
+/** Users may have created the namespace themselves, for example to store an image pull Secret. */
 const namespaceHelper = writesUnlessTaken(writesNamespace, `"v1" "Namespace" "" "${engineNamespace}"`);
 
 const engineDefaults = {
@@ -126,7 +126,7 @@ export function baseChart(options: ChartOptions): Chart {
   });
 }
 
-/** The rollout engine's objects, and the Job that helm runs before it removes them. */
+/** The template of the rollout engine's objects, and of the Job that Helm runs before it removes them. */
 function engineTemplate(marks: TemplateMarks): string {
   const settings = markedSettings(marks, false, { global: globalMarks(marks) });
   const affinity = "$v.rollout.affinity";
@@ -152,7 +152,7 @@ function engineTemplate(marks: TemplateMarks): string {
     .join("\n");
 }
 
-/** Makes the validator call the Service of the chosen default revision: `istiod`, or `istiod-<revision>`. */
+/** Inserts the chosen default revision and the name of its Service, `istiod` or `istiod-<revision>`. */
 function withDefaultService(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const service = marks.text(
     'ternary "istiod" (printf "istiod-%s" $v.defaultRevision) (eq $v.defaultRevision "default")',
@@ -164,8 +164,8 @@ function withDefaultService(object: UntypedObject, marks: TemplateMarks): Untype
 }
 
 /**
- * One line of JSON for each CRD, with the annotation that makes helm keep it when the chart is removed. The labels show
- * people which CRDs were kept, and show installers which release wrote them.
+ * Writes each CRD as one line of JSON. An annotation makes Helm keep the CRDs when the chart is removed. Labels show
+ * which release wrote them.
  */
 function definitionsText(definitions: readonly UntypedObject[], version: string): string {
   const release = labelValue(version);

@@ -12,7 +12,7 @@ import type { Switch } from "./variants.ts";
 
 export interface ChartOptions {
   readonly hub: string;
-  /** The release: the version of the charts, and the default tag of images. */
+  /** The version of the release. The charts have this version, and images have this tag by default. */
   readonly version: string;
   readonly customResources: {
     readonly istio: readonly UntypedObject[];
@@ -30,8 +30,8 @@ export function globals({ hub, version }: ChartOptions): Tree {
 }
 
 /**
- * Settings with a mark ({@link TemplateMarks}) wherever a chart's value applies. `isRevisioned` is the state of the
- * revision's switch.
+ * Settings that contain a mark ({@link TemplateMarks}) for each value that a chart's user can set. `isRevisioned` is
+ * the state of {@link revisionSwitch}.
  */
 export function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tree): InstallSettings {
   const parsed = resolveSettings({ specs: [{ profile: "empty" }] }, { hub: "", tag: "" });
@@ -55,12 +55,12 @@ export function markedSettings(marks: TemplateMarks, isRevisioned: boolean, valu
   };
 }
 
-/** The key of an object, without the marks that a revision or namespace adds to its name. */
+/** The kind and name of an object, without marks in the name. */
 export function keyWithoutMarks({ kind, metadata }: UntypedObject): string {
   return `${kind ?? ""}/${(metadata.name ?? "").replaceAll(/-?⟦\d+⟧/g, "")}`;
 }
 
-/** Adds the labels that name the helm release. */
+/** Sets the labels that name the Helm release. */
 export function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const name = marks.text("$.Release.Name");
   const relabel = (labels: Tree): Tree =>
@@ -88,7 +88,7 @@ export function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedO
   };
 }
 
-/** Marks for the values that every workload supports. */
+/** Marks for the values that all workloads have. */
 export function workloadMarks(marks: TemplateMarks): Tree {
   return {
     resources: marks.map(resourcesAt("$v.resources")),
@@ -103,15 +103,12 @@ export function workloadMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/**
- * The expression of a workload's node selector: its own, with additional labels from the one for all of the mesh's
- * pods.
- */
+/** The expression of a workload's node selector: its own labels, plus labels for all of the mesh's pods. */
 export function selectorAt(at: string): string {
   return `merge (dict) (${at} | default dict) ($v.global.defaultNodeSelector | default dict)`;
 }
 
-/** The expression of a workload's tolerations: its own ones, or else those for all of the mesh's pods. */
+/** The expression of a workload's tolerations. The default is the tolerations for all of the mesh's pods. */
 export function tolerationsAt(at: string): string {
   return `${at} | default $v.global.defaultTolerations`;
 }
@@ -136,11 +133,12 @@ export function globalMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** The condition of a component's NetworkPolicy. */
+/** The condition under which a chart renders NetworkPolicies. */
 export const wantsNetworkPolicy = "(($v.global).networkPolicy).enabled";
 
 /**
- * Template expressions: whether control planes of other clusters may read this cluster, and with which given account.
+ * The condition under which control planes of other clusters may read this cluster, and the name of the account that
+ * they use, if the user gives one.
  */
 export const hasReader = '(ne (toString $v.global.enableReaderRBAC) "false")';
 export const readerName = "(($v.global).readerServiceAccount).name";
@@ -154,10 +152,10 @@ export function readerMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** The defaults of a ResourceQuota. `enabled` is missing, so that the platform decides unless the user does. */
+/** The defaults of a ResourceQuota. There is no `enabled`, so that the platform decides unless the user sets it. */
 export const quotaDefaults = { pods: 5000 } as const;
 
-/** Marks for the quota of the pods that each node needs. {@link wantsQuota} decides whether it exists. */
+/** Marks for the quota of the node's own pods. The chart renders it only under {@link wantsQuota}. */
 export function quotaMarks(marks: TemplateMarks): Tree {
   return { enabled: true, pods: marks.number("int $v.resourceQuotas.pods") };
 }
@@ -166,27 +164,24 @@ const isOneOf = (platforms: readonly string[]): string =>
   platforms.map((platform) => ` (eq ($v.global.platform | default "") "${platform}")`).join("");
 
 const platformNeedsQuota = isOneOf(quotaPlatforms);
-/**
- * A platform with SecurityContextConstraints. The objects that are rendered for it contain the component's permission
- * to use one.
- */
+/** A platform with SecurityContextConstraints. Objects rendered for this platform include the right to use one. */
 export const [constrainedPlatform = ""] = constrainedPlatforms;
 
-/** The condition of a component's right to use a SecurityContextConstraint: a platform that has them. */
+/** The conditions under which a chart renders a component's right to use a SecurityContextConstraint. */
 export function constraintConditions(component: string): Readonly<Record<string, string>> {
   const condition = `or false${isOneOf(constrainedPlatforms)}`;
   const name = `${component}-context-constraints`;
   return { [`ClusterRole/${name}`]: condition, [`ClusterRoleBinding/${name}`]: condition };
 }
 
-/** The condition that a ClusterTrustBundle holds the mesh's root, instead of ConfigMaps. */
+/** The condition under which a ClusterTrustBundle, not a ConfigMap, contains the mesh's root certificates. */
 export const usesTrustBundle = 'eq (toString $v.env.ENABLE_CLUSTER_TRUST_BUNDLE_API) "true"';
 
 export const wantsQuota = `and (ne (toString $v.resourceQuotas.enabled) "false") (or $v.resourceQuotas.enabled${platformNeedsQuota})`;
 
 /**
- * The failure policy of validation. As in Istio's charts, it is the given value, or at first `Ignore`. An upgrade keeps
- * the value that the control plane has set.
+ * The mark for the failure policy of validation. As in Istio's charts, the default is `Ignore` for a new installation.
+ * An upgrade keeps the policy that the control plane has set.
  */
 export function validationMarks(marks: TemplateMarks): Tree {
   return {
@@ -196,7 +191,7 @@ export function validationMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** The condition of the policies of the profile `stable`, which refuse what Istio calls experimental. */
+/** The conditions of the policies of the profile `stable`, which refuse experimental features of Istio. */
 export function stableChannelConditions(name: string): Readonly<Record<string, string>> {
   const wanted = "$v.experimental.stableValidationPolicy";
   const binding = name.replace(/policy$/, "policy-binding");
@@ -207,9 +202,9 @@ export function stableChannelConditions(name: string): Readonly<Record<string, s
 }
 
 /**
- * A named template that is true if the release writes an object that others may have made: if the object does not exist
- * yet, or belongs to this release. Helm refuses to install over another release's object. An object of another release
- * stays when this release is removed. `object` has the arguments of Helm's `lookup`.
+ * A named template that is true if the object does not exist or belongs to this Helm release. Helm refuses to install
+ * over another release's object, so the chart must leave such an object out. `object` contains the arguments of Helm's
+ * `lookup`.
  */
 export function writesUnlessTaken(name: string, object: string): string {
   return [

@@ -4,7 +4,7 @@ import { platformNames } from "../platform.ts";
 import { operatorPathOf, unreadValues, type UpstreamChart } from "../upstream-values.ts";
 import type { ValuesSchema } from "./values-schema.ts";
 
-/** A Helm chart: its files by path inside the chart's folder. */
+/** A Helm chart. `files` maps each path inside the chart's folder to its text. */
 export interface Chart {
   readonly name: string;
   readonly version: string;
@@ -15,18 +15,17 @@ export interface Chart {
 
 export interface ChartParts {
   readonly name: string;
-  /** The chart of Istio whose values a user may have. */
+  /** Istio's chart whose values this chart accepts. Values without effect get a warning. */
   readonly upstream?: UpstreamChart;
   readonly version: string;
   readonly appVersion: string;
   readonly description: string;
   readonly values: Readonly<Record<string, unknown>>;
-  /** The templates by their names, without folder and extension. */
+  /** The templates by name. A name without an extension gets `.yaml`. */
   readonly templates: Readonly<Record<string, string>>;
   readonly notes: string;
-  /** Other files, by path. */
+  /** Other files, by path inside the chart's folder. */
   readonly files?: Readonly<Record<string, string>>;
-  /** The JSON schema of the values. */
   readonly schema: ValuesSchema;
 }
 
@@ -56,29 +55,29 @@ export function assembleChart(parts: ChartParts): Chart {
 }
 
 /**
- * The key of a chart's defaults, as in Istio's charts. It lets a profile override the defaults, and the user's values
- * override the profile.
+ * The key of a chart's defaults, as in Istio's charts. Under a separate key, a profile can override the defaults, and
+ * the user's values can override the profile.
  */
 export const defaultsKey = "_internal_defaults_do_not_set";
 
 /**
- * The first line of every template. `$v` has the values, merged with the profile and with values in older places. They
- * come as JSON, which is read several times as fast as YAML.
+ * The first line of every template. It sets `$v` to the merged values. They are passed as JSON, because Helm parses
+ * JSON several times as fast as YAML.
  */
 export const valuesHeader = '{{- $v := include "serin.values" . | fromJson }}';
 
 export interface ValuesOptions {
-  /** A global value is also the default of the chart's own value with the same name. */
+  /** Whether a global value is also the default of the top-level value with the same name. */
   readonly flattensGlobals?: boolean;
-  /** The chart has a file of values for each `compatibilityVersion`. */
+  /** Whether the chart has a file of values for each `compatibilityVersion`. */
   readonly hasVersions?: boolean;
 }
 
 const chosenPlatform = "(coalesce $user.platform ($user.global).platform)";
 
 /**
- * Merges defaults, the files of the profile and of the platform, and the user's values. `older` lists keys whose
- * content also belongs to the top level.
+ * The named template that merges the defaults, the files of profile and platform, and the user's values. `older` lists
+ * keys below which users may also put top-level values.
  */
 export function valuesHelper(
   older: readonly string[],
@@ -127,7 +126,9 @@ export function valuesHelper(
   ].join("\n");
 }
 
-/** The resources of a container. `null` removes a default, because the API server would read it as 0. */
+/**
+ * The named template of a container's resources. It omits null amounts, because the API server would read them as 0.
+ */
 const resourcesHelper = [
   '{{- define "serin.resources" -}}',
   "{{- range $kind, $amounts := . }}",
@@ -147,23 +148,21 @@ const resourcesHelper = [
   "{{- end }}",
 ];
 
-/**
- * An object in an expression, without braces, because two braces in a row would look like the end of the expression.
- */
+/** The expression of an object. It contains no two braces in a row, because these would end the expression. */
 export function dict(fields: Readonly<Record<string, unknown>>): string {
   return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromJson)`;
 }
 
-/** The expression of a container's resources, from the values at a place. */
+/** The expression of a container's resources. `at` is the expression of the values. */
 export function resourcesAt(at: string): string {
   return `include "serin.resources" (${at} | default dict) | fromYaml`;
 }
 
-/** The notes name each given value of Istio's chart that has no effect in Serin's. */
+/** The part of the notes that warns about values of Istio's chart that have no effect in this chart. */
 function unreadNotes({ upstream, templates }: ChartParts): string {
   if (upstream === undefined) return "";
   const paths = unreadValues(upstream, Object.values(templates).join("\n"));
-  // Values of istiod may also be in an older place.
+  // Values of istiod may also be below the older key `pilot`.
   const places = paths.flatMap((path) => [...new Set([path, operatorPathOf(upstream, path)])]);
   return [
     "{{- $given := deepCopy .Values }}",

@@ -48,7 +48,7 @@ test("a chart renders the same objects each time, also without a cluster, so tha
     for (const [path, text] of files) {
       if (!path.startsWith("templates/")) continue;
       for (const [action] of text.matchAll(/\{\{.*?\}\}/gs)) {
-        // A text in quotes calls no function.
+        // Skip quoted texts, because they call no functions.
         assert.doesNotMatch(action.replaceAll(/"(?:\\.|[^"\\])*"/g, '""'), changing, `${name}/${path}`);
         const kind = /\blookup "[^"]*" (\S+)/.exec(action)?.[1];
         if (kind !== undefined) lookups.push(`${name} ${kind}`);

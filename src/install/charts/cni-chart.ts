@@ -23,7 +23,7 @@ import { TemplateMarks } from "./template-marks.ts";
 import { typesBelow, valuesSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
 
-/** A path that depends on the cluster's platform unless a value sets it. */
+/** The expression of a path that depends on the platform unless the user sets it. */
 function platformChoice(field: Parameters<typeof nodePlatformChoices>[0]): string {
   const { usual, differing } = nodePlatformChoices(field);
   const byPlatform = differing.reduce(
@@ -34,7 +34,7 @@ function platformChoice(field: Parameters<typeof nodePlatformChoices>[0]): strin
   return `$v.${field} | default ${byPlatform}`;
 }
 
-/** The value with the earlier name has the default, so that either name can set it. */
+/** The default is in the older value, so that users can set either of the two. */
 const maxUnavailable = "$v.updateStrategy.rollingUpdate.maxUnavailable | default $v.rollingMaxUnavailable";
 
 function agentMarks(marks: TemplateMarks): Tree {

@@ -61,7 +61,7 @@ const helpers = [
   "{{- end }}",
   "{{- end }}",
   "{{- end }}",
-  // The API server refuses these fields if they are empty, or if they belong to another type of Service.
+  // The API server refuses these fields if they are empty or do not fit the type of the Service.
   '{{- define "gateway.service" -}}',
   valuesHeader,
   `{{- range $name := list ${serviceFields.map((field) => `"${field}"`).join(" ")} }}`,
@@ -80,7 +80,7 @@ const helpers = [
   "{{- end }}",
 ].join("\n");
 
-/** Ports of a Service for traffic from other networks. */
+/** The Service's ports for traffic from other networks. */
 const networkPorts = [
   ["status-port", 15_021],
   ["tls", 15_443],
@@ -139,7 +139,7 @@ const gatewayTypes: ValueTypes = {
     maxReplicas: "whole",
     minReplicas: "whole",
     targetCPUUtilizationPercentage: "whole",
-    // Istio's own default is an empty object.
+    // The default in Istio's chart is an empty object.
     targetMemoryUtilizationPercentage: "share",
   },
   env: "map",
@@ -162,7 +162,7 @@ const gatewayTypes: ValueTypes = {
   volumes: "list",
 };
 
-/** A gateway that the control plane's injector completes. Its image is `auto` and its template `gateway`. */
+/** The chart of a gateway. The control plane's injector completes the pod, whose image is `auto`. */
 export function gatewayChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const main = templateOfVariants({
@@ -177,7 +177,7 @@ export function gatewayChart(options: ChartOptions): Chart {
       Service: 'ne $v.service.type "None"',
       HorizontalPodAutoscaler: isDeployment,
       NetworkPolicy: wantsNetworkPolicy,
-      // A budget for a single pod would make it impossible to drain the node.
+      // A budget for a single pod would prevent the drain of its node.
       PodDisruptionBudget:
         "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) (not (empty $v.autoscaling.enabled)))) 1)",
     },
@@ -190,8 +190,8 @@ export function gatewayChart(options: ChartOptions): Chart {
     description: "An ingress or egress gateway",
     values: { [defaultsKey]: defaultValues },
     templates: { "_helpers.tpl": `${valuesHelper([])}\n${helpers}`, gateway: `${valuesHeader}\n${main}` },
-    // Users give all charts of a mesh the same values, so this chart also accepts profiles and platforms that do not
-    // change it.
+    // Users give all charts of a mesh the same values, so this chart also accepts profiles and platforms, although they
+    // do not change it.
     files: { ...profileFiles([]), ...platformFiles([]) },
     notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
     schema: valuesSchema(gatewayTypes, { revision: "string", name: "string" }),
@@ -210,12 +210,12 @@ const containerContext = dict({
 const ofKind = '$v.kind | default "Deployment"';
 const isDeployment = `eq (${ofKind}) "Deployment"`;
 /**
- * Without a number, the field is omitted, so that an autoscaler or a person can set it. A DaemonSet has no such field.
+ * Omits the field if no number is given, so that an autoscaler or a person can set it. A DaemonSet has no such field.
  */
 const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null") (ne (toString $v.replicaCount) ""))`;
 /**
- * The account may list the Secrets of its namespace. The proxy sends no requests to the API server, so it gets no token
- * that an attacker could find. Additional containers of the user may need a token.
+ * The account may list Secrets. The proxy does not call the API server, so it gets no token that an attacker could
+ * steal. The user's additional containers may need a token.
  */
 const withoutToken =
   'ternary (dict "automountServiceAccountToken" false) dict (and (empty $v.initContainers) (empty $v.additionalContainers))';
@@ -365,7 +365,7 @@ function gatewayDeployment(
   );
 }
 
-/** The metric of a resource, unless its share is unset. */
+/** The expression of a resource's metric, or of an empty list if its utilization is unset. */
 function metricOf(resource: "cpu" | "memory", value: string): string {
   const share = `int $v.autoscaling.${value}`;
   return `ternary (list (dict "type" "Resource" "resource" (dict "name" "${resource}" "target" (dict "type" "Utilization" "averageUtilization" (${share}))))) (list) (gt (${share}) 0)`;

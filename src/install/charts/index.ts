@@ -12,7 +12,6 @@ export type { Chart } from "./chart.ts";
 export type { ValuesSchema } from "./values-schema.ts";
 export type { ChartOptions } from "./chart-settings.ts";
 
-/** The function that makes each chart, by the chart's name. */
 const makers = new Map<string, (options: ChartOptions) => Chart>([
   ["base", baseChart],
   ["istiod", istiodChart],
@@ -24,12 +23,12 @@ const makers = new Map<string, (options: ChartOptions) => Chart>([
 
 export const chartNames: readonly string[] = [...makers.keys()];
 
-/** All charts of a release, derived from what `install` renders. Pure: the same options give the same files. */
+/** Renders all charts of a release from the same code as `install`. Pure: the same options give the same files. */
 export function renderCharts(options: ChartOptions): Chart[] {
   return [...makers.values()].map((make) => make(options));
 }
 
-/** One of these charts. Undefined if there is none of this name. */
+/** Renders one chart. Returns undefined if there is no chart of this name. */
 export function renderChartNamed(name: string, options: ChartOptions): Chart | undefined {
   return makers.get(name)?.(options);
 }

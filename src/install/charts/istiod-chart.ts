@@ -33,7 +33,7 @@ import { typesBelow, valuesSchema } from "./values-schema.ts";
 import { valueTypes, type ValueTypes } from "../value-types.ts";
 import { templateOfVariants } from "./variants.ts";
 
-/** The injector's name ends with the namespace, unless that is istio-system. */
+/** Ends the injector's name with the namespace, unless that is istio-system. */
 function injectorName(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { name = "" } = object.metadata;
   if (object.kind !== "MutatingWebhookConfiguration" || !name.startsWith("istio-sidecar-injector")) return object;
@@ -54,7 +54,7 @@ export function istiodChart(options: ChartOptions): Chart {
     templates: {
       "_helpers.tpl": `${valuesHelper(["pilot"], { hasVersions: true })}\n${selectorHelper}\n${tracingHelper}`,
       istiod: `${valuesHeader}\n${main}`,
-      // A separate file, because guides render only these webhooks to move a tag.
+      // These webhooks have a file of their own, because guides render only this file to move a tag.
       "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,
       "revision-tags-svc": `${valuesHeader}\n${tagsTemplate(marks, revisionTagService)}`,
     },
@@ -80,13 +80,13 @@ export function istiodChart(options: ChartOptions): Chart {
   });
 }
 
-/** The types of the control plane's values, including the limits that the control plane checks at its start. */
+/** The types of the control plane's values, including those that the control plane checks when it starts. */
 function startTypes(): ValueTypes {
   const env: ValueTypes = Object.fromEntries(booleanVariables.map((name) => [name, "switch" as const]));
   return { ...typesBelow("pilot"), traceSampling: "percent", env };
 }
 
-/** The control plane's objects in every state of the chart's switches. */
+/** The template of the control plane's objects, rendered in every state of the chart's switches. */
 function pilotTemplate(marks: TemplateMarks): string {
   const render = ([
     isRevisioned = false,
@@ -173,8 +173,8 @@ function pilotDefaults(options: ChartOptions): Tree {
 const pilotSelector = "serin.pilot.selector";
 
 /**
- * A Deployment's selector is immutable. An upgrade from Istio's charts keeps their selector, which selects the same
- * pods with one label less.
+ * An upgrade from Istio's chart keeps that chart's selector, because a Deployment's selector is immutable. It selects
+ * the same pods.
  */
 const selectorHelper = [
   `{{- define "${pilotSelector}" -}}`,
@@ -196,7 +196,7 @@ function withKeptSelector(object: UntypedObject, marks: TemplateMarks): UntypedO
 
 const grantedTrustBundles = `ternary (index ${dict({ rules: trustBundleRules })} "rules") list (${usesTrustBundle})`;
 
-/** The control plane's rights, with those for a ClusterTrustBundle if its environment requests one. */
+/** Adds the rights for a ClusterTrustBundle, if the control plane's environment enables it. */
 function withTrustBundles(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { kind, metadata, rules } = object as UntypedObject & { readonly rules?: readonly unknown[] };
   if (kind !== "ClusterRole" || metadata.name?.startsWith("istiod-clusterrole") !== true) return object;
@@ -208,7 +208,7 @@ const budget =
 const evictionPolicy =
   '(ternary (dict) (dict "unhealthyPodEvictionPolicy" $v.pdb.unhealthyPodEvictionPolicy) (empty $v.pdb.unhealthyPodEvictionPolicy))';
 
-/** The values `pdb`, in which `maxUnavailable` takes precedence over `minAvailable`. */
+/** Sets the budget from the values `pdb`. `maxUnavailable` takes precedence over `minAvailable`. */
 function withBudget(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { kind, spec } = object as { kind?: string; spec?: Tree };
   if (kind !== "PodDisruptionBudget") return object;
@@ -224,7 +224,7 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     autoscaleMin: marks.number("$v.autoscaleMin"),
     autoscaleMax: marks.number("$v.autoscaleMax"),
     replicaCount: marks.number("$v.replicaCount"),
-    // A number or a percentage. The API server refuses a quoted number.
+    // These values are numbers or percentages. The API server refuses a quoted number.
     rollingMaxSurge: marks.number("toPrettyJson $v.rollingMaxSurge"),
     rollingMaxUnavailable: marks.number("toPrettyJson $v.rollingMaxUnavailable"),
     traceSampling: marks.text("toString $v.traceSampling"),
@@ -261,7 +261,7 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
 
 const tracing = "serin.mesh.tracing";
 
-/** The mesh config's tracing, by `global.proxy.tracer`. */
+/** The named template of the mesh config's tracing for `global.proxy.tracer`. */
 const tracingHelper = [
   `{{- define "${tracing}" -}}`,
   valuesHeader,
@@ -284,7 +284,7 @@ const tracingHelper = [
   "{{- end }}",
 ].join("\n");
 
-/** ConfigMaps whose text the chart builds from the values. */
+/** Replaces the texts of a ConfigMap by expressions that build them from the values. */
 function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { data } = object as { data?: Readonly<Record<string, string>> };
   if (object.kind !== "ConfigMap" || data === undefined) return object;
@@ -293,7 +293,7 @@ function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject 
   return { ...object, data: texts };
 }
 
-/** The name of the ConfigMap with the revocation lists. */
+/** The expression of the name of the ConfigMap with certificate revocation lists. */
 const revocationLists = '$v.crlConfigMapName | default "istio-ca-crl"';
 
 const injectorValues = `(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env "crlConfigMapName" (${revocationLists})) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)`;
@@ -301,7 +301,7 @@ const injectorValues = `(dict "gateways" (pick $v.gateways "securityContext" "se
 const injectorConfig =
   '(dict "defaultTemplates" ($v.sidecarInjectorWebhook.defaultTemplates | default (list "sidecar")) "policy" $v.global.proxy.autoInject "alwaysInjectSelector" $v.sidecarInjectorWebhook.alwaysInjectSelector "neverInjectSelector" $v.sidecarInjectorWebhook.neverInjectSelector "injectedAnnotations" $v.sidecarInjectorWebhook.injectedAnnotations "template" "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}" "templates" $v.sidecarInjectorWebhook.templates)';
 
-/** Whether a value turns metrics off. */
+/** The condition under which the values disable metrics. */
 const withoutMetrics =
   '(or (not $v.telemetry.enabled) (not $v.telemetry.v2.enabled) (eq (toString ($v.telemetry.v2.prometheus).enabled) "false"))';
 
@@ -322,7 +322,7 @@ function configText(key: string, text: string, marks: TemplateMarks): string {
   return text;
 }
 
-/** The webhooks of `revisionTags`: a configuration for each tag, which calls this revision. */
+/** The template that renders one object for each tag in `revisionTags`. */
 function tagsTemplate(marks: TemplateMarks, tagged: (tag: string, settings: InstallSettings) => UntypedObject): string {
   const tag = marks.text("$tag");
   const body = (isDefault: boolean): string =>

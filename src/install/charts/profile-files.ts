@@ -3,7 +3,7 @@ import { compatibilityValues, compatibilityVersions } from "../compatibility.ts"
 import { platformNames, platformValues } from "../platform.ts";
 import { profiles } from "../profiles.ts";
 
-/** The values of each version whose behaviour a user may request. */
+/** The file of values for each compatibility version. */
 export function compatibilityFiles(): Record<string, string> {
   return Object.fromEntries(
     compatibilityVersions.map((version) => [
@@ -13,7 +13,7 @@ export function compatibilityFiles(): Record<string, string> {
   );
 }
 
-/** The values of each platform. `parts` are the keys of `spec.values` that the chart knows. */
+/** The file of values for each platform. `parts` are the keys of `spec.values` that the chart has. */
 export function platformFiles(parts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     platformNames.map((name) => [
@@ -23,7 +23,7 @@ export function platformFiles(parts: readonly string[]): Record<string, string> 
   );
 }
 
-/** The additions of each profile to a chart's values. `parts` are the keys of `spec.values` that the chart knows. */
+/** The file of values for each profile. `parts` are the keys that the chart has. */
 export function profileFiles(parts: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     Object.entries(profiles).map(([name, spec]) => [

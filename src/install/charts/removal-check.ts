@@ -1,13 +1,11 @@
 import type { UntypedObject } from "../../api/index.ts";
 
 /**
- * The finalizer of rollouts with something to undo. Its name is repeated here, because this part does not read the
- * rollout engine's kinds.
+ * The finalizer of rollouts that can be undone. It is a copy, because this part may not import the rollout engine's
+ * kinds.
  */
 const undoFinalizer = "rollout.serin.dev/undo";
-/**
- * The time limit of the check's pod. It is longer than a pod needs to start from an image that its node already has.
- */
+/** The time limit of the Job. It is longer than a pod needs to start from an image that its node already has. */
 const deadlineSeconds = 120;
 
 interface EngineDeployment {
@@ -21,14 +19,14 @@ interface EngineDeployment {
 }
 
 /**
- * How long the ended Job stays, for its log. If the chart is applied without helm, this is an ordinary Job, and while
- * it exists, the API server would refuse the next release's template.
+ * How long the ended Job and its log stay. The limit matters if the chart is applied without Helm: the Job is then an
+ * ordinary Job, and while it exists, the API server would refuse a changed Job of the next release.
  */
 const keptSeconds = 3600;
 
 /**
- * A Job that helm runs before it removes the release. It fails while rollouts need the engine, and then helm removes
- * nothing. Its pod runs where the engine may run.
+ * A Job that Helm runs before it removes the release. It fails while rollouts need the engine, and then Helm removes
+ * nothing. By default, its pod prefers nodes that run the engine.
  */
 export function removalCheck(objects: readonly UntypedObject[], affinity: object = nearEngine): UntypedObject {
   const engine = objects.find(({ kind }) => kind === "Deployment") as unknown as EngineDeployment;
@@ -67,7 +65,7 @@ export function removalCheck(objects: readonly UntypedObject[], affinity: object
   };
 }
 
-/** Prefers a node with an engine, because that node has the image. */
+/** Prefers a node that runs the engine, because that node has the image. */
 export const nearEngine = {
   podAffinity: {
     preferredDuringSchedulingIgnoredDuringExecution: [
@@ -82,7 +80,10 @@ export const nearEngine = {
   },
 };
 
-/** Refuses an upgrade that removes the engine while rollouts need it. helm renders nothing when it uninstalls. */
+/**
+ * Makes an upgrade fail that would remove the engine while rollouts need it. This does not cover an uninstallation, for
+ * which Helm renders nothing.
+ */
 export const refusedRemoval = [
   '{{- if and .Release.IsUpgrade (ne (toString $v.rollout.force) "true") }}',
   '{{- range $kind := list "Canary" "MeshUpgrade" }}',

@@ -13,32 +13,30 @@ type Mark =
 
 const open = "⟦";
 const close = "⟧";
-/** The first number that is used as a mark. No real setting is as large. */
+/** The first number that serves as a mark. No real setting is as large. */
 const firstNumber = 900_000_000;
-/** A line that contains only a mark: fields of an object, or an entry with a name. */
+/** Lines that contain only a mark: an object's field, or an element with a name. */
 const mapLine = /^( *)"⟦(\d+)⟧": (?:null|""|"null")$/;
 const nameLine = /^( *)- name: "⟦(\d+)⟧"$/;
 
 /**
- * Placeholders for values that a chart's user sets. Objects are rendered with them like with any value, and the output
- * is turned into a Go template. Expressions use text/template with helm's functions.
+ * Placeholders for values that a chart's user sets. The renderer treats them like any value, and {@link templateOf}
+ * turns the rendered object into a Go template. An expression is an expression of Go's text/template with Helm's
+ * functions.
  */
 export class TemplateMarks {
   readonly #marks: Mark[] = [];
-  /** The places of marks by their kind and expression, so that equal marks are the same text. */
+  /** The index of each mark by its kind and expression, so that equal marks have the same text. */
   readonly #places = new Map<string, number>();
-  /**
-   * Templates by the objects' JSON. A chart renders its objects once for each state of its switches, and most of them
-   * are the same in every state.
-   */
+  /** The finished templates, by the objects' JSON. Most objects are the same in every state of a chart's switches. */
   readonly #templates = new Map<string, string>();
 
-  /** Marks a string or a part of one. */
+  /** Marks a string or a part of a string. */
   text(expression: string): string {
     return this.#mark({ kind: "text", expression });
   }
 
-  /** Marks a string whose field is omitted if it is empty. */
+  /** Marks a string. Its field is omitted if the value is empty. */
   optional(expression: string): string {
     return this.#mark({ kind: "optional", expression });
   }
@@ -47,27 +45,27 @@ export class TemplateMarks {
     return firstNumber + this.#placeOf({ kind: "number", expression });
   }
 
-  /** Marks additional fields of an object. */
+  /** Marks fields to add to an object. */
   map(expression: string): Record<string, unknown> {
     return { [this.#mark({ kind: "map", expression })]: null };
   }
 
-  /** Marks additional elements of a list. */
+  /** Marks elements to add to a list. */
   list(expression: string): unknown[] {
     return [this.#mark({ kind: "list", expression })];
   }
 
-  /** Marks an object of variables, whose entries become `{name, value}`. */
+  /** Marks an object of environment variables, which becomes a list of `{name, value}`. */
   env(expression: string): Record<string, unknown> {
     return { [this.#mark({ kind: "env", expression })]: "" };
   }
 
-  /** Marks a list of texts, each of which becomes the name of a reference: `{name}`. */
+  /** Marks a list of strings, which becomes a list of `{name}`. */
   names(expression: string): string[] {
     return [this.#mark({ kind: "names", expression })];
   }
 
-  /** Marks a text of several lines. */
+  /** Marks a string of several lines. */
   block(expression: string): string {
     return this.#mark({ kind: "block", expression });
   }
@@ -84,7 +82,7 @@ export class TemplateMarks {
     return this.#marks.push(mark) - 1;
   }
 
-  /** The template of an object that was rendered with marks. */
+  /** Returns the template of an object that contains marks. */
   templateOf(object: UntypedObject): string {
     const key = JSON.stringify(object);
     const known = this.#templates.get(key);
@@ -112,7 +110,6 @@ export class TemplateMarks {
       const line = lines[index] ?? "";
       const env = this.#alone(nameLine.exec(line), "env");
       if (env !== undefined) {
-        // The value is on the next line.
         index += 1;
         const { indent, expression } = env;
         out.push(
@@ -129,9 +126,9 @@ export class TemplateMarks {
   }
 
   /**
-   * Leaves out the object's own labels, annotations and variables that the user's values contain too. Otherwise the
-   * output would contain them twice, which kustomize and a server-side apply refuse. Values of labels and annotations
-   * become texts, and null removes one.
+   * Omits the object's own labels, annotations and variables that the user's values also contain. Otherwise the output
+   * would contain them twice, which kustomize and server-side apply refuse. Quotes values of labels and annotations,
+   * and omits null values.
    */
   #withoutRepeats(lines: readonly string[]): string[] {
     const wrapped = lines.map((line) => [line]);
@@ -204,13 +201,16 @@ export class TemplateMarks {
 
 interface Siblings {
   readonly indent: string;
-  /** Matches the beginning of an entry, with its name. */
+  /** Matches the first line of an entry, and captures the entry's name. */
   readonly key: RegExp;
-  /** The user's entries by name. */
+  /** The expression of the user's entries by name. */
   readonly expression: string;
 }
 
-/** Encloses each fixed entry beside the line in a condition: that no entry of the user has the same name. */
+/**
+ * Encloses each fixed entry beside line `index` in a condition, so that an entry of the user with the same name
+ * replaces it.
+ */
 function wrapSiblings(
   lines: readonly string[],
   wrapped: string[][],
@@ -232,7 +232,7 @@ function wrapSiblings(
   }
 }
 
-/** Whether the line is at this indentation or deeper. */
+/** Whether the line has at least this indentation. */
 function belongsTo(line: string | undefined, indent: string): boolean {
   return line !== undefined && line.startsWith(indent) && line.trim() !== "";
 }
@@ -241,7 +241,7 @@ function isDeeper(line: string, indent: string): boolean {
   return line.startsWith(`${indent} `);
 }
 
-/** Whether the line is directly in a field whose values are texts. */
+/** Whether the line is directly below a field whose values are strings. */
 function namesTexts(lines: readonly string[], index: number, indent: string): boolean {
   const parent = lines.slice(0, index).findLast((line) => !belongsTo(line, indent)) ?? "";
   return /^ *(- )?(labels|annotations|nodeSelector|data):$/.test(parent);

@@ -8,26 +8,25 @@ import {
   type ValueTypes,
 } from "../value-types.ts";
 
-/** A schema that accepts values it does not know. The templates show which values they read. */
+/** A JSON schema of a chart's values. It accepts unknown values. */
 export interface ValuesSchema {
   readonly $schema?: string;
   readonly type: readonly string[] | string;
-  /** The expected value, in the words of an error message. */
+  /** The expected value, as an error message names it. */
   readonly description?: string;
-  /** For texts. */
+  /** Only for strings. */
   readonly pattern?: string;
-  /** For numbers. */
+  /** Only for numbers. */
   readonly minimum?: number;
   readonly maximum?: number;
-  /** For objects. */
+  /** Only for objects. */
   readonly maxProperties?: number;
   readonly properties?: Readonly<Record<string, ValuesSchema>>;
   readonly additionalProperties?: boolean;
 }
 
 /**
- * A schema with the types of the chart's values. `strict` are those at the top level that a template would misread if
- * they had another type.
+ * The schema of a chart's values. `strict` are top-level values that a template would misread if they had another type.
  */
 export function valuesSchema(types: ValueTypes, strict: Readonly<Record<string, "string">> = {}): ValuesSchema {
   return {
@@ -41,7 +40,7 @@ export function valuesSchema(types: ValueTypes, strict: Readonly<Record<string, 
   };
 }
 
-/** The types of `spec.values` below a key, for a chart that has these values at its top level. */
+/** The types of the values below a key of `spec.values`, for a chart that has them at its top level. */
 export function typesBelow(key: string): ValueTypes {
   const types = valueTypes[key];
   return typeof types === "object" ? types : {};
@@ -51,16 +50,15 @@ function propertiesOf(types: ValueTypes): Readonly<Record<string, ValuesSchema>>
   return Object.fromEntries(Object.entries(types).map(([name, type]) => [name, schemaOf(type)]));
 }
 
-/** Helm keeps null for a value that has no default. */
+/** The schemas accept null, because Helm passes on null for a value without a default. */
 function schemaOf(type: ValueType | ValueTypes): ValuesSchema {
   if (isTree(type)) return { description: expectations.map, ...schemas.map, properties: propertiesOf(type) };
   return { description: expectations[type], ...schemas[type] };
 }
 
 /**
- * A whole number may be a text, because a template writes it the same with and without quotes. But a template would
- * treat the text "false" as true, and Kubernetes does not accept the text "2" as a number of pods. An empty text means
- * that the value is not set.
+ * The patterns apply only to strings. A whole number may be a string, because a template writes both forms equally. A
+ * boolean may not, because a template would treat "false" as true. The empty string means that the value is not set.
  */
 const schemas: Readonly<Record<ValueType, ValuesSchema>> = {
   boolean: { description: "true or false, without quotes", type: ["boolean", "string", "null"], pattern: "^(true)?$" },

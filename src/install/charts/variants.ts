@@ -1,24 +1,27 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { TemplateMarks } from "./template-marks.ts";
 
-/** A setting that changes more than single values. Objects are rendered with and without it. */
+/** A setting that changes the structure of objects. They are rendered with the switch on and off. */
 export interface Switch {
-  /** A template expression that is true if the switch is on. */
+  /** A template expression that is true when the switch is on. */
   readonly condition: string;
 }
 
 export interface VariantOptions {
   readonly marks: TemplateMarks;
   readonly switches: readonly Switch[];
-  /** Renders with each switch on or off, in the order of the switches. */
+  /** Renders the objects. `states` says for each switch, in order, whether it is on. */
   readonly render: (states: readonly boolean[]) => readonly UntypedObject[];
-  /** An additional condition for an object, by `Kind/name` as rendered with all switches off. */
+  /** Additional conditions for objects, by the key from `keyOf`. */
   readonly conditions?: Readonly<Record<string, string>>;
-  /** An object's name without the part that a switch adds, so that its renderings can be matched. */
+  /** Identifies an object in all renderings, so its result must not depend on the switches. */
   readonly keyOf: (object: UntypedObject) => string;
 }
 
-/** Combines all renderings into one template. If they differ in an object, `if` and `else` enclose the whole object. */
+/**
+ * Combines the renderings of all states of the switches into one template. An object whose renderings differ is
+ * enclosed in `if` and `else`.
+ */
 export function templateOfVariants(options: VariantOptions): string {
   const { switches, render, marks, keyOf, conditions = {} } = options;
   const states = allStates(switches.length);
@@ -44,7 +47,10 @@ function allStates(count: number): boolean[][] {
   );
 }
 
-/** `texts` has the order of {@link allStates}, in which the first switch changes fastest. */
+/**
+ * Chooses among the texts by the switches. `texts` is in the order of {@link allStates}, in which the first switch
+ * changes fastest.
+ */
 function choose(texts: readonly string[], switches: readonly Switch[]): string {
   const [first = ""] = texts;
   if (texts.every((text) => text === first)) return first === "" ? "" : `---\n${first}`;

@@ -90,28 +90,30 @@ function ztunnelDefaults(options: ChartOptions): Tree {
     podLabels: {},
     volumes: [],
     volumeMounts: [],
-    // A template cannot distinguish a user's 0 from an absent value, so the defaults are here.
+    // Defaults are here and not in the template, because a template cannot distinguish a user's 0 from an absent value.
     updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
     resourceQuotas: quotaDefaults,
     peerCaCrl: { enabled: false },
   };
 }
 
-/** The kinds of objects that belong to one revision's ztunnel. */
 const ofOneRevision: ReadonlySet<string> = new Set(["DaemonSet", "NetworkPolicy"]);
 
 const writesShared = "serin.ztunnel.shared";
 const sharedHelper = writesUnlessTaken(writesShared, '"v1" "ServiceAccount" .Release.Namespace "ztunnel"');
 
 /**
- * Keeps objects when the release is removed. The ztunnels of all revisions share their account and the objects that
- * admit its pods. Without the account, ztunnels of other revisions would get no certificates.
+ * Makes Helm keep an object when the release is removed. The ztunnels of all revisions share such objects: without the
+ * account, ztunnels of other revisions would get no certificates.
  */
 function kept(object: UntypedObject): UntypedObject {
   return { ...object, metadata: { ...object.metadata, annotations: { "helm.sh/resource-policy": "keep" } } };
 }
 
-/** The conditions of the shared objects. Helm refuses to install objects that belong to another release. */
+/**
+ * The conditions of the objects. Shared objects are left out if another Helm release owns them, because Helm would
+ * refuse to install over them.
+ */
 function sharedConditions(): Readonly<Record<string, string>> {
   const conditions = { "ResourceQuota/ztunnel": wantsQuota, ...constraintConditions("ztunnel") };
   const isWritten = `include "${writesShared}" .`;

@@ -5,7 +5,6 @@ import { object } from "../render-context.ts";
 import type { Grant } from "./roles.ts";
 
 const nodeOfToken = "request.userInfo.extra['authentication.kubernetes.io/node-name']";
-/** The annotations that the agent writes. */
 const ownAnnotations = [istioAnnotations.ambientRedirection, ztunnelOwnerAnnotation];
 const own = `[${ownAnnotations.map((name) => `'${name}'`).join(", ")}]`;
 
@@ -16,7 +15,7 @@ const validations = [
     reason: "Forbidden",
   },
   {
-    // The API server itself keeps the stored pod's spec and owners, but not its finalizers.
+    // For this subresource, the API server ignores changes of the spec and the owners, but not of the finalizers.
     expression: `${same("status")} && ${same("metadata.labels")} && ${same("metadata.finalizers")}`,
     message: "the CNI agent may change neither the status, the labels nor the finalizers of a pod",
     reason: "Forbidden",
@@ -36,9 +35,9 @@ function same(field: string): string {
 }
 
 /**
- * Limits the agent's permission to patch `pods/status` to what it writes. RBAC cannot do this: with the permission
- * alone, an attacker on one node could give any pod of the cluster other addresses, other labels, by which policies and
- * Services select it, and finalizers, which prevent its deletion.
+ * Limits the agent's permission to patch `pods/status` to the agent's own annotations on pods of its own node. RBAC
+ * cannot express this. With the permission alone, an attacker on one node could change the addresses, labels and
+ * finalizers of any pod in the cluster.
  */
 export function agentPolicy(labels: Grant["labels"], { name, namespace }: Grant["serviceAccount"]): UntypedObject[] {
   const apiVersion = "admissionregistration.k8s.io/v1";

@@ -6,14 +6,14 @@ import { readerAccount } from "./reader-account.ts";
 import { defaultValidator } from "./webhooks.ts";
 
 /**
- * The annotation with the release of Serin that wrote a CRD of Istio's kinds. The label `app.kubernetes.io/version`
- * does not suffice, because Istio's own installer writes it too, with its own release numbers.
+ * The annotation with the release of Serin that wrote a CRD of Istio's kinds. The label `app.kubernetes.io/version` is
+ * not enough, because Istio's own installer also sets it, to a release of Istio.
  */
 export const definitionReleaseAnnotation = "serin.dev/release";
 
 /**
- * The objects that all revisions share: CRDs, the reader's account, and on request the validator of objects that name
- * no revision.
+ * The objects that all revisions share: CRDs, the reader's account, and the default validator if `defaultRevision` is
+ * set.
  */
 export function renderBase(settings: InstallSettings, customResources: readonly UntypedObject[]): UntypedObject[] {
   const { values } = settings;

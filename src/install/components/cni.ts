@@ -24,16 +24,14 @@ interface HostPath {
   readonly name: string;
   readonly path: string;
   readonly mountPath: string;
-  /**
-   * The options of the mount. By default, the folder is writable, and mounts that are made in it later are not visible.
-   */
+  /** Options of the mount. The default is a writable mount that does not show later mounts of the host. */
   readonly mount?: { readonly readOnly: true; readonly mountPropagation?: "HostToContainer" };
 }
 
 /**
- * The capabilities that the agent needs and an ordinary container lacks: it opens the network namespaces of other pods'
- * processes (SYS_PTRACE), enters them (SYS_ADMIN), writes rules, routes and sockets there (NET_ADMIN), and writes to
- * the node's CNI folders, which may belong to another user (DAC_OVERRIDE).
+ * The agent's additional capabilities. It opens network namespaces of other pods' processes (SYS_PTRACE), enters them
+ * (SYS_ADMIN), writes rules, routes and sockets there (NET_ADMIN), and writes to the node's CNI folders, which may
+ * belong to another user (DAC_OVERRIDE).
  */
 const agentCapabilities = ["DAC_OVERRIDE", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"] as const;
 
@@ -43,8 +41,8 @@ function hostPathsOf(settings: InstallSettings): HostPath[] {
     { name: "cni-bin-dir", path: cniBinDir, mountPath: "/host/opt/cni/bin" },
     { name: "cni-net-dir", path: cniConfDir, mountPath: "/host/etc/cni/net.d" },
     { name: "cni-host-procfs", path: "/proc", mountPath: "/host/proc", mount: { readOnly: true } },
-    // This folder shows each process the settings of its own network namespace, so the agent can enter a pod's
-    // namespace and change the pod's settings.
+    // /proc/sys/net shows each process the settings of its own network namespace. After it enters a pod's namespace,
+    // the agent can change the pod's settings there.
     { name: "cni-host-sysctl", path: "/proc/sys/net", mountPath: "/host/proc/sys/net" },
     { name: "cni-socket-dir", path: "/var/run/istio-cni", mountPath: "/var/run/istio-cni" },
     { name: "cni-ztunnel-sock-dir", path: "/var/run/ztunnel", mountPath: "/var/run/ztunnel" },
@@ -52,13 +50,13 @@ function hostPathsOf(settings: InstallSettings): HostPath[] {
       name: "cni-netns-dir",
       path: cniNetnsDir,
       mountPath: "/host/var/run/netns",
-      // The container runtime mounts a file there for each pod that starts later.
+      // The container runtime mounts a file into this folder for each pod that starts later.
       mount: { readOnly: true, mountPropagation: "HostToContainer" },
     },
   ];
 }
 
-/** The platform's paths, overridden by the values. */
+/** The settings of the platform. The user's values override them. */
 function platformOf(settings: InstallSettings): NodePlatform {
   const platform = nodePlatform(textAt(settings.values, "global", "platform") ?? "");
   const own = treeAt(settings.values, "cni");
@@ -78,7 +76,7 @@ function platformOf(settings: InstallSettings): NodePlatform {
   };
 }
 
-/** The node agent: one on each node, shared by all revisions. */
+/** The node agent. It runs once on each node, for all revisions. */
 export function renderCni(settings: InstallSettings): UntypedObject[] {
   const labels = { ...componentLabels("Cni", settings, "revision"), app: "istio-cni" };
   const { namespace } = settings;
@@ -143,7 +141,7 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
     LOG_LEVEL: textAt(own, "logLevel") ?? "info",
     EXCLUDE_NAMESPACES: Array.isArray(excluded) ? excluded.join(",") : `${settings.namespace},kube-system`,
     REPAIR_ENABLED: String(valueAt(own, "repair", "enabled") !== false),
-    // The agent names the node's folders in its messages.
+    // The agent's messages contain these folders of the node.
     SERIN_CNI_BIN_DIR: cniBinDir,
     SERIN_CNI_CONF_DIR: cniConfDir,
     ...Object.fromEntries(extra),
@@ -191,12 +189,12 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
           },
           spec: {
             serviceAccountName: "istio-cni",
-            // The agent uses the host's network. With a pod network, a new pod of the agent would have to wait for a
-            // running agent.
+            // The agent uses the host's network. On the pod network, a new agent would need a running agent in order to
+            // start.
             hostNetwork: true,
             dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: nodePriorityClass,
-            // When the agent is removed, it first releases the node's pods, which takes time.
+            // A removed agent needs this time to release the node's pods.
             terminationGracePeriodSeconds: numberAt(own, "terminationGracePeriodSeconds") ?? 30,
             tolerations: [{ operator: "Exists" }],
             containers: [agentContainer(settings)],
@@ -232,9 +230,10 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       runAsUser: 0,
       runAsGroup: 0,
       runAsNonRoot: false,
-      // AppArmor's default profile hides the namespaces of other containers' processes.
+      // AppArmor's default profile denies access to namespaces of other containers' processes.
       appArmorProfile: { type: "Unconfined" },
-      // SELinux's unconfined type. Other types may not write to the node's folders. Nodes without SELinux ignore it.
+      // With other SELinux types, the agent could not write to the node's folders. Nodes without SELinux ignore this
+      // field.
       seLinuxOptions: { type: "spc_t", ...treeAt(own, "seLinuxOptions") },
       // The container runtime's default profile lets a process with SYS_ADMIN enter namespaces.
       seccompProfile: filledTree(seccompProfile) ?? { type: "RuntimeDefault" },

@@ -7,14 +7,11 @@ import { discoveryHost } from "./pilot-config.ts";
 export interface GatewayIdentity {
   readonly name: string;
   readonly namespace: string;
-  /** The gateway's values, of which this reads `env`. */
+  /** The gateway's values. Only `env` is read here. */
   readonly own: Readonly<Record<string, unknown>>;
 }
 
-/**
- * The environment of a gateway's proxy. It includes the mesh's `proxyMetadata`, such as ISTIO_META_ENABLE_HBONE of the
- * ambient profile.
- */
+/** The environment variables of a gateway's proxy, including the mesh's `proxyMetadata`. */
 export function gatewayEnvironment(
   { name, namespace, own }: GatewayIdentity,
   settings: InstallSettings,

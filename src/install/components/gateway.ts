@@ -35,7 +35,7 @@ const egressPorts = [
 
 export type GatewayDirection = "ingress" | "egress";
 
-/** A gateway with the settings from its spec, its values and its direction. */
+/** A gateway with the settings that result from its spec, its values and its direction. */
 interface GatewayPlan {
   readonly name: string;
   readonly namespace: string;
@@ -49,7 +49,10 @@ interface GatewayPlan {
   readonly type: string;
 }
 
-/** The objects of a classic gateway, which Istio's kind Gateway selects by labels: account, Deployment and Service. */
+/**
+ * The objects of a classic gateway, such as ServiceAccount, Deployment and Service. Objects of Istio's kind Gateway
+ * select it by labels.
+ */
 export function renderGateway(
   gateway: GatewaySpec,
   direction: GatewayDirection,
@@ -74,7 +77,7 @@ export function renderGateway(
       namespace,
       labels,
       serviceAccount,
-      // istiod sends keys only to proxies whose accounts may list Secrets. The gateway needs no other right.
+      // istiod sends private keys only to proxies whose accounts may list Secrets.
       rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["list"] }],
     }),
     gatewayService(plan),
@@ -84,7 +87,7 @@ export function renderGateway(
   ];
 }
 
-/** The ports at which a gateway itself answers: metrics and readiness. */
+/** The ports of the proxy itself, for metrics and readiness. */
 export const ownGatewayPorts = [15_020, 15_021, 15_090] as const;
 
 function policyPorts({ ports }: GatewayPlan): { readonly protocol: unknown; readonly port: unknown }[] {
@@ -103,7 +106,7 @@ function accountOf({ name }: Pick<GatewayPlan, "name">): string {
 function planGateway(gateway: GatewaySpec, direction: GatewayDirection, settings: InstallSettings): GatewayPlan {
   const component: ComponentName = direction === "ingress" ? "IngressGateways" : "EgressGateways";
   const chartName = `istio-${direction}gateway`;
-  // In Istio, the values of all gateways of a direction are below the name of the default gateway.
+  // As in Istio, values below the name of the default gateway apply to all gateways of that direction.
   const own = mergeTrees(
     treeAt(settings.values, "gateways", chartName) ?? {},
     gateway.name === chartName ? {} : (treeAt(settings.values, "gateways", gateway.name) ?? {}),
@@ -204,8 +207,8 @@ function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): Untype
           },
           spec: {
             serviceAccountName: accountOf(plan),
-            // The account may list the Secrets of its namespace, which may contain the CA's key. The proxy sends no
-            // requests to the API server, so it gets no token that an attacker could find.
+            // The account may list the Secrets of its namespace, which may contain the CA's key. The proxy does not
+            // call the API server, so it gets no token that an attacker could steal.
             automountServiceAccountToken: false,
             terminationGracePeriodSeconds: 300,
             securityContext: { runAsUser: proxyUser, runAsGroup: proxyUser, runAsNonRoot: true, fsGroup: proxyUser },
@@ -285,7 +288,7 @@ interface SecretVolume {
   readonly mountPath: string;
 }
 
-/** Secrets with files that a Gateway's TLS settings may name by path. */
+/** The Secrets whose files a Gateway's TLS settings may name by path. */
 function secretVolumes({ own, labels }: GatewayPlan): readonly SecretVolume[] {
   const given = valueAt(own, "secretVolumes");
   if (Array.isArray(given)) return given as SecretVolume[];

@@ -3,7 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { object } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 
-/** The pods that a NetworkPolicy selects, and the name and labels of the policy. */
+/** The pods that a NetworkPolicy selects, and the policy's own name and labels. */
 export interface PolicyTarget {
   readonly name: string;
   readonly namespace: string;
@@ -17,10 +17,9 @@ interface PolicyPort {
 }
 
 /**
- * The policy that lets a component work where the namespace's other policies deny everything, if
- * `global.networkPolicy.enabled` asks for it. Everybody may call the component's ports, which have their own
- * authentication. The component may call everybody: the API server, whose address differs with each cluster, name
- * servers, and servers that users name.
+ * Returns a NetworkPolicy for a component if `global.networkPolicy.enabled` is true. The component then works in a
+ * namespace whose other policies deny all traffic. Anyone may connect to its ports, which have their own
+ * authentication. It may connect anywhere, because the addresses of API servers, name servers and users' servers vary.
  */
 export function networkPolicyObjects(
   { name, namespace, labels, selector }: PolicyTarget,
@@ -36,7 +35,7 @@ export function networkPolicyObjects(
   ];
 }
 
-/** A policy for the selected pods, with the ports as the API writes them. */
+/** The NetworkPolicy for the selected pods. `ports` are elements of an ingress rule's `ports`. */
 export function policyFor({ selector, ...identity }: PolicyTarget, ports: readonly unknown[]): UntypedObject {
   return object(
     { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", ...identity },

@@ -26,8 +26,8 @@ export function pilotAccount(settings: InstallSettings, labels: Record<string, s
 }
 
 /**
- * The rights of other clusters' control planes, which read this cluster with the account of the base component. All
- * revisions share them.
+ * The rights of other clusters' control planes to read this cluster, for the account that {@link readerAccount}
+ * returns.
  */
 function readerGrant(settings: InstallSettings): UntypedObject[] {
   const { namespace } = settings;
@@ -51,7 +51,7 @@ function multiClusterGroupOf({ values, multiClusterGroup }: InstallSettings): st
   return multiClusterGroup ?? configuredGroup ?? defaultMultiClusterApi.group;
 }
 
-/** The rights for a root that a ClusterTrustBundle distributes. */
+/** The rights to distribute the mesh's root by a ClusterTrustBundle. */
 export const trustBundleRules = [
   { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: [...observe, "create", "patch"] },
   {
@@ -67,19 +67,17 @@ export function removesTaint({ values }: InstallSettings): boolean {
   return valueAt(values, "pilot", "taint", "enabled") === true;
 }
 
-/** The verbs that the Gateway controller uses for objects with known names. */
+/** The verbs with which the Gateway controller manages objects whose names it knows. */
 const keep = ["get", "create", "patch", "delete"] as const;
 
-/** The rights of a control plane in the cluster that it configures. */
 export interface PilotRules {
   readonly cluster: readonly PolicyRule[];
-  /** The rights of its Gateway controller, in all namespaces. */
+  /** The rights of the Gateway controller, in all namespaces. */
   readonly gateways: readonly PolicyRule[];
-  /** The rights in its own namespace. */
+  /** The rights in the control plane's own namespace. */
   readonly namespace: readonly PolicyRule[];
 }
 
-/** The rights of a control plane in the cluster and in its own namespace. */
 export function pilotRules(settings: InstallSettings): PilotRules {
   return {
     cluster: [
@@ -91,7 +89,7 @@ export function pilotRules(settings: InstallSettings): PilotRules {
       { apiGroups: [""], resources: ["pods"], verbs: read },
       { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: observe },
       { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
-      // The control plane writes only the status of an object, never its spec.
+      // The control plane writes only the status of these objects, never the spec.
       { apiGroups: [...istioGroups, "gateway.networking.k8s.io"], resources: ["*/status"], verbs: ["patch"] },
       {
         apiGroups: ["networking.istio.io"],

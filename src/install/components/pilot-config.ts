@@ -6,7 +6,7 @@ import { mergeTrees } from "../merge.ts";
 import { object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
 
-/** The ConfigMap `istio[-rev]`: the mesh config with the defaults of the charts. */
+/** The ConfigMap `istio[-rev]`: the mesh config, with the defaults of Istio's charts. */
 export function meshConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   const { namespace } = settings;
   const networks = treeAt(settings.values, "global", "meshNetworks") ?? {};
@@ -23,15 +23,13 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
 
 const keySetRootsName = "pilot-jwks-extra-cacerts";
 
-/** The additional roots for servers of JSON web key sets, in PEM. Undefined if unset or empty. */
+/** Additional root certificates, in PEM, for servers of JSON web key sets. Returns undefined if there are none. */
 function keySetRootsOf({ values }: InstallSettings): string | undefined {
   const roots = textAt(values, "pilot", "jwksResolverExtraRootCA");
   return roots === "" ? undefined : roots;
 }
 
-/**
- * The ConfigMap with additional roots for key sets of token issuers, if `values.pilot.jwksResolverExtraRootCA` is set.
- */
+/** The ConfigMap with these root certificates, or nothing if `values.pilot.jwksResolverExtraRootCA` is not set. */
 export function keySetRootsConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const roots = keySetRootsOf(settings);
   const { namespace } = settings;
@@ -41,7 +39,7 @@ export function keySetRootsConfigMap(settings: InstallSettings, labels: Record<s
     : [object({ apiVersion: "v1", kind: "ConfigMap", name, namespace, labels }, { data: { "extra.pem": roots } })];
 }
 
-/** The volume and mount with which the control plane's pod gets these roots. */
+/** The volume and mount of these root certificates in the control plane's pod. */
 export function keySetRootsMount(settings: InstallSettings): {
   readonly volumes: readonly Record<string, unknown>[];
   readonly volumeMounts: readonly Record<string, unknown>[];
@@ -79,7 +77,7 @@ function meshConfigOf(settings: InstallSettings): unknown {
   );
 }
 
-/** The address at which this installation's proxies find their control plane. */
+/** The host name at which this installation's proxies reach their control plane. */
 export function discoveryHost(settings: InstallSettings): string {
   const isRemote = textAt(settings.values, "global", "remotePilotAddress") !== undefined;
   return `${isRemote ? "istiod" : revisioned("istiod", settings)}.${settings.namespace}.svc`;
@@ -103,13 +101,13 @@ function tracingOf(values: Tree): Tree | undefined {
   return undefined;
 }
 
-/** The only template that an older control plane finds. It reports this text as a fault of its installation. */
+/** An older control plane that reads this ConfigMap finds only this template, and reports its text as an error. */
 const mismatch = "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}";
 
 /**
- * The ConfigMap `istio-sidecar-injector[-rev]`. `values` fills the templates, and `config` says which templates apply
- * to which pods. Serin's own templates are code. `templates` holds those that a user added or replaced
- * (`sidecarInjectorWebhook.templates`).
+ * The ConfigMap `istio-sidecar-injector[-rev]`. `values` are the values for templates. `config` decides which templates
+ * apply to which pods, and contains the user's templates (`sidecarInjectorWebhook.templates`). Serin's own templates
+ * are code.
  */
 export function injectorConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   const webhook = treeAt(settings.values, "sidecarInjectorWebhook") ?? {};
@@ -135,7 +133,6 @@ export function injectorConfigMap(settings: InstallSettings, labels: Record<stri
   );
 }
 
-/** The part of `spec.values` that injection reads. */
 function injectorValues({ values, revision }: InstallSettings): Tree {
   const crlConfigMapName = valueAt(values, "pilot", "crlConfigMapName");
   return {
@@ -154,7 +151,9 @@ function injectorValues({ values, revision }: InstallSettings): Tree {
   };
 }
 
-/** The ConfigMap `values[-rev]`: the given and the merged values, for people and tools. */
+/**
+ * The ConfigMap `values[-rev]`, which shows people and tools the merged values. Both of its keys have the same text.
+ */
 export function valuesConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {
   const annotations = {
     "kubernetes.io/description": "The values of this installation, to be looked at; nothing reads them back.",

@@ -32,7 +32,7 @@ import { remoteService } from "./remote-pilot.ts";
 import { pilotPorts, revisionTagService } from "./revision-tag-service.ts";
 import { injectorWebhooks, revisionTag, validatorWebhook } from "./webhooks.ts";
 
-/** The objects of one control plane. All have the revision's label, and are removed with the revision. */
+/** The objects of one control plane. All have the revision's label, and are removed together with the revision. */
 export function renderPilot(settings: InstallSettings): UntypedObject[] {
   const labels = componentLabels("Pilot", settings, "revision");
   const { values } = settings;
@@ -149,8 +149,7 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
               "istio.io/rev": revisionLabel(settings),
               "operator.istio.io/component": "Pilot",
               ...selector,
-              // The Service of the unnamed revision selects `istio: pilot`, and must not select pods of another
-              // revision.
+              // The Service of the unnamed revision selects `istio: pilot`. Pods of other revisions must not match it.
               istio: settings.revision === "" ? "pilot" : "istiod",
               "istio.io/dataplane-mode": "none",
               "sidecar.istio.io/inject": "false",
@@ -261,7 +260,7 @@ function discoveryEnvironment(settings: InstallSettings): { name: string; value?
   ];
 }
 
-/** The names of the ConfigMaps that the control plane writes and pods mount. */
+/** The names of the ConfigMaps that the control plane writes for pods to mount. */
 function publishedNames({ values }: InstallSettings): { name: string; value: string }[] {
   const root = textAt(values, "global", "trustBundleName");
   const revocations = textAt(values, "pilot", "crlConfigMapName");

@@ -12,18 +12,15 @@ export const istioGroups = [
 
 export const ownReaderAccount = "istio-reader-service-account";
 
-/** The account with which control planes of other clusters read this one. */
+/** The account with which control planes of other clusters read this cluster. */
 export interface ReaderAccount {
   readonly name: string;
   readonly namespace: string;
-  /** Whether the account is given, so that the installation does not make it. */
+  /** Whether the user gives the account. Otherwise the installation creates it. */
   readonly isGiven: boolean;
 }
 
-/**
- * The account for control planes of other clusters. Undefined if `global.enableReaderRBAC` is off. Then there is no
- * account, and there are no rights.
- */
+/** Returns the account for control planes of other clusters, or undefined if `global.enableReaderRBAC` is off. */
 export function readerAccount({ values, namespace }: InstallSettings): ReaderAccount | undefined {
   if (String(valueAt(values, "global", "enableReaderRBAC")) === "false") return undefined;
   const name = textAt(values, "global", "readerServiceAccount", "name");
@@ -35,7 +32,7 @@ export function readerAccount({ values, namespace }: InstallSettings): ReaderAcc
   };
 }
 
-/** The rights of other clusters' control planes. `multiClusterGroup` is the group of service exports and imports. */
+/** The rights of control planes of other clusters. `multiClusterGroup` is the API group of ServiceExports. */
 export function readerRules(multiClusterGroup: string): readonly PolicyRule[] {
   return [
     { apiGroups: [...istioGroups, "config.istio.io", "gateway.networking.k8s.io"], resources: ["*"], verbs: read },
@@ -53,7 +50,7 @@ export function readerRules(multiClusterGroup: string): readonly PolicyRule[] {
       ],
       verbs: read,
     },
-    // A control plane refuses certificates of accounts that no cluster has any more.
+    // A control plane refuses certificates of deleted accounts, so it looks accounts up in all clusters.
     { apiGroups: [""], resources: ["serviceaccounts"], verbs: ["get"] },
     { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["get", "watch", "list"] },
     { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
@@ -66,9 +63,8 @@ export function readerRules(multiClusterGroup: string): readonly PolicyRule[] {
 }
 
 /**
- * The rights to read exports and imports of services, and to export services automatically. As in Istio, they are
- * granted even if these features are off, because other clusters' control planes switch them on in their own
- * environment.
+ * The rights to read ServiceExports and ServiceImports, and to create ServiceExports. As in Istio, they are always
+ * granted, because other clusters' control planes enable these features in their own environment.
  */
 export function multiClusterRules(group: string): readonly PolicyRule[] {
   return [

@@ -9,8 +9,8 @@ const ports = [
 ] as const;
 
 /**
- * The Service of a control plane in another cluster. It has the usual name, and points to
- * `values.global.remotePilotAddress`, an IP address or a host.
+ * The Service of a control plane in another cluster. It has the name of a local control plane's Service, and leads to
+ * `values.global.remotePilotAddress`, which is an IP address or a host name.
  */
 export function remoteService(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const address = textAt(settings.values, "global", "remotePilotAddress");

@@ -3,7 +3,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { componentLabels, object, revisionLabel } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 
-/** The names and numbers of istiod's ports. */
+/** The ports of istiod's Services. */
 export const pilotPorts = [
   { name: "grpc-xds", port: 15_010, protocol: "TCP" },
   { name: "https-dns", port: 15_012, protocol: "TCP" },
@@ -11,7 +11,7 @@ export const pilotPorts = [
   { name: "http-monitoring", port: 15_014, protocol: "TCP" },
 ] as const;
 
-/** A Service for a tag, which selects the pilots of the tag's revision. */
+/** A tag's Service. It selects the istiod pods of the tag's revision. */
 export function revisionTagService(tag: string, settings: InstallSettings): UntypedObject {
   const labels = {
     ...componentLabels("Pilot", settings, "revision"),

@@ -10,14 +10,14 @@ export interface PolicyRule {
 
 export interface Grant {
   readonly name: string;
-  /** The namespace of a Role. Absent for a ClusterRole. */
+  /** The namespace, if this is a Role. Without it, this is a ClusterRole. */
   readonly namespace?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: { readonly name: string; readonly namespace: string };
   readonly rules: readonly PolicyRule[];
 }
 
-/** A role, and its binding to one service account. */
+/** A role with these rules, and its binding to one service account. */
 export function grant({ name, namespace, labels, serviceAccount, rules }: Grant): UntypedObject[] {
   const prefix = namespace === undefined ? "Cluster" : "";
   const identity = {
@@ -39,8 +39,8 @@ export function grant({ name, namespace, labels, serviceAccount, rules }: Grant)
 }
 
 /**
- * The right to run as the SecurityContextConstraint `privileged` of OpenShift, which otherwise admits no pod of a
- * component that a node needs.
+ * The right to use OpenShift's SecurityContextConstraint `privileged`. Without it, OpenShift refuses the privileged
+ * pods of a node's component.
  */
 export function privilegedConstraints(
   component: string,
@@ -63,10 +63,6 @@ export function privilegedConstraints(
 }
 
 export const read = ["get", "list", "watch"] as const;
-/** The verbs that informers need. */
 export const observe = ["list", "watch"] as const;
-/**
- * The verbs for applying and removing objects. Server-side apply needs `patch`, and `create` if the object does not
- * exist.
- */
+/** The verbs for applying and removing objects. Server-side apply needs `patch`, and also `create` for a new object. */
 export const manage = ["get", "list", "create", "patch", "delete"] as const;

@@ -2,7 +2,9 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { InstallSettings } from "../settings.ts";
 import { grant, manage, observe, type Grant, type PolicyRule } from "./roles.ts";
 
-/** The objects that every rollout reads, and the reviews of its author's rights. */
+/**
+ * The rights that every rollout needs. The engine uses SubjectAccessReviews to check the rights of a rollout's author.
+ */
 const common: readonly PolicyRule[] = [
   { apiGroups: ["rollout.serin.dev"], resources: ["canaries", "meshupgrades"], verbs: ["get", ...observe, "patch"] },
   { apiGroups: ["rollout.serin.dev"], resources: ["canaries/status", "meshupgrades/status"], verbs: ["update"] },
@@ -17,7 +19,7 @@ const common: readonly PolicyRule[] = [
   { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["list"] },
 ];
 
-/** The objects that a Canary creates and changes. Each write also needs its author's right. */
+/** The rights to manage the objects that a Canary writes. The engine also requires that the author has the right. */
 const canaries: readonly PolicyRule[] = [
   {
     apiGroups: ["networking.istio.io"],
@@ -32,14 +34,13 @@ const canaries: readonly PolicyRule[] = [
   { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["list"] },
 ];
 
-/** The objects that a mesh upgrade installs, restarts, probes and removes. */
+/** The rights to manage the objects that a MeshUpgrade installs, restarts, probes and removes. */
 const meshUpgrades: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["namespaces", "pods"], verbs: [...manage, "watch"] },
   { apiGroups: [""], resources: ["services", "serviceaccounts", "configmaps", "resourcequotas"], verbs: manage },
   { apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"] },
   { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["list"] },
-  // The objects of operators that install a control plane. Unless these are changed, the operators would restore a
-  // removed one.
+  // IstioOperators and Istios. Their operators would restore a removed control plane if these objects stayed unchanged.
   { apiGroups: ["install.istio.io"], resources: ["istiooperators"], verbs: ["get", "patch"] },
   { apiGroups: ["istio.banzaicloud.io"], resources: ["istios"], verbs: ["get", "create", "delete"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets", "statefulsets"], verbs: [...manage, "watch"] },
@@ -58,14 +59,14 @@ const meshUpgrades: readonly PolicyRule[] = [
     resources: ["validatingwebhookconfigurations"],
     verbs: manage,
   },
-  // The policy that limits the node agent. The charts' policies of the profile `stable` are retired with their
-  // revision, and restored by an undo.
+  // The policy that limits the node agent, and the policies of the profile `stable`, which are removed with their
+  // revision and restored by an undo.
   {
     apiGroups: ["admissionregistration.k8s.io"],
     resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
     verbs: manage,
   },
-  // A control plane's roles grant rights that the engine lacks, such as reading Secrets.
+  // The roles of a control plane contain rights that the engine lacks, such as reading Secrets.
   {
     apiGroups: ["rbac.authorization.k8s.io"],
     resources: ["clusterroles", "roles"],
@@ -79,13 +80,13 @@ const meshUpgrades: readonly PolicyRule[] = [
 ];
 
 /**
- * The verbs for Secrets in the engine's own namespace, and in that of the control plane, which contains the CA's roots.
- * The engine may use Secrets of no other namespace.
+ * The verbs for Secrets in the engine's own namespace, and in the control plane's namespace, which contains the CA's
+ * Secrets. The engine has no right to Secrets in other namespaces.
  */
 const ownSecrets = ["get", "create", "update"] as const;
 const rootSecrets = ["get", "create", "patch", "delete"] as const;
 
-/** The rights of the engine's account. A rollout may use only those rights that its author has too. */
+/** The rights of the engine's account. For a rollout, the engine uses only rights that its author has too. */
 export function renderEngineRights(
   { namespace }: Pick<InstallSettings, "namespace">,
   labels: Readonly<Record<string, string>>,

@@ -9,21 +9,22 @@ import { networkPolicyObjects } from "./network-policy.ts";
 import { renderEngineRights } from "./rollout-engine-rights.ts";
 import { renderRolloutRoles } from "./rollout-roles.ts";
 
-/** The namespace of objects that belong to no revision of the mesh. */
 export const engineNamespace = "serin-system";
 
 const webhookPort = 15_017;
 const monitoringPort = 15_014;
 
-/** The rollout engine. It belongs to no revision, so that no revision drives its own upgrade. */
+/**
+ * The objects of the rollout engine. The engine belongs to no revision, so that no revision controls its own upgrade.
+ */
 export function renderRolloutEngine(
   settings: InstallSettings,
   customResources: readonly UntypedObject[],
 ): UntypedObject[] {
   const labels = {
     ...componentLabels("Base", settings, "shared"),
-    // The engine has a name of its own, because tools that group objects by this label would otherwise show it together
-    // with the account of Istio's reader.
+    // The engine has its own name. Otherwise tools that group objects by this label would show it together with the
+    // account of Istio's reader.
     "app.kubernetes.io/name": "serin-rollout",
     app: "serin-rollout",
   };
@@ -65,7 +66,8 @@ export function renderRolloutEngine(
                   env: [
                     fieldEnv("POD_NAME", "metadata.name"),
                     fieldEnv("POD_NAMESPACE", "metadata.namespace"),
-                    // Outside of their own namespaces, Canaries may query only the Prometheus of Istio's addons.
+                    // Outside their own namespaces, Canaries may query only this host: the Prometheus of Istio's
+                    // addons.
                     { name: "ALLOWED_HOSTS", value: `prometheus.${settings.namespace}` },
                   ],
                   resources: settings.base.k8s?.resources ?? { requests: { cpu: "20m", memory: "128Mi" } },
@@ -78,7 +80,7 @@ export function renderRolloutEngine(
         },
       },
     ),
-    // The label also selects the pod that asks the API server before helm removes the engine.
+    // The selector also matches the pod of the Job that Helm runs before it removes the engine.
     ...networkPolicyObjects(
       { ...serviceAccount, labels, selector: { [istioLabels.component]: "Base" } },
       [{ port: webhookPort }, { port: monitoringPort }],
@@ -102,7 +104,7 @@ function engineService(identity: { readonly name: string; readonly labels: Recor
   );
 }
 
-/** The CRD with the label of its release, from which installers see which of two is newer. */
+/** Adds the release to a CRD's labels, so that installers can compare releases. */
 function withRelease(definition: UntypedObject, labels: Readonly<Record<string, string>>): UntypedObject {
   const version = "app.kubernetes.io/version";
   const { metadata } = definition;
@@ -110,8 +112,8 @@ function withRelease(definition: UntypedObject, labels: Readonly<Record<string, 
 }
 
 /**
- * Records at admission who creates a rollout, because the engine acts with that user's rights. A rollout that is
- * created while no engine answers has no author, and waits until a user gives it one.
+ * The webhook that records who creates a rollout, because the engine acts only with that user's rights. If no engine
+ * answers at that moment, the rollout has no author, and waits until a user updates it.
  */
 function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
   return object(
@@ -130,7 +132,7 @@ function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
           failurePolicy: "Ignore",
           reinvocationPolicy: "IfNeeded",
           timeoutSeconds: 10,
-          // The engine adds the path, which is a secret between it and the API server.
+          // The engine adds the path. It is a secret that only the engine and the API server know.
           clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, port: 443 } },
           rules: [
             {
@@ -148,8 +150,8 @@ function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
 }
 
 /**
- * Refuses at admission rollouts that the engine could not execute. While no engine answers, only the schemas of the
- * CRDs apply.
+ * The webhook that refuses rollouts that the engine could not execute. While no engine answers, only the CRDs' schemas
+ * are checked.
  */
 function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
   return object(
@@ -167,7 +169,7 @@ function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
           sideEffects: "None",
           failurePolicy: "Ignore",
           timeoutSeconds: 10,
-          // The engine adds the secret path here too, because at other paths it does not answer about users' rights.
+          // The engine adds the secret path. At other paths it answers no questions about users' rights.
           clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, port: 443 } },
           rules: [
             {

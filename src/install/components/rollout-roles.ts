@@ -3,12 +3,12 @@ import { object } from "../render-context.ts";
 import { read } from "./roles.ts";
 
 const write = ["create", "update", "patch", "delete", "deletecollection"] as const;
-/** The kinds that a team may use in its namespace. Upgrades, freezes and journals belong to the whole cluster. */
+/** The kinds that a team may use in its namespace. Other kinds of the rollout engine concern the whole cluster. */
 const resources = ["canaries", "checks"] as const;
 
 /**
- * The rights that Kubernetes adds to its roles `view`, `edit` and `admin`. A Canary may do only what its author may, so
- * these grant nothing beyond the Canary itself. Nobody gets the right to write statuses, because undo trusts them.
+ * The rights to add to Kubernetes' roles `view`, `edit` and `admin`. A Canary may do only what its author may do, so
+ * they allow no more than before. They do not include writes of the status, because undo trusts it.
  */
 export function renderRolloutRoles(labels: Readonly<Record<string, string>>): UntypedObject[] {
   const role = (name: string, verbs: readonly string[]): UntypedObject =>
@@ -21,11 +21,10 @@ export function renderRolloutRoles(labels: Readonly<Record<string, string>>): Un
       },
       { rules: [{ apiGroups: ["rollout.serin.dev"], resources, verbs }] },
     );
-  // Kubernetes adds the rights of `edit` to `admin`.
+  // Kubernetes includes the rights of `edit` in `admin`.
   return [role("view", read), role("edit", write)];
 }
 
-/** Whether the role is one of {@link renderRolloutRoles}. */
 export function isRolloutRole({ kind, metadata }: UntypedObject): boolean {
   return kind === "ClusterRole" && /^serin-rollout-(view|edit)$/.test(metadata.name ?? "");
 }

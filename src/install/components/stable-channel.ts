@@ -4,8 +4,8 @@ import { componentLabels, object, revisioned, revisionLabel } from "../render-co
 import type { InstallSettings } from "../settings.ts";
 
 /**
- * With `experimental.stableValidationPolicy`, which the profile `stable` sets, the API server refuses the kinds and
- * fields of Istio's API that Istio calls experimental. These rules apply to all objects.
+ * The policy of the profile `stable` (`experimental.stableValidationPolicy`) for objects of all revisions. With it, the
+ * API server refuses the kinds and fields that Istio calls experimental.
  */
 export function defaultStableChannel(revision: string, settings: InstallSettings): UntypedObject[] {
   return stableChannel({
@@ -20,7 +20,7 @@ export function defaultStableChannel(revision: string, settings: InstallSettings
   });
 }
 
-/** The rules for objects that name this revision. */
+/** The policy of the profile `stable` for objects that name this revision. */
 export function revisionStableChannel(settings: InstallSettings): UntypedObject[] {
   return stableChannel({
     name: `${revisioned("stable-channel-policy", settings)}-${settings.namespace}`,
@@ -32,7 +32,7 @@ export function revisionStableChannel(settings: InstallSettings): UntypedObject[
 
 const forbiddenKinds = ["EnvoyFilter", "WasmPlugin", "ProxyConfig"];
 
-/** Whether a list of the object's spec has an element with one of these fields. */
+/** A CEL expression that is true if an element of a list in the object's spec has one of these fields. */
 function anyHas(list: string, ...fields: readonly string[]): string {
   const has = fields.map((field) => `has(one.${field})`).join(" || ");
   return `(has(object.spec.${list}) && object.spec.${list}.exists(one, ${has}))`;

@@ -14,10 +14,7 @@ const settings = (revision: string, values = {}): InstallSettings =>
   ({ namespace: "istio-system", revision, values, hub: "hub", tag: "1" }) as unknown as InstallSettings;
 const webhooksOf = (object: object): readonly Webhook[] => (object as { webhooks: readonly Webhook[] }).webhooks;
 
-/**
- * The default revision, a second revision, a tag `prod` of the second one, and the tag `default` that a third test
- * moves.
- */
+/** The webhooks of the default revision, of the revision `canary`, and of the tag `prod` of that revision. */
 const configurations: Readonly<Record<string, readonly Webhook[]>> = {
   default: webhooksOf(injectorWebhooks(settings(""), {})),
   canary: webhooksOf(injectorWebhooks(settings("canary"), {})),

@@ -17,8 +17,8 @@ export interface Selectors {
 }
 
 /**
- * The pods that a revision or tag injects, with Istio's precedence: by the namespace's revision, or without one by the
- * pod's own.
+ * The pods that a revision or tag injects, with Istio's precedence: the namespace's revision label applies, and the
+ * pod's own label only if the namespace has none.
  */
 function revisionSelectors(revision: string): Selectors[] {
   return [
@@ -35,7 +35,10 @@ function revisionSelectors(revision: string): Selectors[] {
   ];
 }
 
-/** The additional pods that the default revision injects: `istio-injection=enabled`, or a pod that requests it. */
+/**
+ * The additional pods that the default revision injects: those in namespaces with `istio-injection=enabled`, and those
+ * that request injection by a label.
+ */
 const defaultSelectors: readonly Selectors[] = [
   {
     name: "namespace.sidecar-injector.istio.io",
@@ -49,7 +52,9 @@ const defaultSelectors: readonly Selectors[] = [
   },
 ];
 
-/** The pods without any label, which `sidecarInjectorWebhook.enableNamespacesByDefault` also injects. */
+/**
+ * The pods without any injection label. They are injected if `sidecarInjectorWebhook.enableNamespacesByDefault` is set.
+ */
 const unlabelledSelectors: Selectors = {
   name: "auto.sidecar-injector.istio.io",
   namespace: [
@@ -60,10 +65,7 @@ const unlabelledSelectors: Selectors = {
   object: [absent(istioLabels.inject), absent(istioLabels.revision)],
 };
 
-/**
- * All webhooks that an unnamed control plane can have: for pods that name the revision `default`, and for pods that
- * name none.
- */
+/** The selectors of all webhooks that an unnamed control plane can have. */
 export function unnamedWebhooks(): readonly Selectors[] {
   return [...revisionSelectors("default"), ...defaultSelectors, unlabelledSelectors];
 }
@@ -116,12 +118,12 @@ export function injectorWebhooks(settings: InstallSettings, labels: Record<strin
   );
 }
 
-/** The name of a tag's webhooks. */
+/** The name of a tag's webhook configuration. */
 export function revisionTagName(tag: string, namespace: string): string {
   return namespace === "istio-system" ? `istio-revision-tag-${tag}` : `istio-revision-tag-${tag}-${namespace}`;
 }
 
-/** The webhooks of a tag, `istio-revision-tag-<tag>`. A tag is a second set of webhooks that call this revision. */
+/** The webhook configuration of a tag. It selects pods by the tag instead of the revision, and calls this revision. */
 export function revisionTag(tag: string, settings: InstallSettings): UntypedObject {
   return object(
     {
@@ -145,14 +147,14 @@ const validatedRules = [
 ] as const;
 
 /**
- * The failure policy. It is `Ignore` until a pilot has found that validation works and sets `Fail`. A given value
- * overrides this from the start.
+ * The failure policy of validation. The default is `Ignore`: a pilot sets `Fail` once it has seen that validation
+ * works.
  */
 function validationFailurePolicy({ values }: InstallSettings): string {
   return textAt(values, "base", "validationFailurePolicy") ?? "Ignore";
 }
 
-/** The control plane's Service, or the address of a control plane that runs elsewhere. */
+/** The client config: the control plane's Service, or the URL of a control plane elsewhere. */
 function validationClient(name: string, { values, namespace }: InstallSettings): Record<string, unknown> {
   const url = textAt(values, "base", "validationURL");
   const caBundle = textAt(values, "base", "validationCABundle");
@@ -186,7 +188,7 @@ export function validatorWebhook(settings: InstallSettings, labels: Record<strin
   );
 }
 
-/** The validator of objects that name no revision. It belongs to the default revision. */
+/** The validator of objects without a revision label. It calls the default revision. */
 export function defaultValidator(revision: string, settings: InstallSettings): UntypedObject {
   const service = revision === "default" ? "istiod" : `istiod-${revision}`;
   return object(

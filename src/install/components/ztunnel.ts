@@ -25,7 +25,7 @@ import { nodeWorkloadSettings } from "../workload-settings.ts";
 import { networkPolicyObjects } from "./network-policy.ts";
 import { privilegedConstraints } from "./roles.ts";
 
-/** The time for live connections to end. An old ztunnel ends with its last connection, and not after a fixed time. */
+/** The maximum time for connections to end. A terminating ztunnel ends earlier, with its last connection. */
 const terminationGracePeriodSeconds = 3600;
 
 const revocationsFolder = "/var/run/secrets/istio/crl";
@@ -35,8 +35,8 @@ function looksAtRevocations(values: InstallSettings["values"]): boolean {
 }
 
 /**
- * The node proxy of one revision. All revisions share its account, because certificates are requested in its name. In
- * the same namespace, the CNI agent's quota also covers ztunnel, so ztunnel then needs no quota of its own.
+ * The node proxy of one revision. The ztunnels of all revisions share one account, because they request certificates in
+ * its name. Without a quota of its own, ztunnel uses that of the CNI agent in the same namespace.
  */
 export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
@@ -61,10 +61,10 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   ];
 }
 
-/** The ports of ztunnel's own pod: HBONE to its metrics, the metrics, and its readiness. */
+/** The ports of ztunnel's own pod: HBONE, metrics and readiness. HBONE is used to reach the metrics. */
 const ownPorts = [15_008, 15_020, 15_021] as const;
 
-/** The policy of ztunnel's own pod. For a pod that ztunnel serves, the policies of that pod apply. */
+/** The NetworkPolicy of ztunnel's own pod. Traffic of the pods that ztunnel serves is subject to their own policies. */
 function ztunnelPolicy(given: InstallSettings): UntypedObject[] {
   const settings = { ...given, revision: servedRevision(given) };
   const target = {
@@ -97,7 +97,7 @@ function needsQuota(settings: InstallSettings): boolean {
 }
 
 /**
- * The revision that this ztunnel serves: that of the spec, or without one that of the control plane in XDS_ADDRESS
+ * The revision that this ztunnel serves. If the spec names none, it is the revision in XDS_ADDRESS
  * (`istiod-<rev>.<ns>.svc`).
  */
 function servedRevision(settings: InstallSettings): string {
@@ -156,8 +156,8 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
             priorityClassName: nodePriorityClass,
             terminationGracePeriodSeconds:
               numberAt(values, "ztunnel", "terminationGracePeriodSeconds") ?? terminationGracePeriodSeconds,
-            // The first process of a PID namespace misses a SIGTERM that arrives while it starts. In this pod, that is
-            // the pause container.
+            // The first process of a PID namespace misses a SIGTERM that arrives while it starts. In a shared
+            // namespace, the first process is the pause container and not ztunnel.
             shareProcessNamespace: true,
             tolerations: [{ operator: "Exists" }],
             ...nameServerSettings(own),
@@ -189,7 +189,7 @@ function ownVolumes(settings: InstallSettings): Tree[] {
   ];
 }
 
-/** In a chart, the value is a mark for the format's name. */
+/** `logAsJson` is a boolean, or in a chart a mark for the name of the format. */
 function jsonLogEntries(own: Tree | undefined): { name: string; value: string }[] {
   const wanted = textAt(own, "logAsJson") ?? "false";
   if (wanted === "false") return [];
@@ -253,7 +253,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       looksAtRevocations(values) ? [{ name: "CRL_PATH", value: `${revocationsFolder}/ca-crl.pem` }] : [],
       [
         { name: "ISTIO_META_ENABLE_HBONE", value: "true" },
-        // A percentage in ZTUNNEL_WORKER_THREADS refers to this limit.
+        // ZTUNNEL_WORKER_THREADS may be a percentage of this limit.
         { name: "ZTUNNEL_CPU_LIMIT", valueFrom: { resourceFieldRef: { resource: "limits.cpu", divisor: "0" } } },
       ],
       logFormatEntries(settings),

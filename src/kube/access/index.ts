@@ -1,2 +1,2 @@
-// Asks the API server which rights the caller has.
+// Asks the API server which rights the caller itself has.
 export { askSelfAccess } from "./self-access-review.ts";

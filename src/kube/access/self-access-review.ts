@@ -1,8 +1,7 @@
 import type { KubeClient } from "../client.ts";
 
 /**
- * The right that a caller checks for itself. An absent `group` means the core group. Any other absent field means all
- * values.
+ * A right that the caller may have. An absent `group` is the core group. Any other absent field matches every value.
  */
 export interface SelfAccess {
   readonly verb: string;
@@ -15,16 +14,16 @@ export interface SelfAccess {
 }
 
 export interface SelfAccessAnswer {
-  /** Whether the user has the right. False if the API server did not answer the review. */
+  /** Whether the caller has the right. False if the review failed. */
   readonly allowed: boolean;
   /** The API server's reason for a denial, if it gives one. */
   readonly reason: string;
-  /** The HTTP status of the request that creates the review. Every user may create one. */
+  /** The HTTP status of the review request. A status of 300 or more means that the review failed. */
   readonly httpStatus: number;
   readonly text: string;
 }
 
-/** Creates a SelfSubjectAccessReview with the client's own credentials, and returns its result. */
+/** Asks the API server, by a SelfSubjectAccessReview, whether the client's own user has the right. */
 export async function askSelfAccess(client: KubeClient, resourceAttributes: SelfAccess): Promise<SelfAccessAnswer> {
   const { status: httpStatus, text } = await client.raw(
     "POST",

@@ -4,7 +4,7 @@ export type Change<Item> = CollectionChange<Item>;
 export type Settling<Item> = Generator<undefined, readonly Change<Item>[]>;
 export type PauseDue = () => boolean;
 
-/** An index that follows its collection. A lookup returns items in the order of their keys. */
+/** An index that is updated with its collection. A lookup returns the items in the order of their keys. */
 export class StoredIndex<Item> implements CollectionIndex<Item> {
   readonly collection: BaseCollection<Item>;
   readonly keysOf: (item: Item) => Iterable<string>;
@@ -49,14 +49,10 @@ export class StoredIndex<Item> implements CollectionIndex<Item> {
   }
 }
 
-/**
- * The common part of source and derived collections: items, indexes, subscribers, and the changes of the current batch.
- */
+/** The common part of all collections: items, indexes, subscribers, and the changes of the current batch. */
 export abstract class BaseCollection<Item> implements Collection<Item> {
   readonly name: string;
-  /**
-   * The position in the order of construction. A collection may read only collections that were constructed earlier.
-   */
+  /** The position in the order of construction. A computation may read only collections with a lower ordinal. */
   readonly ordinal: number;
   readonly indexes = new Map<string, StoredIndex<Item>>();
   protected readonly items = new Map<string, Item>();
@@ -72,7 +68,8 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
   }
 
   /**
-   * Applies pending changes and returns them, for the collections that depend on this one. Yields when a pause is due.
+   * Applies the pending changes, and returns them for the collections that depend on this one. Yields when a pause is
+   * due.
    */
   abstract settle(isPauseDue: PauseDue): Settling<Item>;
 
@@ -121,7 +118,9 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     return { size: this.items.size, recomputations: this.recomputations, lastCostMs: this.lastCostMs };
   }
 
-  /** Notifies subscribers of the changes since the last call. If a subscriber throws, the others are still notified. */
+  /**
+   * Notifies the subscribers of the changes since the last call. If one throws, calls `failed` and notifies the others.
+   */
   publish(failed: (error: unknown) => void): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;

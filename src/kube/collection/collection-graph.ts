@@ -8,35 +8,37 @@ import { SourceCollection } from "./source-collection.ts";
 import { structurallyEqual } from "./structurally-equal.ts";
 
 export interface CollectionGraphOptions {
-  /** Called at the first write outside a batch. Must call `settle` soon. If absent, the graph settles at once. */
+  /** Called at the first write outside a batch. It must call `settle` soon. Without it, the graph settles at once. */
   readonly schedule?: (settle: () => void) => void;
   /**
-   * Called when a settling begins. The settling includes all writes so far, and may include later ones if it pauses.
+   * Called when a settling begins. The settling includes all writes before this call, and may include later ones if it
+   * pauses.
    */
   readonly begun?: () => void;
-  /** Called when all collections are computed, before subscribers are notified. */
+  /** Called when all collections have been computed, before subscribers are notified. */
   readonly computed?: () => void;
   /**
-   * Called when a computation throws. The item whose computation failed keeps its previous results. If absent, the
-   * error is rethrown.
+   * Called when a computation throws. Its input keeps its previous results. Without this function, the error is
+   * rethrown.
    */
   readonly failed?: (collection: string, key: string, error: unknown) => void;
   /**
-   * Called when a subscriber throws. The others are still notified. If absent, the first such error is thrown after
-   * settling.
+   * Called when a subscriber throws. The others are still notified. Without this function, the first such error is
+   * thrown after all have been notified.
    */
   readonly subscriberFailed?: (collection: string, error: unknown) => void;
   readonly nowMs?: () => number;
-  /** The memos of the functions that compute the collections. */
+  /** The memos that the computations use. The graph shows their statistics. */
   readonly memos?: Memos;
 }
 
 /**
- * Collections that depend on each other. Writes to sources form batches. A batch settles in the order in which the
- * collections were constructed. That is a topological order, because a collection may only read earlier ones.
+ * Collections that depend on each other. A batch of writes to source collections settles collection by collection, in
+ * the order of their construction. A computation may read only collections that were constructed earlier, so this order
+ * is topological.
  *
- * Subscribers are notified after everything has settled, so they never see a mixture of old and new. Collections may be
- * added at any time. A late one is complete after the next settling, which adding it requests.
+ * Subscribers are notified after all collections have settled, so they never see a mixture of old and new items.
+ * Collections may be added at any time. Adding one to a filled graph requests a settling, after which it is complete.
  */
 export class CollectionGraph {
   readonly #options: CollectionGraphOptions;
@@ -44,7 +46,7 @@ export class CollectionGraph {
   readonly #derived: (DerivedCollection<unknown, unknown> | FlattenedCollection<unknown, unknown>)[] = [];
   #batchDepth = 0;
   #scheduled = false;
-  /** The settling that has begun and not ended. */
+  /** The settling that has begun and has not ended. */
   #work: Generator<undefined, void> | undefined;
   #isWorking = false;
   #hasLateWrites = false;
@@ -57,8 +59,8 @@ export class CollectionGraph {
   }
 
   /**
-   * A collection that is written from outside. `equals` decides whether a write is a change. If absent, items are
-   * compared by identity.
+   * Creates a collection that is written from outside. A write changes nothing if `equals` finds the new item equal to
+   * the old one. The default compares by identity.
    */
   source<Item>(name: string, equals: (left: Item, right: Item) => boolean = Object.is): SourceCollection<Item> {
     const collection = new SourceCollection<Item>(name, this.#collections.length, equals, () => this.#touched());
@@ -67,8 +69,8 @@ export class CollectionGraph {
   }
 
   /**
-   * A collection that is computed item by item from another. Results equal to the previous ones (by structure, or by
-   * `equals`) are not passed on.
+   * Creates a collection that is computed item by item from `input`. A result that equals the previous one is not a
+   * change. The default of `equals` compares structurally.
    */
   derive<Input, Item>(
     name: string,
@@ -98,7 +100,7 @@ export class CollectionGraph {
   }
 
   /**
-   * A collection of the elements of the items' lists. Each element has its own key. Elements with the same key must be
+   * Creates a collection of the elements of lists, by the elements' own keys. Elements with the same key must be
    * interchangeable. An element exists as long as any list contains it.
    */
   flatten<Input, Item>(
@@ -124,7 +126,7 @@ export class CollectionGraph {
     return collection;
   }
 
-  /** Treats all writes of `run` as one change, and settles after it. */
+  /** Treats all writes of `run` as one change, and settles afterwards. */
   batch(run: () => void): void {
     this.#batchDepth += 1;
     try {
@@ -136,26 +138,26 @@ export class CollectionGraph {
   }
 
   /**
-   * Computes everything that pending writes affect, then notifies the subscribers. Repeats this for the writes of
-   * subscribers.
+   * Settles: computes everything that pending writes affect, and then notifies the subscribers. Repeats this if
+   * subscribers write.
    */
   settle(): void {
     if (this.#isWorking || this.#batchDepth > 0) return;
-    // Writes after the beginning of a paused settling are not part of it, so they need another one.
+    // A paused settling may have missed writes during its pauses, so settle a second time.
     if (this.#work !== undefined) this.#workFor(Number.POSITIVE_INFINITY);
     this.#workFor(Number.POSITIVE_INFINITY);
   }
 
   /**
-   * Settles for about this time. Returns whether everything is settled. Until then, some items of collections are new
-   * and others old, and subscribers have not been notified of the new ones. The next call continues.
+   * Settles for about `budgetMs`. Returns whether the settling has ended. Otherwise, collections contain both old and
+   * new items, subscribers have not been notified, and the next call continues.
    */
   settleFor(budgetMs: number): boolean {
     if (this.#isWorking || this.#batchDepth > 0) return false;
     return this.#workFor(budgetMs);
   }
 
-  /** Whether a settling in parts has begun and not ended. */
+  /** Whether a settling has begun and is paused. */
   get isSettling(): boolean {
     return this.#work !== undefined;
   }
@@ -164,7 +166,7 @@ export class CollectionGraph {
     return this.#collections;
   }
 
-  /** The statistics of the memos by name. */
+  /** The statistics of the memos, by the memos' names. */
   get memos(): Readonly<Record<string, MemoStats>> {
     return this.#options.memos?.stats ?? {};
   }
@@ -223,8 +225,7 @@ export class CollectionGraph {
   }
 
   #touched(): void {
-    // Writes during a pause do not become part of the paused settling. Otherwise it would never end under steady
-    // writes.
+    // Writes during a pause do not make the paused settling repeat. Otherwise it would never end under steady writes.
     if (this.#work !== undefined && !this.#isWorking) this.#hasLateWrites = true;
     if (this.#scheduled || this.#batchDepth > 0 || this.#hasLateWrites) return;
     this.#scheduled = true;
@@ -237,7 +238,7 @@ export class CollectionGraph {
     return this.#pauseAtMs !== Number.POSITIVE_INFINITY && this.#nowMs() >= this.#pauseAtMs;
   }
 
-  /** The time, without the time spent in pauses. */
+  /** The time in milliseconds, without the time spent in pauses. */
   #nowMs(): number {
     if (this.#pausedAtMs !== undefined) {
       this.#pausedMs += this.#now() - this.#pausedAtMs;

@@ -1,12 +1,14 @@
 import type { BaseCollection, StoredIndex } from "./base-collection.ts";
 
-/** A target of a dependency: one key of a collection or an index, or a whole collection. */
+/** What computations can depend on: one key of a collection or an index, or a whole collection. */
 class Dependency {
-  /** The last computation that read the dependency. A second read in the same computation costs nothing. */
+  /** The number of the last run that read this dependency. A second read in the same run can be skipped. */
   run = 0;
   readonly #owner: Map<unknown, Dependency>;
   readonly #key: unknown;
-  /** The inputs that read the dependency. Most dependencies have few, and a set would take most of the memory. */
+  /**
+   * The inputs whose computations read this dependency. Usually they are few, and a list needs less memory than a set.
+   */
   #inputs: string[] | Set<string> | undefined;
 
   constructor(owner: Map<unknown, Dependency>, key: unknown) {
@@ -20,7 +22,7 @@ class Dependency {
   }
 
   add(input: string): void {
-    // An array that is created with one element allocates memory for only one.
+    // An array literal with one element allocates memory for only one element.
     if (this.#inputs === undefined) this.#inputs = [input];
     else if (!Array.isArray(this.#inputs)) this.#inputs.add(input);
     else if (!this.#inputs.includes(input)) {
@@ -29,7 +31,7 @@ class Dependency {
     }
   }
 
-  /** Removes an input. Without inputs, the dependency is dropped. */
+  /** Removes an input. Without any input, the dependency itself is removed. */
   delete(input: string): void {
     if (Array.isArray(this.#inputs)) {
       const at = this.#inputs.indexOf(input);
@@ -44,13 +46,13 @@ class Dependency {
 }
 
 const nobody: readonly string[] = [];
-/** Beyond this number of strings, a set is faster than a linear search. */
+/** The number of inputs above which a set is faster than a linear search. */
 const maxListed = 32;
 
 /**
- * Records the reads of one derived collection in both directions: from each source to the inputs that read it, and
- * back. When an input is computed again, its previous reads are dropped. Most inputs read the same keys again, which
- * changes nothing.
+ * Records the reads of one derived collection: which inputs read each dependency, and which dependencies each input has
+ * read. A new computation of an input replaces the input's previous reads. Most computations read the same keys again,
+ * and then nothing changes.
  */
 export class DependencyRecorder {
   readonly #byKey = new Map<BaseCollection<unknown> | StoredIndex<unknown>, Map<string, Dependency>>();
@@ -60,14 +62,14 @@ export class DependencyRecorder {
   #input = "";
   #read: Dependency[] = [];
 
-  /** Starts to record reads for this input's computation, until {@link finish}. */
+  /** Records the reads of this input's computation until {@link finish} is called. */
   begin(input: string): void {
     this.#run += 1;
     this.#input = input;
     this.#read = [];
   }
 
-  /** Drops the input's previous reads that it did not repeat. */
+  /** Removes the input's previous reads that its new computation did not repeat. */
   finish(): void {
     const before = this.#byInput.get(this.#input);
     if (this.#read.length === 0) this.#byInput.delete(this.#input);
@@ -83,7 +85,7 @@ export class DependencyRecorder {
     this.#record(keys.get(key) ?? new Dependency(keys, key));
   }
 
-  /** Whether any computation has read the target by key. */
+  /** Whether any computation has read a key of the target. */
   hasReadKeys(target: BaseCollection<unknown> | StoredIndex<unknown>): boolean {
     return this.#byKey.has(target);
   }

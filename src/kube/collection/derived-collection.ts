@@ -4,8 +4,8 @@ import { BaseCollection, StoredIndex, type Change, type PauseDue, type Settling 
 import { DependencyRecorder } from "./dependency-recorder.ts";
 
 /**
- * Returns the items of one input by key. It is pure: it may depend only on the input and on reads through the reader.
- * If two inputs yield the same key, the input with the smaller key wins.
+ * Computes the items of one input, by key. It must be pure: the result may depend only on the input and on reads
+ * through the reader. If several inputs yield the same key, the item of the smallest input key applies.
  */
 export type Compute<Input, Item> = (
   input: Input,
@@ -15,7 +15,7 @@ export type Compute<Input, Item> = (
 
 export interface DerivedOptions<Item> {
   readonly equals: (left: Item, right: Item) => boolean;
-  /** Called when a computation throws. The input keeps its previous results. */
+  /** Called when a computation throws. Its input keeps its previous results. */
   readonly failed: (collection: string, key: string, error: unknown) => void;
   readonly nowMs: () => number;
 }
@@ -26,9 +26,9 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #options: DerivedOptions<Item>;
   readonly #recorder = new DependencyRecorder();
   readonly #dirty = new Set<string>();
-  /** The current results of each input. */
+  /** The results of each input's last computation. */
   readonly #yielded = new Map<string, Yield<Item>>();
-  /** For each key that more than one input yields, these inputs. */
+  /** The inputs that yield the same key, for each key that several inputs yield. */
   readonly #contested = new Map<string, Set<string>>();
   readonly #owner = new Map<string, string>();
 
@@ -64,7 +64,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     for (const [key] of input.entries()) this.#dirty.add(key);
   }
 
-  /** Marks the inputs to recompute after a change of this collection, which is their source or was read by them. */
+  /** Marks the inputs whose results may change, because `collection` has changed. */
   invalidate<Other>(collection: BaseCollection<Other>, changes: readonly Change<Other>[]): void {
     const changed = collection as BaseCollection<unknown>;
     const isInput = changed === (this.input as BaseCollection<unknown>);
@@ -142,8 +142,8 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     const contenders = this.#contested.get(key) ?? new Set([owner]);
     contenders.add(input);
     this.#contested.set(key, contenders);
-    // The owner is the smallest input that yields the key. Comparing with it alone keeps the cost low if thousands of
-    // inputs yield the same key.
+    // The owner is the smallest input that yields the key. So one comparison suffices, even if thousands of inputs
+    // yield the key.
     if (input < owner) this.#owner.set(key, input);
   }
 
@@ -180,10 +180,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   }
 }
 
-/**
- * The results by key. It is not a plain Map, because most inputs yield one item, and their Maps would take most of the
- * memory.
- */
+/** The results of one computation, by key. Most inputs yield one item, for which a Map would take too much memory. */
 interface Yield<Item> {
   readonly size: number;
   keys(): Iterable<string>;

@@ -2,9 +2,9 @@ import { BaseCollection, type Change, type PauseDue, type Settling } from "./bas
 import { structurallyEqual } from "./structurally-equal.ts";
 
 /**
- * The elements of lists, by their own key. Elements with the same key must be interchangeable, and the collection
- * contains the oldest one. The work for a changed list is proportional to its changed part, if unchanged elements are
- * the same objects and stay together.
+ * The elements of lists, by the elements' own keys. Elements with the same key must be interchangeable, and the
+ * collection contains the one that was added first. The work for a changed list is proportional to the part between its
+ * common beginning and end with the old list.
  */
 export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   readonly input: BaseCollection<Input>;
@@ -12,7 +12,7 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #keyOf: (item: Item) => string;
   readonly #dirty = new Set<string>();
   readonly #lists = new Map<string, readonly Item[]>();
-  /** The elements by key, once for each list that contains them. */
+  /** The elements by key. An element occurs once for each list that contains it. */
   readonly #elements = new Map<string, Item[]>();
 
   constructor(
@@ -52,7 +52,7 @@ export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
     return changes;
   }
 
-  /** Skips the common beginning and end of both lists. */
+  /** Replaces a list. Skips the common beginning and end of both lists. */
   #replace(before: readonly Item[], after: readonly Item[], touched: Set<string>): void {
     const shorter = Math.min(before.length, after.length);
     let head = 0;

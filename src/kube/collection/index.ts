@@ -1,4 +1,4 @@
-// Derived collections: pure functions compute their items, and compute them again when the inputs change.
+// Collections whose items are computed by pure functions, and computed again when the inputs change.
 export { CollectionGraph } from "./collection-graph.ts";
 export type { SourceCollection } from "./source-collection.ts";
 export { structurallyEqual } from "./structurally-equal.ts";

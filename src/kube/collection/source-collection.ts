@@ -1,8 +1,8 @@
 import { BaseCollection, type Change, type PauseDue, type Settling } from "./base-collection.ts";
 
 /**
- * A collection that is written from outside. Writes are pending until the graph settles, and the last write of a key
- * wins.
+ * A collection that is written from outside. Writes are pending until the graph settles. Of several writes to one key,
+ * the last applies.
  */
 export class SourceCollection<Item> extends BaseCollection<Item> {
   readonly #pending = new Map<string, Item | undefined>();

@@ -1,5 +1,6 @@
 /**
- * Whether two plain values (records, lists, bytes, Maps, Sets, primitives) are equal. Also compares protobuf messages.
+ * Whether two plain values are equal: records, lists, bytes, Maps, Sets, primitives and protobuf messages. The elements
+ * of Sets are compared by identity.
  */
 export function structurallyEqual(left: unknown, right: unknown): boolean {
   if (Object.is(left, right)) return true;

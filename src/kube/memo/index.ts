@@ -1,5 +1,2 @@
-/**
- * Memos of the functions that compute collections. This door is separate from that of `kube`, because only control
- * planes load it.
- */
+/** Memos of the functions that compute collections. Only control planes need them, so they have a door of their own. */
 export { Memos, type MemoStats } from "./memo.ts";

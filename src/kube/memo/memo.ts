@@ -2,39 +2,39 @@ import { invariant } from "../../base/index.ts";
 
 export interface MemoStats {
   /**
-   * The number of stored values. It includes values of unreachable objects that V8 has not collected yet. A memo made
-   * by {@link Memos.brief} does not notice collected objects, so it counts all values since it last forgot them.
+   * The number of stored values, including values of unreachable objects that V8 has not collected yet. A memo of
+   * {@link Memos.brief} does not notice collected objects, so it counts all values since it was last emptied.
    */
   readonly size: number;
-  /** How often a value was computed or replaced. */
+  /** How many values have been stored, including replaced ones. */
   readonly computations: number;
 }
 
 /**
- * The maximum number of values. When a memo reaches it, the memo forgets all its values. A mesh of 10,000 services and
- * 100 scopes needs less than half of it.
+ * The default maximum number of values of a memo. A memo that reaches it is emptied. A mesh of 10,000 services and 100
+ * scopes needs less than half of it.
  */
 const maxValues = 1_000_000;
 /**
- * The maximum number of keys of one object, such as scopes, namespaces and versions. Beyond it, the oldest keys are
+ * The maximum number of keys of one object, for example scopes, namespaces or versions. Beyond it, the oldest key is
  * evicted.
  */
 const maxKeys = 4096;
 
 /**
- * The maximum number of values of a memo made by {@link Memos.brief}. By then, nearly all of its objects have been
- * collected.
+ * The default maximum number of values of a memo of {@link Memos.brief}. When it is reached, nearly all of the objects
+ * have been collected.
  */
 const maxBriefValues = 10_000;
 
-/** The number of a memo's values that belong to one object. They are removed when the object is collected. */
+/** The number of values that belong to one object. It is subtracted when the object is collected. */
 interface Share {
   values: number;
 }
 
 const single: Share = { values: 1 };
 
-/** Values by object. When an object is collected, its values are removed. */
+/** Values by object. They are removed when the object is garbage-collected. */
 class MemoStore<Kept> {
   readonly kept = new WeakMap<object, Kept>();
   readonly #collected: FinalizationRegistry<Share> | undefined;
@@ -50,7 +50,6 @@ class MemoStore<Kept> {
   }
 }
 
-/** The common part of both kinds of memos. */
 abstract class BoundedMemo<Kept> {
   readonly #maxValues: number;
   readonly #isBrief: boolean;
@@ -71,7 +70,7 @@ abstract class BoundedMemo<Kept> {
     return this.#store.kept.get(subject);
   }
 
-  /** The store for one more value. A full memo starts with a new, empty store. */
+  /** Returns the store for one more value. If the memo is full, replaces the store with an empty one. */
   protected storeForOneMore(): MemoStore<Kept> {
     this.#computations += 1;
     if (this.#store.size >= this.#maxValues) this.#store = new MemoStore(this.#isBrief);
@@ -80,8 +79,8 @@ abstract class BoundedMemo<Kept> {
 }
 
 /**
- * A value for each object, for as long as the object lives. A value that depends on anything else must be checked after
- * {@link get}, and replaced with {@link set}.
+ * A value for each object, as long as the object lives. If the value depends on anything else, the caller of {@link
+ * get} must check it, and replace it by {@link set} if needed.
  */
 export class Memo<Subject extends object, Value> extends BoundedMemo<Value> {
   get(subject: Subject): Value | undefined {
@@ -112,7 +111,9 @@ interface Keyed<Value> {
   readonly share: Share;
 }
 
-/** Values by an object and a key, for as long as the object lives. Equal parts of several scopes share one value. */
+/**
+ * Values by object and key, as long as the object lives. For example, equal parts of several scopes share one value.
+ */
 export class KeyedMemo<Subject extends object, Value> extends BoundedMemo<Keyed<Value>> {
   of(subject: Subject, key: string, make: () => Value): Value {
     const known = this.kept(subject)?.values.get(key);
@@ -134,8 +135,8 @@ export class KeyedMemo<Subject extends object, Value> extends BoundedMemo<Keyed<
 }
 
 /**
- * The memos of the functions by which a graph computes its collections. Each has a name and a bound, and the graph
- * shows their sizes. A memo depends only on its object and its key, so it never has to be invalidated.
+ * The memos of the functions that compute a graph's collections. Each has a name, and the graph shows their sizes. A
+ * value depends only on its object and key, so it never becomes invalid.
  */
 export class Memos {
   readonly #memos = new Map<string, { readonly stats: MemoStats }>();
@@ -145,8 +146,8 @@ export class Memos {
   }
 
   /**
-   * A memo for objects that live only for one change of the configuration, such as a list of names. It does not notice
-   * collected objects, because that would take more time than computing the value.
+   * Creates a memo for objects that live only during one change of the configuration, such as a list of names. It does
+   * not notice collected objects, because registering them would take longer than computing the values.
    */
   brief<Subject extends object, Value>(name: string, max = maxBriefValues): Memo<Subject, Value> {
     return this.#added(name, new Memo<Subject, Value>(max, true));

@@ -110,7 +110,7 @@ test("an obstacle that does not pass by itself is reported first, and a pod with
   assert.match((await findPodObstacle(clientWith(), [creating()]))?.text ?? "", /container app: ContainerCreating$/);
 });
 
-test("an agent that runs and is not ready is reported with the problem that it has told, unless it is ready again", async () => {
+test("an agent that runs and is not ready is reported with the problem from its event, unless it is ready again", async () => {
   const problem = {
     reason: "CniPluginNotCalled",
     message: "the folder /opt/cni/bin is read-only. Make it writable",

@@ -4,29 +4,25 @@ import type { KubeClient } from "../client.ts";
 import { undefinedIfForbidden } from "../status-error.ts";
 import { podObstacle, type PodObstacle } from "./pod-obstacle.ts";
 
-/**
- * How long to wait if the CNI plugin is missing. The agent may be about to write the plugin, and the kubelet then tries
- * again.
- */
+/** How long to wait if the CNI plugin is missing. The agent may be about to write it, and the kubelet retries. */
 const missingPluginPatienceMs = 15_000;
 /**
- * How long to wait after an agent has reported a problem. Somebody may just have removed the cause, and the agent
- * notices only at the next call of its plugin.
+ * How long to wait after an agent has reported a problem. Somebody may have just removed the cause, and the agent
+ * notices this only when its plugin is called again.
  */
 const toldPatienceMs = 15_000;
 const maxCharacters = 1_000;
-/** The number of pods whose events are read in each call. A DaemonSet may have thousands of pods. */
+/** The maximum number of pods whose events are read in one call. A DaemonSet may have thousands of pods. */
 const maxAskedPods = 3;
 /**
- * The kubelet's warnings about the creation of a pod. The pod already has a node, so the scheduler's warnings are
- * obsolete.
+ * Matches reasons of the kubelet's warnings about creating a pod. The scheduler's warnings are excluded, because the
+ * pod already has a node.
  */
 const ofCreation = /^(Failed(?!Scheduling)|NetworkNotReady$)/;
 
 /**
- * The most severe obstacle of the pods. While the kubelet creates a pod's sandbox and volumes, the obstacle contains
- * the kubelet's reason from its events, because a pod's status does not contain it. Undefined if no pod reports an
- * obstacle.
+ * Returns the most severe obstacle of the pods, or undefined if they report none. While the kubelet creates a pod's
+ * sandbox and volumes, the reason comes from the kubelet's events, because the pod's status does not contain it.
  */
 export async function findPodObstacle(
   client: Pick<KubeClient, "list">,
@@ -46,8 +42,8 @@ export async function findPodObstacle(
 }
 
 /**
- * The kubelet's last warning about a pod whose sandbox or volumes the kubelet is still creating. Undefined for any
- * other pod, or if the caller may not read events.
+ * Returns the kubelet's last warning about a pod whose sandbox or volumes it is still creating. Returns undefined for
+ * other pods, or if the caller may not read events.
  */
 export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod): Promise<string | undefined> {
   if (!isBeingCreated(pod)) return undefined;
@@ -55,7 +51,7 @@ export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod
   return last?.message === undefined ? undefined : `${last.reason ?? "the kubelet"}: ${plain(last.message)}`;
 }
 
-/** The warnings about the pod, newest first. Empty if the caller may not read events. */
+/** Returns the warnings about a pod, newest first. Returns none if the caller may not read events. */
 async function warningsOf(client: Pick<KubeClient, "list">, { metadata }: Pod): Promise<readonly Event[]> {
   const { namespace = "", uid = "" } = metadata;
   const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
@@ -63,7 +59,7 @@ async function warningsOf(client: Pick<KubeClient, "list">, { metadata }: Pod): 
   return (events?.items ?? []).toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1));
 }
 
-/** Whether the pod is a CNI agent that runs and is not ready. */
+/** Whether the pod is a CNI agent that runs but is not ready. */
 function isUnreadyAgent({ metadata, status }: Pod): boolean {
   return (
     metadata.labels?.["k8s-app"] === "istio-cni-node" &&
@@ -73,7 +69,7 @@ function isUnreadyAgent({ metadata, status }: Pod): boolean {
   );
 }
 
-/** Whether the pod has a node, and the kubelet has not started any of its containers. */
+/** Whether the pod has a node, but the kubelet has not started any of its containers yet. */
 function isBeingCreated({ metadata, spec, status }: Pod): boolean {
   const { phase = "Pending", conditions = [], initContainerStatuses = [], containerStatuses = [] } = status ?? {};
   const hasSandbox = conditions.some(
@@ -96,8 +92,8 @@ function subjectOf({ metadata, spec }: Pod): string {
 }
 
 /**
- * The problem that an agent has reported by an event. The message ends with the remedy, which an annotation of the
- * event repeats.
+ * The obstacle that a CNI agent has reported by an event. The event's message ends with the remedy, which an annotation
+ * contains too.
  */
 function toldObstacle(pod: Pod, { metadata: { annotations = {} } }: Event, message: string): PodObstacle {
   const remedy = annotations[pluginRemedyAnnotation];
@@ -119,14 +115,14 @@ function obstacleOf(pod: Pod, message: string): PodObstacle {
   };
 }
 
-/** The hint for a missing object that istiod creates. `kubectl describe pod` would not lead to the cause. */
+/** The hint for a missing object that istiod creates, because `kubectl describe pod` would not show the cause. */
 function hintFor(message: string): string | undefined {
   return /configmap "istio-ca-root-cert" not found/.test(message)
     ? "istiod writes ConfigMap istio-ca-root-cert into each namespace, so make istiod ready first: kubectl get pods -A -l app=istiod"
     : undefined;
 }
 
-/** The message, shortened for a person, and without the parts that differ in each attempt. */
+/** Shortens the message, and removes parts that differ in each attempt. */
 function plain(message: string): string {
   const text = message
     .replace(/^\(combined from similar events\): /, "")

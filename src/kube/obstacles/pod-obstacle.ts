@@ -5,28 +5,24 @@ import { podLogPath } from "../resource-path.ts";
 
 const logLines = 5;
 const maxLogCharacters = 2_000;
-/** The beginning of the kubelet's answer, which has status 200, if it has already removed the requested log. */
+/** The beginning of the kubelet's response if it has already removed the log. Its status is 200. */
 const kubeletHasNoLog = "unable to retrieve container logs for ";
 
 /** Why a pod does not become ready, as the kubelet, the scheduler or the API server reports it. */
 export interface PodObstacle {
-  /** The obstacle as text, such as `pod shop/web-1: container app: ErrImagePull: manifest unknown`. */
+  /** A description, such as `pod shop/web-1: container app: ErrImagePull: manifest unknown`. */
   readonly text: string;
-  /** The time after which waiting does not help any more. Undefined if the pod may just need time. */
+  /** The time after which waiting no longer helps. Undefined if the pod may just need more time. */
   readonly patienceMs: number | undefined;
-  /** What a person should check or do. */
   readonly hint: string | undefined;
-  /** Set if the container crashed. The container's log contains the reason. */
+  /** The crashed container, if there is one. Its log contains the reason. */
   readonly crashed?: CrashedContainer;
 }
 
 export interface CrashedContainer {
   readonly pod: string;
   readonly container: string;
-  /**
-   * The run of the container whose log helps. The kubelet reports the crashed run as the current or as the previous
-   * one.
-   */
+  /** Which run of the container crashed. The kubelet has a log of the current and of the previous run. */
   readonly run: "current" | "previous";
 }
 
@@ -61,7 +57,7 @@ const tainted: Reason = {
   hint: "No node can take the pod, because it does not tolerate their taints: kubectl get nodes -o custom-columns=NODE:.metadata.name,TAINTS:.spec.taints. Add a node without a taint, or give the pod a toleration (values.global.defaultTolerations for the mesh's pods).",
 };
 
-/** Reasons of a waiting container, by the kubelet's names, that a person has to resolve. */
+/** The reasons of waiting containers that need a person, by the kubelet's names. */
 const waitingReasons: Readonly<Record<string, Reason>> = {
   ErrImagePull: image,
   ImagePullBackOff: image,
@@ -74,12 +70,13 @@ const waitingReasons: Readonly<Record<string, Reason>> = {
 };
 
 /**
- * The number of crashes after which a container counts as failed. The first crashes may come from a race with a
- * dependency.
+ * The number of restarts from which a crash is an obstacle. The first crashes may come from a race with a dependency.
  */
 const crashesThatCount = 3;
 
-/** The most severe obstacle of the pods. Undefined if none reports one. Skips pods that are being deleted. */
+/**
+ * Returns the most severe obstacle of the pods, or undefined if they report none. Skips pods that are being deleted.
+ */
 export function podObstacle(pods: readonly Pod[]): PodObstacle | undefined {
   const found = pods
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
@@ -101,7 +98,7 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
   } = pod.status ?? {};
   const scheduled = conditions.find(({ type }) => type === "PodScheduled");
   if (scheduled?.status === "False") {
-    // The scheduler does not say which taint.
+    // The scheduler's message may not name the taint.
     const { patienceMs, hint } = /\buntolerated taint/.test(scheduled.message ?? "") ? tainted : unschedulable;
     return [{ text: `${subject}: ${join([scheduled.reason, scheduled.message])}`, patienceMs, hint }];
   }
@@ -123,8 +120,8 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
 }
 
 /**
- * The pull Secrets of the pod. If a kubelet does not find them, it pulls without credentials and reports nothing about
- * the Secrets.
+ * Names the pod's pull Secrets. If a Secret is missing, the kubelet pulls without credentials and reports nothing about
+ * it.
  */
 function pullSecretsText({ metadata: { namespace = "" }, spec }: Pod): string {
   const names = (spec?.imagePullSecrets ?? []).map(({ name }) => name);
@@ -146,8 +143,8 @@ function containerObstacle(status: ContainerStatus): Omit<PodObstacle, "crashed"
 }
 
 /**
- * A kubelet reports CrashLoopBackOff a minute or more after the crash. Until then, only the ended run in the status
- * shows the crash.
+ * The obstacle of a container that has ended with a failure. The kubelet reports CrashLoopBackOff a minute or more
+ * after the crash.
  */
 function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {
   const ended = state?.terminated;
@@ -158,7 +155,7 @@ function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstac
     : { text, ...crashReason(ended) };
 }
 
-/** The reason of a crash. A process that the kernel kills leaves nothing in its log. */
+/** The reason of a crash. The kernel kills a process that exceeds its memory limit, and then the log shows nothing. */
 function crashReason(ended: { readonly reason?: string } | undefined): Reason {
   if (neverRan.has(ended?.reason ?? "")) return noStart;
   return ended?.reason === "OOMKilled" ? memory : crashes;
@@ -170,7 +167,7 @@ interface EndedRun {
   readonly message?: string;
 }
 
-/** Reasons of a container whose program never ran. The runtime's message has the cause, and there is no log. */
+/** Reasons of containers whose program was never started. There is no log, and the runtime's message has the cause. */
 const neverRan: ReadonlySet<string> = new Set(["StartError", "ContainerCannotRun"]);
 
 function endText({ exitCode, reason = "", message }: EndedRun): string {
@@ -191,8 +188,8 @@ function join(parts: readonly (string | undefined)[]): string {
 }
 
 /**
- * The last log lines of a crashed container, to append to a message, or the reason why they cannot be read. They begin
- * on a new line.
+ * Returns the last log lines of a crashed container, to append to a message, or the reason why they cannot be read. The
+ * text begins with a line break.
  */
 export async function crashLog(client: KubeClient, namespace: string, crashed: CrashedContainer): Promise<string> {
   const pod = { namespace, name: crashed.pod };
@@ -200,7 +197,7 @@ export async function crashLog(client: KubeClient, namespace: string, crashed: C
   const runs = [podLogPath(pod, parameters), podLogPath(pod, { ...parameters, previous: "true" })];
   if (crashed.run === "previous") runs.reverse();
   let refusal: string | undefined;
-  // The kubelet may have removed one of these logs, or may have started another run in the meantime.
+  // The kubelet may have removed one of the logs, or have started another run meanwhile.
   for (const path of runs) {
     const log = await readLog(client, path);
     if (log.text !== "") return `\n  its last lines:\n${log.text.slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;

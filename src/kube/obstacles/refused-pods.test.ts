@@ -35,7 +35,7 @@ test("a refusal by others' admission names the webhook or policy and the namespa
   );
 });
 
-test("a webhook that does not answer is told from one that refuses", async () => {
+test("a webhook that does not answer gets another hint than one that refuses", async () => {
   assert.match(
     await hintFor(
       'Internal error occurred: failed calling webhook "images.policies.example.com": failed to call webhook: Post "https://10.0.0.1": connection refused',

@@ -4,8 +4,8 @@ import { denialIn, refusalHint, unansweredHint } from "../denial.ts";
 import type { PodObstacle } from "./pod-obstacle.ts";
 
 /**
- * How long to wait after the API server (PodSecurity, a quota, a webhook) has refused a pod. A person has to remove the
- * cause. The workload's controller tries again within this time.
+ * How long to wait after the API server (PodSecurity, a quota, a webhook) has refused a pod. The workload's controller
+ * retries within this time, and then a person must remove the cause.
  */
 const patienceMs = 8_000;
 
@@ -16,13 +16,13 @@ export interface RefusedWorkload {
 }
 
 export interface PodRefusal extends PodObstacle {
-  /** The API server's message. {@link text} puts the workload's name in front of it. */
+  /** The API server's message, without the workload's name that {@link text} contains. */
   readonly refusal: string;
 }
 
 /**
- * The API server's last refusal of a pod of the workload. A refused pod does not exist, so the message comes from the
- * events and conditions of its controller. Undefined if no pod is missing.
+ * Returns the API server's last refusal of a pod of the workload, or undefined if it lacks no pod. A refused pod does
+ * not exist, so the message comes from events and conditions of its controller.
  */
 export async function refusedPods(client: KubeClient, workload: RefusedWorkload): Promise<PodRefusal | undefined> {
   const { kind, namespace, name } = workload;
@@ -43,17 +43,14 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
   }
   const uid = await uidIfPodsLack(client, workload);
   if (uid === undefined) return undefined;
-  // Search by uid, because an event may outlive its object, and a new object may have the same name.
+  // Search by uid, because events of a former object with the same name may still exist.
   const fieldSelector = `involvedObject.uid=${uid},reason=FailedCreate`;
   const { items } = await client.list(eventKind, { namespace, fieldSelector });
   const last = items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
   return last?.message?.replace(/^\(combined from similar events\): /, "");
 }
 
-/**
- * The uid of the object if it lacks pods. Once its pods exist, the events of earlier refusals remain, but no longer
- * matter.
- */
+/** Returns the uid of the workload if it lacks pods. If it lacks none, events of earlier refusals no longer matter. */
 async function uidIfPodsLack(
   client: KubeClient,
   { kind, namespace, name }: RefusedWorkload,
@@ -67,9 +64,7 @@ async function uidIfPodsLack(
   return (found?.status?.replicas ?? 0) < (found?.spec?.replicas ?? 1) ? found?.metadata.uid : undefined;
 }
 
-/**
- * Matches two refusals: by a LimitRange, and by the API server because of a limit that a LimitRange gave a container.
- */
+/** Matches refusals by a LimitRange, and refusals because of a limit that a LimitRange has given to a container. */
 const byLimitRange =
   /\b(maximum|minimum) [\w./-]+ usage per (Container|Pod) is|limit to request ratio|must be less than or equal to [\w./-]+ limit of /;
 
@@ -78,8 +73,8 @@ function hintOf(text: string, namespace: string): string {
     return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
   if (text.includes("exceeded quota") || text.includes("failed quota"))
     return `A ResourceQuota refuses the pods: kubectl describe quota -n ${namespace}. Raise it, or give the containers the requests and limits that it counts.`;
-  // GKE admits pods with the priority classes `system-node-critical` and `system-cluster-critical` only where a quota
-  // of that class exists.
+  // GKE admits pods with the priority classes `system-node-critical` and `system-cluster-critical` only in namespaces
+  // with a quota for the class.
   if (text.includes("insufficient quota to match these scopes"))
     return `The platform admits pods of this priority class only beside a ResourceQuota for it in namespace ${namespace}. On GKE, install with --set values.global.platform=gke, elsewhere with --set values.cni.resourceQuotas.enabled=true.`;
   if (byLimitRange.test(text))

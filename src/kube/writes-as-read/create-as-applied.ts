@@ -5,8 +5,8 @@ import { isCode } from "../status-error.ts";
 import { patchAsRead } from "./patch-as-read.ts";
 
 /**
- * Creates an object. If somebody else has created it first, returns `taken` and changes nothing. The manager owns the
- * fields as if it had applied them, so that its next apply removes fields that it no longer contains.
+ * Creates an object, whose fields the manager then owns as after an apply, so that its next apply removes fields that
+ * are no longer in it. Returns `taken`, and changes nothing, if the object already exists.
  */
 export async function createAsApplied<Value extends KubernetesObject>(
   client: Pick<KubeClient, "create" | "get" | "patchMerge">,
@@ -27,13 +27,13 @@ export async function createAsApplied<Value extends KubernetesObject>(
     fieldManager,
     clock,
   }).catch(() => {
-    // Ignore a failure, because the object exists as requested. The only effect is that a later apply keeps fields that
-    // it no longer contains.
+    // Ignore a failure, because the object exists as requested. The only effect is that a later apply does not remove
+    // fields.
   });
   return "done";
 }
 
-/** A merge patch that makes the manager's entry for the creation look like the entry of an apply. */
+/** A merge patch that turns the manager's entry of the creation into an entry of an apply. */
 function appliedBy(
   fieldManager: string,
   { resourceVersion, managedFields = [] }: KubernetesObject["metadata"],

@@ -11,9 +11,8 @@ export interface DeletionWait {
 }
 
 /**
- * Deletes this object and waits until it is gone. It never deletes a newer object with the same name. Returns
- * `replaced` if somebody else has deleted this object and made another one with the name. Returns `still-there` if the
- * deletion has not ended in time.
+ * Deletes this object, and waits until it is gone. Never deletes a newer object with the same name. Returns `replaced`
+ * if a newer object with the name exists, and `still-there` if the object is not gone in time.
  */
 export async function deleteThisObject<Value extends KubernetesObject>(
   client: Pick<KubeClient, "get" | "delete">,

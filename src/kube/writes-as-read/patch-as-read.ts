@@ -4,9 +4,9 @@ import type { KubeClient } from "../client.ts";
 import { isCode } from "../status-error.ts";
 
 export interface PatchAsRead<Value> {
-  /** Returns the patch for this version of the object. The patch must contain the version. */
+  /** Returns the patch for this version of the object. The patch must contain the object's resourceVersion. */
   readonly patchOf: (current: Value) => unknown;
-  /** Whether the patch is still meant for the object as it is now. */
+  /** Whether the patch still makes sense for the current object. */
   readonly isMeant: (current: Value) => boolean;
   readonly fieldManager: string;
   readonly clock: Pick<Clock, "sleep">;
@@ -18,7 +18,7 @@ const retryMs = 50;
 
 /**
  * Patches an object in the version that was read. If somebody has written it meanwhile, reads it again, and patches it
- * if `isMeant` still returns true. Returns `other` if it returns false, and `gone` if the object no longer exists.
+ * if `isMeant` still returns true. Otherwise returns `other`, or `gone` if the object no longer exists.
  */
 export async function patchAsRead<Value extends KubernetesObject>(
   client: Pick<KubeClient, "get" | "patchMerge">,

@@ -58,9 +58,9 @@ export class BanzaiOperator {
   readonly #events: EventRecorder;
   readonly #controlPlanes: Reconciler;
   readonly #gateways: Reconciler;
-  /** The version for which each object was reported as skipped, by uid. */
+  /** The spec.version for which each Istio object was reported as skipped, by uid. Prevents repeated reports. */
   readonly #skipped = new Map<string, string>();
-  /** The last warning about each object's settings, by uid. */
+  /** The last warning about each Istio object's settings, by uid. Prevents repeated warnings. */
   readonly #warned = new Map<string, string>();
 
   constructor(options: BanzaiOperatorOptions) {
@@ -146,7 +146,7 @@ export class BanzaiOperator {
     return typeof version === "string" && minorOf(version) === this.#options.minor;
   }
 
-  /** Reports that no running operator manages an object. Otherwise the object's author would wait forever. */
+  /** Reports an Istio object of another release. If no operator of that release runs, its author would wait forever. */
   #tellForeign(istio: IstioObject, type: "set" | "delete"): void {
     const version = istio.spec?.["version"];
     if (type === "delete") {
@@ -205,7 +205,7 @@ export class BanzaiOperator {
   }
 }
 
-/** The status message for an object that another release's operator must handle. */
+/** The message that reports an object that another release's operator must handle. */
 export function skippedMessage(version: string, minor: string): string {
   return `version ${version} is not for this operator, which manages Istio ${minor}: install an operator for ${minorOf(version)} too (istioVersion=${minorOf(version)})`;
 }

@@ -21,7 +21,6 @@ export interface BanzaiWorld {
   readonly owned: OwnedObjects;
   /** The images for objects that name no images. */
   readonly images: ReleaseImages;
-  /** The CRDs of Istio's kinds. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
   /** Whether the object's version belongs to the minor release that this operator manages. */
   readonly isOurs: (istio: IstioObject) => boolean;

@@ -251,7 +251,7 @@ test("deleting a control plane removes objects without an owner reference, webho
   );
 });
 
-test("an object that was made invalid can still be deleted, and takes its control plane with it", async () => {
+test("an object that has become invalid can still be deleted, and its control plane is removed", async () => {
   for (const invalid of [{ colour: "red" }, { version: "latest" }]) {
     const cluster = new MemoryCluster();
     cluster.put("Istio", istioObject("old", {}));

@@ -33,8 +33,8 @@ export const finalizer = "istio-operator.finializer.banzaicloud.io";
 const retryMs = 1000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 /**
- * Kinds that are not removed: CRDs and namespaces stay, and policies belong to the node agent, which this operator does
- * not install.
+ * Kinds whose objects the finalizer does not delete. CRDs and namespaces stay. Policies belong to the node agent, which
+ * this operator does not install.
  */
 const keptOrForeign = new Set([
   "CustomResourceDefinition",
@@ -75,8 +75,8 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
 }
 
 /**
- * The settings of an invalid object, whose finalizer must be removed nevertheless. The object was valid when its
- * control plane was made. Unless its fields say otherwise, its control plane is the one without a revision.
+ * The metadata and the fields that {@link finalize} needs, of an object whose spec has become invalid. Without `global:
+ * false`, the object is the control plane without a revision.
  */
 function unparsed({ metadata, spec }: IstioObject): InjectingIstio {
   const version = typeof spec?.["version"] === "string" ? spec["version"] : "";
@@ -92,7 +92,7 @@ export function hasRelease({ spec }: IstioObject): boolean {
   return typeof version === "string" && isRelease(version);
 }
 
-/** An older object that also wants to be the control plane without a revision. */
+/** Returns the `namespace/name` of an older Istio object that is also a control plane without a revision. */
 function otherGlobal(world: BanzaiWorld, istio: BanzaiIstio): string | undefined {
   if (!istio.spec.global) return undefined;
   const born = (object: KubernetesObject): string =>
@@ -121,7 +121,7 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
   await writeGateways(world, istio);
   for (const object of objects) {
     const missing = object.kind === "Deployment" ? await readinessCheck(object, world.client)?.() : undefined;
-    // Webhooks must not call a control plane that does not answer. The Deployment's next change triggers another round.
+    // Webhooks must not call a control plane that does not answer. They are written in a later round.
     if (missing !== undefined) return retryMs;
   }
   for (const object of objects) if (webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);
@@ -146,8 +146,9 @@ function istioReference({ metadata }: BanzaiIstio): OwnerReference {
 }
 
 /**
- * Makes the owner the owner of objects in its own namespace, so that they are deleted with it. The finalizer finds
- * objects in other namespaces by their labels.
+ * Sets the owner reference of an object in the owner's namespace, so that the garbage collector deletes both. Returns
+ * other objects unchanged: Kubernetes allows no owner in another namespace. The finalizer deletes cluster-scoped
+ * objects by their labels.
  */
 export function ownedBy(object: UntypedObject, owner: OwnerReference, namespace: string | undefined): UntypedObject {
   return object.metadata.namespace === namespace
@@ -163,7 +164,10 @@ async function addFinalizer({ client }: BanzaiWorld, { metadata }: BanzaiIstio):
   });
 }
 
-/** Installs the CRDs of Istio's kinds if they are missing. Leaves newer CRDs of another installer. */
+/**
+ * Installs missing CRDs of Istio's kinds. Leaves existing CRDs unchanged, because another installer may have installed
+ * newer ones.
+ */
 async function ensureDefinitions({ client, definitions, fieldManager }: BanzaiWorld): Promise<void> {
   for (const definition of await definitions()) {
     if ((await client.get(customResourceDefinitionKind, definition.metadata.name ?? "")) === undefined) {
@@ -180,7 +184,9 @@ const authenticationKind = {
   namespaced: true,
 } as const;
 
-/** The mesh-wide policy for `meshPolicy.mtlsMode`. Without a policy, PERMISSIVE applies. */
+/**
+ * Writes the mesh-wide PeerAuthentication for `meshPolicy.mtlsMode`. PERMISSIVE needs none, because it is the default.
+ */
 async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
   const { mtlsMode, global } = istio.spec;
   const { namespace = "" } = istio.metadata;
@@ -191,7 +197,7 @@ async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio
     if (isOurs) await client.delete(authenticationKind, "default", namespace);
     return;
   }
-  // A user's policy takes precedence.
+  // A user's own policy takes precedence.
   if (found !== undefined && !isOurs) return;
   const policy: UntypedObject = {
     apiVersion: apiVersionOf(authenticationKind),
@@ -202,7 +208,7 @@ async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio
   await client.apply(authenticationKind, policy, { fieldManager, force: true });
 }
 
-/** Writes the MeshGateways of the object. Leaves a MeshGateway that was moved to another control plane. */
+/** Writes the MeshGateways of the Istio object. Skips a MeshGateway that a user has moved to another control plane. */
 async function writeGateways(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
   const { client, fieldManager } = world;
   const { name, namespace = "" } = istio.metadata;
@@ -237,8 +243,8 @@ async function labelNamespaces(
 }
 
 /**
- * Removes the objects without owner references, webhooks first. Then releases the object, so that the garbage collector
- * removes its owned objects.
+ * Deletes the cluster-scoped objects, webhooks first. Then removes the finalizer, so that the garbage collector deletes
+ * the namespaced objects.
  */
 async function finalize(world: BanzaiWorld, istio: InjectingIstio): Promise<void> {
   const { client, log } = world;
@@ -275,13 +281,13 @@ async function setStatus(
 
 type WithStatus = KubernetesObject & { readonly status?: BanzaiStatus };
 
-/** Objects of one of Banzai Cloud's kinds, as last seen. */
+/** One of Banzai Cloud's kinds, and the informer of its objects. */
 interface ObservedObjects<Value extends WithStatus> {
   readonly kind: KindDefinition<Value>;
   readonly informer: Pick<Informer<Value>, "get">;
 }
 
-/** Writes an object's status, unless the object last seen has the same status. */
+/** Writes an object's status, unless the informer already has the same status. */
 export async function writeStatus<Value extends WithStatus>(
   client: KubeClient,
   { kind, informer }: ObservedObjects<Value>,

@@ -23,7 +23,8 @@ const goneTimeoutMs = 10_000;
 const pollMs = 20;
 
 /**
- * Brings the Deployment and Service of one MeshGateway into the state of its spec, for the control plane that it names.
+ * Brings the Deployment and Service of one MeshGateway into the state of its spec. Returns the milliseconds until the
+ * next check, if a check is needed.
  */
 export async function reconcileGateway(world: BanzaiWorld, key: string): Promise<number | void> {
   const raw = world.gateways.get(key);
@@ -57,7 +58,7 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
   }
 }
 
-/** The control plane that the gateway names, or the oldest one in the cluster. */
+/** The Istio object that the gateway names, or the oldest one in the cluster if the gateway names none. */
 function relatedIstio({ istios }: BanzaiWorld, { spec }: BanzaiMeshGateway): IstioObject | undefined {
   const { istioControlPlane: named } = spec;
   if (named !== undefined) return istios.get(`${named.namespace}/${named.name}`);
@@ -104,8 +105,8 @@ async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: Ba
 }
 
 /**
- * Makes the new control plane the owner of a moved gateway. Otherwise the gateway would be deleted with its first
- * owner. A gateway without an owner was made by a user, and stays without an owner.
+ * Makes the new Istio object the owner of a gateway that has moved to it. Otherwise the gateway would be deleted with
+ * its first owner. A gateway without an owner was made by a user, and stays without an owner.
  */
 async function moveOwnership(
   { client, log }: BanzaiWorld,
@@ -129,8 +130,8 @@ async function moveOwnership(
 }
 
 /**
- * Deletes the previous revision's Deployment, because the selector of a Deployment cannot change. Its pods stay and
- * serve.
+ * Deletes the gateway's Deployment if it has another selector, because the selector of a Deployment is immutable. The
+ * pods of the deleted Deployment continue to serve.
  */
 async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: UntypedObject): Promise<void> {
   const { name = "", namespace } = wanted.metadata;
@@ -164,7 +165,7 @@ function sortedText(labels: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Removes the pods that the deleted Deployment of the previous control plane has left, once other pods serve. */
+/** Deletes the ReplicaSets, with their pods, that {@link letGoOfOther} has left without a Deployment. */
 async function removeLetGo(
   { client, log }: BanzaiWorld,
   gateway: BanzaiMeshGateway,
@@ -184,7 +185,7 @@ async function removeLetGo(
   }
 }
 
-/** The addresses of a gateway's Service, or undefined while it waits for a load balancer. */
+/** The addresses of a gateway's Service. Returns undefined while the Service waits for a load balancer. */
 async function serviceAddresses(
   { client }: BanzaiWorld,
   { metadata }: BanzaiMeshGateway,

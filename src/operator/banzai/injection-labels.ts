@@ -4,21 +4,21 @@ import { minorOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/ind
 
 const managedLabel = "istio-operator-managed-injection";
 
-/** The part of an Istio object that decides about namespace labels. */
+/** The fields of an Istio object that decide about namespace labels. */
 export interface InjectingIstio extends Pick<BanzaiIstio, "metadata"> {
   readonly spec: Pick<BanzaiIstio["spec"], "global" | "autoInjectionNamespaces" | "version">;
 }
 
 export interface NamespaceChange {
   readonly name: string;
-  /** Values of labels. Null removes a label. */
+  /** The labels to set. The value null removes a label. */
   readonly labels: Readonly<Record<string, string | null>>;
 }
 
 /**
- * The changes of namespace labels. A control plane without a revision labels the namespaces that it lists and removes
- * the label from those that it no longer lists. It does not change a namespace that names a revision, because somebody
- * has moved that namespace.
+ * The namespace labels that must change. A control plane without a revision labels the namespaces in
+ * `autoInjectionNamespaces`, and removes the label from namespaces that are no longer listed. It skips a namespace with
+ * a revision label, because somebody has moved that namespace to another control plane.
  */
 export function injectionLabelChanges(
   istio: InjectingIstio,

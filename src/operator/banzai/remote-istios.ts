@@ -15,8 +15,8 @@ const answer: BanzaiStatus = {
 };
 
 /**
- * Reports in the status of every RemoteIstio that it is unsupported, because its author would otherwise wait forever.
- * Blocks until aborted.
+ * Reports in the status of every RemoteIstio that the kind is unsupported. Otherwise its author would wait forever.
+ * Returns when `signal` aborts.
  */
 export async function answerRemoteIstios(
   { client, clock, log }: RemoteIstiosOptions,

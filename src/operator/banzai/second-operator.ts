@@ -15,8 +15,9 @@ export interface SecondOperatorOptions {
 }
 
 /**
- * Reports that this operator is the second one for its release and stays idle: in the log, and in an Event at each
- * Istio object of the release. A replica of the first operator is intended, so it is only logged. Blocks until aborted.
+ * Reports in the log, and in an Event at each Istio object of the release, that this operator is the second one for its
+ * release and stays idle. If both pods belong to the same StatefulSet, they are intended replicas, so this is only
+ * logged. Returns when `signal` aborts, or at once for a replica.
  */
 export async function tellOfSecondOperator(
   { client, minor, identity, holder, clock, log }: SecondOperatorOptions,

@@ -40,7 +40,7 @@ function controllerOf(
   });
 }
 
-/** Runs the body while an operator runs, and ends the operator even if the body fails. */
+/** Runs the body while an operator runs. Ends the operator even if the body fails. */
 async function whileOperated(
   cluster: MemoryCluster,
   body: () => Promise<unknown>,
@@ -163,7 +163,7 @@ test("a deleted object removes its revision, webhooks first, and keeps the base"
   });
 });
 
-test("an object that was made invalid and is then deleted takes what it installed with it", async () => {
+test("if an object becomes invalid and is then deleted, what it installed is removed", async () => {
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "minimal" });
   putOperator(cluster, "canary", { profile: "minimal", revision: "canary" });

@@ -29,7 +29,7 @@ type Health = "HEALTHY" | "RECONCILING" | "ERROR" | "NONE";
 
 export interface IstioOperatorStatus {
   readonly status: Health;
-  /** The generation of the object that the operator last acted on. After that, it acts on no earlier generation. */
+  /** The generation of the object that this status describes. */
   readonly observedGeneration?: number;
   readonly message?: string;
   readonly componentStatus: Readonly<
@@ -49,9 +49,9 @@ export const istioOperatorKind = defineKind<IstioOperatorObject>({
 
 export interface IstioOperatorControllerOptions {
   readonly client: KubeClient;
-  /** The namespaces whose IstioOperator objects are managed. Empty means all. */
+  /** The namespaces whose IstioOperator objects are managed. An empty list means all namespaces. */
   readonly watchedNamespaces: readonly string[];
-  /** The only revision to manage. Empty means all revisions without an operator of their own. */
+  /** The only revision to manage. An empty string means all revisions that have no operator of their own. */
   readonly revision: string;
   readonly defaults: InstallDefaults;
   readonly customResources: () => Promise<CustomResources>;
@@ -86,22 +86,22 @@ const retryMaxMs = 30_000;
 const concurrentInstallations = 16;
 
 /**
- * Keeps the cluster as its IstioOperator objects specify: installs, repairs changes by others, and removes what objects
- * no longer request.
+ * Installs what IstioOperator objects specify, reverts changes by others, and removes what the objects no longer
+ * request.
  */
 export class IstioOperatorController {
   readonly #options: IstioOperatorControllerOptions;
   readonly #objects: Informer<IstioOperatorObject>;
   readonly #owned: OwnedObjects;
   readonly #reconciler: Reconciler;
-  /** The generation of each owned object when it was last seen. */
+  /** The uid, generation and labels of each owned object when it was last seen. */
   readonly #seen = new Map<string, string>();
   /**
-   * The installations in progress. An installation is cancelled when its object changes, because the change may remove
-   * what it waits for.
+   * The installations in progress, by the key of their IstioOperator. A change of the IstioOperator cancels its
+   * installation, because the change may remove what the installation waits for.
    */
   readonly #current = new Map<string, AbortController>();
-  /** The end of the last write or removal of installed objects. The next one begins after it. */
+  /** Settles when the last write or removal of installed objects has ended. The next one begins after it. */
   #lastWrite: Promise<void> = Promise.resolve();
   /** The last installed generation of each IstioOperator. */
   readonly #installed = new Map<string, number>();
@@ -119,8 +119,8 @@ export class IstioOperatorController {
       log,
       onChange: (object, type) => this.#ownedChanged(object, type),
     });
-    // An object whose pods do not start must not delay the others, least of all their deletion. Installations share
-    // objects, such as the node agent, so they take turns in writing.
+    // Installations run concurrently, so that an object whose pods do not start does not delay the others, above all
+    // their deletion. Installations share objects, such as the node agent, so they take turns in writing.
     this.#reconciler = new Reconciler({
       name: "istio-operator",
       concurrency: concurrentInstallations,
@@ -158,7 +158,7 @@ export class IstioOperatorController {
         if (isOwnStatus || !this.#isWatched(object)) return;
         this.#reconciler.add(key);
         this.#current.get(key)?.abort();
-        // The removed object may have blocked other objects, so these are reconciled.
+        // The change may resolve a conflict with another IstioOperator, so reconcile those that have an error.
         for (const other of this.#objects.list())
           if (other.status?.status === "ERROR" && this.#isWatched(other)) this.#reconciler.add(keyOf(other));
       },
@@ -172,7 +172,7 @@ export class IstioOperatorController {
     return watchedNamespaces.length === 0 || watchedNamespaces.includes(metadata.namespace ?? "");
   }
 
-  /** Reacts to a changed spec or a deletion, but not to a changed status. */
+  /** Reconciles the owner if an object's spec or labels have changed or it was deleted. Ignores a changed status. */
   #ownedChanged({ kind = "", metadata }: KubernetesObject, type: "set" | "delete"): void {
     const owner = `${metadata.labels?.[ownerNamespaceLabel] ?? ""}/${metadata.labels?.[ownerLabel] ?? ""}`;
     const key = `${kind}/${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
@@ -214,7 +214,7 @@ export class IstioOperatorController {
     }));
     const changed = new AbortController();
     this.#current.set(key, changed);
-    // A check that changes nothing should not appear in the status.
+    // Checking a healthy object again does not reset its status.
     if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation)
       await this.#setStatus(raw, statusOf(components, settings.tag, progress));
     const defaultRevision = renderDefaultRevision(settings);
@@ -262,8 +262,8 @@ export class IstioOperatorController {
   }
 
   /**
-   * Runs a write or a removal when the previous one has ended. Otherwise a removal could delete what another object has
-   * just taken over.
+   * Runs `work` when the previous write or removal has ended. Otherwise a removal could delete an object that another
+   * IstioOperator has just taken over.
    */
   async #alone(work: () => Promise<void>): Promise<void> {
     const before = this.#lastWrite;
@@ -276,8 +276,7 @@ export class IstioOperatorController {
   }
 
   /**
-   * Whether another operator manages this object's revision. If so, this is only logged, because the other operator
-   * writes the status.
+   * Whether another operator manages this object's revision. Writes no status then, because the other operator does.
    */
   async #isOthers(raw: IstioOperatorObject): Promise<boolean> {
     const { metadata } = raw;
@@ -302,8 +301,8 @@ export class IstioOperatorController {
   }
 
   /**
-   * An older object for the same revision, which takes precedence. Otherwise both would overwrite each other's objects
-   * forever.
+   * Returns an error message if an older IstioOperator installs the same revision. The older one takes precedence.
+   * Otherwise both would overwrite each other's objects forever.
    */
   #rivalOf(raw: IstioOperatorObject, settings: InstallSettings): string | undefined {
     if (settings.pilot.enabled !== true) return undefined;
@@ -325,7 +324,10 @@ export class IstioOperatorController {
     return undefined;
   }
 
-  /** Removes installed objects that the IstioOperator no longer requests. Objects of its former revision stay. */
+  /**
+   * Removes installed objects that the IstioOperator no longer requests. Does not remove objects of its former
+   * revision.
+   */
   async #prune(
     { metadata }: IstioOperatorObject,
     components: readonly RenderedComponent[],
@@ -377,14 +379,14 @@ export class IstioOperatorController {
   }
 
   /**
-   * Removes the installed objects that only this IstioOperator requested. The base stays while another IstioOperator or
-   * installation needs it.
+   * Removes the objects that only this IstioOperator requested. The base and the node agent stay while another revision
+   * may need them.
    */
   async #finalize(raw: IstioOperatorObject, settings: InstallSettings | undefined): Promise<void> {
     const { client, log, clock } = this.#options;
     const { metadata } = raw;
     if (metadata.finalizers?.includes(finalizer) !== true) return;
-    // A spec with errors was valid when its objects were installed.
+    // If the spec is invalid, assume that the object installed a control plane.
     await removeInstalled({
       client,
       clock,
@@ -440,8 +442,9 @@ function revisionIn({ spec }: IstioOperatorObject): string {
 }
 
 /**
- * The installed objects that belong to the IstioOperator. One without a control plane may be the object that installs
- * the node agent for all revisions.
+ * Selects the installed objects that belong to the IstioOperator. The selection names a revision only if the
+ * IstioOperator has a control plane. Without a control plane, the IstioOperator may be the one that installs the node
+ * agent for all revisions, and then the node agent must be removed too.
  */
 function ownSelection(
   { name = "", namespace = "" }: KubernetesObject["metadata"],
@@ -451,7 +454,7 @@ function ownSelection(
   return { labelSelector, ...(pilot.enabled === true ? { revision: revision === "" ? "default" : revision } : {}) };
 }
 
-/** Adds the labels of the owner to the object, except to objects of the base, which is shared. */
+/** Labels the object with its owner. Objects of the base stay unlabelled, because all IstioOperators share them. */
 function ownedBy(object: UntypedObject, { metadata }: IstioOperatorObject): UntypedObject {
   if (
     object.metadata.labels?.[istioLabels.component] === "Base" ||
@@ -481,13 +484,10 @@ const componentNames: Readonly<Record<string, string>> = {
   egressGateways: "EgressGateways",
 };
 
-/**
- * What an installation has reported so far. Components have their names from the rendering, such as
- * `ingressGateways[0]`.
- */
+/** The progress of an installation. Components have their names from the rendering, such as `ingressGateways[0]`. */
 interface Progress {
   readonly ready: Set<string>;
-  /** The gateways that stay with another revision. */
+  /** The gateway components that stay with another revision. */
   readonly kept: Set<string>;
   readonly notes: string[];
 }
@@ -502,7 +502,7 @@ function statusOf(
   for (const { name } of components) {
     const title = componentNames[name.replace(/\[\d+\]$/, "")] ?? name;
     const isHere = ready.has(name) || (kept.has(name) && error === undefined && ready.size > 0);
-    // Components become ready one after another, so the failure belongs to the first one that is not ready.
+    // Blame the error on the first component that is not ready. The others still count as in progress.
     const isFailed =
       !isHere &&
       error !== undefined &&

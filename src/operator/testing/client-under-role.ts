@@ -50,7 +50,10 @@ export class ClientUnderRole implements KubeClient {
     return await this.#client.patchMerge(kind, name, namespace, patch, options);
   };
 
-  /** A real API server also requires the right `create` if the object is missing. */
+  /**
+   * A real API server also requires the right `create` if the object does not exist. This client requires both rights
+   * always.
+   */
   apply: KubeClient["apply"] = async (kind, ...rest) => {
     this.#require("patch", kind);
     this.#require("create", kind);
@@ -90,7 +93,6 @@ export class ClientUnderRole implements KubeClient {
   }
 }
 
-/** The rights as one verb and one resource each: `get services`. */
 export function rightsOf(rules: readonly RuleOfRole[]): string[] {
   return rules.flatMap(({ apiGroups, resources, verbs }) =>
     apiGroups.flatMap((group) => resources.flatMap((plural) => verbs.map((verb) => textOf(verb, { group, plural })))),

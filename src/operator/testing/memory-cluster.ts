@@ -29,13 +29,13 @@ interface Change {
 }
 
 /**
- * A cluster in memory with the features that installers use. Applied objects are ready at once unless {@link held}, and
- * istiod writes its CA at once.
+ * A cluster in memory with the features that installers use. Applied workloads are ready at once, except those in
+ * {@link held}. Webhook configurations get a CA at once.
  */
 export class MemoryCluster implements KubeClient {
   /** The writes in order, for example `apply Deployment/istio-system/istiod`. */
   readonly writes: string[] = [];
-  /** The requests to refuse, as `verb plural`. */
+  /** The requests that access reviews deny, as `verb plural`. */
   readonly denied = new Set<string>();
   /** The workloads that do not become ready, such as `Deployment/istio-system/istiod`. */
   readonly held = new Set<string>();
