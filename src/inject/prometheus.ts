@@ -1,5 +1,5 @@
 import type { Container, Pod } from "../api/kubernetes/index.ts";
-import { userError } from "../base/index.ts";
+import { isTree, userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import type { MeshForInjection } from "./mesh.ts";
 
@@ -113,10 +113,14 @@ function readApplication(text: string | undefined): Application {
   if (text === undefined) return {};
   try {
     const { scrape = "", path = "", port = "", targets } = JSON.parse(text) as Application;
-    return { scrape, path, port, ...(Array.isArray(targets) ? { targets: targets as readonly Target[] } : {}) };
+    return { scrape, path, port, ...(Array.isArray(targets) ? { targets: targets.filter(isTarget) } : {}) };
   } catch {
     return {};
   }
+}
+
+function isTarget(value: unknown): value is Target {
+  return isTree(value) && typeof value["port"] === "string" && typeof value["path"] === "string";
 }
 
 /** Parses pairs of the form `port:path`, separated by commas. The default path is `/metrics`, as in upstream. */

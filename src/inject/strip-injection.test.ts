@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as fc from "fast-check";
 import type { Pod } from "../api/kubernetes/index.ts";
+import { SerinError } from "../base/index.ts";
 import { suspicion } from "../base/testing/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "./index.ts";
 
@@ -92,6 +94,82 @@ test("forged annotations of an earlier injection cannot add a container, and unr
     assert.equal(names.filter((name) => name === "istio-proxy").length, 1, status);
     assert.ok(names.includes("web"));
   }
+});
+
+test("a record of an earlier injection with any JSON in it is applied or ignored, or the error is the user's", () => {
+  const names = fc.constantFrom(
+    "name",
+    "containers",
+    "istio-proxy",
+    "web",
+    "httpGet",
+    "port",
+    "path",
+    "targets",
+    "env",
+  );
+  const json = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      fc.constantFrom(null, 0, "", "istio-proxy", "web", true),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(names, tie("value"), { maxKeys: 3 }),
+    ),
+  })).value;
+  const lists = fc.oneof(json, fc.record({ containers: fc.array(json), initContainers: fc.array(json) }));
+  const probers = fc.oneof(json, fc.dictionary(fc.constant("/app-health/web/readyz"), json));
+  const metrics = fc.oneof(json, fc.record({ targets: fc.array(json) }));
+  const added = JSON.stringify({ containers: ["istio-proxy", "web"], initContainers: ["istio-proxy"] });
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.constant(added),
+        json.map((one) => JSON.stringify(one)),
+      ),
+      lists,
+      probers,
+      metrics,
+      (status, overrides, probes, application) => {
+        const env = [
+          { name: "ISTIO_KUBE_APP_PROBERS", value: JSON.stringify(probes) },
+          { name: "ISTIO_PROMETHEUS_ANNOTATIONS", value: JSON.stringify(application) },
+        ];
+        const pod: Pod = {
+          metadata: {
+            name: "web",
+            annotations: {
+              "sidecar.istio.io/status": status,
+              "proxy.istio.io/overrides": JSON.stringify(overrides),
+              "prometheus.io/path": "/stats/prometheus",
+            },
+          },
+          spec: {
+            containers: [
+              { name: "istio-proxy", image: "proxy:1", env },
+              {
+                name: "web",
+                image: "web:1",
+                readinessProbe: { httpGet: { path: "/app-health/web/readyz", port: 15_020 } },
+              },
+            ],
+            initContainers: [],
+          },
+        };
+        try {
+          injectedBy("new", "2", pod);
+        } catch (error) {
+          assert.ok(error instanceof SerinError && error.kind === "user", String(error));
+        }
+      },
+    ),
+  );
+  const nothing = { containers: [null], initContainers: [null] };
+  const record = (annotations: Record<string, string>, value: string): Pod => ({
+    metadata: { name: "web", annotations: { "sidecar.istio.io/status": added, ...annotations } },
+    spec: { containers: [{ name: "istio-proxy", env: [{ name: "ISTIO_PROMETHEUS_ANNOTATIONS", value }] }] },
+  });
+  injectedBy("new", "2", record({ "proxy.istio.io/overrides": JSON.stringify(nothing) }, "{}"));
+  injectedBy("new", "2", record({ "prometheus.io/path": "/stats/prometheus" }, '{"targets":[null]}'));
 });
 
 test("a forged record of an earlier injection takes no more than linear time", () => {

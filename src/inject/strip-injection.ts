@@ -1,6 +1,8 @@
 import type { Container, Pod } from "../api/kubernetes/index.ts";
+import { isTree, withoutNulls } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { findAnyContainer } from "./merge-pod.ts";
+import { podFaults } from "./pod-faults.ts";
 import { restoreProbes, probersVariable } from "./probes.ts";
 import { applicationVariable, restoredPrometheus } from "./prometheus.ts";
 import { proxyContainerName } from "./template-input.ts";
@@ -10,7 +12,8 @@ type ContainerLists = Partial<Record<"containers" | "initContainers", readonly C
 /**
  * Returns the pod as it was before an injection, as far as the injection has recorded it. A pod that `kube-inject` has
  * changed thus gets the sidecar of its namespace's revision, as in upstream. Labels that injection has set stay,
- * because the next injection writes them again. A pod without a valid record is returned unchanged.
+ * because the next injection writes them again. Returns a pod without a valid record unchanged. A record is also invalid
+ * if it restores fields whose types the API server would refuse.
  */
 export function withoutInjection(pod: Pod): Pod {
   const { annotations = {} } = pod.metadata;
@@ -28,7 +31,7 @@ export function withoutInjection(pod: Pod): Pod {
   const changed = (list: readonly Container[] | undefined, names: unknown): Container[] => {
     const known = setOf(names);
     return known !== undefined && Array.isArray(list)
-      ? (list as readonly Container[]).filter(({ name }) => known.has(name))
+      ? (list as readonly unknown[]).filter((one): one is Container => isTree(one) && known.has(one["name"]))
       : [];
   };
   const { [podAnnotations.status]: _status, [podAnnotations.overrides]: _overrides, ...kept } = annotations;
@@ -52,7 +55,8 @@ export function withoutInjection(pod: Pod): Pod {
       ...(volumes === undefined ? {} : { volumes: left(volumes, added["volumes"]) }),
     },
   };
-  return restoreProbes(stripped, environment.get(probersVariable));
+  const restored = withoutNulls(restoreProbes(stripped, environment.get(probersVariable)));
+  return podFaults(restored).length > 0 && podFaults(pod).length === 0 ? pod : restored;
 }
 
 function environmentOf(container: Container | undefined): ReadonlyMap<string, string | undefined> {
