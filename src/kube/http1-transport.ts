@@ -74,6 +74,7 @@ export class Http1Transport implements Transport {
     // Without keepAlive, the agent closes each socket when its request has ended.
     former.keepAlive = false;
     for (const sockets of Object.values(former.freeSockets)) sockets?.forEach((socket) => socket.destroy());
+    for (const agent of this.#former) if (isIdle(agent)) this.#former.delete(agent);
     this.#former.add(former);
   }
 
@@ -82,4 +83,8 @@ export class Http1Transport implements Transport {
     for (const agent of this.#former) agent.destroy();
     this.#former.clear();
   }
+}
+
+function isIdle({ sockets, requests }: HttpAgent): boolean {
+  return Object.keys(sockets).length === 0 && Object.keys(requests).length === 0;
 }

@@ -101,6 +101,25 @@ test("a hidden resource is always empty", async () => {
   const watch = await fetch(`${path}?watch=true&resourceVersion=1`, { headers, signal: ended.signal });
   assert.equal(watch.status, 200);
   ended.abort();
+  const named = await fetch(`${url}/apis/networking.istio.io/v1alpha3/namespaces/a/envoyfilters/one`, { headers });
+  assert.deepEqual([named.status, ((await named.json()) as { reason: string }).reason], [404, "NotFound"]);
+  const others = await fetch(`${url}/api/v1/namespaces/envoyfilters/pods`, { headers });
+  assert.equal(await others.text(), '{"kind":"PodList"}', "a namespace may have the name of a hidden resource");
+});
+
+test("the body of a review has a limit, with and without a length", async () => {
+  const count = requests.length;
+  const path = `${url}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`;
+  const body = Buffer.alloc((1 << 20) + 1, " ");
+  assert.equal((await fetch(path, { method: "POST", headers, body })).status, 413);
+  const chunked = sendRequest(path, { method: "POST", headers: { ...headers, "transfer-encoding": "chunked" } });
+  const outcome = new Promise<string>((resolve) => {
+    chunked.on("response", (answer) => resolve(String(answer.statusCode)));
+    chunked.on("error", () => resolve("closed"));
+  });
+  chunked.end(body);
+  assert.match(await outcome, /^(?:413|closed)$/);
+  assert.equal(requests.length, count);
 });
 
 interface RelayedEvent {

@@ -2,7 +2,17 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { UntypedObject } from "../api/index.ts";
-import { messageOf, nodeHttp, transientError, type Clock, type Logger, withoutEnd } from "../base/index.ts";
+import {
+  messageOf,
+  nodeHttp,
+  SerinError,
+  transientError,
+  userError,
+  type Clock,
+  type Logger,
+  withoutEnd,
+} from "../base/index.ts";
+import { readBytes } from "../base/joined-bytes/index.ts";
 import { AuthorizedTransport } from "./authorized-transport.ts";
 import { Credentials } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
@@ -168,6 +178,8 @@ class Relay {
     } catch (error) {
       this.#log.debug("a read could not be forwarded", { path: request.url ?? "", error: messageOf(error) });
       if (response.headersSent) response.destroy();
+      else if (error instanceof SerinError && error.code === "request-too-long")
+        answerStatus(response, 413, "RequestEntityTooLarge", error.message);
       else answerStatus(response, 503, "ServiceUnavailable", messageOf(error));
     }
   }
@@ -183,8 +195,10 @@ class Relay {
       if (this.refused.length < maxNoted) this.refused.push(`${method} ${path}`);
       return answerStatus(response, 403, "Forbidden", `${method} ${path}: only reads are forwarded`);
     }
-    if (this.#hidden.some((resource) => path.split("/").includes(resource))) return answerNone(url, request, response);
-    const collection = collectionOf(path);
+    const resource = resourceOf(path);
+    if (resource !== undefined && this.#hidden.includes(resource.plural))
+      return answerNone(url, resource, request, response);
+    const collection = resource?.subresource === undefined ? resource : undefined;
     if (
       collection?.name === undefined &&
       collection !== undefined &&
@@ -316,10 +330,12 @@ function isSame(left: OverlaidObject, right: OverlaidObject): boolean {
   );
 }
 
+/** Reads the body of a review. Throws a user error if it has more than {@link maxBodyBytes}. */
 async function readBody(request: IncomingMessage): Promise<string> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
-    throw transientError("request-too-long", `a request is larger than ${maxBodyBytes} bytes`);
-  return await text(request);
+  const tooLong = (): SerinError =>
+    userError("request-too-long", `the body of a review has more than ${maxBodyBytes} bytes`);
+  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) throw tooLong();
+  return (await readBytes(request, maxBodyBytes, tooLong)).toString("utf8");
 }
 
 function answerStatus(response: ServerResponse, code: number, reason: string, message: string): void {
@@ -364,26 +380,34 @@ interface Collection {
   readonly name: string | undefined;
 }
 
-/** Parses `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>]`. Returns undefined for other paths. */
-function collectionOf(path: string): Collection | undefined {
+interface ResourcePath extends Collection {
+  readonly subresource: string | undefined;
+}
+
+/** Parses `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>[/<subresource>]]`. Returns undefined for other paths. */
+function resourceOf(path: string): ResourcePath | undefined {
   const [root, ...words] = path.split("/").filter((word) => word !== "");
   if (root !== "api" && root !== "apis") return undefined;
   const [group = "", version = "", ...rest] = root === "api" ? ["", ...words] : words;
   const isWithin = rest[0] === "namespaces" && rest.length > 2;
   const [plural, name, ...more] = isWithin ? rest.slice(2) : rest;
-  return plural === undefined || more.length > 0
+  const subresource = more.length === 0 ? undefined : more.join("/");
+  return plural === undefined
     ? undefined
-    : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name };
+    : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name, subresource };
 }
 
-/** Responds as if the kind had no objects, with an empty list or a watch without events. */
-function answerNone(url: string, request: IncomingMessage, response: ServerResponse): void {
-  const { pathname, searchParams } = new URL(url, "http://relay");
-  const words = pathname.split("/").filter((word) => word !== "");
-  const [, group = "", version = ""] = words;
-  if (isWatch(searchParams)) return answerSilence(request, response);
+/** Responds as if the kind had no objects: with 404 for a name, an empty list, or a watch without events. */
+function answerNone(
+  url: string,
+  { group, version, plural, name }: ResourcePath,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  if (isWatch(new URL(url, "http://relay").searchParams)) return answerSilence(request, response);
+  if (name !== undefined) return answerStatus(response, 404, "NotFound", `${plural} "${name}" not found`);
   answerJson(response, 200, {
-    apiVersion: `${group}/${version}`,
+    apiVersion: group === "" ? version : `${group}/${version}`,
     kind: "List",
     metadata: { resourceVersion: "1" },
     items: [],
