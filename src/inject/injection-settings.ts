@@ -15,7 +15,6 @@ import { describeValue } from "../base/field-types/index.ts";
 import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt } from "./tree.ts";
 
-/** Compute resources, as in a container's spec. */
 export interface Resources {
   readonly requests?: Readonly<Record<string, string>>;
   readonly limits?: Readonly<Record<string, string>>;

@@ -13,7 +13,6 @@ export interface MeshForInjection {
   readonly inboundToLocalhost: boolean;
   /** Whether some OpenTelemetry provider of the mesh wants service attributes by OpenTelemetry's conventions. */
   readonly describesServices: boolean;
-  /** The unparsed `defaultConfig` of the mesh config. */
   readonly defaultConfig: Tree;
 }
 

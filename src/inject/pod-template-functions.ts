@@ -35,7 +35,6 @@ function parsed(name: string, text: unknown, read: (text: string) => unknown): u
 
 const toJson: TemplateFunction = (value) => JSON.stringify(value ?? null);
 
-/** The functions of Istio's injection templates. */
 export const podTemplateFunctions: Readonly<Record<string, TemplateFunction>> = {
   ...templateFunctions,
   index: (tree, ...keys) => keys.reduce(index, tree),

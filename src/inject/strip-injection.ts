@@ -63,7 +63,6 @@ function environmentOf(container: Container | undefined): ReadonlyMap<string, st
   return new Map((container?.env ?? []).map(({ name, value }) => [name, value]));
 }
 
-/** Returns a set for fast look-ups, or undefined if the value is not a list. */
 function setOf(names: unknown): ReadonlySet<unknown> | undefined {
   return Array.isArray(names) ? new Set<unknown>(names) : undefined;
 }

@@ -8,7 +8,6 @@ const labels: readonly (readonly [key: string, value: string])[] = [
   ["type", "virtual-kubelet"],
 ];
 
-/** Whether a node with these labels runs no DaemonSets. */
 export function isDaemonless(ofNode: Readonly<Record<string, string>> | undefined): boolean {
   return labels.some(([key, value]) => ofNode?.[key] === value);
 }

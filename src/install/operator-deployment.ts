@@ -7,7 +7,6 @@ import { fieldEnv, object, proxyUser } from "./render-context.ts";
 export interface OperatorSettings {
   readonly hub: string;
   readonly tag: string;
-  /** The operator's own namespace. */
   readonly namespace: string;
   /** The namespaces whose IstioOperators the operator handles. An empty list means all namespaces. */
   readonly watchedNamespaces: readonly string[];

@@ -15,7 +15,6 @@ import { pilotIssues } from "./pilot-issues.ts";
 import { object, revisionLabel } from "./render-context.ts";
 import { type InstallSettings } from "./settings.ts";
 
-/** One component of an installation. */
 export interface RenderedComponent {
   readonly name: string;
   /** The message to show when the component is ready, for example `Istiod installed`. */

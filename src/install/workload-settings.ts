@@ -15,7 +15,6 @@ export interface WorkloadSettings {
   readonly podAnnotations: Tree;
   readonly podLabels: Tree;
   readonly serviceAnnotations: Readonly<Record<string, string>>;
-  /** Fields of the pod's spec. */
   readonly pod: Record<string, unknown>;
   readonly volumes: readonly Tree[];
   readonly volumeMounts: readonly Tree[];

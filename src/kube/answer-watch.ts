@@ -44,7 +44,6 @@ export class AnswerWatch {
     this.#hasAnswered = true;
   }
 
-  /** Whether the server has responded to any request. */
   get hasAnswered(): boolean {
     return this.#hasAnswered;
   }
@@ -99,7 +98,6 @@ export class AnswerWatch {
   }
 }
 
-/** Formats a time limit, such as `500 ms` or `15 s`. */
 function limitText(ms: number): string {
   return ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`;
 }

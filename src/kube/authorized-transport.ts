@@ -5,7 +5,6 @@ import type { Transport, TransportRequest, TransportResponse } from "./transport
 export class AuthorizedTransport {
   readonly #transport: Transport;
   readonly #credentials: Credentials;
-  /** The credentials that the last request used. */
   #used: RequestCredentials | undefined;
 
   constructor(transport: Transport, credentials: Credentials) {

@@ -34,7 +34,6 @@ export interface PluginSettings {
   readonly env: Readonly<Record<string, string>>;
   readonly apiVersion: (typeof pluginVersions)[number];
   readonly interactiveMode: (typeof interactiveModes)[number];
-  /** How a person can install the program. */
   readonly installHint?: string;
   /** The cluster's data, if the kubeconfig sets `provideClusterInfo`. */
   readonly cluster?: Readonly<Record<string, unknown>>;
@@ -54,7 +53,6 @@ export interface PluginCredential {
 
 export interface PluginSurroundings {
   readonly env: NodeJS.ProcessEnv;
-  /** Whether standard input is a terminal. */
   readonly isTerminal: boolean;
 }
 

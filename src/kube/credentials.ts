@@ -12,7 +12,6 @@ const tokenReloadMs = 60_000;
 
 export type RequestHeaders = Readonly<Record<string, string | string[]>>;
 
-/** What identifies the user in a request. */
 export interface RequestCredentials {
   /** The header `authorization`, and the headers for impersonation. */
   readonly headers: RequestHeaders;
@@ -39,7 +38,6 @@ export class Credentials {
     this.#impersonation = headersOf(config.impersonation);
   }
 
-  /** Whether the credentials may change. */
   get rotates(): boolean {
     return this.#config.token?.type === "file" || this.#config.plugin !== undefined;
   }

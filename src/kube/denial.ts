@@ -1,4 +1,3 @@
-/** The webhook or policy that denied a request at admission. */
 export interface Denial {
   readonly by: "webhook" | "policy";
   readonly name: string;

@@ -53,7 +53,6 @@ export interface KubeClientOptions {
    * before each repetition. The default is 0, because informers and reconcilers retry themselves.
    */
   readonly busyRetries?: number;
-  /** A person who waits for this client's requests. */
   readonly person?: WaitingPerson;
 }
 

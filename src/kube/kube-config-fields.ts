@@ -9,7 +9,6 @@ interface Titled {
   readonly value: Tree;
 }
 
-/** An entry of a list in a kubeconfig. */
 export interface Named extends Titled {
   readonly name: string;
   /** The kubeconfig's directory. Relative paths in the kubeconfig start there. */

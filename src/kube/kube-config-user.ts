@@ -43,7 +43,6 @@ export function impersonating<Config extends KubeUser>(
   return { ...config, impersonation: { user, groups, ...(uid === undefined ? {} : { uid }) } };
 }
 
-/** A user of a kubeconfig. */
 export interface KubeUser {
   readonly clientCertificate?: ClientCertificate;
   readonly token?: TokenSource;

@@ -56,7 +56,6 @@ export class LeaderElection {
   #written: Lease | undefined;
   /** The version of the lease that this process last wrote. */
   #newestVersion: string | undefined;
-  /** Ends the current term as leader. */
   #lose: (reason: string) => void = () => undefined;
   /**
    * The holder and renewal time of the lease, and when this process last saw them change, by its own clock. The clocks

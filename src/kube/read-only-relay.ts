@@ -347,7 +347,6 @@ function answerJson(response: ServerResponse, code: number, value: unknown): voi
   response.end(JSON.stringify(value));
 }
 
-/** Responds with a watch that never has an event. */
 function answerSilence(request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200, { "content-type": "application/json" });
   response.flushHeaders();

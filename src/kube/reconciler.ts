@@ -40,7 +40,6 @@ export interface ReconcilerOptions {
 
 interface KeyState {
   backoff: Backoff | undefined;
-  /** The timer of a later attempt, if one is planned. */
   timer: Disposable | undefined;
 }
 

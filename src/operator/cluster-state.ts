@@ -27,7 +27,6 @@ export interface InstalledGateway {
   readonly revision: string;
 }
 
-/** The revisions, tags and gateways that are installed in a cluster. */
 export interface ClusterState {
   readonly revisions: readonly InstalledRevision[];
   readonly tags: readonly InstalledTag[];

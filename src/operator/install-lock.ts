@@ -18,7 +18,6 @@ export interface InstallLockOptions {
   readonly dead: Set<string>;
   /** Called at most once, if another installer holds the lock. */
   readonly onWait: (holder: string) => void;
-  /** The maximum time to wait for the lock. */
   readonly timeoutMs: number;
 }
 

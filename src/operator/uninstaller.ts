@@ -29,7 +29,6 @@ export interface UninstallOptions {
   readonly onRemoved: (object: KubernetesObject) => void;
   /** Returns whether to keep an object that the selection matches. */
   readonly keeps?: (object: UntypedObject) => boolean;
-  /** Only reports what would be removed. */
   readonly dryRun?: boolean;
   readonly clock: Clock;
   /** Called with a message that names pods that did not end in time. */

@@ -16,7 +16,6 @@ export interface Verification {
   readonly deployments: number;
 }
 
-/** Compares the objects of an installation with those in the cluster. */
 export async function verifyInstalled(client: KubeClient, objects: readonly UntypedObject[]): Promise<Verification> {
   const good: string[] = [];
   const bad: string[] = [];

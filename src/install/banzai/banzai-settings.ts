@@ -3,13 +3,11 @@ import { hubFault, imageTag, tagFault, withoutDigest } from "../../api/images/in
 import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio, type BanzaiIstioSpec } from "../../api/banzai/index.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
 
-/** The hub and tag of the images of the installing release. */
 export interface ReleaseImages {
   readonly hub: string;
   readonly tag: string;
 }
 
-/** Converts an Istio object of Banzai's operator to install settings. */
 export function banzaiSettings(istio: BanzaiIstio, release: ReleaseImages): InstallSettings {
   const { spec, metadata } = istio;
   const namespace = metadata.namespace ?? "";

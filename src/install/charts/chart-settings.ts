@@ -88,7 +88,6 @@ export function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedO
   };
 }
 
-/** Marks for the values that all workloads have. */
 export function workloadMarks(marks: TemplateMarks): Tree {
   return {
     resources: marks.map(resourcesAt("$v.resources")),
@@ -133,7 +132,6 @@ export function globalMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** The condition under which a chart renders NetworkPolicies. */
 export const wantsNetworkPolicy = "(($v.global).networkPolicy).enabled";
 
 /**

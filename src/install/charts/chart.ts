@@ -24,7 +24,6 @@ export interface ChartParts {
   /** The templates by name. A name without an extension gets `.yaml`. */
   readonly templates: Readonly<Record<string, string>>;
   readonly notes: string;
-  /** Other files, by path inside the chart's folder. */
   readonly files?: Readonly<Record<string, string>>;
   readonly schema: ValuesSchema;
 }

@@ -80,7 +80,6 @@ const helpers = [
   "{{- end }}",
 ].join("\n");
 
-/** The Service's ports for traffic from other networks. */
 const networkPorts = [
   ["status-port", 15_021],
   ["tls", 15_443],

@@ -261,7 +261,6 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
 
 const tracing = "serin.mesh.tracing";
 
-/** The named template of the mesh config's tracing for `global.proxy.tracer`. */
 const tracingHelper = [
   `{{- define "${tracing}" -}}`,
   valuesHeader,
@@ -293,7 +292,6 @@ function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject 
   return { ...object, data: texts };
 }
 
-/** The expression of the name of the ConfigMap with certificate revocation lists. */
 const revocationLists = '$v.crlConfigMapName | default "istio-ca-crl"';
 
 const injectorValues = `(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env "crlConfigMapName" (${revocationLists})) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)`;
@@ -301,7 +299,6 @@ const injectorValues = `(dict "gateways" (pick $v.gateways "securityContext" "se
 const injectorConfig =
   '(dict "defaultTemplates" ($v.sidecarInjectorWebhook.defaultTemplates | default (list "sidecar")) "policy" $v.global.proxy.autoInject "alwaysInjectSelector" $v.sidecarInjectorWebhook.alwaysInjectSelector "neverInjectSelector" $v.sidecarInjectorWebhook.neverInjectSelector "injectedAnnotations" $v.sidecarInjectorWebhook.injectedAnnotations "template" "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}" "templates" $v.sidecarInjectorWebhook.templates)';
 
-/** The condition under which the values disable metrics. */
 const withoutMetrics =
   '(or (not $v.telemetry.enabled) (not $v.telemetry.v2.enabled) (eq (toString ($v.telemetry.v2.prometheus).enabled) "false"))';
 

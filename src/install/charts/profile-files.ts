@@ -3,7 +3,6 @@ import { compatibilityValues, compatibilityVersions } from "../compatibility.ts"
 import { platformNames, platformValues } from "../platform.ts";
 import { profiles } from "../profiles.ts";
 
-/** The file of values for each compatibility version. */
 export function compatibilityFiles(): Record<string, string> {
   return Object.fromEntries(
     compatibilityVersions.map((version) => [

@@ -31,7 +31,6 @@ export class TemplateMarks {
   /** The finished templates, by the objects' JSON. Most objects are the same in every state of a chart's switches. */
   readonly #templates = new Map<string, string>();
 
-  /** Marks a string or a part of a string. */
   text(expression: string): string {
     return this.#mark({ kind: "text", expression });
   }
@@ -82,7 +81,6 @@ export class TemplateMarks {
     return this.#marks.push(mark) - 1;
   }
 
-  /** Returns the template of an object that contains marks. */
   templateOf(object: UntypedObject): string {
     const key = JSON.stringify(object);
     const known = this.#templates.get(key);

@@ -14,12 +14,9 @@ export interface ValuesSchema {
   readonly type: readonly string[] | string;
   /** The expected value, as an error message names it. */
   readonly description?: string;
-  /** Only for strings. */
   readonly pattern?: string;
-  /** Only for numbers. */
   readonly minimum?: number;
   readonly maximum?: number;
-  /** Only for objects. */
   readonly maxProperties?: number;
   readonly properties?: Readonly<Record<string, ValuesSchema>>;
   readonly additionalProperties?: boolean;

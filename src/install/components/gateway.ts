@@ -35,7 +35,6 @@ const egressPorts = [
 
 export type GatewayDirection = "ingress" | "egress";
 
-/** A gateway with the settings that result from its spec, its values and its direction. */
 interface GatewayPlan {
   readonly name: string;
   readonly namespace: string;

@@ -45,7 +45,6 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
   });
 }
 
-/** The API group of ServiceExports and ServiceImports. */
 function multiClusterGroupOf({ values, multiClusterGroup }: InstallSettings): string {
   const configuredGroup = treeAt(values, "pilot", "env")?.["MCS_API_GROUP"] as string | undefined;
   return multiClusterGroup ?? configuredGroup ?? defaultMultiClusterApi.group;

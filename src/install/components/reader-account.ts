@@ -2,7 +2,6 @@ import { textAt, valueAt } from "../../base/index.ts";
 import type { InstallSettings } from "../settings.ts";
 import { observe, read, type PolicyRule } from "./roles.ts";
 
-/** The API groups of Istio's kinds. */
 export const istioGroups = [
   "networking.istio.io",
   "security.istio.io",

@@ -3,7 +3,6 @@ import { istioLabels } from "../../api/istio/index.ts";
 import { componentLabels, object, revisionLabel } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
 
-/** The ports of istiod's Services. */
 export const pilotPorts = [
   { name: "grpc-xds", port: 15_010, protocol: "TCP" },
   { name: "https-dns", port: 15_012, protocol: "TCP" },

@@ -118,7 +118,6 @@ export function injectorWebhooks(settings: InstallSettings, labels: Record<strin
   );
 }
 
-/** The name of a tag's webhook configuration. */
 export function revisionTagName(tag: string, namespace: string): string {
   return namespace === "istio-system" ? `istio-revision-tag-${tag}` : `istio-revision-tag-${tag}-${namespace}`;
 }

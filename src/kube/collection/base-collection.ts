@@ -89,7 +89,6 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     return this.items.entries();
   }
 
-  /** All items in the order of their keys. */
   sorted(): readonly Item[] {
     this.#sorted ??= sortedByKey(this.items);
     return this.#sorted;

@@ -166,7 +166,6 @@ export class CollectionGraph {
     return this.#collections;
   }
 
-  /** The statistics of the memos, by the memos' names. */
   get memos(): Readonly<Record<string, MemoStats>> {
     return this.#options.memos?.stats ?? {};
   }

@@ -85,7 +85,6 @@ export class DependencyRecorder {
     this.#record(keys.get(key) ?? new Dependency(keys, key));
   }
 
-  /** Whether any computation has read a key of the target. */
   hasReadKeys(target: BaseCollection<unknown> | StoredIndex<unknown>): boolean {
     return this.#byKey.has(target);
   }

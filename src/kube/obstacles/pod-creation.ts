@@ -59,7 +59,6 @@ async function warningsOf(client: Pick<KubeClient, "list">, { metadata }: Pod): 
   return (events?.items ?? []).toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1));
 }
 
-/** Whether the pod is a CNI agent that runs but is not ready. */
 function isUnreadyAgent({ metadata, status }: Pod): boolean {
   return (
     metadata.labels?.["k8s-app"] === "istio-cni-node" &&

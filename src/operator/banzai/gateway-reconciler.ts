@@ -18,7 +18,6 @@ import type { BanzaiWorld, IstioObject, MeshGatewayObject } from "./banzai-world
 import { hasRelease, ownedBy, writeStatus } from "./control-plane-reconciler.ts";
 
 const retryMs = 1000;
-/** The time limit for a deleted Deployment to disappear, in milliseconds. */
 const goneTimeoutMs = 10_000;
 const pollMs = 20;
 

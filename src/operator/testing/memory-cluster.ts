@@ -69,7 +69,6 @@ export class MemoryCluster implements KubeClient {
     return stored;
   }
 
-  /** Makes a held workload ready. */
   release(kind: "Deployment" | "DaemonSet", namespace: string, name: string): void {
     this.held.delete(`${kind}/${namespace}/${name}`);
     const found = this.find(kind, name, namespace);
