@@ -12,8 +12,8 @@ type ContainerLists = Partial<Record<"containers" | "initContainers", readonly C
 /**
  * Returns the pod as it was before an injection, as far as the injection has recorded it. A pod that `kube-inject` has
  * changed thus gets the sidecar of its namespace's revision, as in upstream. Labels that injection has set stay,
- * because the next injection writes them again. Returns a pod without a valid record unchanged. A record is also invalid
- * if it restores fields whose types the API server would refuse.
+ * because the next injection writes them again. Returns a pod without a valid record unchanged. A record is also
+ * invalid if it restores fields whose types the API server would refuse.
  */
 export function withoutInjection(pod: Pod): Pod {
   const { annotations = {} } = pod.metadata;
@@ -31,7 +31,9 @@ export function withoutInjection(pod: Pod): Pod {
   const changed = (list: readonly Container[] | undefined, names: unknown): Container[] => {
     const known = setOf(names);
     return known !== undefined && Array.isArray(list)
-      ? (list as readonly unknown[]).filter((one): one is Container => isTree(one) && known.has(one["name"]))
+      ? (list as readonly unknown[]).filter(
+          (container): container is Container => isTree(container) && known.has(container["name"]),
+        )
       : [];
   };
   const { [podAnnotations.status]: _status, [podAnnotations.overrides]: _overrides, ...kept } = annotations;

@@ -383,7 +383,10 @@ interface ResourcePath extends Collection {
   readonly subresource: string | undefined;
 }
 
-/** Parses `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>[/<subresource>]]`. Returns undefined for other paths. */
+/**
+ * Parses `/apis/<group>/<version>[/namespaces/<namespace>]/<plural>[/<name>[/<subresource>]]`. Returns undefined for
+ * other paths.
+ */
 function resourceOf(path: string): ResourcePath | undefined {
   const [root, ...words] = path.split("/").filter((word) => word !== "");
   if (root !== "api" && root !== "apis") return undefined;
