@@ -15,9 +15,9 @@ export interface WalkTokens {
 
 /** Rows whose ports a mesh with one waypoint, one sidecar and nothing else does not open. */
 export const elsewhere: ReadonlySet<string> = new Set([
-  "proxy 15053 names",
+  "proxy 15053 DNS queries",
   "operator 8383 /metrics, /ready",
-  "operator 8080 /metrics, /ready, if Banzai Cloud's chart installed it",
+  "operator 8080 /metrics, /ready, if Banzai Cloud's chart installed the operator",
   "operator 8443 /metrics",
   "probe 9191, 9192 all",
   "probe 9193 all",
@@ -33,7 +33,7 @@ export const elsewhere: ReadonlySet<string> = new Set([
 export const ofLabsAlone: readonly string[] = [
   "lab: API server 6443 API",
   "lab: node 10250 kubelet's API",
-  "lab: DNS 53 names",
+  "lab: DNS 53 DNS queries",
 ];
 
 const served = /^200$/;
@@ -266,6 +266,6 @@ function otherRows(): [string, readonly ExpectedCall[]][] {
     ["CNI agent 15014 /metrics", open("http://<target>:15014/metrics", "node")],
     ["lab: API server 6443 API", [{ url: "https://<target>:6443/api/v1/secrets", target: "node", others: /^40[13]$/ }]],
     ["lab: node 10250 kubelet's API", [{ url: "https://<target>:10250/pods", target: "node", others: noHandshake }]],
-    ["lab: DNS 53 names", [{ url: "tcp://<target>:53", target: "node", others: /^none$/ }]],
+    ["lab: DNS 53 DNS queries", [{ url: "tcp://<target>:53", target: "node", others: /^none$/ }]],
   ];
 }
