@@ -254,7 +254,7 @@ export interface ZtunnelReport {
 
 export interface InjectionGroup {
   readonly changes: readonly FieldChange[];
-  /** As `namespace/kind name`. At most {@link maxNamed}. */
+  /** The workloads as `namespace/kind name`, at most {@link maxNamed}. */
   readonly workloads: readonly string[];
   readonly workloadCount: number;
 }

@@ -90,7 +90,7 @@ export async function writeGuideImages(directory: string, release: Release, want
 /** PS1 is the prompt that a guide shows. */
 const clientEnvironment = { PATH: `/${programs}:/bin`, PS1: "[ root@$HOSTNAME:$PWD ]$ " };
 
-/** As in the release's images. */
+/** The environment that the release's images have too. */
 const baseEnvironment = { PATH: `/${programs}:/usr/bin:/bin`, HOME: "/tmp", NODE_COMPILE_CACHE: "/tmp/serin" };
 
 function catalogue(): ReturnType<typeof parseImageCatalogue> {

@@ -26,7 +26,7 @@ import { root } from "./lab-cluster.ts";
 export interface NamedPod {
   /** For example `profile ambient: DaemonSet ztunnel`. */
   readonly name: string;
-  /** As the kubelet gets it: after injection, if its labels ask for that. */
+  /** The pod that the kubelet gets. It is injected if its labels request that. */
   readonly pod: Pod;
 }
 

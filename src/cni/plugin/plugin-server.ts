@@ -46,8 +46,8 @@ export class PluginServer {
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));
       this.#server.listen(this.#path, () => {
-        // Allow only root to connect, whatever the umask is. The container runtime runs the plugin as root. Another
-        // user could take pods out of the mesh.
+        // Allow only root to connect, whatever the umask is, because a process that connects can take pods out of the
+        // mesh. The container runtime runs the plugin as root.
         chmodSync(this.#path, 0o600);
         resolve();
       });

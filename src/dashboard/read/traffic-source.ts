@@ -5,14 +5,14 @@ export interface TrafficSteps {
   readonly firstMs: number;
   readonly stepMs: number;
   readonly points: number;
-  /** Each point covers so much time before it. */
+  /** The length of the window before each point, in which the point counts. */
   readonly windowMs: number;
   /** The measure that the caller needs. Other measures may be missing in the result. */
   readonly of: "requests" | "durations" | "bytes";
 }
 
 export interface ProcessSubject {
-  /** As `namespace/name`. */
+  /** The workload's `namespace/name`. */
   readonly workload: string;
   readonly namespace: string;
   readonly pods: readonly string[];

@@ -107,7 +107,7 @@ async function startEnvoy(lanes: readonly Lane[], directory: string): Promise<Ch
       listeners: lanes.map(({ config, ports }) => listenerOf(config, ports.envoy)),
       clusters: lanes.map(({ config, ports }) => clusterOf(config, ports.envoy)),
     },
-    // As in Istio's own bootstrap.
+    // Istio's own bootstrap of Envoy has this setting too.
     layeredRuntime: {
       layers: [{ name: "istio", staticLayer: { "envoy.reloadable_features.http_reject_path_with_fragment": false } }],
     },

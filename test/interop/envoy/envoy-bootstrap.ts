@@ -55,7 +55,7 @@ export function envoyBootstrap({ settings, secretSocket, token, mark }: Bootstra
             histogramBucketSettings: buckets.map(({ prefix, bounds }) => ({ match: { prefix }, buckets: [...bounds] })),
           },
         }),
-    // As in Istio's bootstrap.
+    // Istio's own bootstrap of Envoy has this setting too.
     layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32_768 } }] },
     ...(mark === undefined
       ? {}

@@ -12,7 +12,7 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 
 interface Outcome {
   readonly name: string;
-  /** As `<proxy> <type>: <reason>`. */
+  /** The rejections by Envoys, in the form `<proxy> <type>: <reason>`. */
   readonly nacks: readonly string[];
   readonly faults: readonly string[];
 }

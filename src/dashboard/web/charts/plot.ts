@@ -3,7 +3,7 @@ import { axisTop, formatTick, type ChartUnit } from "./chart-unit.ts";
 
 export interface PlotLine {
   readonly label: string;
-  /** As a canvas needs it: `rgb(…)`. */
+  /** A color in the form `rgb(…)`, which a canvas accepts. */
   readonly color: string;
   readonly dashed: boolean;
 }
