@@ -5,7 +5,7 @@ export interface TrafficSteps {
   readonly firstMs: number;
   readonly stepMs: number;
   readonly points: number;
-  /** The length of the window before each point, in which the point counts. */
+  /** The length of the window before each point. The point counts the traffic in this window. */
   readonly windowMs: number;
   /** The measure that the caller needs. Other measures may be missing in the result. */
   readonly of: "requests" | "durations" | "bytes";
