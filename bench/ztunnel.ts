@@ -95,7 +95,7 @@ interface Side {
 interface Row {
   readonly cpuMicros: Record<string, number>;
   readonly p99Ms: Record<string, number>;
-  /** The ratio of the first side's work per CPU second to that of each other one. */
+  /** For each other side, by its name: the first side's work per CPU second, divided by that side's. */
   readonly ratio: Record<string, MedianInterval>;
   /** For each side, the share of the time in which each serving thread ran, and in which it had work. */
   readonly threads: Record<string, readonly ThreadTime[]>;

@@ -90,7 +90,7 @@ export async function writeGuideImages(directory: string, release: Release, want
 /** PS1 is the prompt that a guide shows. */
 const clientEnvironment = { PATH: `/${programs}:/bin`, PS1: "[ root@$HOSTNAME:$PWD ]$ " };
 
-/** The environment that the release's images have too. */
+/** The environment of the release's images, as `scripts/build-image.ts` sets it, with the guides' programs in PATH. */
 const baseEnvironment = { PATH: `/${programs}:/usr/bin:/bin`, HOME: "/tmp", NODE_COMPILE_CACHE: "/tmp/serin" };
 
 function catalogue(): ReturnType<typeof parseImageCatalogue> {

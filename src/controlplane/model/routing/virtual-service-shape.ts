@@ -60,8 +60,8 @@ export function virtualServiceShapesOf(
 }
 
 /**
- * The hosts to which the VirtualService sends traffic, with the ports that it names (0 means any). Routes for clients
- * of other namespaces than `clientNamespace` are left out.
+ * The hosts to which the VirtualService sends traffic, with the ports that it names (0 means any). Leaves out an HTTP
+ * route if its matches name source namespaces, but not `clientNamespace`. Routes of TCP and TLS always count.
  */
 export function destinationsOf(
   shape: VirtualServiceShape,
