@@ -29,7 +29,7 @@ export interface Case {
   readonly name: string;
   readonly title: string;
   readonly after?: readonly string[];
-  /** Returns the result as a text. Throws if it is wrong. */
+  /** Runs the case, and returns a line about its result. Throws if the case fails. */
   run(bench: Bench): Promise<string>;
 }
 

@@ -27,7 +27,7 @@ export interface OutlierPolicy {
 
 export type EndpointOutcome =
   | { readonly kind: "answer"; readonly status: number }
-  /** A TCP connection was opened. It has no response. */
+  /** A TCP connection was opened. Unlike a request, it gets no response that could be judged. */
   | { readonly kind: "connected" }
   | { readonly kind: "connect-failure" | "reset" | "timeout" };
 
