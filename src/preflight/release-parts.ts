@@ -131,8 +131,14 @@ class ReleaseQuestions {
 
   #missing(side: "from" | "to", areas: readonly PlanArea[], version: string | undefined): void {
     const reason = `the ${side === "from" ? "old" : "new"} release${version === undefined ? "" : `, ${version},`} is not available`;
-    for (const area of areas)
+    for (const area of [...areas, ...(this.#hasInjection() ? (["workloads"] as const) : [])])
       this.#notCompared.push({ area, reason, hint: `give its directory with --${side}-release DIR` });
+  }
+
+  /** Whether there are pods for which the injection by both releases can be compared. */
+  #hasInjection(): boolean {
+    const { live, injected } = this.#input;
+    return live.controlPlane.injector !== undefined && injectableWorkloads(injected).length > 0;
   }
 
   async #try(area: PlanArea, ask: () => Promise<void>): Promise<void> {

@@ -208,7 +208,7 @@ step(
     assert.match(blocked.output, /✘ the trust domains differ: cluster\.local now, elsewhere in the new revision/);
     assert.match(
       blocked.output,
-      /rendered, defaults, definitions, configuration, proxies: the new release, 9\.9\.9, is not available/,
+      /rendered, defaults, definitions, configuration, proxies(, workloads)?: the new release, 9\.9\.9, is not available/,
     );
     const refused = await plan(
       upgradeFile("refused.yaml", `{ profile: ambient, revision: newer, tag: ${version} }`),
