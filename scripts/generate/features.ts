@@ -19,36 +19,38 @@ const introduction = `# What works
   certificate requests, \`kubectl top\`. It has controllers, autoscalers, a scheduler, DNS, Services, NetworkPolicies, LoadBalancer
   addresses, native sidecars, probes, volumes, persistent volumes, logs, exec and attach with a terminal, cp and port-forward.
 - **Control plane.** It serves sidecars, gateways, waypoints and ztunnels over xDS, both delta and state of the world. It reads every
-  kind of Istio and the Gateway API, EnvoyFilter, WasmPlugin and Telemetry included. It supports several clusters and
+  kind of Istio and the Gateway API, including EnvoyFilter, WasmPlugin and Telemetry. It supports several clusters and
   networks, multi-cluster services (MCS), virtual machines that register themselves, revisions and tags, injection, validation
   and a CA.
-- **ztunnel and CNI.** They capture the traffic of pods, and send it over HBONE with mutual TLS (across networks, HBONE within HBONE).
-  They enforce L4 policies, use waypoints and answer DNS. A ztunnel of another revision takes pods over without a dropped connection.
+- **ztunnel and CNI.** The CNI agent redirects the traffic of pods to a ztunnel. The ztunnel sends it over HBONE with mutual TLS, and between
+  networks over HBONE within HBONE. It enforces L4 policies, uses waypoints and answers DNS. Pods move to a ztunnel of another revision
+  without a dropped connection.
 - **Proxy.** It runs as a sidecar, a gateway or a waypoint. It speaks HTTP/1.1, HTTP/2, gRPC and TCP on both sides, with TLS and SNI. It has
   filter chains, RBAC, JWT, external authorization, [Lua](lua.md), [WebAssembly](wasm.md), faults, retries, outlier detection, circuit
   breakers, consistent hashing, and Istio's metrics, logs and traces (OTLP, Zipkin).
-- **Installing.** There are eight profiles, values of 1.6 to 1.31, Helm charts and \`istioctl\`'s verbs. Operators in the cluster keep
-  objects of IstioOperator and of Banzai Cloud's kinds installed.
-- **Rollouts.** A Canary moves routes, VirtualServices, Deployments, Services and namespaces. A MeshUpgrade moves sidecars, ztunnel,
-  waypoints, gateways, CNI, tags and the CA's root, by waves, with a preflight plan and a probe matrix. Both have a judge, a journal,
-  undo and freezes. Canaries of one group move together.
-- **Dashboard.** It has a live graph with weights as configured and as measured, the revision of each part, rollouts with their evidence
-  and orders, workloads, services, and configuration with what-if. It gives each user the rights that the API server gives.
+- **Installation.** There are eight profiles, the values of Istio 1.6 to 1.31, Helm charts and \`istioctl\`'s verbs. Operators in the cluster
+  install what IstioOperator objects and objects of Banzai Cloud's kinds describe.
+- **Rollouts.** A Canary moves routes, VirtualServices, Deployments, Services and namespaces. A MeshUpgrade moves sidecars, ztunnels,
+  waypoints, gateways, CNI agents, tags and the CA's root in waves. It has a plan that you can read in advance, and a probe matrix. Both
+  kinds have a judge, a journal, undo and freezes. Canaries of one group move together.
+- **Dashboard.** It shows a live graph with configured and measured weights, the revision of each part of the mesh, rollouts with their
+  evidence, workloads, services and configuration. You can give orders to rollouts, and see what a change of the configuration would do
+  before you apply it. Each user has the rights there that the API server grants.
   \`serin top\` and \`serin graph\` show the same in a terminal.
 
 ## How to read the tables of fields
 
-Each row is a group of fields. \`[]\` stands for any element of a list, \`{}\` for any value of a map, \`**\` for everything below.
-A part in parentheses may be missing. For example, \`(subsets[].)trafficPolicy\` is the policy of a host or of a subset.
-\`node scripts/generate/features.ts\` writes this page from \`src/api/field-support\`. A test compares it with the definitions in
+Each row is a group of fields. In a path, \`[]\` stands for any element of a list, \`{}\` for any value of a map, and \`**\` for all fields below.
+A part of a path in parentheses may be absent. For example, \`(subsets[].)trafficPolicy\` is the policy of a host or of a subset.
+\`node scripts/generate/features.ts\` writes this page from \`src/api/field-support\`. A test compares the tables with the definitions in
 \`manifests/crds\` (all served versions) and with \`generated/istio/mesh-fields.json\` (MeshConfig and ProxyConfig of the pinned
-istio.io/api). The test fails for a field without a row. It also fails for a field without effect, unless a warning or an error names the
-path of the field.
+istio.io/api). The test fails if a field has no row. It also fails if a field has no effect, and neither a warning nor an error names
+the field's path.
 
-You find these warnings in the answer of the webhook when you apply an object, in \`serin analyze\` (SER0110), in the status of Istio's kinds
-(condition \`serin.dev/FieldsWithoutEffect\`), and for the mesh config in the log when it is loaded.
+Four places show these warnings: the output of \`kubectl apply\`, to which the webhook adds them; \`serin analyze\` (SER0110); the condition
+\`serin.dev/FieldsWithoutEffect\` in the status of objects of Istio's kinds; and, for the mesh config, the log of the control plane.
 
-**Envoy only** means that an Envoy acts on the field and Serin's own proxy does not. The same warning reports it.
+**Envoy only** means that an Envoy acts on the field, but Serin's own proxy does not. The same places show a warning about such a field.
 
 The Multi-Cluster Services API is not installed with Serin, so its kinds have no table. Serin reads the
 name of a ServiceExport, and the name and \`spec.ips\` of a ServiceImport ([multi-cluster-services.test.ts](../src/controlplane/translate/multi-cluster-services.test.ts)).
