@@ -50,7 +50,8 @@ the field's path.
 Four places show these warnings: the output of \`kubectl apply\`, to which the webhook adds them; \`serin analyze\` (SER0110); the condition
 \`serin.dev/FieldsWithoutEffect\` in the status of objects of Istio's kinds; and, for the mesh config, the log of the control plane.
 
-**Envoy only** means that an Envoy acts on the field, but Serin's own proxy does not. The same places show a warning about such a field.
+**Envoy only** means that an Envoy acts on the field, but Serin's own proxy does not.
+The same places show a warning about such a field.
 
 The Multi-Cluster Services API is not installed with Serin, so its kinds have no table. Serin reads the
 name of a ServiceExport, and the name and \`spec.ips\` of a ServiceImport ([multi-cluster-services.test.ts](../src/controlplane/translate/multi-cluster-services.test.ts)).
