@@ -41,7 +41,7 @@ export const target: FuzzTarget = {
     try {
       loadCel().compile(text)({ self, oldSelf: self });
     } catch (error) {
-      // If a rule does not compile, or has no value, the object is refused with a message.
+      // A rule that does not compile, or fails when it is evaluated, must throw an error with a message.
       expectRefusal(error, Error);
       if (error instanceof TypeError) throw error;
     }
